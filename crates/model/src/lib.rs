@@ -1,0 +1,36 @@
+//! The nouns of Cloakroom: what a call, a destination, a placeholder, a principal and a refusal *are*.
+//!
+//! Pure: nothing here opens a socket, a file or a secret. What to do with the nouns is left to `policy`
+//! (decide), `egress` (arm and send), `store` (remember) and `proxy` (listen).
+
+mod call;
+mod destination;
+mod id;
+mod ledger;
+mod name;
+mod path;
+mod place;
+mod principal;
+mod query;
+mod record;
+mod refusal;
+mod timestamp;
+
+pub mod placeholder;
+
+pub use call::{BodyFault, Call, Payload, Rest, Way};
+pub use destination::{Destination, DestinationError, Host, Scheme};
+pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};
+pub use ledger::{Intent, IntentUse, Ledger};
+pub use name::{Name, NameError};
+pub use path::{Path, Segment};
+pub use place::{HeaderForm, Place, PlaceError};
+pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
+pub use principal::{Evidence, Principal};
+pub use query::{Pair, Query, form_pairs};
+pub use record::{
+    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, SealedSecret,
+    Signature, WorkloadRecord,
+};
+pub use refusal::{Code, Facts, Refusal, Severity};
+pub use timestamp::Timestamp;

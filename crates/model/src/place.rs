@@ -1,0 +1,203 @@
+//! Where in a call the placeholder stands, and so where the secret is put.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a header carries the placeholder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HeaderForm {
+    /// The whole value is the placeholder.
+    Raw,
+    /// `Bearer PLACEHOLDER` (RFC 6750). `token PLACEHOLDER` is accepted and kept as written.
+    Bearer,
+    /// The user name inside `Basic` (RFC 7617).
+    BasicUser,
+    /// The password inside `Basic` (RFC 7617).
+    BasicPassword,
+}
+
+/// One place. Displays in the policy file's notation: `header authorization bearer`, `query key`, `json /a/b`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub enum Place {
+    /// A request header; the name is lower case.
+    Header(http::HeaderName, HeaderForm),
+    /// A cookie of this name.
+    Cookie(Box<str>),
+    /// The value of this query key.
+    Query(Box<str>),
+    /// The path segment that the permit's template calls by this name.
+    Path(Box<str>),
+    /// The string at this JSON pointer (RFC 6901) of a JSON body.
+    Json(Box<str>),
+    /// The value of this field of a form body.
+    Form(Box<str>),
+}
+
+/// Why a text is not a place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PlaceError {
+    /// The first word is unknown.
+    #[error(
+        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD"
+    )]
+    Kind,
+    /// A header name that is not a token, or one the broker itself sets.
+    #[error("{0:?} is not a header a credential can stand in")]
+    Header(String),
+    /// The last word of a header place.
+    #[error("{0:?} is not one of bearer, basic-user, basic-password, raw")]
+    Form(String),
+    /// A JSON pointer that does not begin with a slash.
+    #[error("a JSON pointer begins with '/' (RFC 6901)")]
+    Pointer,
+    /// A cookie name that is not a token.
+    #[error("{0:?} is not a cookie name")]
+    Cookie(String),
+}
+
+/// Headers that frame or route the message: a credential there would be read by a hop, or change the call.
+const RESERVED: [&str; 16] = [
+    "host",
+    "connection",
+    "content-length",
+    "transfer-encoding",
+    "te",
+    "trailer",
+    "upgrade",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authorization",
+    "proxy-authenticate",
+    "cloakroom-workload",
+    "expect",
+    "content-encoding",
+    "accept-encoding",
+    "range",
+];
+
+impl Place {
+    /// Parses the policy file's notation.
+    ///
+    /// # Errors
+    /// [`PlaceError`] naming what is wrong.
+    pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        let words: Vec<&str> = text.split_ascii_whitespace().collect();
+        match words.as_slice() {
+            ["header", name] => Self::header(name, "raw"),
+            ["header", name, form] => Self::header(name, form),
+            ["cookie", name] if http::HeaderName::from_bytes(name.as_bytes()).is_ok() => {
+                Ok(Self::Cookie((*name).into()))
+            }
+            ["cookie", name] => Err(PlaceError::Cookie((*name).into())),
+            ["query", key] => Ok(Self::Query((*key).into())),
+            ["path", name] => Ok(Self::Path(name.trim_start_matches('{').trim_end_matches('}').into())),
+            ["json", pointer] if pointer.starts_with('/') => Ok(Self::Json((*pointer).into())),
+            ["json", _] => Err(PlaceError::Pointer),
+            ["form", field] => Ok(Self::Form((*field).into())),
+            _ => Err(PlaceError::Kind),
+        }
+    }
+
+    fn header(name: &str, form: &str) -> Result<Self, PlaceError> {
+        let parsed =
+            http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| PlaceError::Header(name.into()))?;
+        if RESERVED.contains(&parsed.as_str()) {
+            return Err(PlaceError::Header(name.into()));
+        }
+        let form = match form {
+            "raw" => HeaderForm::Raw,
+            "bearer" => HeaderForm::Bearer,
+            "basic-user" => HeaderForm::BasicUser,
+            "basic-password" => HeaderForm::BasicPassword,
+            other => return Err(PlaceError::Form(other.into())),
+        };
+        Ok(Self::Header(parsed, form))
+    }
+
+    /// Whether reading this place needs the request body.
+    pub fn is_in_body(&self) -> bool {
+        matches!(self, Self::Json(_) | Self::Form(_))
+    }
+
+    /// Whether the secret would stand in the URL, where upstream logs keep it.
+    pub fn is_in_url(&self) -> bool {
+        matches!(self, Self::Query(_) | Self::Path(_))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Header(name, form) => {
+                let form = match form {
+                    HeaderForm::Raw => "raw",
+                    HeaderForm::Bearer => "bearer",
+                    HeaderForm::BasicUser => "basic-user",
+                    HeaderForm::BasicPassword => "basic-password",
+                };
+                write!(f, "header {name} {form}")
+            }
+            Self::Cookie(name) => write!(f, "cookie {name}"),
+            Self::Query(key) => write!(f, "query {key}"),
+            Self::Path(name) => write!(f, "path {name}"),
+            Self::Json(pointer) => write!(f, "json {pointer}"),
+            Self::Form(field) => write!(f, "form {field}"),
+        }
+    }
+}
+
+impl TryFrom<String> for Place {
+    type Error = PlaceError;
+    fn try_from(text: String) -> Result<Self, PlaceError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Place> for String {
+    fn from(place: Place) -> String {
+        place.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_survives_its_text() {
+        for text in [
+            "header authorization bearer",
+            "header x-api-key raw",
+            "header authorization basic-password",
+            "cookie sid",
+            "query key",
+            "path token",
+            "json /a/b~1c/0",
+            "form token",
+        ] {
+            assert_eq!(Place::parse(text).map(|p| p.to_string()).as_deref(), Ok(text));
+        }
+        assert_eq!(
+            Place::parse("header X-Api-Key").map(|p| p.to_string()).as_deref(),
+            Ok("header x-api-key raw")
+        );
+        assert_eq!(Place::parse("path {token}"), Place::parse("path token"));
+    }
+
+    #[test]
+    fn a_place_that_frames_the_message_is_refused() {
+        for text in [
+            "header host",
+            "header Transfer-Encoding",
+            "header a:b",
+            "json a",
+            "body x",
+            "",
+            "header authorization digest",
+            "cookie a;b",
+        ] {
+            assert!(Place::parse(text).is_err(), "{text}");
+        }
+    }
+}

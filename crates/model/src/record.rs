@@ -1,0 +1,204 @@
+//! What the store keeps of credentials, workloads, placeholders and approvals: ids, names and ciphertext.
+
+use crate::{
+    ApprovalId, CoreId, CredentialId, Destination, KeyedHash, Name, PlaceholderId, Shape, Timestamp,
+    WorkloadId,
+};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// How a credential is usually placed. The permit's place decides; this is bound to the sealed secret and shown at approval.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CredentialKind {
+    /// `Authorization: Bearer …`.
+    Bearer,
+    /// User name or password of `Authorization: Basic …`.
+    Basic,
+    /// A header of its own.
+    Header,
+    /// A cookie.
+    Cookie,
+    /// A query key.
+    Query,
+    /// A path segment.
+    Path,
+    /// A string in a JSON body.
+    Json,
+    /// A field of a form body.
+    Form,
+}
+
+impl CredentialKind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::Bearer,
+        Self::Basic,
+        Self::Header,
+        Self::Cookie,
+        Self::Query,
+        Self::Path,
+        Self::Json,
+        Self::Form,
+    ];
+
+    /// The kind's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Bearer => "bearer",
+            Self::Basic => "basic",
+            Self::Header => "header",
+            Self::Cookie => "cookie",
+            Self::Query => "query",
+            Self::Path => "path",
+            Self::Json => "json",
+            Self::Form => "form",
+        }
+    }
+}
+
+impl fmt::Display for CredentialKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for CredentialKind {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = Self::ALL.iter().find(|kind| kind.as_str() == text).copied();
+        known.ok_or_else(|| {
+            format!("unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json or form")
+        })
+    }
+}
+
+/// Ciphertext of one secret, with the wrapped key it needs. Opaque here; `egress` knows the format.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SealedSecret(pub Vec<u8>);
+
+impl fmt::Debug for SealedSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SealedSecret({} bytes)", self.0.len())
+    }
+}
+
+/// A credential at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CredentialRecord {
+    /// Its id.
+    pub id: CredentialId,
+    /// The operator's name for it; unique among those not removed.
+    pub name: Name,
+    /// How it is usually placed.
+    pub kind: CredentialKind,
+    /// Where it may go at all.
+    pub destinations: Vec<Destination>,
+    /// What a placeholder for it looks like.
+    pub shape: Shape,
+    /// Counts rotations, from 1.
+    pub generation: u32,
+    /// The sealed secret.
+    pub sealed: SealedSecret,
+    /// When it was deposited.
+    pub created: Timestamp,
+    /// When the present generation was deposited.
+    pub rotated: Timestamp,
+    /// When it was removed, if it was. The ciphertext is gone then.
+    pub removed: Option<Timestamp>,
+}
+
+/// A workload at rest.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkloadRecord {
+    /// Its id.
+    pub id: WorkloadId,
+    /// The operator's name for it; unique among those not removed.
+    pub name: Name,
+    /// Keyed hash of the workload key.
+    pub key: KeyedHash,
+    /// When it was added.
+    pub created: Timestamp,
+    /// When it was removed, if it was.
+    pub removed: Option<Timestamp>,
+}
+
+/// Where a placeholder is in its life, as stored. *Expired* and *spent* follow from `expires` and `used`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PlaceholderState {
+    /// Issued, waits for approval.
+    Pending,
+    /// Approved. Counts only with an approval that verifies.
+    Active,
+    /// The approver said no.
+    Denied,
+    /// Revoked.
+    Revoked,
+}
+
+impl PlaceholderState {
+    /// The state's word.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Active => "active",
+            Self::Denied => "denied",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A placeholder at rest: keyed hashes, never the text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlaceholderRecord {
+    /// Its id.
+    pub id: PlaceholderId,
+    /// The credential it stands for.
+    pub credential: CredentialId,
+    /// The workload it is bound to.
+    pub workload: WorkloadId,
+    /// Recognises it anywhere in a call.
+    pub core: CoreId,
+    /// Keyed hash of the whole text.
+    pub text: KeyedHash,
+    /// The policy in normal form, as `policy` serialises it.
+    pub policy: String,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// When it ends, if it ends.
+    pub expires: Option<Timestamp>,
+    /// How many uses it has, if they are counted.
+    pub uses: Option<u32>,
+    /// How many uses are spent.
+    pub used: u32,
+    /// Its state.
+    pub state: PlaceholderState,
+}
+
+/// An Ed25519 signature by an approver.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signature {
+    /// The approver's public key, 32 bytes, base64.
+    pub key: String,
+    /// The signature, 64 bytes, base64.
+    pub signature: String,
+}
+
+/// One approval asked for, and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApprovalRecord {
+    /// Its id.
+    pub id: ApprovalId,
+    /// The placeholder whose policy it covers.
+    pub placeholder: PlaceholderId,
+    /// When it was asked for.
+    pub created: Timestamp,
+    /// When it was granted or denied.
+    pub decided: Option<Timestamp>,
+    /// The signature over the canonical text, once granted.
+    pub signature: Option<Signature>,
+    /// Whether it was denied.
+    pub denied: bool,
+}
