@@ -29,7 +29,7 @@ pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
 pub use principal::{Evidence, Principal};
 pub use query::{Pair, Query, form_pairs};
 pub use record::{
-    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, SealedSecret,
+    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
     Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, Refusal, Severity};

@@ -202,3 +202,16 @@ pub struct ApprovalRecord {
     /// Whether it was denied.
     pub denied: bool,
 }
+
+/// All rows that the data plane decides by, read in one transaction.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rows {
+    /// Every credential, removed ones included.
+    pub credentials: Vec<CredentialRecord>,
+    /// Every workload, removed ones included.
+    pub workloads: Vec<WorkloadRecord>,
+    /// Every placeholder, retired ones included: they must be recognised for ever.
+    pub placeholders: Vec<PlaceholderRecord>,
+    /// Every approval.
+    pub approvals: Vec<ApprovalRecord>,
+}
