@@ -1,0 +1,58 @@
+//! The body of an armed call: the part that was read, then the rest as it streams.
+
+use bytes::Bytes;
+use cloakroom_model::{BodyFault, Rest};
+use http_body::{Body, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// A request body on its way out. The length is known, or the body is chunked.
+pub(crate) struct OutBody {
+    head: Bytes,
+    rest: Option<Rest>,
+    left: Option<u64>,
+}
+
+impl OutBody {
+    /// The whole body.
+    pub(crate) fn whole(bytes: Bytes) -> Self {
+        let left = Some(bytes.len() as u64);
+        Self { head: bytes, rest: None, left }
+    }
+
+    /// A body of which `head` was read and `rest` was not; `length` is the declared length of both.
+    pub(crate) fn streaming(head: Bytes, rest: Rest, length: Option<u64>) -> Self {
+        Self { head, rest: Some(rest), left: length }
+    }
+}
+
+impl Body for OutBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if !self.head.is_empty() {
+            let head = std::mem::take(&mut self.head);
+            self.left = self.left.map(|left| left.saturating_sub(head.len() as u64));
+            return Poll::Ready(Some(Ok(Frame::data(head))));
+        }
+        let Some(rest) = self.rest.as_mut() else { return Poll::Ready(None) };
+        let polled = Pin::new(rest).poll_frame(cx);
+        if let Poll::Ready(Some(Ok(frame))) = &polled {
+            let sent = frame.data_ref().map_or(0, |data| data.len() as u64);
+            self.left = self.left.map(|left| left.saturating_sub(sent));
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.head.is_empty() && self.rest.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.left.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}
