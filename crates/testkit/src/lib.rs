@@ -1,1 +1,34 @@
-//! x
+//! Development only: loopback upstreams that record what they got, the canary, and a broker to drive.
+//!
+//! Everything is blocking and speaks raw bytes, so that a test says exactly what goes over the wire and sees exactly
+//! what comes back. Nothing here is part of the product.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::cast_possible_truncation,
+    reason = "a broken fixture must stop the test that uses it"
+)]
+
+mod authority;
+mod broker;
+mod canary;
+mod git;
+mod h2;
+mod hunt;
+mod message;
+mod reply;
+mod upstream;
+mod wire;
+
+pub use authority::TestAuthority;
+pub use broker::{Answer, Broker, BrokerBuilder, Issued, Setup};
+pub use canary::{CANARY, TAIL, shaped};
+pub use git::GitServer;
+pub use h2::H2Upstream;
+pub use hunt::{Hit, hunt};
+pub use message::{Received, Response, read_request, read_response};
+pub use reply::{After, Coding, Reply};
+pub use upstream::{Handler, TlsUpstream, demand_bearer, demand_header, echo};
+pub use wire::{Log, Request, Way, Wire, Workload};
