@@ -1,27 +1,23 @@
 //! Operator-facing: the admin API over a Unix socket, and the console listener. Writes secrets, never reads one back.
+//!
+//! A secret passes through here sealed to the intake key (only `egress` opens it). What a permit means is left to
+//! `policy`, what is kept to `store`.
 
-#![allow(clippy::todo, missing_docs)]
-use arc_swap::ArcSwap;
-use cloakroom_egress::custody::Custody;
-use cloakroom_model::LookupKey;
-use cloakroom_policy::{Approvers, PolicySet};
-use cloakroom_store::{Store, journal::Journal};
-use std::sync::Arc;
+mod act;
+mod admin;
+mod api;
+mod console;
+mod explain;
+mod find;
+mod listen;
+mod peer;
+mod problem;
+mod socket;
+pub mod wire;
 
-pub struct Admin {
-    pub store: Arc<dyn Store>,
-    pub journal: Arc<Journal>,
-    pub custody: Arc<Custody>,
-    pub policies: Arc<ArcSwap<PolicySet>>,
-    pub approvers: Approvers,
-    pub lookup_key: Arc<LookupKey>,
-    pub data: std::path::PathBuf,
-}
-#[derive(Debug, thiserror::Error)]
-pub enum AdminError { #[error("{0}")] Other(String) }
-impl Admin {
-    /// Reads the rows and puts them in force: policy snapshot and custody. After every change, and at start.
-    pub async fn reload(&self) -> Result<(), AdminError> { todo!() }
-}
-pub async fn serve_socket(_admin: Arc<Admin>, _listener: tokio::net::UnixListener, _shutdown: impl Future<Output = ()> + Send) -> Result<(), AdminError> { todo!() }
-pub async fn serve_console(_admin: Arc<Admin>, _listener: tokio::net::TcpListener, _shutdown: impl Future<Output = ()> + Send) -> Result<(), AdminError> { todo!() }
+pub use admin::{Admin, AdminError, Changes};
+pub use console::serve_console;
+pub use explain::{concerns, records_of};
+pub use find::nearest;
+pub use problem::{Problem, ProblemCode};
+pub use socket::serve_socket;

@@ -1,0 +1,109 @@
+//! The admin side's hands: what it may touch, and how rows are put in force.
+
+use crate::{Problem, ProblemCode};
+use arc_swap::ArcSwap;
+use cloakroom_egress::custody::Custody;
+use cloakroom_model::{LookupKey, PlaceholderId, Rows, Timestamp};
+use cloakroom_policy::{Approvers, Ignored, PolicySet};
+use cloakroom_store::Store;
+use cloakroom_store::journal::{Entry, Journal};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use tokio::sync::{Mutex, MutexGuard};
+
+/// All that the operator side needs.
+pub struct Admin {
+    /// The rows.
+    pub store: Arc<dyn Store>,
+    /// The record.
+    pub journal: Arc<Journal>,
+    /// Takes secrets in, and is told which credentials there are.
+    pub custody: Arc<Custody>,
+    /// The policy in force, shared with the data plane.
+    pub policies: Arc<ArcSwap<PolicySet>>,
+    /// Whose signatures count.
+    pub approvers: Approvers,
+    /// Makes placeholders and keyed hashes.
+    pub lookup_key: Arc<LookupKey>,
+    /// The data directory.
+    pub data: std::path::PathBuf,
+    /// Makes changes one at a time.
+    pub changes: Changes,
+}
+
+/// Serialises changes, so that an older snapshot never overwrites a newer one, and remembers which placeholders do
+/// not count.
+#[derive(Default)]
+pub struct Changes(Mutex<BTreeMap<PlaceholderId, String>>);
+
+/// The right to make a change: at most one exists.
+pub(crate) type Turn<'a> = MutexGuard<'a, BTreeMap<PlaceholderId, String>>;
+
+/// Why the admin side cannot serve.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The rows could not be put in force.
+    #[error("{0}")]
+    NotInForce(Problem),
+    /// A listener failed.
+    #[error("the admin listener failed: {0}")]
+    Listener(#[from] std::io::Error),
+}
+
+impl Admin {
+    /// Reads the rows and puts them in force: policy snapshot and custody. After every change, and at start.
+    ///
+    /// # Errors
+    /// When the store cannot be read. Then nothing is in force: every call is refused until a reload succeeds.
+    pub async fn reload(&self) -> Result<(), AdminError> {
+        let mut turn = self.turn().await;
+        self.put_in_force(&mut turn).await.map(drop).map_err(AdminError::NotInForce)
+    }
+
+    pub(crate) async fn turn(&self) -> Turn<'_> {
+        self.changes.0.lock().await
+    }
+
+    /// INVARIANT: callers hold the turn, so a snapshot is swapped in before any later change is stored.
+    pub(crate) async fn put_in_force(&self, turn: &mut Turn<'_>) -> Result<Rows, Problem> {
+        let rows = match self.store.load().await {
+            Ok(rows) => rows,
+            Err(error) => {
+                // SECURITY: the change may have been a revocation. Without rows nothing is permitted.
+                tracing::error!(%error, "the rows cannot be read: every call is refused");
+                self.swap(&Rows::default());
+                return Err(Problem::new(ProblemCode::NotInForce, error.to_string()));
+            }
+        };
+        let ignored = self.swap(&rows);
+        self.report(turn, ignored);
+        Ok(rows)
+    }
+
+    fn swap(&self, rows: &Rows) -> Vec<Ignored> {
+        let previous = self.policies.load_full();
+        let key = Arc::clone(&self.lookup_key);
+        let (set, ignored) = PolicySet::assert_active(rows, &self.approvers, key, Some(&previous));
+        // Custody first: a permit must not appear before the credential it names, and a credential that is gone
+        // does not open whatever the older snapshot says.
+        self.custody.hold(&rows.credentials);
+        self.policies.store(Arc::new(set));
+        ignored
+    }
+
+    /// Says loudly, once, that a stored permit does not count.
+    fn report(&self, turn: &mut Turn<'_>, ignored: Vec<Ignored>) {
+        let fresh: BTreeMap<_, _> = ignored.into_iter().map(|one| (one.placeholder, one.why)).collect();
+        for (placeholder, why) in &fresh {
+            if turn.get(placeholder) == Some(why) {
+                continue;
+            }
+            tracing::error!(%placeholder, %why, "a stored permit does not count");
+            let entry = Entry::Ignored { at: Timestamp::now(), placeholder: *placeholder, why: why.clone() };
+            if let Err(error) = self.journal.append(&entry) {
+                tracing::error!(%error, "the journal cannot be written");
+            }
+        }
+        **turn = fresh;
+    }
+}

@@ -1,0 +1,127 @@
+//! Credentials: taken in sealed, shown by name and age, never read back.
+
+use super::{input::Body, view};
+use crate::act::{Act, to_the_end};
+use crate::admin::Admin;
+use crate::peer::Peer;
+use crate::wire::{CredentialView, NewCredential, Rotation};
+use crate::{Problem, ProblemCode, find};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use cloakroom_egress::custody::{CustodyError, Intake};
+use cloakroom_model::{CredentialId, CredentialRecord, Destination, Timestamp};
+use std::sync::Arc;
+
+pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
+    Json(admin.custody.intake())
+}
+
+pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<CredentialView>>, Problem> {
+    let rows = admin.store.load().await?;
+    let live = rows.credentials.iter().filter(|row| row.removed.is_none());
+    Ok(Json(live.map(|row| view::credential(row, &rows)).collect()))
+}
+
+pub(crate) async fn show(
+    State(admin): State<Arc<Admin>>,
+    Path(credential): Path<String>,
+) -> Result<Json<CredentialView>, Problem> {
+    let rows = admin.store.load().await?;
+    Ok(Json(view::credential(find::credential(&rows, &credential)?, &rows)))
+}
+
+pub(crate) async fn add(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(new): Body<NewCredential>,
+) -> Result<Json<CredentialView>, Problem> {
+    to_the_end(async move { deposit(&admin, by, new).await }).await
+}
+
+async fn deposit(admin: &Admin, by: Peer, new: NewCredential) -> Result<CredentialView, Problem> {
+    let act = Act::begin(admin, by).await?;
+    if act.rows.credentials.iter().any(|row| row.removed.is_none() && row.name == new.name) {
+        return Err(Problem::new(
+            ProblemCode::NameTaken,
+            format!("credential {:?} exists already", new.name.as_str()),
+        )
+        .hinting(format!("replace its secret: cloakroom credential rotate {}", new.name)));
+    }
+    let destinations = sorted(new.destinations)?;
+    let id = CredentialId::fresh()?;
+    let accepted =
+        admin.custody.accept(&new.secret, &new.name, id, new.kind, &destinations, 1).map_err(not_accepted)?;
+    let now = Timestamp::now();
+    let row = CredentialRecord {
+        id,
+        name: new.name.clone(),
+        kind: new.kind,
+        destinations,
+        shape: accepted.shape,
+        generation: 1,
+        sealed: accepted.sealed,
+        created: now,
+        rotated: now,
+        removed: None,
+    };
+    let stored = admin.store.add_credential(row);
+    let rows = act.carry_out("credential added", id.to_string(), Some(&new.name), stored).await?;
+    Ok(view::credential(find::credential(&rows, &id.to_string())?, &rows))
+}
+
+/// Order has no meaning, so one order is kept: the sealed secret is bound to it.
+fn sorted(mut destinations: Vec<Destination>) -> Result<Vec<Destination>, Problem> {
+    if destinations.is_empty() {
+        return Err(Problem::new(
+            ProblemCode::MalformedRequest,
+            "a credential needs at least one destination",
+        )
+        .hinting("name where it may go: --to https://api.example.com"));
+    }
+    destinations.sort();
+    destinations.dedup();
+    Ok(destinations)
+}
+
+pub(crate) async fn rotate(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(credential): Path<String>,
+    Body(rotation): Body<Rotation>,
+) -> Result<Json<CredentialView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let row = find::credential(&act.rows, &credential)?.clone();
+        let generation = row.generation.checked_add(1).ok_or_else(|| {
+            Problem::new(ProblemCode::Conflict, "this credential cannot be rotated any more")
+        })?;
+        let accepted = admin
+            .custody
+            .accept(&rotation.secret, &row.name, row.id, row.kind, &row.destinations, generation)
+            .map_err(not_accepted)?;
+        let now = Timestamp::now();
+        let stored = admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
+        let rows = act.carry_out("credential rotated", row.id.to_string(), Some(&row.name), stored).await?;
+        Ok(view::credential(find::credential(&rows, &row.id.to_string())?, &rows))
+    })
+    .await
+}
+
+pub(crate) async fn remove(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(credential): Path<String>,
+) -> Result<Json<CredentialView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let row = find::credential(&act.rows, &credential)?.clone();
+        let stored = admin.store.remove_credential(row.id, Timestamp::now());
+        let rows = act.carry_out("credential removed", row.id.to_string(), Some(&row.name), stored).await?;
+        Ok(view::credential(&row, &rows))
+    })
+    .await
+}
+
+fn not_accepted(error: CustodyError) -> Problem {
+    Problem::new(ProblemCode::SecretNotAccepted, error.to_string())
+}

@@ -1,0 +1,59 @@
+//! Whether the broker runs, and what the journal knows about one call.
+
+use super::view;
+use crate::admin::Admin;
+use crate::wire::{Explanation, Health};
+use crate::{Problem, ProblemCode, explain};
+use axum::Json;
+use axum::extract::{Path, State};
+use cloakroom_model::{RequestId, Rows, Timestamp};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<Health>, Problem> {
+    read(&admin).await.map(Json)
+}
+
+/// The state of the broker. Reading the rows proves that the store answers.
+pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
+    let rows = admin.store.load().await?;
+    let unverified = admin.turn().await.len();
+    let now = Timestamp::now();
+    let in_state =
+        |state| rows.placeholders.iter().filter(|row| view::state(row, &rows, now) == state).count();
+    Ok(Health {
+        status: "ok".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
+        credentials: rows.credentials.iter().filter(|row| row.removed.is_none()).count(),
+        workloads: rows.workloads.iter().filter(|row| row.removed.is_none()).count(),
+        active: in_state("active").saturating_sub(unverified),
+        pending: in_state("pending"),
+        unverified,
+    })
+}
+
+pub(crate) async fn explain(
+    State(admin): State<Arc<Admin>>,
+    Path(request): Path<String>,
+) -> Result<Json<Explanation>, Problem> {
+    let request: RequestId = request.parse().map_err(|error: cloakroom_model::IdError| {
+        Problem::new(ProblemCode::MalformedRequest, format!("not a request id: {error}"))
+    })?;
+    let journal = admin.data.join("journal");
+    let records = tokio::task::spawn_blocking(move || explain::records_of(&journal, request))
+        .await
+        .map_err(|_| Problem::new(ProblemCode::InternalFault, "the journal could not be read"))??;
+    if records.is_empty() {
+        return Err(Problem::new(ProblemCode::NotFound, format!("the journal knows no call {request}"))
+            .hinting("the id stands in the refusal's 'instance' member and in the Proxy-Status header"));
+    }
+    let names = names(&admin.store.load().await?);
+    Ok(Json(Explanation::new(request, &records, names)))
+}
+
+/// Ids to names, of everything that was ever named.
+fn names(rows: &Rows) -> BTreeMap<String, String> {
+    let credentials = rows.credentials.iter().map(|row| (row.id.to_string(), row.name.to_string()));
+    let workloads = rows.workloads.iter().map(|row| (row.id.to_string(), row.name.to_string()));
+    credentials.chain(workloads).collect()
+}

@@ -1,0 +1,66 @@
+//! The admin API: every route, in one table.
+
+mod approvals;
+mod credentials;
+pub(crate) mod health;
+mod input;
+mod placeholders;
+mod view;
+mod workloads;
+
+use crate::admin::Admin;
+use crate::peer::require_operator;
+use crate::{Problem, ProblemCode};
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn;
+use axum::routing::{MethodRouter, delete, get, post};
+use std::sync::Arc;
+
+/// No request of this API is larger: a policy file is the largest part of any.
+const LARGEST_BODY: usize = 1 << 20;
+
+type Route = (&'static str, &'static str, MethodRouter<Arc<Admin>>);
+
+/// Every route: method, path, handler.
+fn routes() -> Vec<Route> {
+    vec![
+        ("GET", "/api/v1/health", get(health::show)),
+        ("GET", "/api/v1/explain/{request}", get(health::explain)),
+        ("GET", "/api/v1/intake", get(credentials::intake)),
+        ("GET", "/api/v1/credentials", get(credentials::list)),
+        ("POST", "/api/v1/credentials", post(credentials::add)),
+        ("GET", "/api/v1/credentials/{credential}", get(credentials::show)),
+        ("POST", "/api/v1/credentials/{credential}/rotate", post(credentials::rotate)),
+        ("DELETE", "/api/v1/credentials/{credential}", delete(credentials::remove)),
+        ("GET", "/api/v1/workloads", get(workloads::list)),
+        ("POST", "/api/v1/workloads", post(workloads::add)),
+        ("GET", "/api/v1/workloads/{workload}", get(workloads::show)),
+        ("DELETE", "/api/v1/workloads/{workload}", delete(workloads::remove)),
+        ("GET", "/api/v1/placeholders", get(placeholders::list)),
+        ("POST", "/api/v1/placeholders", post(placeholders::issue)),
+        ("GET", "/api/v1/placeholders/{placeholder}", get(placeholders::show)),
+        ("POST", "/api/v1/placeholders/{placeholder}/revoke", post(placeholders::revoke)),
+        ("GET", "/api/v1/approvals", get(approvals::list)),
+        ("GET", "/api/v1/approvals/{approval}", get(approvals::show)),
+        ("POST", "/api/v1/approvals/{approval}/grant", post(approvals::grant)),
+        ("POST", "/api/v1/approvals/{approval}/deny", post(approvals::deny)),
+    ]
+}
+
+/// The API, behind the question who asks. Each connection adds its `Peer`.
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    routes()
+        .into_iter()
+        .fold(Router::new(), |router, (_, path, handler)| router.route(path, handler))
+        .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the admin API has no such route"))
+        .method_not_allowed_fallback(async || {
+            Problem::new(ProblemCode::MethodNotAllowed, "this route takes another method")
+        })
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn(require_operator))
+        .with_state(admin)
+}
+
+#[cfg(test)]
+mod tests;

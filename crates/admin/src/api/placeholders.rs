@@ -1,0 +1,154 @@
+//! Placeholders: issued as pending, shown without their text, revoked at once.
+
+use super::{input::Body, view};
+use crate::act::{Act, to_the_end};
+use crate::admin::Admin;
+use crate::peer::Peer;
+use crate::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView};
+use crate::{Problem, ProblemCode, find};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use cloakroom_model::{
+    ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows,
+    Timestamp,
+};
+use cloakroom_policy::Policy;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<PlaceholderView>>, Problem> {
+    let rows = admin.store.load().await?;
+    let views: Result<Vec<_>, _> =
+        rows.placeholders.iter().map(|row| view::placeholder(row, &rows)).collect();
+    let ignored = admin.turn().await.clone();
+    let marked = views?.into_iter().map(|shown| mark(shown, &ignored));
+    Ok(Json(marked.collect()))
+}
+
+pub(crate) async fn show(
+    State(admin): State<Arc<Admin>>,
+    Path(placeholder): Path<String>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    let rows = admin.store.load().await?;
+    let row = find::placeholder(&rows, &placeholder)?;
+    let ignored = admin.turn().await.clone();
+    let mut shown = mark(view::placeholder(row, &rows)?, &ignored);
+    shown.policy = Some(view::policy(row)?.canonical_text());
+    Ok(Json(shown))
+}
+
+/// Stored as active, but not in force: said wherever the placeholder is shown.
+fn mark(
+    mut shown: PlaceholderView,
+    ignored: &std::collections::BTreeMap<PlaceholderId, String>,
+) -> PlaceholderView {
+    shown.why = ignored.get(&shown.id).cloned();
+    if shown.why.is_some() && shown.state == "active" {
+        shown.state = "unverified".into();
+    }
+    shown
+}
+
+pub(crate) async fn issue(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(new): Body<NewPlaceholder>,
+) -> Result<Json<IssuedPlaceholder>, Problem> {
+    to_the_end(async move { issue_one(&admin, by, new).await }).await
+}
+
+async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<IssuedPlaceholder, Problem> {
+    let policy = parse(&new.file, &new.policy)?;
+    let act = Act::begin(admin, by).await?;
+    let credential = find::credential(&act.rows, &new.credential)?.clone();
+    let workload = find::workload(&act.rows, &new.workload)?.clone();
+    require_destinations_within(&policy, &credential)?;
+    if new.uses == Some(0) {
+        return Err(Problem::new(ProblemCode::MalformedRequest, "a placeholder has at least 1 use"));
+    }
+    let minted = admin.lookup_key.mint(&credential.shape)?;
+    let created = Timestamp::now();
+    let row = PlaceholderRecord {
+        id: PlaceholderId::fresh()?,
+        credential: credential.id,
+        workload: workload.id,
+        core: minted.core,
+        text: minted.hash,
+        policy: policy.to_stored(),
+        created,
+        expires: new.expires_in.map(|seconds| created.plus(Duration::from_secs(seconds))),
+        uses: new.uses,
+        used: 0,
+        state: PlaceholderState::Pending,
+    };
+    let approval = ApprovalRecord {
+        id: ApprovalId::fresh()?,
+        placeholder: row.id,
+        created,
+        decided: None,
+        signature: None,
+        denied: false,
+    };
+    let issued = IssuedPlaceholder {
+        id: row.id,
+        placeholder: minted.text.reveal().to_owned(),
+        state: row.state.as_str().into(),
+        approval: approval.id,
+        credential: credential.name,
+        workload: workload.name,
+        expires: row.expires.map(|end| end.to_string()),
+        uses: row.uses,
+        warnings: policy.lint(),
+    };
+    let stored = admin.store.add_placeholder(row, approval);
+    act.carry_out("placeholder issued", issued.id.to_string(), None, stored).await?;
+    Ok(issued)
+}
+
+fn parse(file: &str, text: &str) -> Result<Policy, Problem> {
+    Policy::parse(file, text).map_err(|complaints| {
+        let first = complaints.first().map(|c| format!("{}:{}:{}: {}", c.file, c.line, c.column, c.message));
+        Problem::new(ProblemCode::BadPolicy, first.unwrap_or_else(|| "the policy does not parse".into()))
+            .complaining(complaints.into_iter().map(Into::into).collect())
+    })
+}
+
+fn require_destinations_within(policy: &Policy, credential: &CredentialRecord) -> Result<(), Problem> {
+    let outside: Vec<String> = policy
+        .destinations()
+        .into_iter()
+        .filter(|destination| !credential.destinations.contains(destination))
+        .map(|destination| destination.to_string())
+        .collect();
+    if outside.is_empty() {
+        return Ok(());
+    }
+    let inside: Vec<String> = credential.destinations.iter().map(ToString::to_string).collect();
+    let detail = format!("credential {:?} may not go to {}", credential.name.as_str(), outside.join(", "));
+    Err(Problem::new(ProblemCode::DestinationOutsideCredential, detail).hinting(format!(
+        "it may go to {}; its destinations are fixed when it is deposited",
+        inside.join(", ")
+    )))
+}
+
+pub(crate) async fn revoke(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(placeholder): Path<String>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let row = find::placeholder(&act.rows, &placeholder)?.clone();
+        if row.state == PlaceholderState::Revoked {
+            return show_one(&act.rows, row.id);
+        }
+        let stored = admin.store.revoke_placeholder(row.id);
+        let rows = act.carry_out("placeholder revoked", row.id.to_string(), None, stored).await?;
+        show_one(&rows, row.id)
+    })
+    .await
+}
+
+fn show_one(rows: &Rows, id: PlaceholderId) -> Result<PlaceholderView, Problem> {
+    view::placeholder(find::placeholder(rows, &id.to_string())?, rows)
+}

@@ -1,0 +1,124 @@
+//! Rows as shown: names instead of ids, states as they are now. Nothing of a sealed secret is here.
+
+use crate::wire::{ApprovalView, CredentialView, PlaceholderView, WorkloadView};
+use crate::{Problem, ProblemCode};
+use cloakroom_model::{
+    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp, WorkloadRecord,
+};
+use cloakroom_policy::Policy;
+
+/// The placeholder's state as the data plane sees it.
+pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'static str {
+    let credential_is_gone = rows.credentials.iter().any(|c| c.id == row.credential && c.removed.is_some());
+    let workload_is_gone = rows.workloads.iter().any(|w| w.id == row.workload && w.removed.is_some());
+    match row.state {
+        PlaceholderState::Pending | PlaceholderState::Active if credential_is_gone || workload_is_gone => {
+            "revoked"
+        }
+        PlaceholderState::Pending | PlaceholderState::Active if row.expires.is_some_and(|end| end <= now) => {
+            "expired"
+        }
+        PlaceholderState::Active if row.uses.is_some_and(|uses| row.used >= uses) => "spent",
+        state => state.as_str(),
+    }
+}
+
+fn counts(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
+    matches!(state(row, rows, now), "pending" | "active")
+}
+
+pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView {
+    let now = Timestamp::now();
+    let standing = rows.placeholders.iter().filter(|p| p.credential == row.id && counts(p, rows, now));
+    CredentialView {
+        id: row.id,
+        name: row.name.clone(),
+        kind: row.kind,
+        destinations: row.destinations.clone(),
+        generation: row.generation,
+        created: row.created.to_string(),
+        rotated: row.rotated.to_string(),
+        placeholders: standing.count(),
+    }
+}
+
+pub(crate) fn workload(row: &WorkloadRecord, rows: &Rows) -> WorkloadView {
+    let now = Timestamp::now();
+    let bound = rows.placeholders.iter().filter(|p| p.workload == row.id && counts(p, rows, now));
+    WorkloadView {
+        id: row.id,
+        name: row.name.clone(),
+        created: row.created.to_string(),
+        placeholders: bound.count(),
+    }
+}
+
+pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<PlaceholderView, Problem> {
+    let policy = policy(row)?;
+    Ok(PlaceholderView {
+        id: row.id,
+        state: state(row, rows, Timestamp::now()).into(),
+        credential: credential_of(row, rows)?.name.clone(),
+        workload: workload_of(row, rows)?.name.clone(),
+        approval: rows.approvals.iter().rev().find(|a| a.placeholder == row.id).map(|a| a.id),
+        created: row.created.to_string(),
+        expires: row.expires.map(|end| end.to_string()),
+        uses: row.uses,
+        used: row.used,
+        destinations: policy.destinations(),
+        policy: None,
+        why: None,
+    })
+}
+
+pub(crate) fn approval(row: &ApprovalRecord, rows: &Rows) -> Result<ApprovalView, Problem> {
+    let placeholder = placeholder_of(row, rows)?;
+    let state = match (&row.signature, row.denied) {
+        (Some(_), _) => "granted",
+        (None, true) => "denied",
+        (None, false) if state(placeholder, rows, Timestamp::now()) == "pending" => "pending",
+        (None, false) => "moot",
+    };
+    Ok(ApprovalView {
+        id: row.id,
+        state: state.into(),
+        placeholder: row.placeholder,
+        credential: credential_of(placeholder, rows)?.name.clone(),
+        workload: workload_of(placeholder, rows)?.name.clone(),
+        created: row.created.to_string(),
+        decided: row.decided.map(|at| at.to_string()),
+    })
+}
+
+pub(crate) fn policy(row: &PlaceholderRecord) -> Result<Policy, Problem> {
+    Policy::from_stored(&row.policy)
+        .map_err(|why| dangling(format!("the stored policy of {} does not parse: {why}", row.id)))
+}
+
+pub(crate) fn credential_of<'a>(
+    row: &PlaceholderRecord,
+    rows: &'a Rows,
+) -> Result<&'a CredentialRecord, Problem> {
+    let found = rows.credentials.iter().find(|c| c.id == row.credential);
+    found.ok_or_else(|| dangling(format!("the store has no row for {}", row.credential)))
+}
+
+pub(crate) fn workload_of<'a>(
+    row: &PlaceholderRecord,
+    rows: &'a Rows,
+) -> Result<&'a WorkloadRecord, Problem> {
+    let found = rows.workloads.iter().find(|w| w.id == row.workload);
+    found.ok_or_else(|| dangling(format!("the store has no row for {}", row.workload)))
+}
+
+pub(crate) fn placeholder_of<'a>(
+    row: &ApprovalRecord,
+    rows: &'a Rows,
+) -> Result<&'a PlaceholderRecord, Problem> {
+    let found = rows.placeholders.iter().find(|p| p.id == row.placeholder);
+    found.ok_or_else(|| dangling(format!("the store has no row for {}", row.placeholder)))
+}
+
+fn dangling(detail: String) -> Problem {
+    Problem::new(ProblemCode::StoreFailed, detail)
+}

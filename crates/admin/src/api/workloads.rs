@@ -1,0 +1,95 @@
+//! Workloads: added with a key that is shown once, listed, removed.
+
+use super::{input::Body, view};
+use crate::act::{Act, to_the_end};
+use crate::admin::Admin;
+use crate::peer::Peer;
+use crate::wire::{AddedWorkload, NewWorkload, WorkloadView};
+use crate::{Problem, ProblemCode, find};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use cloakroom_model::{Timestamp, WorkloadId, WorkloadRecord};
+use std::sync::Arc;
+
+const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+/// 43 base62 symbols: 256 bits.
+const KEY_SYMBOLS: usize = 43;
+
+pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<WorkloadView>>, Problem> {
+    let rows = admin.store.load().await?;
+    let live = rows.workloads.iter().filter(|row| row.removed.is_none());
+    Ok(Json(live.map(|row| view::workload(row, &rows)).collect()))
+}
+
+pub(crate) async fn show(
+    State(admin): State<Arc<Admin>>,
+    Path(workload): Path<String>,
+) -> Result<Json<WorkloadView>, Problem> {
+    let rows = admin.store.load().await?;
+    Ok(Json(view::workload(find::workload(&rows, &workload)?, &rows)))
+}
+
+pub(crate) async fn add(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(new): Body<NewWorkload>,
+) -> Result<Json<AddedWorkload>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        if act.rows.workloads.iter().any(|row| row.removed.is_none() && row.name == new.name) {
+            let detail = format!("workload {:?} exists already", new.name.as_str());
+            return Err(Problem::new(ProblemCode::NameTaken, detail)
+                .hinting("choose another name, or remove the present one for a new key"));
+        }
+        let id = WorkloadId::fresh()?;
+        let key = fresh_key()?;
+        let created = Timestamp::now();
+        let hash = admin.lookup_key.workload_hash(&key);
+        let row = WorkloadRecord { id, name: new.name.clone(), key: hash, created, removed: None };
+        let stored = admin.store.add_workload(row);
+        act.carry_out("workload added", id.to_string(), Some(&new.name), stored).await?;
+        Ok(AddedWorkload { id, name: new.name, key, created: created.to_string() })
+    })
+    .await
+}
+
+pub(crate) async fn remove(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(workload): Path<String>,
+) -> Result<Json<WorkloadView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let row = find::workload(&act.rows, &workload)?.clone();
+        let stored = admin.store.remove_workload(row.id, Timestamp::now());
+        let rows = act.carry_out("workload removed", row.id.to_string(), Some(&row.name), stored).await?;
+        Ok(view::workload(&row, &rows))
+    })
+    .await
+}
+
+fn fresh_key() -> Result<String, getrandom::Error> {
+    let mut key = String::from("cwk_");
+    let mut buffer = [0u8; 64];
+    while key.len() < 4 + KEY_SYMBOLS {
+        getrandom::fill(&mut buffer)?;
+        // Bytes above the largest multiple of 62 are dropped, so that every symbol is equally likely.
+        let fair =
+            buffer.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
+        key.extend(fair.take(4 + KEY_SYMBOLS - key.len()));
+    }
+    Ok(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_workload_key_is_a_prefix_and_43_symbols_and_never_the_same() {
+        let (one, two) = (fresh_key().unwrap(), fresh_key().unwrap());
+        assert_ne!(one, two);
+        assert_eq!(one.len(), 47);
+        assert!(one.starts_with("cwk_") && one[4..].bytes().all(|b| b.is_ascii_alphanumeric()));
+    }
+}

@@ -1,0 +1,175 @@
+//! The console listener: says what it is and whether the broker runs. No admin route is here (T84), and it answers
+//! only to its own names (T83).
+
+use crate::admin::{Admin, AdminError};
+use crate::api::health;
+use crate::{Problem, ProblemCode, listen};
+use axum::extract::{Request, State};
+use axum::middleware::{Next, from_fn};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Extension, Router};
+use http::{HeaderMap, HeaderName, Uri, header};
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use tokio::net::TcpListener;
+
+const PAGE: &str = include_str!("console.html");
+
+/// No script, no frame, no fetch: the page is text.
+const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+    (
+        header::CONTENT_SECURITY_POLICY,
+        "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
+    ),
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (header::CACHE_CONTROL, "no-store"),
+    (header::X_FRAME_OPTIONS, "DENY"),
+];
+
+/// Serves the console until `shutdown` resolves.
+///
+/// # Errors
+/// None at present; a listener that fails for good will be one.
+pub async fn serve_console(
+    admin: Arc<Admin>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), AdminError> {
+    let router = router(admin);
+    let accept = || async {
+        let (stream, _) = listener.accept().await?;
+        let local = stream.local_addr()?;
+        Ok((stream, router.clone().layer(Extension(local))))
+    };
+    listen::serve(accept, shutdown).await;
+    Ok(())
+}
+
+fn router(admin: Arc<Admin>) -> Router {
+    Router::new()
+        .route("/", get(page))
+        .route("/health", get(console_health))
+        .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
+        .layer(from_fn(require_own_host))
+        .with_state(admin)
+}
+
+async fn page() -> Response {
+    (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response()
+}
+
+/// Says only that the broker runs: how much it holds is for the socket.
+async fn console_health(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
+    let health = health::read(&admin).await?;
+    let body = serde_json::json!({ "status": health.status, "version": health.version });
+    Ok((SECURITY_HEADERS, axum::Json(body)).into_response())
+}
+
+async fn require_own_host(
+    Extension(local): Extension<SocketAddr>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if host_is_own(request.headers(), request.uri(), local.ip()) {
+        return Ok(next.run(request).await);
+    }
+    Err(Problem::new(ProblemCode::HostNotPermitted, "the request names another host"))
+}
+
+/// SECURITY: a page of another origin reaches a loopback port by rebinding its own name to 127.0.0.1; the name then
+/// stands in `Host`. The port says nothing about this and is often mapped, so it is free.
+fn host_is_own(headers: &HeaderMap, uri: &Uri, local: IpAddr) -> bool {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let (Some(host), None) = (hosts.next(), hosts.next()) else {
+        return false;
+    };
+    let Ok(host) = host.to_str() else {
+        return false;
+    };
+    let target_agrees = uri.authority().is_none_or(|authority| authority.as_str() == host);
+    target_agrees && is_own(host, local)
+}
+
+fn is_own(host: &str, local: IpAddr) -> bool {
+    let after_bracket = host.rfind(']').map_or(0, |at| at + 1);
+    let (name, port) = match host[after_bracket..].find(':') {
+        Some(colon) => host.split_at(after_bracket + colon),
+        None => (host, ""),
+    };
+    let port_is_number = port.is_empty()
+        || port.strip_prefix(':').is_some_and(|digits| {
+            digits.bytes().all(|b| b.is_ascii_digit()) && digits.parse::<u16>().is_ok()
+        });
+    let bound = match local {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    };
+    port_is_number && ["127.0.0.1", "[::1]", "localhost", bound.as_str()].contains(&name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t83_the_console_answers_only_to_its_own_names() {
+        let local = IpAddr::from([10, 0, 0, 7]);
+        for host in [
+            "127.0.0.1:8481",
+            "127.0.0.1",
+            "[::1]:8481",
+            "[::1]",
+            "localhost:8481",
+            "localhost",
+            "10.0.0.7:8481",
+        ] {
+            assert!(is_own(host, local), "{host}");
+        }
+        for host in [
+            "",
+            "evil.example",
+            "evil.example:8481",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost.",
+            "127.0.0.1.",
+            "127.1",
+            "2130706433",
+            "0x7f000001",
+            "0.0.0.0:8481",
+            "[::]:8481",
+            "[::ffff:127.0.0.1]",
+            "10.0.0.8",
+            "127.0.0.1:",
+            "127.0.0.1:http",
+            "127.0.0.1:99999",
+            "localhost:8481:8481",
+            "user@localhost",
+            "localhost/",
+            "localhost,evil.example",
+            " localhost",
+            "::1",
+            "[::1",
+            "[::1]x",
+            "127.0.0.2",
+        ] {
+            assert!(!is_own(host, local), "{host:?}");
+        }
+    }
+
+    #[test]
+    fn t83_no_host_two_hosts_and_a_disagreeing_target_are_refused() {
+        let local = IpAddr::from([127, 0, 0, 1]);
+        let mut headers = HeaderMap::new();
+        assert!(!host_is_own(&headers, &Uri::from_static("/"), local));
+        headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
+        assert!(host_is_own(&headers, &Uri::from_static("/"), local));
+        assert!(host_is_own(&headers, &Uri::from_static("http://localhost/"), local));
+        assert!(!host_is_own(&headers, &Uri::from_static("http://evil.example/"), local));
+        headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
+        assert!(!host_is_own(&headers, &Uri::from_static("/"), local));
+    }
+}

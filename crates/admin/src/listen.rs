@@ -1,0 +1,76 @@
+//! Accepts connections and serves a router on each until told to stop; then lets running requests finish.
+
+use axum::Router;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use std::future::Future;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+/// How long a peer may take to send a request head.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long running requests may go on once the broker stops.
+const DRAIN: Duration = Duration::from_secs(5);
+/// Connections served at once; further ones wait in the kernel's queue.
+const CONNECTIONS: usize = 64;
+
+/// Serves what `accept` brings, each connection with its own router.
+pub(crate) async fn serve<S, A>(mut accept: impl FnMut() -> A, shutdown: impl Future<Output = ()> + Send)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Future<Output = std::io::Result<(S, Router)>>,
+{
+    let (stop, stopped) = watch::channel(false);
+    let mut connections = JoinSet::new();
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        while connections.try_join_next().is_some() {}
+        if connections.len() >= CONNECTIONS {
+            tokio::select! {
+                () = &mut shutdown => break,
+                _ = connections.join_next() => continue,
+            }
+        }
+        tokio::select! {
+            () = &mut shutdown => break,
+            accepted = accept() => match accepted {
+                Ok((stream, router)) => {
+                    connections.spawn(connection(stream, router, stopped.clone()));
+                }
+                Err(error) => {
+                    // Out of file descriptors, mostly: a pause instead of a busy loop.
+                    tracing::warn!(%error, "an admin connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    stop.send_replace(true);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("admin requests were cut off");
+    }
+}
+
+async fn connection<S>(stream: S, router: Router, mut stopped: watch::Receiver<bool>)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let serving = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut serving = std::pin::pin!(serving);
+    let ended = tokio::select! {
+        ended = &mut serving => ended,
+        () = async { drop(stopped.wait_for(|stop| *stop).await) } => {
+            serving.as_mut().graceful_shutdown();
+            serving.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an admin connection ended early");
+    }
+}

@@ -1,0 +1,59 @@
+//! Who is at the other end of the admin socket, as the kernel says.
+
+use crate::{Problem, ProblemCode};
+use axum::{Extension, extract::Request, middleware::Next, response::Response};
+
+/// The user at the other end of a Unix socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Peer {
+    uid: u32,
+}
+
+impl Peer {
+    /// The kernel's word for who connected.
+    pub(crate) fn of(stream: &tokio::net::UnixStream) -> std::io::Result<Self> {
+        stream.peer_cred().map(|credentials| Self { uid: credentials.uid() })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn with_uid(uid: u32) -> Self {
+        Self { uid }
+    }
+
+    /// The broker's own user may operate it, and root, who could do so anyway.
+    pub(crate) fn may_operate(self, own: u32) -> bool {
+        self.uid == own || self.uid == 0
+    }
+}
+
+impl std::fmt::Display for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "uid {}", self.uid)
+    }
+}
+
+/// Lets nobody past but those who may operate the broker.
+pub(crate) async fn require_operator(
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
+    if peer.may_operate(rustix::process::geteuid().as_raw()) {
+        return Ok(next.run(request).await);
+    }
+    tracing::warn!(%peer, "a user who may not operate the broker called the admin socket");
+    Err(Problem::new(ProblemCode::PeerNotPermitted, format!("{peer} may not operate this broker")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_brokers_user_and_root_may_operate_it() {
+        assert!(Peer::with_uid(1000).may_operate(1000));
+        assert!(Peer::with_uid(0).may_operate(1000));
+        assert!(!Peer::with_uid(1001).may_operate(1000));
+        assert!(!Peer::with_uid(1000).may_operate(0));
+    }
+}

@@ -1,0 +1,281 @@
+//! What travels over the admin socket, as JSON. Shared with the CLI. No type here can hold a secret in the clear:
+//! secrets come as a [`DropOff`], sealed, and never go back.
+
+use cloakroom_egress::custody::DropOff;
+use cloakroom_model::{ApprovalId, CredentialId};
+use cloakroom_model::{CredentialKind, Destination, Name, PlaceholderId, RequestId, Signature, WorkloadId};
+use cloakroom_store::journal::Record;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// `POST /api/v1/credentials`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewCredential {
+    /// The operator's name for it.
+    pub name: Name,
+    /// How it is usually placed.
+    pub kind: CredentialKind,
+    /// Where it may go at all.
+    pub destinations: Vec<Destination>,
+    /// The sealed secret.
+    pub secret: DropOff,
+}
+
+/// `POST /api/v1/credentials/{name}/rotate`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Rotation {
+    /// The new secret, sealed under the credential's name.
+    pub secret: DropOff,
+}
+
+/// A credential as shown: by name and age, never by content.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CredentialView {
+    /// Its id.
+    pub id: CredentialId,
+    /// Its name.
+    pub name: Name,
+    /// How it is usually placed.
+    pub kind: CredentialKind,
+    /// Where it may go at all.
+    pub destinations: Vec<Destination>,
+    /// Counts rotations, from 1.
+    pub generation: u32,
+    /// When it was deposited (RFC 3339).
+    pub created: String,
+    /// When the present generation was deposited.
+    pub rotated: String,
+    /// Placeholders that stand for it and are pending or active.
+    pub placeholders: usize,
+}
+
+/// `POST /api/v1/workloads`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewWorkload {
+    /// The operator's name for it.
+    pub name: Name,
+}
+
+/// A new workload with its key, which is not kept and never shown again.
+#[derive(Serialize, Deserialize)]
+pub struct AddedWorkload {
+    /// Its id.
+    pub id: WorkloadId,
+    /// Its name.
+    pub name: Name,
+    /// The workload key.
+    pub key: String,
+    /// When it was added.
+    pub created: String,
+}
+
+/// A workload as shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkloadView {
+    /// Its id.
+    pub id: WorkloadId,
+    /// Its name.
+    pub name: Name,
+    /// When it was added.
+    pub created: String,
+    /// Placeholders bound to it that are pending or active.
+    pub placeholders: usize,
+}
+
+/// `POST /api/v1/placeholders`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPlaceholder {
+    /// Name or id of the credential.
+    pub credential: String,
+    /// Name or id of the workload.
+    pub workload: String,
+    /// The policy file's name, for error messages.
+    pub file: String,
+    /// The policy file's text.
+    pub policy: String,
+    /// Seconds until it expires; `null`: never.
+    pub expires_in: Option<u64>,
+    /// Number of uses; `null`: not counted.
+    pub uses: Option<u32>,
+}
+
+/// A new placeholder with its text, which is not kept and never shown again.
+#[derive(Serialize, Deserialize)]
+pub struct IssuedPlaceholder {
+    /// Its id.
+    pub id: PlaceholderId,
+    /// The text for the workload.
+    pub placeholder: String,
+    /// `pending`.
+    pub state: String,
+    /// The approval to grant.
+    pub approval: ApprovalId,
+    /// The credential's name.
+    pub credential: Name,
+    /// The workload's name.
+    pub workload: Name,
+    /// When it expires, if it does.
+    pub expires: Option<String>,
+    /// How many uses it has, if counted.
+    pub uses: Option<u32>,
+    /// What is legal in the policy, but wide.
+    pub warnings: Vec<String>,
+}
+
+/// A placeholder as shown.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PlaceholderView {
+    /// Its id.
+    pub id: PlaceholderId,
+    /// `pending`, `active`, `denied`, `revoked`, `expired`, `spent` or `unverified`.
+    pub state: String,
+    /// The credential's name.
+    pub credential: Name,
+    /// The workload's name.
+    pub workload: Name,
+    /// The latest approval asked for.
+    pub approval: Option<ApprovalId>,
+    /// When it was issued.
+    pub created: String,
+    /// When it expires, if it does.
+    pub expires: Option<String>,
+    /// How many uses it has, if counted.
+    pub uses: Option<u32>,
+    /// How many uses are spent.
+    pub used: u32,
+    /// Where its policy goes.
+    pub destinations: Vec<Destination>,
+    /// The policy as canonical text; only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// Why it does not count although it is stored as active.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
+}
+
+/// An approval as listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalView {
+    /// Its id.
+    pub id: ApprovalId,
+    /// `pending`, `granted`, `denied`, or `moot` when the placeholder was revoked before.
+    pub state: String,
+    /// The placeholder it covers.
+    pub placeholder: PlaceholderId,
+    /// The credential's name.
+    pub credential: Name,
+    /// The workload's name.
+    pub workload: Name,
+    /// When it was asked for.
+    pub created: String,
+    /// When it was decided.
+    pub decided: Option<String>,
+}
+
+/// An approval with the text that is signed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApprovalText {
+    /// The approval.
+    #[serde(flatten)]
+    pub approval: ApprovalView,
+    /// The canonical text: what is shown is what is signed.
+    pub text: String,
+    /// SHA-256 of the bytes under the signature, in hexadecimal.
+    pub digest: String,
+}
+
+/// `POST /api/v1/approvals/{id}/grant`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct GrantRequest {
+    /// By an enrolled approver, over the text's signing bytes.
+    pub signature: Signature,
+}
+
+/// `GET /api/v1/explain/{request}`.
+#[derive(Serialize, Deserialize)]
+pub struct Explanation {
+    /// The request.
+    pub request: RequestId,
+    /// Its journal records, oldest first.
+    pub records: Vec<serde_json::Value>,
+    /// Names of the ids in the records.
+    pub names: BTreeMap<String, String>,
+}
+
+impl Explanation {
+    /// From records as read.
+    pub fn new(request: RequestId, records: &[Record], names: BTreeMap<String, String>) -> Self {
+        let records = records.iter().filter_map(|record| serde_json::to_value(record).ok()).collect();
+        Self { request, records, names }
+    }
+}
+
+/// `GET /api/v1/health`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Health {
+    /// `ok`.
+    pub status: String,
+    /// The broker's version.
+    pub version: String,
+    /// Credentials held.
+    pub credentials: usize,
+    /// Workloads known.
+    pub workloads: usize,
+    /// Placeholders in force.
+    pub active: usize,
+    /// Approvals that wait.
+    pub pending: usize,
+    /// Placeholders stored as active that do not verify.
+    pub unverified: usize,
+}
+
+/// What is wrong in a policy file, and where.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Complaint {
+    /// The file.
+    pub file: String,
+    /// The line, from 1.
+    pub line: usize,
+    /// The column, from 1.
+    pub column: usize,
+    /// The key, where one is meant.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub key: Option<String>,
+    /// What is wrong.
+    pub message: String,
+    /// What to write instead.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub hint: Option<String>,
+}
+
+impl From<cloakroom_policy::Complaint> for Complaint {
+    fn from(complaint: cloakroom_policy::Complaint) -> Self {
+        let cloakroom_policy::Complaint { file, line, column, key, message, hint, .. } = complaint;
+        Self { file, line, column, key, message, hint }
+    }
+}
+
+/// The body of every refusal of the admin API.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProblemDocument {
+    /// A URN made of the code.
+    pub r#type: String,
+    /// The same for each occurrence.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// The sentence for this occurrence.
+    pub detail: String,
+    /// The stable code.
+    pub code: String,
+    /// What to do next.
+    pub hint: String,
+    /// Errors in a policy file.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub complaints: Vec<Complaint>,
+}
