@@ -1,48 +1,16 @@
 //! Rows and journal. Sees ids, hashes and ciphertext only.
 
 #![allow(clippy::todo, missing_docs)]
+mod contract;
+mod error;
+mod sqlite;
+
+pub use contract::{BoxFuture, Decision, Store};
+pub use error::StoreError;
+pub use sqlite::SqliteStore;
+
 use cloakroom_model::*;
-use std::future::Future;
 use std::path::Path as FilePath;
-use std::pin::Pin;
-
-pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
-
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    #[error("{what} {name:?} exists already")] Exists { what: &'static str, name: String },
-    #[error("there is no {what} {name:?}")] Missing { what: &'static str, name: String },
-    #[error("{0}")] Conflict(String),
-    #[error("the store failed: {0}")] Failed(String),
-}
-
-/// How an approval was decided.
-pub enum Decision { Granted(Signature), Denied }
-
-/// What a store must do. A PostgreSQL store implements this and nothing else changes.
-pub trait Store: Send + Sync + 'static {
-    fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>>;
-    fn add_credential(&self, row: CredentialRecord) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// New ciphertext and generation; fails with Conflict unless the stored generation is `generation - 1`.
-    fn rotate_credential(&self, id: CredentialId, generation: u32, sealed: SealedSecret, shape: Shape, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Marks removed and erases the ciphertext.
-    fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
-    fn add_workload(&self, row: WorkloadRecord) -> BoxFuture<'_, Result<(), StoreError>>;
-    fn remove_workload(&self, id: WorkloadId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Both rows or none.
-    fn add_placeholder(&self, row: PlaceholderRecord, approval: ApprovalRecord) -> BoxFuture<'_, Result<(), StoreError>>;
-    fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Decides once (Conflict if decided before), and sets the placeholder's state, both or none. Granting a revoked placeholder is a Conflict.
-    fn decide_approval(&self, id: ApprovalId, decision: Decision, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
-    /// Spends one use of each, all or none, durably. `Ok(false)`: some has no use left (or is not active).
-    fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>>;
-}
-
-/// SQLite, WAL, one writer thread.
-pub struct SqliteStore {}
-impl SqliteStore {
-    pub fn open(_path: &FilePath) -> Result<Self, StoreError> { todo!() }
-}
 
 pub mod journal {
     use super::*;

@@ -1,0 +1,88 @@
+//! What a store must do, whatever database is behind it.
+
+use crate::StoreError;
+use cloakroom_model::{
+    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord, Rows,
+    SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
+};
+use std::future::Future;
+use std::pin::Pin;
+
+/// A future that a trait object can return.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// How an approval was decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// The approver signed.
+    Granted(Signature),
+    /// The approver said no.
+    Denied,
+}
+
+/// What a store must do. A PostgreSQL store implements this and nothing else changes.
+///
+/// Every implementation guarantees, and `tests/conformance` checks what can be checked from outside:
+///
+/// 1. *Durable*: when a change returns `Ok`, it survives a power cut (`synchronous_commit = on`; on a fleet, quorum
+///    commit). An error means: not changed, or the connection broke and it is unknown; a spend whose outcome is
+///    unknown counts as spent for the caller, who must not send.
+/// 2. *Atomic*: each call is one transaction of its own outcome. Calls may share a database transaction
+///    (group commit), but one that fails leaves no trace and does not fail its neighbours.
+/// 3. *Linear*: after a change has returned, every later `load` and `spend`, from any node, sees it. Spends of one row
+///    exclude each other: a conditional `UPDATE … WHERE used < uses` whose row count is checked, on the primary, never on
+///    a replica. Rows of one spend are locked in id order, so that two spends cannot deadlock.
+/// 4. *Consistent reads*: `load` is one snapshot (`REPEATABLE READ`), and returns every row ever stored, in id order: a
+///    retired placeholder must be recognised for ever.
+/// 5. *Names* are unique among rows that are not removed, enforced by a partial unique index, so that two nodes cannot
+///    both win.
+/// 6. *Cancel-safe*: a future dropped half-way either did all or nothing; the work is not bound to the future.
+pub trait Store: Send + Sync + 'static {
+    /// Every row, in one snapshot. `used` is the count of durable spends.
+    fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>>;
+
+    /// Adds a credential. [`StoreError::Exists`] when the name is taken.
+    fn add_credential(&self, row: CredentialRecord) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// New ciphertext and generation; fails with Conflict unless the stored generation is `generation - 1`.
+    fn rotate_credential(
+        &self,
+        id: CredentialId,
+        generation: u32,
+        sealed: SealedSecret,
+        shape: Shape,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Marks removed and erases the ciphertext.
+    fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Adds a workload. [`StoreError::Exists`] when the name is taken.
+    fn add_workload(&self, row: WorkloadRecord) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Marks removed.
+    fn remove_workload(&self, id: WorkloadId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Both rows or none. Missing when the credential or workload is not there or was removed.
+    fn add_placeholder(
+        &self,
+        row: PlaceholderRecord,
+        approval: ApprovalRecord,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Revokes, from any state. Revoking again is no error.
+    fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Decides once (Conflict if decided before), and sets the placeholder's state, both or none. Granting a
+    /// placeholder that is not pending is a Conflict; denying a revoked one leaves it revoked.
+    fn decide_approval(
+        &self,
+        id: ApprovalId,
+        decision: Decision,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Spends one use of each (an id listed twice: two uses), all or none, durably. `Ok(false)`: some has no use left, is
+    /// not active, or its credential or workload was removed.
+    fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>>;
+}

@@ -1,0 +1,97 @@
+//! The default store: SQLite in write-ahead mode, one thread that writes and one that reads.
+
+mod migrate;
+mod open;
+mod read;
+mod worker;
+mod write;
+
+use crate::{BoxFuture, Decision, Store, StoreError};
+use cloakroom_model::{
+    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord, Rows,
+    SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
+};
+use std::path::Path;
+use worker::{After, Worker};
+
+/// SQLite, WAL, one writer thread. Queued changes share one transaction and one flush (group commit); each runs in a
+/// savepoint of its own, and replies go out after the commit.
+pub struct SqliteStore {
+    writer: Worker,
+    reader: Worker,
+}
+
+impl SqliteStore {
+    /// Opens the database at `path`, creating it (0600) and applying migrations where needed.
+    ///
+    /// # Errors
+    /// [`StoreError::Unusable`] when the file is damaged, belongs to another program or to a newer Cloakroom;
+    /// [`StoreError::Failed`] when it cannot be opened or written.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let writer = open::writer(path)?;
+        let reader = open::reader(path)?;
+        Ok(Self {
+            writer: Worker::start("store-writer", worker::group_commit, writer)?,
+            reader: Worker::start("store-reader", worker::snapshot, reader)?,
+        })
+    }
+}
+
+impl Store for SqliteStore {
+    fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>> {
+        self.reader.submit(After::Nothing, read::rows)
+    }
+
+    fn add_credential(&self, row: CredentialRecord) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::add_credential(db, &row))
+    }
+
+    fn rotate_credential(
+        &self,
+        id: CredentialId,
+        generation: u32,
+        sealed: SealedSecret,
+        shape: Shape,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        let work = move |db: &_| write::rotate_credential(db, id, generation, &sealed, &shape, at);
+        self.writer.submit(After::EraseLog, work)
+    }
+
+    fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| write::remove_credential(db, id, at))
+    }
+
+    fn add_workload(&self, row: WorkloadRecord) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::add_workload(db, &row))
+    }
+
+    fn remove_workload(&self, id: WorkloadId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::remove_workload(db, id, at))
+    }
+
+    fn add_placeholder(
+        &self,
+        row: PlaceholderRecord,
+        approval: ApprovalRecord,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::add_placeholder(db, &row, &approval))
+    }
+
+    fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::revoke_placeholder(db, id))
+    }
+
+    fn decide_approval(
+        &self,
+        id: ApprovalId,
+        decision: Decision,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::decide_approval(db, id, &decision, at))
+    }
+
+    fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::spend(db, ids))
+    }
+}

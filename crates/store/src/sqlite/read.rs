@@ -1,0 +1,137 @@
+//! Rows out of the database. Every field is parsed into its noun; a row that does not parse is an error, never skipped.
+
+use crate::StoreError;
+use cloakroom_model::{
+    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Timestamp,
+    WorkloadRecord,
+};
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Row};
+use serde::de::DeserializeOwned;
+use std::fmt::Display;
+
+/// Every row, in id order.
+pub(super) fn rows(db: &Connection) -> Result<Rows, StoreError> {
+    Ok(Rows {
+        credentials: all(db, "SELECT * FROM credential ORDER BY id", credential)?,
+        workloads: all(db, "SELECT * FROM workload ORDER BY id", workload)?,
+        placeholders: all(db, "SELECT * FROM placeholder ORDER BY id", placeholder)?,
+        approvals: all(db, "SELECT * FROM approval ORDER BY id", approval)?,
+    })
+}
+
+fn all<T>(
+    db: &Connection,
+    sql: &str,
+    parse: fn(&Fields<'_, '_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = db.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    let mut parsed = Vec::new();
+    while let Some(row) = rows.next()? {
+        parsed.push(parse(&Fields(row))?);
+    }
+    Ok(parsed)
+}
+
+fn credential(row: &Fields<'_, '_>) -> Result<CredentialRecord, StoreError> {
+    Ok(CredentialRecord {
+        id: row.text("id", |text| text.parse())?,
+        name: row.text("name", |text| text.parse())?,
+        kind: row.text("kind", |text| text.parse())?,
+        destinations: row.json("destinations")?,
+        shape: row.json("shape")?,
+        generation: row.number("generation")?,
+        sealed: SealedSecret(row.plain("sealed")?),
+        created: row.time("created")?,
+        rotated: row.time("rotated")?,
+        removed: row.optional_time("removed")?,
+    })
+}
+
+fn workload(row: &Fields<'_, '_>) -> Result<WorkloadRecord, StoreError> {
+    Ok(WorkloadRecord {
+        id: row.text("id", |text| text.parse())?,
+        name: row.text("name", |text| text.parse())?,
+        key: row.text("key", TryInto::try_into)?,
+        created: row.time("created")?,
+        removed: row.optional_time("removed")?,
+    })
+}
+
+fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
+    let uses: Option<i64> = row.plain("uses")?;
+    Ok(PlaceholderRecord {
+        id: row.text("id", |text| text.parse())?,
+        credential: row.text("credential", |text| text.parse())?,
+        workload: row.text("workload", |text| text.parse())?,
+        core: row.text("core", TryInto::try_into)?,
+        text: row.text("text", TryInto::try_into)?,
+        policy: row.plain("policy")?,
+        created: row.time("created")?,
+        expires: row.optional_time("expires")?,
+        uses: uses.map(|_| row.number("uses")).transpose()?,
+        used: row.number("used")?,
+        state: row.text("state", |text| state(&text))?,
+    })
+}
+
+fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {
+    let signature: Option<String> = row.plain("signature")?;
+    Ok(ApprovalRecord {
+        id: row.text("id", |text| text.parse())?,
+        placeholder: row.text("placeholder", |text| text.parse())?,
+        created: row.time("created")?,
+        decided: row.optional_time("decided")?,
+        signature: signature.map(|_| row.json("signature")).transpose()?,
+        denied: row.plain("denied")?,
+    })
+}
+
+fn state(text: &str) -> Result<PlaceholderState, &'static str> {
+    use PlaceholderState::{Active, Denied, Pending, Revoked};
+    let known = [Pending, Active, Denied, Revoked].into_iter().find(|state| state.as_str() == text);
+    known.ok_or("not a state of a placeholder")
+}
+
+/// A row whose fields are fetched by name and parsed with an error that names the row and the field.
+struct Fields<'row, 'statement>(&'row Row<'statement>);
+
+impl Fields<'_, '_> {
+    fn plain<T: FromSql>(&self, field: &str) -> Result<T, StoreError> {
+        self.0.get(field).map_err(|error| self.unreadable(field, &error))
+    }
+
+    fn text<T, E: Display>(&self, field: &str, parse: impl FnOnce(String) -> Result<T, E>) -> Result<T, StoreError> {
+        parse(self.plain(field)?).map_err(|error| self.unreadable(field, &error))
+    }
+
+    fn json<T: DeserializeOwned>(&self, field: &str) -> Result<T, StoreError> {
+        self.text(field, |text| serde_json::from_str(&text))
+    }
+
+    fn number(&self, field: &str) -> Result<u32, StoreError> {
+        let number: i64 = self.plain(field)?;
+        u32::try_from(number).map_err(|error| self.unreadable(field, &error))
+    }
+
+    fn time(&self, field: &str) -> Result<Timestamp, StoreError> {
+        let millis: i64 = self.plain(field)?;
+        let millis = u64::try_from(millis).map_err(|error| self.unreadable(field, &error))?;
+        Ok(Timestamp::from_millis(millis))
+    }
+
+    fn optional_time(&self, field: &str) -> Result<Option<Timestamp>, StoreError> {
+        let present: Option<i64> = self.plain(field)?;
+        present.map(|_| self.time(field)).transpose()
+    }
+
+    fn unreadable(&self, field: &str, why: &dyn Display) -> StoreError {
+        let id = self.0.get::<_, String>("id").unwrap_or_else(|_| "without id".into());
+        StoreError::Unusable {
+            what: format!("the database holds a row that cannot be read: {id}, field {field}: {why}"),
+            hint: "the row was edited outside Cloakroom or the file is damaged: restore cloakroom.db from a backup"
+                .into(),
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! The changes, each inside a savepoint that the caller opened: an error rolls back all that it did.
+
+use crate::{Decision, StoreError};
+use cloakroom_model::{
+    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord,
+    PlaceholderState, SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
+};
+use rusqlite::{Connection, OptionalExtension, Params, params};
+use serde::Serialize;
+
+type Done = Result<(), StoreError>;
+
+pub(super) fn add_credential(db: &Connection, row: &CredentialRecord) -> Done {
+    free(db, "credential", row.name.as_str())?;
+    let sql = "INSERT INTO credential (id, name, kind, destinations, shape, generation, sealed, created, rotated, removed)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    insert(
+        db,
+        sql,
+        "credential",
+        params![
+            row.id.to_string(),
+            row.name.as_str(),
+            row.kind.as_str(),
+            json(&row.destinations)?,
+            json(&row.shape)?,
+            row.generation,
+            row.sealed.0,
+            millis(row.created),
+            millis(row.rotated),
+            row.removed.map(millis),
+        ],
+    )
+}
+
+pub(super) fn rotate_credential(
+    db: &Connection,
+    id: CredentialId,
+    generation: u32,
+    sealed: &SealedSecret,
+    shape: &Shape,
+    at: Timestamp,
+) -> Done {
+    let sql = "SELECT generation FROM credential WHERE id = ?1 AND removed IS NULL";
+    let stored: Option<u32> = one(db, sql, [id.to_string()])?;
+    let stored = stored.ok_or_else(|| StoreError::missing("credential", id))?;
+    if stored.checked_add(1) != Some(generation) {
+        let text = format!("credential {id} is at generation {stored}: it was rotated by someone else, try again");
+        return Err(StoreError::Conflict(text));
+    }
+    let sql = "UPDATE credential SET generation = ?2, sealed = ?3, shape = ?4, rotated = ?5 WHERE id = ?1";
+    changed(db, sql, params![id.to_string(), generation, sealed.0, json(shape)?, millis(at)])?;
+    Ok(())
+}
+
+pub(super) fn remove_credential(db: &Connection, id: CredentialId, at: Timestamp) -> Done {
+    let sql = "UPDATE credential SET removed = ?2, sealed = x'' WHERE id = ?1 AND removed IS NULL";
+    match changed(db, sql, params![id.to_string(), millis(at)])? {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("credential", id)),
+    }
+}
+
+pub(super) fn add_workload(db: &Connection, row: &WorkloadRecord) -> Done {
+    free(db, "workload", row.name.as_str())?;
+    let sql = "INSERT INTO workload (id, name, key, created, removed) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let (created, removed) = (millis(row.created), row.removed.map(millis));
+    let values = params![row.id.to_string(), row.name.as_str(), row.key.to_string(), created, removed];
+    insert(db, sql, "workload", values)
+}
+
+pub(super) fn remove_workload(db: &Connection, id: WorkloadId, at: Timestamp) -> Done {
+    let sql = "UPDATE workload SET removed = ?2 WHERE id = ?1 AND removed IS NULL";
+    match changed(db, sql, params![id.to_string(), millis(at)])? {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("workload", id)),
+    }
+}
+
+pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval: &ApprovalRecord) -> Done {
+    if approval.placeholder != row.id {
+        return Err(StoreError::Conflict(format!("approval {} is for another placeholder", approval.id)));
+    }
+    present(db, "credential", row.credential)?;
+    present(db, "workload", row.workload)?;
+    let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    insert(
+        db,
+        sql,
+        "placeholder",
+        params![
+            row.id.to_string(),
+            row.credential.to_string(),
+            row.workload.to_string(),
+            row.core.to_string(),
+            row.text.to_string(),
+            row.policy,
+            millis(row.created),
+            row.expires.map(millis),
+            row.uses,
+            row.used,
+            row.state.as_str(),
+        ],
+    )?;
+    add_approval(db, approval)
+}
+
+fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
+    let sql = "INSERT INTO approval (id, placeholder, created, decided, signature, denied)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    let signature = row.signature.as_ref().map(json).transpose()?;
+    let (id, placeholder) = (row.id.to_string(), row.placeholder.to_string());
+    let decided = row.decided.map(millis);
+    insert(db, sql, "approval", params![id, placeholder, millis(row.created), decided, signature, row.denied])
+}
+
+pub(super) fn revoke_placeholder(db: &Connection, id: PlaceholderId) -> Done {
+    match changed(db, "UPDATE placeholder SET state = 'revoked' WHERE id = ?1", [id.to_string()])? {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("placeholder", id)),
+    }
+}
+
+pub(super) fn decide_approval(db: &Connection, id: ApprovalId, decision: &Decision, at: Timestamp) -> Done {
+    let placeholder = undecided(db, id)?;
+    let (state, signature) = match decision {
+        Decision::Granted(signature) => (PlaceholderState::Active, Some(json(signature)?)),
+        Decision::Denied => (PlaceholderState::Denied, None),
+    };
+    let sql = "UPDATE placeholder SET state = ?2 WHERE id = ?1 AND state = 'pending'";
+    let pending = changed(db, sql, params![placeholder, state.as_str()])? == 1;
+    if !pending && state == PlaceholderState::Active {
+        let text = format!("placeholder {placeholder} is no longer pending: it cannot be granted");
+        return Err(StoreError::Conflict(text));
+    }
+    let sql = "UPDATE approval SET decided = ?2, signature = ?3, denied = ?4 WHERE id = ?1";
+    changed(db, sql, params![id.to_string(), millis(at), signature.as_ref(), signature.is_none()])?;
+    Ok(())
+}
+
+/// The placeholder of an approval that nobody has decided.
+fn undecided(db: &Connection, id: ApprovalId) -> Result<String, StoreError> {
+    let sql = "SELECT placeholder, decided IS NULL FROM approval WHERE id = ?1";
+    let mut statement = db.prepare_cached(sql)?;
+    let found = statement.query_row([id.to_string()], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    match found {
+        Some((placeholder, true)) => Ok(placeholder),
+        Some((_, false)) => Err(StoreError::Conflict(format!("approval {id} was decided before"))),
+        None => Err(StoreError::missing("approval", id)),
+    }
+}
+
+/// Why a spend is undone: not an error for the caller, but the savepoint must roll back.
+enum Spend {
+    Refused,
+    Failed(StoreError),
+}
+
+pub(super) fn spend(db: &Connection, ids: Vec<PlaceholderId>) -> Result<bool, StoreError> {
+    db.execute_batch("SAVEPOINT spend")?;
+    let outcome = spend_each(db, ids);
+    if outcome.is_err() {
+        db.execute_batch("ROLLBACK TO spend")?;
+    }
+    db.execute_batch("RELEASE spend")?;
+    match outcome {
+        Ok(()) => Ok(true),
+        Err(Spend::Refused) => Ok(false),
+        Err(Spend::Failed(error)) => Err(error),
+    }
+}
+
+fn spend_each(db: &Connection, mut ids: Vec<PlaceholderId>) -> Result<(), Spend> {
+    // The condition and the count are one statement: no reader can slip between the look and the change.
+    let sql = "UPDATE placeholder SET used = used + 1
+               WHERE id = ?1 AND state = 'active' AND (uses IS NULL OR used < uses)
+                 AND EXISTS (SELECT 1 FROM credential WHERE id = placeholder.credential AND removed IS NULL)
+                 AND EXISTS (SELECT 1 FROM workload WHERE id = placeholder.workload AND removed IS NULL)";
+    ids.sort_unstable();
+    for id in ids {
+        match changed(db, sql, [id.to_string()]).map_err(Spend::Failed)? {
+            1 => {}
+            _ => return Err(Spend::Refused),
+        }
+    }
+    Ok(())
+}
+
+/// `table` is a fixed word of this file, never outside text.
+fn free(db: &Connection, table: &'static str, name: &str) -> Done {
+    let sql = format!("SELECT 1 FROM {table} WHERE name = ?1 AND removed IS NULL");
+    match one::<i64>(db, &sql, [name])? {
+        Some(_) => Err(StoreError::Exists { what: table, name: name.into() }),
+        None => Ok(()),
+    }
+}
+
+fn present(db: &Connection, table: &'static str, id: impl ToString) -> Done {
+    let id = id.to_string();
+    let sql = format!("SELECT 1 FROM {table} WHERE id = ?1 AND removed IS NULL");
+    match one::<i64>(db, &sql, [&id])? {
+        Some(_) => Ok(()),
+        None => Err(StoreError::missing(table, id)),
+    }
+}
+
+fn one<T: rusqlite::types::FromSql>(
+    db: &Connection,
+    sql: &str,
+    values: impl Params,
+) -> Result<Option<T>, StoreError> {
+    Ok(db.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
+}
+
+fn changed(db: &Connection, sql: &str, values: impl Params) -> Result<usize, StoreError> {
+    Ok(db.prepare_cached(sql)?.execute(values)?)
+}
+
+fn insert(db: &Connection, sql: &str, what: &'static str, values: impl Params) -> Done {
+    match db.prepare_cached(sql)?.execute(values) {
+        Ok(_) => Ok(()),
+        Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
+            Err(StoreError::Conflict(format!("the {what} does not fit the rows there are: {error}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
+}
+
+/// SQLite counts in 64 signed bits; a time beyond them (the year 292 million) is the last there is.
+fn millis(at: Timestamp) -> i64 {
+    i64::try_from(at.millis()).unwrap_or(i64::MAX)
+}
