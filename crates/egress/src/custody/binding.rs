@@ -1,0 +1,60 @@
+//! What a sealed secret is bound to, as unambiguous bytes.
+//!
+//! ```text
+//! "cloakroom sealed v1" | id | kind | count of destinations | destination … | generation
+//! text: length (4, big-endian), then UTF-8      numbers: 4, big-endian      destinations: sorted, each once
+//! ```
+
+use cloakroom_model::{CredentialId, CredentialKind, CredentialRecord, Destination};
+
+/// The facts that must be the same when a secret is opened as when it was sealed (invariant 3).
+#[derive(Clone, Copy)]
+pub(super) struct Binding<'a> {
+    pub(super) id: CredentialId,
+    pub(super) kind: CredentialKind,
+    pub(super) destinations: &'a [Destination],
+    pub(super) generation: u32,
+}
+
+impl<'a> Binding<'a> {
+    pub(super) fn of(record: &'a CredentialRecord) -> Self {
+        Self {
+            id: record.id,
+            kind: record.kind,
+            destinations: &record.destinations,
+            generation: record.generation,
+        }
+    }
+
+    /// Associated data of the secret.
+    pub(super) fn for_secret(&self) -> Vec<u8> {
+        let mut destinations: Vec<String> = self.destinations.iter().map(ToString::to_string).collect();
+        destinations.sort_unstable();
+        destinations.dedup();
+        let mut bytes = b"cloakroom sealed v1".to_vec();
+        text(&mut bytes, &self.id.to_string());
+        text(&mut bytes, self.kind.as_str());
+        number(&mut bytes, destinations.len());
+        destinations.iter().for_each(|destination| text(&mut bytes, destination));
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes
+    }
+
+    /// Associated data of the wrapped key.
+    pub(super) fn for_key(&self) -> Vec<u8> {
+        let mut bytes = b"cloakroom key v1".to_vec();
+        text(&mut bytes, &self.id.to_string());
+        bytes.extend_from_slice(&self.generation.to_be_bytes());
+        bytes
+    }
+}
+
+fn text(bytes: &mut Vec<u8>, text: &str) {
+    number(bytes, text.len());
+    bytes.extend_from_slice(text.as_bytes());
+}
+
+fn number(bytes: &mut Vec<u8>, number: usize) {
+    // Saturating is unambiguous: nothing here comes near 4 GiB.
+    bytes.extend_from_slice(&u32::try_from(number).unwrap_or(u32::MAX).to_be_bytes());
+}

@@ -1,0 +1,86 @@
+//! What can go wrong with keys and deposits, in words for the operator.
+
+use std::path::PathBuf;
+
+/// Why custody could not be unlocked, or a deposit was not accepted.
+#[derive(Debug, thiserror::Error)]
+pub enum CustodyError {
+    /// A key file that others can read or write.
+    #[error("the key file {} is open to others (mode {mode:03o})", path.display())]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// A key file that is not a key.
+    #[error("the key file {} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: &'static str,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {doing} {}: {source}", path.display())]
+    File {
+        /// What was being done.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Not the passphrase this data directory was made with.
+    #[error("the passphrase is wrong")]
+    WrongPassphrase,
+    /// A new passphrase that is too short.
+    #[error("a passphrase has at least 12 characters")]
+    ShortPassphrase,
+    /// The drop-off was sealed to another process, under another name, or was changed.
+    #[error("the drop-off does not open")]
+    DropOff,
+    /// Fewer than 8 bytes.
+    #[error("the secret is shorter than 8 bytes")]
+    TooShort,
+    /// More than 16 KiB.
+    #[error("the secret is longer than 16 KiB")]
+    TooLong,
+    /// A line break, a NUL or another control character.
+    #[error("the secret has a line break or another control character in it")]
+    ControlCharacter,
+    /// Not UTF-8.
+    #[error("the secret is not text (UTF-8)")]
+    NotText,
+    /// Other than ASCII, where a header or cookie will carry it.
+    #[error("the secret has a character outside ASCII, which a header cannot carry")]
+    NotAscii,
+    /// The operating system or the cryptography library failed.
+    #[error("the cryptography library failed to {0}")]
+    Cryptography(&'static str),
+}
+
+impl CustodyError {
+    /// What the operator can do about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Exposed { path, .. } => {
+                format!("run: chmod 600 {}; and rotate the credentials if others had access", path.display())
+            }
+            Self::Damaged { .. } => "restore the file from a backup: without it no credential opens".into(),
+            Self::File { .. } => "check that the directory exists and belongs to the broker's user".into(),
+            Self::WrongPassphrase => "try again: there is no way around a lost passphrase".into(),
+            Self::ShortPassphrase => "use several words".into(),
+            Self::DropOff => "the broker was restarted in between: run the command again".into(),
+            Self::TooShort | Self::TooLong => {
+                "check what was piped in: a secret has 8 bytes to 16 KiB".into()
+            }
+            Self::ControlCharacter => {
+                "pipe in exactly the secret; one line break at its end is dropped".into()
+            }
+            Self::NotText => "deposit binary secrets in the encoding that the service takes, such as base64".into(),
+            Self::NotAscii => "check for a quotation mark or dash that was changed when it was copied".into(),
+            Self::Cryptography(_) => "tell the operator; nothing was stored".into(),
+        }
+    }
+}
