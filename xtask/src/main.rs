@@ -1,2 +1,58 @@
-//! x
-fn main() {}
+//! The project's own commands: `cargo xtask test | tidy | deps | coverage | clients | bench`.
+
+#![allow(clippy::print_stdout, reason = "a command line tool talks on stdout")]
+
+mod bench;
+mod clients;
+mod coverage;
+mod deps;
+mod fault;
+mod refusals;
+mod shell;
+mod source;
+mod test;
+mod tidy;
+mod tools;
+
+use fault::Fault;
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+usage: cargo xtask COMMAND
+
+  test [--no-clients]   everything that continuous integration runs: formatting, lints, docs, dependency policy, tidy, all tests
+  tidy                  the house rules that no compiler checks
+  deps                  the dependency policy, from cargo metadata
+  coverage              threats and refusal codes, and the tests that name them
+  clients               install the real clients for the end-to-end tests under target/clients
+  bench [--seconds N]   measure against nginx and write target/bench/report.md; asserts nothing
+";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let done = match words.as_slice() {
+        ["test"] => test::run(test::Clients::Real),
+        ["test", "--no-clients"] => test::run(test::Clients::Skipped),
+        ["tidy"] => tidy::run(),
+        ["deps"] => deps::run(),
+        ["coverage"] => coverage::run(),
+        ["clients"] => clients::install(),
+        ["bench"] => bench::run(4),
+        ["bench", "--seconds", seconds] => match seconds.parse() {
+            Ok(seconds) => bench::run(seconds),
+            Err(_) => Err(Fault::new(format!("not a number of seconds: {seconds:?}"))),
+        },
+        _ => {
+            eprint!("{USAGE}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(fault) => {
+            eprintln!("error: {fault}");
+            ExitCode::FAILURE
+        }
+    }
+}

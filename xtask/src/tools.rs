@@ -1,0 +1,69 @@
+//! The programs that the tests need, and how to get them.
+
+use crate::fault::Fault;
+use crate::shell::{capture, command, run, works};
+
+struct Tool {
+    /// A call that succeeds where the tool works.
+    probe: &'static [&'static str],
+    /// The Debian packages that bring it.
+    packages: &'static [&'static str],
+}
+
+const FOR_TESTS: &[Tool] = &[
+    Tool { probe: &["cc", "--version"], packages: &["gcc", "libc6-dev"] },
+    Tool { probe: &["git", "--version"], packages: &["git"] },
+    Tool { probe: &["curl", "--version"], packages: &["curl"] },
+];
+
+const FOR_CLIENTS: &[Tool] = &[
+    Tool { probe: &["python3", "-c", "import venv, ensurepip"], packages: &["python3", "python3-venv"] },
+    Tool { probe: &["node", "--version"], packages: &["nodejs"] },
+    Tool { probe: &["npm", "--version"], packages: &["npm"] },
+];
+
+const FOR_BENCH: &[Tool] = &[Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] }];
+
+/// Installs what the tests lack.
+pub(crate) fn ensure_for_tests() -> Result<(), Fault> {
+    ensure(FOR_TESTS)
+}
+
+/// Installs what the real clients need.
+pub(crate) fn ensure_for_clients() -> Result<(), Fault> {
+    ensure(FOR_CLIENTS)
+}
+
+/// Installs what the benchmarks need.
+pub(crate) fn ensure_for_bench() -> Result<(), Fault> {
+    ensure(FOR_BENCH)
+}
+
+fn ensure(tools: &[Tool]) -> Result<(), Fault> {
+    let missing: Vec<&str> =
+        tools.iter().filter(|tool| !works(tool.probe)).flat_map(|tool| tool.packages).copied().collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let by_hand = format!("apt-get install -y --no-install-recommends {}", missing.join(" "));
+    if !may_install() {
+        return Err(Fault::new(format!("tools are missing; as root: {by_hand}")));
+    }
+    println!("    installing {}", missing.join(" "));
+    let apt = ["apt-get", "-o", "DPkg::Lock::Timeout=200", "-q"];
+    let _ = run(command(&[&apt[..], &["update"]].concat()));
+    let mut install =
+        command(&[&apt[..], &["install", "-y", "--no-install-recommends"], &missing[..]].concat());
+    install.env("DEBIAN_FRONTEND", "noninteractive");
+    run(install)?;
+    match tools.iter().find(|tool| !works(tool.probe)) {
+        None => Ok(()),
+        Some(tool) => Err(Fault::new(format!("{:?} still fails after: {by_hand}", tool.probe.join(" ")))),
+    }
+}
+
+/// Only root with apt can install system packages; `CLOAKROOM_NO_INSTALL` forbids it.
+fn may_install() -> bool {
+    let root = capture(command(&["id", "-u"])).is_ok_and(|id| id.trim() == "0");
+    root && works(&["apt-get", "--version"]) && std::env::var_os("CLOAKROOM_NO_INSTALL").is_none()
+}
