@@ -4,6 +4,7 @@
 //! decided in `policy`; how calls arrive is `proxy`'s business.
 
 pub mod custody;
+mod scrub;
 mod secret;
 mod stage;
 mod upstream;
