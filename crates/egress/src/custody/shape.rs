@@ -255,7 +255,7 @@ mod tests {
         ));
         cases.push((String::new(), hex(40), vec![("h", 40)]));
         cases.push((String::new(), b62(40), vec![("x", 40)]));
-        cases.push((String::new(), format!("{}/+={}", b62(20), b62(20)), vec![("x", 44)]));
+        cases.push((String::new(), format!("{}/+={}", b62(20), b62(20)), vec![("x", 43)]));
         cases.push((String::new(), b62(8), vec![("x", 28)]));
         cases.push(("acme_".into(), b62(40), vec![("x", 45)]));
         let d = hex(32);
