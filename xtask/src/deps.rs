@@ -1,8 +1,7 @@
-//! `cargo xtask deps`: the dependency policy, from `cargo metadata`. Works without an advisory database.
+//! `cargo xtask deps`: the dependency policy, from `cargo tree`. Works without an advisory database.
 
 use crate::fault::Fault;
 use crate::shell::{self, capture, command, works};
-use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Crates that must not be in the resolved graph, and why.
@@ -38,30 +37,22 @@ const LICENCES: [&str; 14] = [
 
 /// Checks and reports.
 fn policy() -> Result<(), Fault> {
-    let host = host()?;
-    let words = ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", &host];
-    let metadata = capture(command(&words))?;
-    let metadata: Value = serde_json::from_str(&metadata)?;
-    let graph = Graph::of(&metadata);
-    let reachable = graph.reachable_from("cloakroom");
+    let build = resolved("normal,build")?;
+    let with_tests = resolved("normal,build,dev")?;
     let mut complaints = Vec::new();
-    for id in &reachable {
-        let package = &graph.packages[id];
-        let name = text(package, "name");
-        if let Some((_, why)) = BANNED.iter().find(|(banned, _)| *banned == name) {
-            complaints.push(format!("{name} is in the build: {why}"));
+    for package in &build {
+        if let Some((_, why)) = BANNED.iter().find(|(banned, _)| *banned == package.name) {
+            complaints.push(format!("{} is in the build: {why}", package.name));
         }
-        if !package["source"].is_null() && !licence_is_allowed(text(package, "license")) {
-            complaints.push(format!("{name}: licence {:?} is not on the list", text(package, "license")));
+        if !package.ours() && !licence_is_allowed(&package.licence) {
+            complaints.push(format!("{}: licence {:?} is not on the list", package.name, package.licence));
         }
     }
-    let all = graph.packages.len();
-    println!(
-        "    {} crates in the product's build, {all} in the lockfile's graph with tests",
-        reachable.len()
-    );
-    for (name, versions) in graph.duplicates(&reachable) {
-        println!("    {name} occurs in {versions} versions");
+    println!("    {} crates in the product's build, {} with its tests", build.len(), with_tests.len());
+    let mut versions = BTreeMap::new();
+    build.iter().for_each(|package| *versions.entry(&package.name).or_insert(0) += 1);
+    for (name, count) in versions.iter().filter(|(_, count)| **count > 1) {
+        println!("    {name} occurs in {count} versions");
     }
     Fault::unless_empty("dependencies", complaints)
 }
@@ -76,58 +67,33 @@ pub(crate) fn run() -> Result<(), Fault> {
     Ok(())
 }
 
-struct Graph<'a> {
-    packages: BTreeMap<&'a str, &'a Value>,
-    edges: BTreeMap<&'a str, Vec<&'a str>>,
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+struct Package {
+    name: String,
+    version: String,
+    licence: String,
 }
 
-impl<'a> Graph<'a> {
-    fn of(metadata: &'a Value) -> Self {
-        let list = |value: &'a Value| value.as_array().into_iter().flatten();
-        let packages = list(&metadata["packages"]).map(|package| (text(package, "id"), package)).collect();
-        let edges = list(&metadata["resolve"]["nodes"])
-            .map(|node| {
-                let needed = list(&node["deps"])
-                    .filter(|dep| list(&dep["dep_kinds"]).any(is_needed_here))
-                    .map(|dep| text(dep, "pkg"));
-                (text(node, "id"), needed.collect())
-            })
-            .collect();
-        Self { packages, edges }
-    }
-
-    fn reachable_from(&self, name: &str) -> BTreeSet<&'a str> {
-        let start = self.packages.iter().find(|(_, package)| text(package, "name") == name);
-        let mut open: Vec<&str> = start.map(|(id, _)| *id).into_iter().collect();
-        let mut seen = BTreeSet::new();
-        while let Some(id) = open.pop() {
-            if seen.insert(id) {
-                open.extend(self.edges.get(id).into_iter().flatten());
-            }
-        }
-        seen
-    }
-
-    fn duplicates(&self, ids: &BTreeSet<&str>) -> BTreeMap<&'a str, usize> {
-        let mut counts = BTreeMap::new();
-        for id in ids {
-            *counts.entry(text(self.packages[id], "name")).or_insert(0) += 1;
-        }
-        counts.retain(|_, count| *count > 1);
-        counts
+impl Package {
+    fn ours(&self) -> bool {
+        self.name.starts_with("cloakroom")
     }
 }
 
-/// Normal and build dependencies, not those of tests.
-fn is_needed_here(kind: &Value) -> bool {
-    kind["kind"] != "dev"
+/// What cargo builds for the binary on this platform: the metadata graph would name optional crates too.
+fn resolved(edges: &str) -> Result<BTreeSet<Package>, Fault> {
+    let words =
+        ["cargo", "tree", "--locked", "--package", "cloakroom", "--prefix", "none", "--format", "{p}|{l}"];
+    let listing = capture(command(&[&words[..], &["--edges", edges]].concat()))?;
+    Ok(listing.lines().filter_map(parse).collect())
 }
 
-/// The platform this runs on: a dependency of other platforms alone is not in the build.
-fn host() -> Result<String, Fault> {
-    let version = capture(command(&["rustc", "--version", "--verbose"]))?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    host.map(str::to_owned).ok_or_else(|| Fault::new("rustc --version --verbose names no host"))
+/// `name v1.2.3 (proc-macro)|MIT OR Apache-2.0 (*)`.
+fn parse(line: &str) -> Option<Package> {
+    let (package, licence) = line.split_once('|')?;
+    let mut words = package.split(' ');
+    let (name, version) = (words.next()?.to_owned(), words.next()?.to_owned());
+    Some(Package { name, version, licence: licence.trim_end_matches(" (*)").to_owned() })
 }
 
 fn licence_is_allowed(expression: &str) -> bool {
@@ -136,10 +102,6 @@ fn licence_is_allowed(expression: &str) -> bool {
     let known = |part: &str| LICENCES.contains(&part.trim());
     plain.split(" OR ").any(|side| side.split(" AND ").all(known))
         || plain.split(" AND ").all(|part| part.split(" OR ").any(known))
-}
-
-fn text<'a>(value: &'a Value, key: &str) -> &'a str {
-    value[key].as_str().unwrap_or_default()
 }
 
 #[cfg(test)]

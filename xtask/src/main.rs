@@ -22,7 +22,7 @@ usage: cargo xtask COMMAND
 
   test [--no-clients]   everything that continuous integration runs: formatting, lints, docs, dependency policy, tidy, all tests
   tidy                  the house rules that no compiler checks
-  deps                  the dependency policy, from cargo metadata
+  deps                  the dependency policy, from cargo tree
   coverage              threats and refusal codes, and the tests that name them
   clients               install the real clients for the end-to-end tests under target/clients
   bench [--seconds N]   measure against nginx and write target/bench/report.md; asserts nothing

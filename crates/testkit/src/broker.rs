@@ -331,6 +331,21 @@ impl Broker {
         wire.receive(&request.method).unwrap_or_else(|error| panic!("{error}\n{}", self.output()))
     }
 
+    /// Changes the stopped broker's database behind its back; gives the number of rows changed.
+    pub fn tamper(&self, statement: &str, values: impl rusqlite::Params) -> usize {
+        assert!(self.process.is_none(), "stop the broker first");
+        rusqlite::Connection::open(self.data.path().join("cloakroom.db"))
+            .unwrap()
+            .execute(statement, values)
+            .unwrap()
+    }
+
+    /// Reads one text or number from the stopped broker's database.
+    pub fn peek(&self, query: &str) -> rusqlite::types::Value {
+        let connection = rusqlite::Connection::open(self.data.path().join("cloakroom.db")).unwrap();
+        connection.query_row(query, [], |row| row.get(0)).unwrap()
+    }
+
     /// Asserts that the journal verifies.
     pub fn verify_journal(&self) -> Value {
         let verdict = self.cli_json(&["journal", "verify"]);

@@ -19,6 +19,7 @@ mod h2;
 mod hunt;
 mod message;
 mod reply;
+mod scenario;
 mod upstream;
 mod wire;
 
@@ -30,5 +31,6 @@ pub use h2::H2Upstream;
 pub use hunt::{Hit, hunt};
 pub use message::{Received, Response, read_request, read_response};
 pub use reply::{After, Coding, Reply};
+pub use scenario::{Meanings, Scenario, Step};
 pub use upstream::{Handler, TlsUpstream, demand_bearer, demand_header, echo};
 pub use wire::{Log, Request, Way, Wire, Workload};
