@@ -1,0 +1,111 @@
+//! What is recorded: the entries, and where one stands.
+
+use cloakroom_model::{
+    Code, Destination, Intent, Name, PlaceholderId, RequestId, Severity, Timestamp, Way, WorkloadId,
+};
+use serde::{Deserialize, Serialize};
+
+/// One thing that happened. Serialised as JSON with a `kind` tag.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub enum Entry {
+    /// The broker started.
+    Start {
+        /// When.
+        at: Timestamp,
+        /// Its version.
+        version: String,
+    },
+    /// The broker stopped in order.
+    Stop {
+        /// When.
+        at: Timestamp,
+    },
+    /// Before a secret is opened.
+    Intent(Intent),
+    /// After a reply ended.
+    Outcome {
+        /// The call.
+        request: RequestId,
+        /// When the reply ended.
+        at: Timestamp,
+        /// The upstream's status.
+        status: u16,
+        /// Body bytes sent to the workload.
+        bytes: u64,
+        /// How often the secret was found in the reply and replaced.
+        replaced: u64,
+        /// Whether the reply reached its end.
+        complete: bool,
+    },
+    /// After an authorized call failed on its way (upstream unreachable, response not scrubbable ...).
+    Failure {
+        /// The call.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        code: Code,
+    },
+    /// A call that was refused. `event` marks a security event.
+    Refusal {
+        /// The call.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+        /// Why.
+        code: Code,
+        /// How grave, if it is a security event.
+        event: Option<Severity>,
+        /// Who asked, if known.
+        workload: Option<WorkloadId>,
+        /// How the call came, if it came that far.
+        way: Option<Way>,
+        /// Where it wanted to go, if it could be read.
+        destination: Option<Destination>,
+        /// The placeholder it carried, if one was recognised.
+        placeholder: Option<PlaceholderId>,
+        /// The peer's address.
+        peer: Option<String>,
+    },
+    /// An operator or approver did something: `act` is a fixed word such as "credential added"; `subject` an id; `name` a Name.
+    Act {
+        /// When.
+        at: Timestamp,
+        /// What was done.
+        act: String,
+        /// To which id.
+        subject: String,
+        /// Its name, if it has one.
+        name: Option<Name>,
+        /// Who did it.
+        by: String,
+    },
+    /// A stored permit that does not count.
+    Ignored {
+        /// When it was found.
+        at: Timestamp,
+        /// Its placeholder.
+        placeholder: PlaceholderId,
+        /// Why it does not count.
+        why: String,
+    },
+}
+
+/// A position in the journal: the sequence number of a record, from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Position(pub u64);
+
+/// One record as read back.
+#[derive(Clone, Debug, Serialize)]
+pub struct Record {
+    /// Its sequence number.
+    pub sequence: u64,
+    /// The segment file that holds it.
+    pub segment: String,
+    /// Where it begins in the file.
+    pub offset: u64,
+    /// What happened.
+    pub entry: Entry,
+}

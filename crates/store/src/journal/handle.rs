@@ -1,0 +1,181 @@
+//! The journal that a broker holds open: append, wait, close.
+
+use super::flush::Shared;
+use super::frame::ChainHash;
+use super::key::{Checkpoint, SigningKey};
+use super::segment::{self, End, Segment};
+use super::tail::Tail;
+use super::{Entry, JournalError, Position};
+use std::fs::{DirBuilder, File, TryLockError};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// What opening found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// How many records there are, checkpoints included.
+    pub records: u64,
+    /// Bytes of a record cut short that were removed: it was never acknowledged.
+    pub truncated_bytes: u64,
+}
+
+/// How the journal is kept.
+#[derive(Clone, Debug)]
+pub struct JournalSettings {
+    /// A segment that has grown to this size is finished and a new one begun.
+    pub segment_bytes: u64,
+    /// How long a record nobody waits for may stay unflushed.
+    pub flush_every: Duration,
+    /// After how many records a signed checkpoint is written.
+    pub checkpoint_every: u64,
+}
+
+impl Default for JournalSettings {
+    fn default() -> Self {
+        Self { segment_bytes: 64 << 20, flush_every: Duration::from_millis(100), checkpoint_every: 1000 }
+    }
+}
+
+/// The journal, open for writing by this process alone.
+pub struct Journal {
+    shared: Arc<Shared>,
+    flusher: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl Journal {
+    /// Opens or creates `dir`; signing key at `key_file` (created 0600), public key beside the segments.
+    ///
+    /// A record cut short at the very end is removed. The last two segments are verified, and that none is missing;
+    /// [`verify`](super::verify) checks everything.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`] when another broker has it open, [`JournalError::Damaged`] when a complete record does not
+    /// verify, [`JournalError::Key`] when the signing key is missing or another one.
+    pub fn open(
+        dir: &Path,
+        key_file: &Path,
+        settings: JournalSettings,
+    ) -> Result<(Arc<Self>, Recovery), JournalError> {
+        create_private(dir)?;
+        let lock = lock(dir)?;
+        let key = SigningKey::open(key_file, &dir.join(super::PUBLIC_KEY))?;
+        let (tail, recovery) = resume(dir)?;
+        let shared = Arc::new(Shared::new(tail, key, settings, lock));
+        let flusher = {
+            let shared = Arc::clone(&shared);
+            let thread = std::thread::Builder::new().name("journal-flush".into());
+            let started = thread.spawn(move || shared.flush_until_stopped());
+            started.map_err(|error| JournalError::Failed(format!("no thread for the journal: {error}")))?
+        };
+        Ok((Arc::new(Self { shared, flusher: Mutex::new(Some(flusher)) }), recovery))
+    }
+
+    /// Writes the record to the operating system (survives a crash of the process) before returning.
+    ///
+    /// # Errors
+    /// When it cannot be written: nothing is recorded then. A later call may succeed.
+    pub fn append(&self, entry: &Entry) -> Result<Position, JournalError> {
+        let Shared { key, settings, .. } = &*self.shared;
+        let mut tail = self.shared.tail()?;
+        let sequence = tail.append(entry, settings.segment_bytes, key)?;
+        tail.checkpoint_if_due(settings.checkpoint_every.max(1), key);
+        Ok(Position(sequence))
+    }
+
+    /// Waits until `position` is on the disk (survives a power cut). Grouped: those who wait share a flush.
+    ///
+    /// # Errors
+    /// When the flush failed; the record may or may not be on the disk.
+    pub async fn durable(&self, position: Position) -> Result<(), JournalError> {
+        self.shared.durable(position).await
+    }
+
+    /// The last record's position and chain hash. Kept where the broker cannot write, it is the witness that shows
+    /// records cut off the end.
+    ///
+    /// # Errors
+    /// When the journal failed in mid-write.
+    pub fn head(&self) -> Result<(Position, ChainHash), JournalError> {
+        let (sequence, hash) = self.shared.tail()?.head();
+        Ok((Position(sequence), hash))
+    }
+
+    /// Signed checkpoint, flush, stop. Later appends are refused.
+    ///
+    /// # Errors
+    /// When the checkpoint cannot be written or flushed.
+    pub fn close(&self) -> Result<(), JournalError> {
+        let outcome = self.finish();
+        self.stop_flusher();
+        outcome
+    }
+
+    fn finish(&self) -> Result<(), JournalError> {
+        {
+            let mut tail = self.shared.tail()?;
+            if tail.closed {
+                return Ok(());
+            }
+            let signed = if tail.unsigned() > 0 { tail.checkpoint(&self.shared.key) } else { Ok(()) };
+            tail.closed = true;
+            signed?;
+        }
+        self.shared.flush()
+    }
+
+    fn stop_flusher(&self) {
+        self.shared.stop();
+        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(flusher) = flusher {
+            let _ = flusher.join();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fail_flushes(&self, times: u32) {
+        self.shared.failing_flushes.store(times, std::sync::atomic::Ordering::SeqCst);
+    }
+}
+
+impl Drop for Journal {
+    /// Without [`Journal::close`] there is no last checkpoint, as after a crash; what was written is flushed.
+    fn drop(&mut self) {
+        self.stop_flusher();
+    }
+}
+
+fn create_private(dir: &Path) -> Result<(), JournalError> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(dir);
+    created.map_err(|error| JournalError::at("create", dir, &error))
+}
+
+/// Locks the directory itself: unlike a lock file it cannot be deleted from under its holder.
+fn lock(dir: &Path) -> Result<File, JournalError> {
+    let handle = File::open(dir).map_err(|error| JournalError::at("open", dir, &error))?;
+    match handle.try_lock() {
+        Ok(()) => Ok(handle),
+        Err(TryLockError::WouldBlock) => Err(JournalError::Busy { dir: dir.display().to_string() }),
+        Err(TryLockError::Error(error)) => Err(JournalError::at("lock", dir, &error)),
+    }
+}
+
+fn resume(dir: &Path) -> Result<(Tail, Recovery), JournalError> {
+    let segments = segment::list(dir)?;
+    let Some(last) = segments.last() else {
+        let tail = Tail::create(dir, 1, End::ORIGIN)?;
+        return Ok((tail, Recovery { records: 0, truncated_bytes: 0 }));
+    };
+    let mut since_checkpoint = 0;
+    let mut count = |_: &Segment, frame: &super::frame::Frame<'_>| {
+        since_checkpoint = if Checkpoint::recognises(frame.payload) { 0 } else { since_checkpoint + 1 };
+        Ok(())
+    };
+    let recent = &segments[segments.len().saturating_sub(2)..];
+    let from = (recent.len() == segments.len()).then_some(End::ORIGIN);
+    let end = segment::walk(recent, from, &mut count)?;
+    let recovery = Recovery { records: end.next - 1, truncated_bytes: end.unfinished as u64 };
+    Ok((Tail::resume(last.clone(), end, since_checkpoint)?, recovery))
+}

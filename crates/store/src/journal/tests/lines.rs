@@ -1,0 +1,59 @@
+//! A record is one line of printable ASCII, whatever stands in it (T89), and the export is JSON lines.
+
+use super::*;
+use proptest::prelude::*;
+
+fn named(text: &str) -> Entry {
+    Entry::Ignored {
+        at: Timestamp::from_millis(1),
+        placeholder: "ph_01HF0000000000000000000000".parse().unwrap(),
+        why: text.into(),
+    }
+}
+
+fn exported(bench: &Bench) -> Vec<serde_json::Value> {
+    let mut out = Vec::new();
+    crate::journal::export(&bench.dir(), &mut out).unwrap();
+    assert!(out.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n')), "only printable ASCII");
+    String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn t89_control_bytes_of_every_kind_cannot_forge_a_line() {
+    let forged = "x\r\n{\"sequence\":99}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2028}\u{0}\t\u{1f600}";
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    journal.append(&named(forged)).unwrap();
+    let raw = std::fs::read(bench.segment(1)).unwrap();
+    let payload = &raw[crate::journal::frame::HEADER + crate::journal::frame::HEAD..raw.len() - 32];
+    assert!(payload.iter().all(|byte| matches!(byte, b' '..=b'~')));
+    let lines = exported(&bench);
+    assert_eq!((lines.len(), lines[0]["why"].as_str()), (1, Some(forged)));
+    assert_eq!(entries(&bench), [named(forged)]);
+}
+
+#[test]
+fn an_exported_line_names_sequence_time_and_kind() {
+    let bench = Bench::new(1 << 20, 2).filled(4);
+    let lines = exported(&bench);
+    let kinds: Vec<_> = lines.iter().map(|line| line["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["act", "act", "checkpoint", "act", "act", "checkpoint"]);
+    assert_eq!(lines[1]["sequence"], 2);
+    assert_eq!(lines[1]["time"], "2023-11-14T22:13:20.002Z");
+    assert_eq!(lines[1]["subject"], "cred_2");
+    assert_eq!(lines[5]["hash"], crate::journal::verify(&bench.dir()).unwrap().head);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_comes_back_as_it_was(texts in proptest::collection::vec(any::<String>(), 1..8)) {
+        let bench = Bench::new(300, 2);
+        let journal = bench.open();
+        let written: Vec<_> = texts.iter().map(|text| named(text)).collect();
+        written.iter().for_each(|entry| drop(journal.append(entry).unwrap()));
+        journal.close().unwrap();
+        prop_assert_eq!(entries(&bench), written);
+        prop_assert!(crate::journal::verify(&bench.dir()).unwrap().ok);
+    }
+}

@@ -1,0 +1,157 @@
+//! The journal under crashes, full disks and tampering.
+
+mod concurrency;
+mod faults;
+mod lines;
+mod tamper;
+mod torn;
+
+use super::{Entry, Journal, JournalError, JournalSettings, Position, Recovery};
+use cloakroom_model::Timestamp;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// A journal directory of its own, and the settings it is opened with.
+struct Bench {
+    root: TempDir,
+    settings: JournalSettings,
+}
+
+impl Bench {
+    fn new(segment_bytes: u64, checkpoint_every: u64) -> Self {
+        let settings = JournalSettings { segment_bytes, flush_every: Duration::from_millis(5), checkpoint_every };
+        Self { root: tempfile::tempdir().unwrap(), settings }
+    }
+
+    fn roomy() -> Self {
+        Self::new(1 << 30, 1_000_000)
+    }
+
+    fn dir(&self) -> PathBuf {
+        self.root.path().join("journal")
+    }
+
+    fn key(&self) -> PathBuf {
+        self.root.path().join("key")
+    }
+
+    fn segment(&self, number: u32) -> PathBuf {
+        self.dir().join(format!("{number:08}.seg"))
+    }
+
+    fn try_open(&self) -> Result<(Arc<Journal>, Recovery), JournalError> {
+        Journal::open(&self.dir(), &self.key(), self.settings.clone())
+    }
+
+    fn open(&self) -> Arc<Journal> {
+        self.try_open().unwrap().0
+    }
+
+    /// Writes `count` entries and leaves as a crash would: without a last checkpoint.
+    fn filled(self, count: u64) -> Self {
+        let journal = self.open();
+        for number in 1..=count {
+            journal.append(&act(number)).unwrap();
+        }
+        drop(journal);
+        self
+    }
+}
+
+fn act(number: u64) -> Entry {
+    Entry::Act {
+        at: Timestamp::from_millis(1_700_000_000_000 + number),
+        act: "credential added".into(),
+        subject: format!("cred_{number}"),
+        name: None,
+        by: "operator".into(),
+    }
+}
+
+fn acts(numbers: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
+    numbers.map(act).collect()
+}
+
+fn entries(bench: &Bench) -> Vec<Entry> {
+    super::read(&bench.dir(), 0).unwrap().into_iter().map(|record| record.entry).collect()
+}
+
+#[test]
+fn what_was_appended_is_read_back_in_order_across_openings_and_segments() {
+    let bench = Bench::new(600, 3).filled(10);
+    let (journal, recovery) = bench.try_open().unwrap();
+    assert_eq!(recovery.truncated_bytes, 0);
+    assert!(recovery.records > 10, "checkpoints count too");
+    journal.append(&act(11)).unwrap();
+    journal.close().unwrap();
+    assert_eq!(entries(&bench), acts(1..=11));
+    let verdict = super::verify(&bench.dir()).unwrap();
+    assert!(verdict.ok && verdict.segments > 3 && verdict.checkpoints > 3, "{verdict:?}");
+    assert_eq!(verdict.signed, verdict.records - 1, "closing signs all there is");
+}
+
+#[test]
+fn reading_since_a_position_leaves_out_what_came_before() {
+    let bench = Bench::new(600, 3).filled(20);
+    let all = super::read(&bench.dir(), 0).unwrap();
+    for record in &all {
+        let later = super::read(&bench.dir(), record.sequence).unwrap();
+        let expected = all.iter().filter(|other| other.sequence > record.sequence).count();
+        assert_eq!(later.len(), expected);
+    }
+}
+
+#[test]
+fn a_closed_journal_refuses_records() {
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    journal.append(&act(1)).unwrap();
+    journal.close().unwrap();
+    assert!(matches!(journal.append(&act(2)), Err(JournalError::Failed(_))));
+    journal.close().unwrap();
+    assert_eq!(entries(&bench), acts(1..=1));
+}
+
+#[test]
+fn two_brokers_cannot_have_one_journal() {
+    let bench = Bench::roomy();
+    let first = bench.open();
+    assert!(matches!(bench.try_open(), Err(JournalError::Busy { .. })));
+    first.append(&act(1)).unwrap();
+    drop(first);
+    bench.open();
+}
+
+#[test]
+fn files_are_private_and_a_key_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let bench = Bench::roomy().filled(1);
+    let mode = |path: PathBuf| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(bench.dir()), mode(bench.key()), mode(bench.segment(1))), (0o700, 0o600, 0o600));
+    std::fs::set_permissions(bench.key(), std::fs::Permissions::from_mode(0o640)).unwrap();
+    assert!(matches!(bench.try_open(), Err(JournalError::Key { .. })));
+}
+
+#[test]
+fn a_lost_or_another_signing_key_is_not_replaced_in_silence() {
+    let bench = Bench::roomy().filled(1);
+    std::fs::rename(bench.key(), bench.root.path().join("aside")).unwrap();
+    assert!(matches!(bench.try_open(), Err(JournalError::Key { .. })));
+    let other = Bench::roomy().filled(1);
+    std::fs::rename(other.key(), bench.key()).unwrap();
+    assert!(matches!(bench.try_open(), Err(JournalError::Key { .. })));
+    std::fs::rename(bench.root.path().join("aside"), bench.key()).unwrap();
+    bench.open();
+}
+
+#[test]
+fn a_record_has_a_longest_length_and_the_next_one_is_written() {
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    let long = Entry::Start { at: Timestamp::from_millis(1), version: "v".repeat(super::frame::LONGEST) };
+    assert!(matches!(journal.append(&long), Err(JournalError::Failed(_))));
+    assert_eq!(journal.append(&act(1)).unwrap(), Position(1));
+    assert_eq!(entries(&bench), acts(1..=1));
+}
