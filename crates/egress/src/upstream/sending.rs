@@ -8,7 +8,7 @@ use http::header::{
     TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::uri::PathAndQuery;
-use http::{Request, Uri, Version, request};
+use http::{Method, Request, Uri, Version, request};
 use http_body::{Body, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -106,6 +106,10 @@ pub(super) fn for_http1(request: &mut Request<Watched>, destination: &Destinatio
     *headers = HeaderMap::with_capacity(rest.len() + 1);
     headers.insert(HOST, host);
     headers.extend(rest);
+    if expects_content(request.method()) && request.body().is_end_stream() {
+        // hyper leaves it out; some servers answer 411 then (RFC 9110, section 8.6).
+        request.headers_mut().insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
     Ok(())
 }
 
@@ -122,6 +126,10 @@ pub(super) fn for_http2(request: &mut Request<Watched>, destination: &Destinatio
     *request.version_mut() = Version::HTTP_2;
     request.headers_mut().remove(HOST);
     Ok(())
+}
+
+fn expects_content(method: &Method) -> bool {
+    [Method::POST, Method::PUT, Method::PATCH].contains(method)
 }
 
 fn path(uri: &Uri) -> PathAndQuery {
