@@ -1,34 +1,26 @@
-//! Keeps needles between calls: making them costs more than a call may.
+//! Keeps the needles of one generation of one secret between calls: making them costs more than a call may.
 
 use super::needles::{BasicHalf, Needles};
-use cloakroom_model::CredentialId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// More sets than this are not kept; a workload that varies its Basic half makes one set each.
-const MOST: usize = 4096;
+/// More sets than this are not kept; a workload that varies its half of Basic credentials makes one set each.
+const MOST: usize = 64;
 
-/// The credential, its generation, and the workload's half of Basic credentials with the secret's position in it.
-type Key = (CredentialId, u32, Option<(Box<[u8]>, Box<[u8]>)>);
+/// The workload's half of Basic credentials: what stands before the secret, and what after.
+type Half = Option<(Box<[u8]>, Box<[u8]>)>;
 
-/// Needles by credential and generation. Emptied of whatever is no longer held.
+/// The needles of one secret. Custody keeps it for as long as it holds that generation of the credential.
 #[derive(Default)]
 pub(crate) struct NeedleCache {
-    sets: Mutex<HashMap<Key, Arc<Needles>>>,
+    sets: Mutex<HashMap<Half, Arc<Needles>>>,
 }
 
 impl NeedleCache {
-    /// The needles of a secret, made from `secret` where they are not at hand.
-    pub(crate) fn needles(
-        &self,
-        credential: CredentialId,
-        generation: u32,
-        basic: Option<BasicHalf<'_>>,
-        secret: &[u8],
-    ) -> Arc<Needles> {
+    /// The needles of `secret`, made where they are not at hand.
+    pub(crate) fn needles(&self, basic: Option<BasicHalf<'_>>, secret: &[u8]) -> Arc<Needles> {
         let half = basic.map(|half| (half.before.into(), half.after.into()));
-        let key = (credential, generation, half);
-        if let Some(known) = self.lock().get(&key) {
+        if let Some(known) = self.lock().get(&half) {
             return Arc::clone(known);
         }
         let made = Arc::new(Needles::new(secret, basic));
@@ -36,15 +28,10 @@ impl NeedleCache {
         if sets.len() >= MOST {
             sets.clear();
         }
-        Arc::clone(sets.entry(key).or_insert(made))
+        Arc::clone(sets.entry(half).or_insert(made))
     }
 
-    /// Forgets every set that `held` does not name. Called when the held credentials change.
-    pub(crate) fn retain(&self, held: impl Fn(CredentialId, u32) -> bool) {
-        self.lock().retain(|(credential, generation, _), _| held(*credential, *generation));
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Key, Arc<Needles>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Half, Arc<Needles>>> {
         self.sets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -70,9 +70,8 @@ impl Finder {
     /// Whether a header's name holds a needle.
     pub(crate) fn is_in_name(&self, name: &str) -> bool {
         let text = name.as_bytes();
-        (0..text.len()).any(|at| {
-            matches!(self.attempt(text, at, true, |needles| &needles.names), Next::Found(_))
-        })
+        (0..text.len())
+            .any(|at| matches!(self.attempt(text, at, true, |needles| &needles.names), Next::Found(_)))
     }
 
     /// A whole value without needles; `None` where it holds none.

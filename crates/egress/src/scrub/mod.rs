@@ -3,14 +3,18 @@
 //! What is looked for, and what is not, is in `docs/scrubbing.md`.
 
 mod cache;
+mod coding;
 mod finder;
 mod form;
+mod head;
 mod needle;
 mod needles;
 mod scrubber;
 mod spelling;
 
 pub(crate) use cache::NeedleCache;
+pub(crate) use coding::{Coding, Decoder};
 pub(crate) use finder::{Finder, Target};
-pub(crate) use needles::{BasicHalf, Needles};
+pub(crate) use head::scrub_fields;
+pub(crate) use needles::BasicHalf;
 pub(crate) use scrubber::Scrubber;

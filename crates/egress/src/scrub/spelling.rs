@@ -363,9 +363,28 @@ mod tests {
     #[test]
     fn t04_every_escape_of_a_letter_is_read() {
         for text in [
-            "A", "%41", "%2541", "%252541", "%u0041", "\\u0041", "\\\\u0041", "\\\\\\\\u0041", "\\x41", "\\u{41}",
-            "\\101", "&#65;", "&#x41;", "&#X41;", "&#0065;", "&amp;#65;", "%26%2365%3B", "%5Cu0041", "\\u0026#65;",
-            "&#37;41", "&bsol;u0041", "\\u002541",
+            "A",
+            "%41",
+            "%2541",
+            "%252541",
+            "%u0041",
+            "\\u0041",
+            "\\\\u0041",
+            "\\\\\\\\u0041",
+            "\\x41",
+            "\\u{41}",
+            "\\101",
+            "&#65;",
+            "&#x41;",
+            "&#X41;",
+            "&#0065;",
+            "&amp;#65;",
+            "%26%2365%3B",
+            "%5Cu0041",
+            "\\u0026#65;",
+            "&#37;41",
+            "&bsol;u0041",
+            "\\u002541",
         ] {
             assert!(reads_as(text, b'A'), "{text}");
         }
@@ -373,7 +392,17 @@ mod tests {
 
     #[test]
     fn t04_every_escape_of_punctuation_is_read() {
-        for text in ["\"", "\\\"", "\\\\\\\"", "&quot;", "\\&quot;", "%5C%22", "%5C%5C%5C%22", "\\u0026quot;", "%26quot%3B"] {
+        for text in [
+            "\"",
+            "\\\"",
+            "\\\\\\\"",
+            "&quot;",
+            "\\&quot;",
+            "%5C%22",
+            "%5C%5C%5C%22",
+            "\\u0026quot;",
+            "%26quot%3B",
+        ] {
             assert!(reads_as(text, b'"'), "{text}");
         }
         for text in ["/", "\\/", "\\\\/", "\\\\\\/", "%2F", "%2f", "&sol;", "&#x2F;"] {
@@ -386,7 +415,8 @@ mod tests {
 
     #[test]
     fn characters_beyond_ascii_are_read_by_number() {
-        for (text, c) in [("\\u00e9", 'é'), ("&#233;", 'é'), ("\\ud83d\\ude00", '😀'), ("&#x1F600;", '😀')] {
+        for (text, c) in [("\\u00e9", 'é'), ("&#233;", 'é'), ("\\ud83d\\ude00", '😀'), ("&#x1F600;", '😀')]
+        {
             let readings = read(text.as_bytes(), 0);
             assert!(readings.all().contains(&Reading { unit: Unit::Char(c), end: text.len() }), "{text}");
         }
@@ -394,7 +424,9 @@ mod tests {
 
     #[test]
     fn an_escape_that_is_cut_asks_for_more() {
-        for text in ["%", "%4", "%25", "\\", "\\u", "\\u00", "\\\\", "&", "&#", "&#6", "&#x4", "&am", "\\ud83d", "%5"] {
+        for text in
+            ["%", "%4", "%25", "\\", "\\u", "\\u00", "\\\\", "&", "&#", "&#6", "&#x4", "&am", "\\ud83d", "%5"]
+        {
             assert!(read(text.as_bytes(), 0).more, "{text}");
         }
         for text in ["%g", "\\w", "& ", "&#a", "&zzz", "A", "\n"] {

@@ -1,42 +1,31 @@
 //! Stage 5: a reply without secrets.
 
-#![allow(clippy::todo, dead_code)]
+use super::body::ScrubbedBody;
+use http::{HeaderMap, Response, StatusCode};
 
 /// A reply without secrets. Made only by [`crate::Returned::scrub`].
+#[derive(Debug)]
 pub struct Answer {
-    _private: (),
+    status: StatusCode,
+    fields: HeaderMap,
+    body: ScrubbedBody,
 }
 
 impl Answer {
+    pub(super) fn new(status: StatusCode, fields: HeaderMap, body: ScrubbedBody) -> Self {
+        Self { status, fields, body }
+    }
+
     /// The status.
-    pub fn status(&self) -> http::StatusCode {
-        todo!()
+    pub fn status(&self) -> StatusCode {
+        self.status
     }
 
-    /// The reply, for the workload.
-    pub fn into_response(self) -> http::Response<ScrubbedBody> {
-        todo!()
-    }
-}
-
-/// A scrubbed body. Implements `http_body::Body<Data = Bytes, Error = BodyFault>`; `on_end` is told once, at its end or drop.
-pub struct ScrubbedBody {}
-
-/// What a reply came to.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Tally {
-    /// Bytes handed on.
-    pub bytes: u64,
-    /// Finds replaced.
-    pub replaced: u64,
-    /// Whether the reply came to its end.
-    pub complete: bool,
-}
-
-impl ScrubbedBody {
-    /// Calls `tell` once, when the body ends or is dropped.
-    #[must_use]
-    pub fn on_end(self, _tell: impl FnOnce(Tally) + Send + 'static) -> Self {
-        todo!()
+    /// The reply, for the workload. The upstream's reason phrase is not in it.
+    pub fn into_response(self) -> Response<ScrubbedBody> {
+        let mut response = Response::new(self.body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.fields;
+        response
     }
 }

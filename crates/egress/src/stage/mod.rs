@@ -2,10 +2,12 @@
 
 mod answer;
 mod armed;
+mod body;
 mod out_body;
 mod returned;
 
-pub use answer::{Answer, ScrubbedBody, Tally};
+pub use answer::Answer;
 pub use armed::{Arm, Armed};
+pub use body::{ScrubbedBody, Tally};
 pub(crate) use out_body::OutBody;
 pub use returned::Returned;

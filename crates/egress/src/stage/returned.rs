@@ -1,20 +1,135 @@
 //! Stage 4: the upstream answered; the reply is not scrubbed yet.
 
-#![allow(clippy::todo, dead_code)]
+use crate::scrub::{Coding, Finder, scrub_fields};
 use crate::stage::Answer;
-use cloakroom_model::Refusal;
+use crate::stage::body::ScrubbedBody;
+use crate::upstream::RawBody;
+use bytes::Bytes;
+use cloakroom_model::{BodyFault, Code, Refusal};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http_body::Body;
+use http_body_util::BodyExt;
+use std::fmt;
+use std::sync::Arc;
+
+/// A reply that declares at most this length is read whole before it is scrubbed, so that its scrubbed length can be
+/// declared too, and a coding that does not decode can still be refused.
+const WHOLE: u64 = 64 * 1024;
 
 /// A reply that may hold the secret. Made only by [`crate::Armed::send`].
 pub struct Returned {
-    _private: (),
+    head: Parts,
+    body: Received,
+    method: Method,
+    finder: Arc<Finder>,
+    range_allowed: bool,
+}
+
+/// A reply's body.
+enum Received {
+    Whole(Bytes, Option<HeaderMap>),
+    Streaming(RawBody),
 }
 
 impl Returned {
-    /// Takes the secret out of the reply.
+    pub(crate) async fn new(
+        reply: Response<RawBody>,
+        method: Method,
+        finder: Arc<Finder>,
+        range_allowed: bool,
+    ) -> Result<Self, Refusal> {
+        let (head, body) = reply.into_parts();
+        let body = match body.size_hint().exact() {
+            _ if !has_body(&method, head.status) => Received::Whole(Bytes::new(), None),
+            Some(length) if length <= WHOLE => {
+                let whole = body.collect().await.map_err(cut)?;
+                let trailers = whole.trailers().cloned();
+                Received::Whole(whole.to_bytes(), trailers)
+            }
+            _ => Received::Streaming(body),
+        };
+        Ok(Self { head, body, method, finder, range_allowed })
+    }
+
+    /// Takes the secret out of the reply: status text, fields, body, trailers.
     ///
     /// # Errors
     /// `response-not-scrubbable` when the reply cannot be searched.
     pub fn scrub(self) -> Result<Answer, Refusal> {
-        todo!()
+        let codings = self.codings()?;
+        let (mut fields, replaced) = scrub_fields(&self.head.headers, &self.finder);
+        if !codings.is_empty() {
+            fields.remove(header::CONTENT_ENCODING);
+        }
+        let body = match self.body {
+            _ if !has_body(&self.method, self.head.status) => {
+                // The length of a body that is not here; of a decoded or scrubbed one it would be wrong.
+                if !codings.is_empty() || self.head.status != StatusCode::OK {
+                    fields.remove(header::CONTENT_LENGTH);
+                }
+                ScrubbedBody::whole(Bytes::new(), None)
+            }
+            Received::Whole(bytes, trailers) => {
+                let body =
+                    ScrubbedBody::scrub_whole(bytes, trailers, &codings, self.finder).map_err(|_| {
+                        not_scrubbable("the reply's body is not of the coding that its label says")
+                    })?;
+                fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length()));
+                body
+            }
+            Received::Streaming(raw) => {
+                fields.remove(header::CONTENT_LENGTH);
+                ScrubbedBody::streaming(raw, &codings, self.finder)
+            }
+        };
+        Ok(Answer::new(self.head.status, fields, body.with_replaced(replaced)))
+    }
+
+    /// The codings to undo; refuses what cannot be searched.
+    fn codings(&self) -> Result<Vec<Coding>, Refusal> {
+        if self.head.status.is_informational() {
+            return Err(not_scrubbable("the destination switched protocols"));
+        }
+        let codings = Coding::of(&self.head.headers);
+        if !has_body(&self.method, self.head.status) {
+            // Nothing to search: whatever the label says, it is only dropped.
+            return Ok(codings.unwrap_or_else(|| vec![Coding::Gzip]));
+        }
+        let codings =
+            codings.ok_or_else(|| not_scrubbable("the reply has a coding that cannot be undone"))?;
+        let partial = self.head.status == StatusCode::PARTIAL_CONTENT || is_byteranges(&self.head.headers);
+        if partial && !(self.range_allowed && codings.is_empty()) {
+            return Err(not_scrubbable("the reply is a part that was not asked for"));
+        }
+        Ok(codings)
+    }
+}
+
+impl fmt::Debug for Returned {
+    /// SECURITY: fields and body may hold the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Returned").field("status", &self.head.status).finish_non_exhaustive()
+    }
+}
+
+/// Whether a reply to this method with this status has a body (RFC 9112, section 6.3).
+fn has_body(method: &Method, status: StatusCode) -> bool {
+    *method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+fn is_byteranges(fields: &HeaderMap) -> bool {
+    let kind = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    kind.get(..20).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/byteranges"))
+}
+
+fn not_scrubbable(reason: &'static str) -> Refusal {
+    Refusal::new(Code::ResponseNotScrubbable, reason)
+}
+
+fn cut(fault: BodyFault) -> Refusal {
+    match fault {
+        BodyFault::Slow => Refusal::new(Code::UpstreamTimeout, "the reply's body came too slowly"),
+        _ => Refusal::new(Code::UpstreamUnreachable, "the reply's body ended early"),
     }
 }

@@ -1,0 +1,68 @@
+//! Putting secrets into a call: one file per place, one pass over immutable input.
+//!
+//! Each place turns one secret into one [`Edit`] of the canonical call; [`outgoing::write`] applies all of them at once, so what
+//! was put in is never looked at again (invariant 9).
+
+mod basic;
+mod cookie;
+mod edit;
+mod fields;
+mod form;
+mod header;
+mod json;
+mod outgoing;
+mod path;
+mod query;
+
+pub(crate) use basic::{Half, half_of};
+pub(crate) use outgoing::{Outgoing, write};
+
+use crate::secret::Secret;
+use cloakroom_model::{Call, Code, HeaderForm, Refusal};
+use cloakroom_policy::Spot;
+use edit::Edit;
+
+/// One opened secret, the placeholder it replaces, and where that stands.
+pub(crate) struct Placing {
+    /// Where.
+    pub(crate) spot: Spot,
+    /// The placeholder as it stands there.
+    pub(crate) text: Box<str>,
+    /// What takes its place.
+    pub(crate) secret: Secret,
+}
+
+impl Placing {
+    /// The edit that puts the secret in its place.
+    ///
+    /// # Errors
+    /// `place-not-permitted` where the secret cannot be written there safely.
+    fn edit(&self, call: &Call) -> Result<Edit, Refusal> {
+        match &self.spot {
+            Spot::Header(name, HeaderForm::Raw) => header::raw(self, call, name),
+            Spot::Header(name, HeaderForm::Bearer) => header::bearer(self, call, name),
+            Spot::Header(name, HeaderForm::BasicUser) => basic::user(self, call, name),
+            Spot::Header(name, HeaderForm::BasicPassword) => basic::password(self, call, name),
+            Spot::Cookie(name) => cookie::edit(self, call, name),
+            Spot::Query(index) => query::edit(self, call, *index),
+            Spot::Path(index) => path::edit(self, call, *index),
+            Spot::Json(span) => json::edit(self, call, span.clone()),
+            Spot::Form(index) => form::edit(self, call, *index),
+        }
+    }
+
+    /// The secret as text.
+    fn secret_text(&self) -> Result<&str, Refusal> {
+        std::str::from_utf8(self.secret.expose()).map_err(|_| unwritable())
+    }
+}
+
+/// The secret has no safe spelling at its place. Nothing was sent.
+fn unwritable() -> Refusal {
+    Refusal::new(Code::PlaceNotPermitted, "the credential cannot be written at this place")
+}
+
+/// INVARIANT: policy found the placeholder at this very spot of this very call; if it is not there, we have erred.
+fn misplaced() -> Refusal {
+    Refusal::new(Code::InternalFault, "the placeholder is not where the decision says it is")
+}

@@ -1,0 +1,232 @@
+//! A reply's body without secrets, as it streams.
+
+use crate::scrub::{Coding, Decoder, Finder, Scrubber, scrub_fields};
+use crate::upstream::RawBody;
+use bytes::Bytes;
+use cloakroom_model::BodyFault;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use std::collections::VecDeque;
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+/// What a reply came to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Bytes of the body handed on.
+    pub bytes: u64,
+    /// Secrets replaced, in fields, body and trailers.
+    pub replaced: u64,
+    /// Whether the reply was handed on to its end.
+    pub complete: bool,
+}
+
+type Tell = Box<dyn FnOnce(Tally) + Send>;
+
+/// A scrubbed body. What it yields holds no needle; what may be the begin of one stays inside.
+pub struct ScrubbedBody {
+    ready: VecDeque<Frame<Bytes>>,
+    stream: Option<Stream>,
+    tally: Tally,
+    failed: bool,
+    tell: Option<Tell>,
+}
+
+/// The rest of a body that is still arriving.
+struct Stream {
+    raw: RawBody,
+    decoder: Option<Decoder>,
+    scrubber: Scrubber,
+    finder: Arc<Finder>,
+}
+
+impl ScrubbedBody {
+    /// A body that is already clean.
+    pub(super) fn whole(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
+        let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
+        let ready = data.into_iter().chain(trailers.map(Frame::trailers)).collect();
+        Self { ready, stream: None, tally: Tally::default(), failed: false, tell: None }
+    }
+
+    /// Decodes and scrubs a body that is all there.
+    pub(super) fn scrub_whole(
+        bytes: Bytes,
+        trailers: Option<HeaderMap>,
+        codings: &[Coding],
+        finder: Arc<Finder>,
+    ) -> Result<Self, BodyFault> {
+        let mut scrubber = Scrubber::new(Arc::clone(&finder));
+        let mut clean = Vec::new();
+        let mut decoder = Decoder::new(codings);
+        decoder.take(bytes);
+        while !decoder.is_idle() {
+            clean.push(scrubber.push(decoder.step()?));
+        }
+        clean.push(scrubber.push(decoder.finish()?));
+        clean.push(scrubber.finish());
+        clean.retain(|part| !part.is_empty());
+        let (trailers, in_trailers) = trailers.map(|fields| scrub_fields(&fields, &finder)).unzip();
+        let only = if clean.len() == 1 { clean.pop() } else { None };
+        let body = Self::whole(only.unwrap_or_else(|| clean.concat().into()), trailers);
+        Ok(body.with_replaced(scrubber.replaced() + in_trailers.unwrap_or_default()))
+    }
+
+    /// Decodes and scrubs a body as it arrives.
+    pub(super) fn streaming(raw: RawBody, codings: &[Coding], finder: Arc<Finder>) -> Self {
+        let decoder = (!codings.is_empty()).then(|| Decoder::new(codings));
+        let scrubber = Scrubber::new(Arc::clone(&finder));
+        let stream = Some(Stream { raw, decoder, scrubber, finder });
+        Self { ready: VecDeque::new(), stream, tally: Tally::default(), failed: false, tell: None }
+    }
+
+    /// Counts what was replaced elsewhere in the reply.
+    pub(super) fn with_replaced(mut self, replaced: u64) -> Self {
+        self.tally.replaced += replaced;
+        self
+    }
+
+    /// The bytes that are ready.
+    pub(super) fn length(&self) -> u64 {
+        self.ready.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum()
+    }
+
+    /// Calls `tell` once: when the body is dropped, at its end or before.
+    #[must_use]
+    pub fn on_end(mut self, tell: impl FnOnce(Tally) + Send + 'static) -> Self {
+        self.tell = Some(Box::new(tell));
+        self
+    }
+
+    fn fail(&mut self) {
+        // SECURITY: what the scrubber holds may be part of a secret; it is dropped, never handed on.
+        self.stream = None;
+        self.ready.clear();
+        self.failed = true;
+    }
+
+    /// Ends the body: what the scrubber holds is decided now, and trailers follow.
+    fn finish(&mut self, mut stream: Stream, trailers: Option<&HeaderMap>) -> Result<(), BodyFault> {
+        let rest = stream.decoder.as_mut().map_or(Ok(Bytes::new()), Decoder::finish)?;
+        for part in [stream.scrubber.push(rest), stream.scrubber.finish()] {
+            if !part.is_empty() {
+                self.ready.push_back(Frame::data(part));
+            }
+        }
+        self.tally.replaced += stream.scrubber.replaced();
+        if let Some((fields, replaced)) = trailers.map(|fields| scrub_fields(fields, &stream.finder)) {
+            self.tally.replaced += replaced;
+            self.ready.push_back(Frame::trailers(fields));
+        }
+        Ok(())
+    }
+}
+
+impl Drop for ScrubbedBody {
+    fn drop(&mut self) {
+        self.tally.complete = self.is_end_stream() && !self.failed;
+        if let Some(tell) = self.tell.take() {
+            tell(self.tally);
+        }
+    }
+}
+
+impl fmt::Debug for ScrubbedBody {
+    /// SECURITY: what is not decided yet may hold the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ScrubbedBody").field("tally", &self.tally).finish_non_exhaustive()
+    }
+}
+
+impl Stream {
+    /// Clean bytes as soon as there are any; otherwise the frame that ends the body.
+    fn poll_clean(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
+        loop {
+            if let Some(decoder) = self.decoder.as_mut().filter(|decoder| !decoder.is_idle()) {
+                match decoder.step() {
+                    Ok(bytes) => {
+                        let clean = self.scrubber.push(bytes);
+                        if !clean.is_empty() {
+                            return Poll::Ready(Step::Data(clean));
+                        }
+                        continue;
+                    }
+                    Err(fault) => return Poll::Ready(Step::Fault(fault)),
+                }
+            }
+            let frame = match ready!(Pin::new(&mut self.raw).poll_frame(cx)) {
+                None => return Poll::Ready(Step::End(None)),
+                Some(Err(fault)) => return Poll::Ready(Step::Fault(fault)),
+                Some(Ok(frame)) => frame,
+            };
+            match frame.into_data() {
+                Ok(bytes) => match self.decoder.as_mut() {
+                    Some(decoder) => decoder.take(bytes),
+                    None => {
+                        let clean = self.scrubber.push(bytes);
+                        if !clean.is_empty() {
+                            return Poll::Ready(Step::Data(clean));
+                        }
+                    }
+                },
+                Err(frame) => {
+                    if let Ok(trailers) = frame.into_trailers() {
+                        return Poll::Ready(Step::End(Some(trailers)));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What became of polling a stream.
+enum Step {
+    Data(Bytes),
+    End(Option<HeaderMap>),
+    Fault(BodyFault),
+}
+
+impl Body for ScrubbedBody {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if let Some(stream) = self.stream.as_mut() {
+            match ready!(stream.poll_clean(cx)) {
+                Step::Data(bytes) => self.ready.push_back(Frame::data(bytes)),
+                Step::End(trailers) => {
+                    if let Some(stream) = self.stream.take()
+                        && let Err(fault) = self.finish(stream, trailers.as_ref())
+                    {
+                        self.fail();
+                        return Poll::Ready(Some(Err(fault)));
+                    }
+                }
+                Step::Fault(fault) => {
+                    self.fail();
+                    return Poll::Ready(Some(Err(fault)));
+                }
+            }
+        }
+        let frame = self.ready.pop_front();
+        if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
+            self.tally.bytes += data.len() as u64;
+        }
+        Poll::Ready(frame.map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.stream.is_none() && self.ready.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.stream {
+            None => SizeHint::with_exact(self.length()),
+            Some(_) => SizeHint::default(),
+        }
+    }
+}
