@@ -62,7 +62,9 @@ impl Shared {
 
     /// The tail. A panic while it was changed leaves it unknown: from then on nothing is written.
     pub(super) fn tail(&self) -> Result<MutexGuard<'_, Tail>, JournalError> {
-        self.tail.lock().map_err(|_| JournalError::Failed("the journal failed in mid-write: restart the broker".into()))
+        self.tail
+            .lock()
+            .map_err(|_| JournalError::Failed("the journal failed in mid-write: restart the broker".into()))
     }
 
     pub(super) async fn durable(&self, position: Position) -> Result<(), JournalError> {
@@ -110,7 +112,9 @@ impl Shared {
             let outcome = self.flush();
             // Say it once per outage; those who wait are told each time.
             match &outcome {
-                Err(error) if !failing => tracing::error!(%error, "the journal cannot be flushed; calls are refused"),
+                Err(error) if !failing => {
+                    tracing::error!(%error, "the journal cannot be flushed; calls are refused")
+                }
                 Ok(()) if failing => tracing::info!("the journal can be flushed again"),
                 _ => {}
             }
@@ -184,7 +188,9 @@ impl Shared {
     fn sync(&self, snapshot: &super::tail::Snapshot) -> Result<(), JournalError> {
         use std::sync::atomic::Ordering::SeqCst;
         match self.failing_flushes.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
-            Ok(_) => Err(JournalError::at("flush", &snapshot.segment.path, &std::io::ErrorKind::Other.into())),
+            Ok(_) => {
+                Err(JournalError::at("flush", &snapshot.segment.path, &std::io::ErrorKind::Other.into()))
+            }
             Err(_) => snapshot.sync(),
         }
     }

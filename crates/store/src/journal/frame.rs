@@ -173,13 +173,17 @@ impl<'a> Frame<'a> {
             return Err(Flaw::Bad("the record is longer than any record can be"));
         }
         if number64(&head[4..12]) != sequence {
-            return Err(Flaw::Bad("the record carries another sequence number: records are missing, repeated or out of order"));
+            return Err(Flaw::Bad(
+                "the record carries another sequence number: records are missing, repeated or out of order",
+            ));
         }
         let rest = rest.get(..FRAME + length).ok_or(Flaw::Unfinished)?;
         let (payload, stored) = (&rest[HEAD..HEAD + length], &rest[HEAD + length..]);
         let hash = before.next(head, payload);
         if hash.0 != stored {
-            return Err(Flaw::Bad("the record does not match its chain hash: it, or one before it, was changed"));
+            return Err(Flaw::Bad(
+                "the record does not match its chain hash: it, or one before it, was changed",
+            ));
         }
         Ok(Self { offset, sequence, payload, before, hash })
     }

@@ -75,7 +75,11 @@ const OTHER_KEY: &str =
 fn read_seed(mut found: File, file: &Path) -> Result<[u8; 32], JournalError> {
     let failed = |error| JournalError::at("read", file, &error);
     if found.metadata().map_err(failed)?.permissions().mode() & 0o077 != 0 {
-        return Err(unusable(file, "can be read by others", "run \"chmod 600\" on it if nobody else had access"));
+        return Err(unusable(
+            file,
+            "can be read by others",
+            "run \"chmod 600\" on it if nobody else had access",
+        ));
     }
     let mut bytes = Vec::new();
     found.read_to_end(&mut bytes).map_err(failed)?;
@@ -120,15 +124,23 @@ impl PublicKey {
     pub fn open(file: &Path) -> Result<Self, JournalError> {
         let text = std::fs::read_to_string(file).map_err(|error| JournalError::at("read", file, &error))?;
         let malformed = || unusable(file, "does not hold \"ed25519\" and 32 bytes in base64", OTHER_KEY);
-        let encoded = text.strip_prefix("ed25519 ").and_then(|rest| rest.strip_suffix('\n')).ok_or_else(malformed)?;
+        let encoded =
+            text.strip_prefix("ed25519 ").and_then(|rest| rest.strip_suffix('\n')).ok_or_else(malformed)?;
         let bytes = STANDARD.decode(encoded).map_err(|_| malformed())?;
         bytes.try_into().map(Self).map_err(|_| malformed())
     }
 
     /// Checks that `payload` is a checkpoint, signed for exactly this place in the chain.
-    pub(super) fn verify(&self, payload: &[u8], sequence: u64, before: ChainHash) -> Result<(), &'static str> {
-        let checkpoint: Checkpoint = serde_json::from_slice(payload).map_err(|_| "the checkpoint cannot be read")?;
-        let signature = STANDARD.decode(&checkpoint.signature).map_err(|_| "the checkpoint cannot be read")?;
+    pub(super) fn verify(
+        &self,
+        payload: &[u8],
+        sequence: u64,
+        before: ChainHash,
+    ) -> Result<(), &'static str> {
+        let checkpoint: Checkpoint =
+            serde_json::from_slice(payload).map_err(|_| "the checkpoint cannot be read")?;
+        let signature =
+            STANDARD.decode(&checkpoint.signature).map_err(|_| "the checkpoint cannot be read")?;
         UnparsedPublicKey::new(&ED25519, self.0)
             .verify(&signed_bytes(checkpoint.at, sequence, before), &signature)
             .map_err(|_| "the checkpoint's signature does not verify with key.pub")

@@ -83,7 +83,8 @@ pub fn export(dir: &Path, mut out: impl Write) -> Result<(), JournalError> {
 }
 
 fn exported(frame: &Frame<'_>) -> Result<Line, String> {
-    let payload: Map<String, Value> = serde_json::from_slice(frame.payload).map_err(|error| error.to_string())?;
+    let payload: Map<String, Value> =
+        serde_json::from_slice(frame.payload).map_err(|error| error.to_string())?;
     let at = payload.get("at").and_then(Value::as_u64).unwrap_or_default();
     let time = Timestamp::from_millis(at).to_string();
     Ok(Line { sequence: frame.sequence, time, hash: frame.hash.to_string(), payload })

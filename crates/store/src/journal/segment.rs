@@ -42,8 +42,10 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     let mut segments = Vec::new();
     for file in std::fs::read_dir(dir).map_err(failed)? {
         let name = file.map_err(failed)?.file_name();
-        let number = name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
-        segments.extend(number.map(|number| Segment::new(dir, number)).filter(|segment| *segment.name == *name));
+        let number =
+            name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
+        segments
+            .extend(number.map(|number| Segment::new(dir, number)).filter(|segment| *segment.name == *name));
     }
     segments.sort_by_key(|segment| segment.number);
     for (number, segment) in (1..).zip(&segments) {
@@ -86,7 +88,11 @@ pub(super) fn walk(
         let bytes = std::fs::read(&segment.path).map_err(|error| segment.unread(&error))?;
         let here = walk_one(segment, &bytes, end, visit)?;
         if here.unfinished > 0 && index + 1 < segments.len() {
-            return Err(segment.damaged(here.offset, here.next, "the record is cut short, and more segments follow"));
+            return Err(segment.damaged(
+                here.offset,
+                here.next,
+                "the record is cut short, and more segments follow",
+            ));
         }
         end = Some(here);
     }

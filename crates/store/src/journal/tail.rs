@@ -184,7 +184,8 @@ impl Tail {
     /// One `fstat` per record: a deleted file would take our records with it, and a length that is not ours means that
     /// someone else wrote or cut.
     fn intact(&self) -> Result<(), JournalError> {
-        let found = self.file.metadata().map_err(|error| JournalError::at("read", &self.segment.path, &error))?;
+        let found =
+            self.file.metadata().map_err(|error| JournalError::at("read", &self.segment.path, &error))?;
         let name = &self.segment.name;
         if found.nlink() == 0 {
             return Err(JournalError::Failed(format!("the segment {name} was deleted while in use")));
@@ -205,7 +206,8 @@ impl Tail {
         self.flush_here()?;
         let dir = self.segment.path.parent().unwrap_or(Path::new("."));
         let number = self.segment.number.checked_add(1);
-        let number = number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
+        let number =
+            number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
         let end = End { next: self.next, hash: self.hash, offset: 0, unfinished: 0 };
         *self = Self::create(dir, number, end)?;
         Ok(())
@@ -231,7 +233,8 @@ impl Tail {
         match &outcome {
             Err(error) => self.unflushed = Some(error.to_string()),
             Ok(()) if covered.segment.number == self.segment.number => {
-                let done = usize::try_from(covered.offset.saturating_sub(self.retained_from)).unwrap_or(usize::MAX);
+                let done =
+                    usize::try_from(covered.offset.saturating_sub(self.retained_from)).unwrap_or(usize::MAX);
                 self.retained.drain(..done.min(self.retained.len()));
                 self.retained_from = self.retained_from.max(covered.offset);
             }
@@ -268,7 +271,8 @@ impl Snapshot {
 fn serialise(buffer: &mut Vec<u8>, value: &impl Serialize) -> Result<(), JournalError> {
     buffer.clear();
     buffer.resize(HEAD, 0);
-    json::write(&mut *buffer, value).map_err(|error| JournalError::Failed(format!("cannot be written as JSON: {error}")))
+    json::write(&mut *buffer, value)
+        .map_err(|error| JournalError::Failed(format!("cannot be written as JSON: {error}")))
 }
 
 /// One `pwrite`. A short one is an error: on a regular file it means that no more fits.
@@ -277,7 +281,8 @@ fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
         match file.write_at(bytes, offset) {
             Ok(written) if written == bytes.len() => return Ok(()),
             Ok(written) => {
-                let text = format!("only {written} of {} bytes could be written; is the disk full?", bytes.len());
+                let text =
+                    format!("only {written} of {} bytes could be written; is the disk full?", bytes.len());
                 return Err(std::io::Error::new(ErrorKind::StorageFull, text));
             }
             Err(error) if error.kind() == ErrorKind::Interrupted => {}

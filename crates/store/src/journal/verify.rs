@@ -86,9 +86,8 @@ fn check(dir: &Path, witness: &Witness, verdict: &mut Verdict) -> Result<(), Jou
         Some(key) => key.clone(),
         None => PublicKey::open(&dir.join(PUBLIC_KEY))?,
     };
-    let end = segment::walk(&segments, Some(End::ORIGIN), &mut |_, frame| {
-        examine(frame, &key, witness, verdict)
-    })?;
+    let end =
+        segment::walk(&segments, Some(End::ORIGIN), &mut |_, frame| examine(frame, &key, witness, verdict))?;
     verdict.unfinished_bytes = end.unfinished as u64;
     match &witness.head {
         Some((sequence, _)) if *sequence >= end.next => {
@@ -99,7 +98,12 @@ fn check(dir: &Path, witness: &Witness, verdict: &mut Verdict) -> Result<(), Jou
     }
 }
 
-fn examine(frame: &Frame<'_>, key: &PublicKey, witness: &Witness, verdict: &mut Verdict) -> Result<(), String> {
+fn examine(
+    frame: &Frame<'_>,
+    key: &PublicKey,
+    witness: &Witness,
+    verdict: &mut Verdict,
+) -> Result<(), String> {
     if Checkpoint::recognises(frame.payload) {
         key.verify(frame.payload, frame.sequence, frame.before)?;
         verdict.checkpoints += 1;

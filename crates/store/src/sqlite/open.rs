@@ -90,6 +90,7 @@ fn damaged(path: &Path, why: &str) -> StoreError {
 fn cannot_open(path: &Path, error: &dyn std::fmt::Display) -> StoreError {
     StoreError::Unusable {
         what: format!("the database {} cannot be opened: {error}", path.display()),
-        hint: "check that the directory exists, that this user may write to it, and that the disk has room".into(),
+        hint: "check that the directory exists, that this user may write to it, and that the disk has room"
+            .into(),
     }
 }

@@ -102,7 +102,11 @@ impl Fields<'_, '_> {
         self.0.get(field).map_err(|error| self.unreadable(field, &error))
     }
 
-    fn text<T, E: Display>(&self, field: &str, parse: impl FnOnce(String) -> Result<T, E>) -> Result<T, StoreError> {
+    fn text<T, E: Display>(
+        &self,
+        field: &str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Result<T, StoreError> {
         parse(self.plain(field)?).map_err(|error| self.unreadable(field, &error))
     }
 

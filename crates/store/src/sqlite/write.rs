@@ -45,7 +45,8 @@ pub(super) fn rotate_credential(
     let stored: Option<u32> = one(db, sql, [id.to_string()])?;
     let stored = stored.ok_or_else(|| StoreError::missing("credential", id))?;
     if stored.checked_add(1) != Some(generation) {
-        let text = format!("credential {id} is at generation {stored}: it was rotated by someone else, try again");
+        let text =
+            format!("credential {id} is at generation {stored}: it was rotated by someone else, try again");
         return Err(StoreError::Conflict(text));
     }
     let sql = "UPDATE credential SET generation = ?2, sealed = ?3, shape = ?4, rotated = ?5 WHERE id = ?1";
@@ -228,7 +229,8 @@ fn insert(db: &Connection, sql: &str, what: &'static str, values: impl Params) -
 }
 
 fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
 }
 
 /// SQLite counts in 64 signed bits; a time beyond them (the year 292 million) is the last there is.

@@ -46,7 +46,10 @@ fn the_child_that_meets_a_full_disk() {
     assert!(read.ok && read.unfinished_bytes == 0, "the failed write left nothing behind: {read:?}");
     rustix::process::setrlimit(
         rustix::process::Resource::Fsize,
-        rustix::process::Rlimit { current: None, ..rustix::process::getrlimit(rustix::process::Resource::Fsize) },
+        rustix::process::Rlimit {
+            current: None,
+            ..rustix::process::getrlimit(rustix::process::Resource::Fsize)
+        },
     )
     .unwrap();
     journal.append(&act(1_000_000)).unwrap();

@@ -21,7 +21,8 @@ struct Bench {
 
 impl Bench {
     fn new(segment_bytes: u64, checkpoint_every: u64) -> Self {
-        let settings = JournalSettings { segment_bytes, flush_every: Duration::from_millis(5), checkpoint_every };
+        let settings =
+            JournalSettings { segment_bytes, flush_every: Duration::from_millis(5), checkpoint_every };
         Self { root: tempfile::tempdir().unwrap(), settings }
     }
 

@@ -45,7 +45,10 @@ fn t90_every_flipped_byte_is_found() {
             let mut bytes = whole.clone();
             bytes[at] = !bytes[at];
             let verdict = after(&bench, &path, &bytes);
-            let bad = verdict.first_bad.as_ref().unwrap_or_else(|| panic!("segment {number}, byte {at}: {verdict:?}"));
+            let bad = verdict
+                .first_bad
+                .as_ref()
+                .unwrap_or_else(|| panic!("segment {number}, byte {at}: {verdict:?}"));
             assert!(!verdict.ok && bad.offset as usize <= at && bad.segment == format!("{number:08}.seg"));
         }
         std::fs::write(&path, &whole).unwrap();
@@ -80,7 +83,10 @@ fn t90_a_segment_that_is_missing_swapped_copied_or_replaced_is_found() {
     for missing in [1, 2] {
         std::fs::remove_file(bench.segment(missing)).unwrap();
         let bad = verify(&bench.dir()).unwrap().first_bad.unwrap();
-        assert_eq!((bad.segment, bad.why.as_str()), (format!("{missing:08}.seg"), "the segment file is missing"));
+        assert_eq!(
+            (bad.segment, bad.why.as_str()),
+            (format!("{missing:08}.seg"), "the segment file is missing")
+        );
         std::fs::write(bench.segment(missing), &content[missing as usize - 1]).unwrap();
     }
     for (number, other) in [(1, 2), (2, 1), (2, 3), (3, 2), (4, 3), (4, 1)] {

@@ -58,7 +58,10 @@ fn the_error_about_damage_names_segment_offset_sequence_and_remedy() {
     std::fs::write(bench.segment(1), &bytes).unwrap();
     let Err(error) = bench.try_open() else { panic!("damage was not noticed") };
     let text = error.to_string();
-    assert!(text.contains("00000001.seg") && text.contains("sequence 2") && text.contains("offset "), "{text}");
+    assert!(
+        text.contains("00000001.seg") && text.contains("sequence 2") && text.contains("offset "),
+        "{text}"
+    );
     assert!(error.hint().unwrap().contains("cloakroom journal verify"));
 }
 

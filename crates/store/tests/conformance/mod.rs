@@ -1,0 +1,312 @@
+//! What every store must do, checked through `&dyn Store` only. A second implementation runs `CASES` too.
+
+pub(crate) mod rows;
+
+use cloakroom_model::*;
+use cloakroom_store::{BoxFuture, Decision, Store, StoreError};
+use rows::{at, credential, placeholder, signature, workload};
+use std::sync::Arc;
+
+/// A case gets an empty store.
+pub(crate) type Case = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
+
+macro_rules! cases {
+    ($($name:ident)*) => {
+        /// Every case with its name, a sentence.
+        pub(crate) const CASES: &[(&str, Case)] = &[$((stringify!($name), |store| Box::pin($name(store)))),*];
+    };
+}
+
+cases! {
+    an_empty_store_has_no_rows
+    what_was_added_is_loaded_as_it_was
+    a_name_is_taken_until_its_row_is_removed
+    rotating_takes_the_next_generation_only
+    removing_erases_the_ciphertext_and_happens_once
+    a_placeholder_needs_its_credential_and_workload
+    a_placeholder_that_does_not_fit_leaves_no_trace
+    an_approval_is_decided_once
+    what_was_revoked_cannot_be_granted
+    only_an_active_placeholder_is_spent
+    a_spend_takes_all_or_none
+    a_removed_credential_or_workload_ends_spending
+    t63_two_hundred_concurrent_spends_of_a_single_use_succeed_once
+    concurrent_changes_that_fail_do_not_disturb_their_neighbours
+}
+
+/// A credential, a workload, and an active placeholder with `uses`.
+async fn active(store: &dyn Store, uses: &[Option<u32>]) -> Vec<PlaceholderId> {
+    let (credential, workload) = (credential(1, "stripe"), workload(1, "robot"));
+    let (credential_id, workload_id) = (credential.id, workload.id);
+    store.add_credential(credential).await.unwrap();
+    store.add_workload(workload).await.unwrap();
+    let mut ids = Vec::new();
+    for (number, uses) in (1..).zip(uses) {
+        let (row, approval) = placeholder(number, credential_id, workload_id, *uses);
+        ids.push(row.id);
+        let id = approval.id;
+        store.add_placeholder(row, approval).await.unwrap();
+        store.decide_approval(id, Decision::Granted(signature()), at(50)).await.unwrap();
+    }
+    ids
+}
+
+async fn used(store: &dyn Store) -> Vec<u32> {
+    store.load().await.unwrap().placeholders.iter().map(|row| row.used).collect()
+}
+
+fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
+    matches!(result, Err(StoreError::Conflict(_)))
+}
+
+async fn an_empty_store_has_no_rows(store: Arc<dyn Store>) {
+    assert_eq!(store.load().await.unwrap(), Rows::default());
+}
+
+async fn what_was_added_is_loaded_as_it_was(store: Arc<dyn Store>) {
+    let credentials = vec![credential(1, "a"), credential(2, "b")];
+    let workloads = vec![workload(1, "a"), workload(2, "b")];
+    let (first, asked) = placeholder(1, credentials[0].id, workloads[1].id, Some(3));
+    let (mut second, mut granted) = placeholder(2, credentials[1].id, workloads[0].id, None);
+    (second.expires, second.state) = (None, PlaceholderState::Active);
+    (granted.decided, granted.signature) = (Some(at(9)), Some(signature()));
+    for row in credentials.iter().rev() {
+        store.add_credential(row.clone()).await.unwrap();
+    }
+    for row in &workloads {
+        store.add_workload(row.clone()).await.unwrap();
+    }
+    store.add_placeholder(second.clone(), granted.clone()).await.unwrap();
+    store.add_placeholder(first.clone(), asked.clone()).await.unwrap();
+    let expected =
+        Rows { credentials, workloads, placeholders: vec![first, second], approvals: vec![asked, granted] };
+    assert_eq!(store.load().await.unwrap(), expected);
+}
+
+async fn a_name_is_taken_until_its_row_is_removed(store: Arc<dyn Store>) {
+    let (first, second) = (credential(1, "stripe"), credential(2, "stripe"));
+    store.add_credential(first.clone()).await.unwrap();
+    let taken = Err(StoreError::Exists { what: "credential", name: "stripe".into() });
+    assert_eq!(store.add_credential(second.clone()).await, taken);
+    store.remove_credential(first.id, at(5)).await.unwrap();
+    store.add_credential(second).await.unwrap();
+    let (first, second) = (workload(1, "robot"), workload(2, "robot"));
+    store.add_workload(first.clone()).await.unwrap();
+    let taken = Err(StoreError::Exists { what: "workload", name: "robot".into() });
+    assert_eq!(store.add_workload(second.clone()).await, taken);
+    store.remove_workload(first.id, at(5)).await.unwrap();
+    store.add_workload(second).await.unwrap();
+    let rows = store.load().await.unwrap();
+    assert_eq!((rows.credentials.len(), rows.workloads.len()), (2, 2), "removed rows stay");
+}
+
+async fn rotating_takes_the_next_generation_only(store: Arc<dyn Store>) {
+    let row = credential(1, "stripe");
+    store.add_credential(row.clone()).await.unwrap();
+    let shape = Shape::prefixed("rk_", placeholder_alphabet(), 40);
+    let rotate = |generation| {
+        store.rotate_credential(
+            row.id,
+            generation,
+            SealedSecret(vec![2]),
+            shape.clone(),
+            at(generation.into()),
+        )
+    };
+    for wrong in [0, 1, 3, u32::MAX] {
+        assert!(is_conflict(&rotate(wrong).await), "generation {wrong}");
+    }
+    rotate(2).await.unwrap();
+    assert!(is_conflict(&rotate(2).await));
+    let stored = store.load().await.unwrap().credentials.remove(0);
+    let expected = CredentialRecord {
+        generation: 2,
+        sealed: SealedSecret(vec![2]),
+        shape: shape.clone(),
+        rotated: at(2),
+        ..row.clone()
+    };
+    assert_eq!(stored, expected);
+    store.remove_credential(row.id, at(9)).await.unwrap();
+    assert!(matches!(rotate(3).await, Err(StoreError::Missing { .. })));
+}
+
+fn placeholder_alphabet() -> cloakroom_model::placeholder::Alphabet {
+    cloakroom_model::placeholder::Alphabet::Hex
+}
+
+async fn removing_erases_the_ciphertext_and_happens_once(store: Arc<dyn Store>) {
+    let (row, worker) = (credential(1, "stripe"), workload(1, "robot"));
+    assert!(matches!(store.remove_credential(row.id, at(1)).await, Err(StoreError::Missing { .. })));
+    assert!(matches!(store.remove_workload(worker.id, at(1)).await, Err(StoreError::Missing { .. })));
+    store.add_credential(row.clone()).await.unwrap();
+    store.add_workload(worker.clone()).await.unwrap();
+    store.remove_credential(row.id, at(7)).await.unwrap();
+    store.remove_workload(worker.id, at(8)).await.unwrap();
+    assert!(matches!(store.remove_credential(row.id, at(9)).await, Err(StoreError::Missing { .. })));
+    assert!(matches!(store.remove_workload(worker.id, at(9)).await, Err(StoreError::Missing { .. })));
+    let rows = store.load().await.unwrap();
+    assert_eq!((rows.credentials[0].removed, rows.credentials[0].sealed.0.len()), (Some(at(7)), 0));
+    assert_eq!(rows.workloads[0].removed, Some(at(8)));
+}
+
+async fn a_placeholder_needs_its_credential_and_workload(store: Arc<dyn Store>) {
+    let (row, worker) = (credential(1, "stripe"), workload(1, "robot"));
+    let add = || {
+        let (row, approval) = placeholder(1, row.id, worker.id, None);
+        store.add_placeholder(row, approval)
+    };
+    assert!(matches!(add().await, Err(StoreError::Missing { what: "credential", .. })));
+    store.add_credential(row.clone()).await.unwrap();
+    assert!(matches!(add().await, Err(StoreError::Missing { what: "workload", .. })));
+    store.add_workload(worker.clone()).await.unwrap();
+    store.remove_workload(worker.id, at(3)).await.unwrap();
+    assert!(matches!(add().await, Err(StoreError::Missing { what: "workload", .. })));
+    assert_eq!(store.load().await.unwrap().placeholders, []);
+}
+
+async fn a_placeholder_that_does_not_fit_leaves_no_trace(store: Arc<dyn Store>) {
+    active(&*store, &[None]).await;
+    let before = store.load().await.unwrap();
+    let known = &before.placeholders[0];
+    let fresh = || placeholder(2, known.credential, known.workload, None);
+    let edits: [fn(&mut PlaceholderRecord, &mut ApprovalRecord, &Rows); 5] = [
+        |row, _, rows| row.core = rows.placeholders[0].core,
+        |row, _, rows| row.text = rows.placeholders[0].text,
+        |row, approval, rows| {
+            (row.id, approval.placeholder) = (rows.placeholders[0].id, rows.placeholders[0].id)
+        },
+        |_, approval, rows| approval.id = rows.approvals[0].id,
+        |_, approval, rows| approval.placeholder = rows.placeholders[0].id,
+    ];
+    for (number, edit) in edits.iter().enumerate() {
+        let (mut row, mut approval) = fresh();
+        edit(&mut row, &mut approval, &before);
+        assert!(is_conflict(&store.add_placeholder(row, approval).await), "edit {number}");
+        assert_eq!(store.load().await.unwrap(), before, "edit {number}");
+    }
+    let (row, approval) = fresh();
+    store.add_placeholder(row, approval).await.unwrap();
+}
+
+async fn an_approval_is_decided_once(store: Arc<dyn Store>) {
+    active(&*store, &[None]).await;
+    let known = store.load().await.unwrap();
+    let (row, approval) =
+        placeholder(2, known.placeholders[0].credential, known.placeholders[0].workload, None);
+    let id = approval.id;
+    assert!(matches!(
+        store.decide_approval(id, Decision::Denied, at(1)).await,
+        Err(StoreError::Missing { .. })
+    ));
+    store.add_placeholder(row, approval).await.unwrap();
+    store.decide_approval(id, Decision::Denied, at(60)).await.unwrap();
+    for again in [Decision::Denied, Decision::Granted(signature())] {
+        assert!(is_conflict(&store.decide_approval(id, again.clone(), at(70)).await));
+        assert!(is_conflict(&store.decide_approval(known.approvals[0].id, again, at(70)).await));
+    }
+    let rows = store.load().await.unwrap();
+    let states: Vec<_> = rows.placeholders.iter().map(|row| row.state).collect();
+    assert_eq!(states, [PlaceholderState::Active, PlaceholderState::Denied]);
+    let decided: Vec<_> =
+        rows.approvals.iter().map(|row| (row.decided, row.signature.clone(), row.denied)).collect();
+    assert_eq!(decided, [(Some(at(50)), Some(signature()), false), (Some(at(60)), None, true)]);
+}
+
+async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
+    let first = active(&*store, &[None]).await[0];
+    let known = store.load().await.unwrap();
+    let (row, approval) =
+        placeholder(2, known.placeholders[0].credential, known.placeholders[0].workload, None);
+    let (second, asked) = (row.id, approval.id);
+    assert!(matches!(store.revoke_placeholder(second).await, Err(StoreError::Missing { .. })));
+    store.add_placeholder(row, approval).await.unwrap();
+    for id in [first, second, second] {
+        store.revoke_placeholder(id).await.unwrap();
+    }
+    assert!(is_conflict(&store.decide_approval(asked, Decision::Granted(signature()), at(60)).await));
+    assert_eq!(store.load().await.unwrap().approvals[1].decided, None);
+    store.decide_approval(asked, Decision::Denied, at(61)).await.unwrap();
+    let rows = store.load().await.unwrap();
+    assert!(rows.placeholders.iter().all(|row| row.state == PlaceholderState::Revoked));
+    assert!(rows.approvals[1].denied);
+}
+
+async fn only_an_active_placeholder_is_spent(store: Arc<dyn Store>) {
+    let id = active(&*store, &[Some(2)]).await[0];
+    let known = store.load().await.unwrap().placeholders.remove(0);
+    let (pending, asked) = placeholder(2, known.credential, known.workload, Some(1));
+    let pending_id = pending.id;
+    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "not there");
+    let asked_id = asked.id;
+    store.add_placeholder(pending, asked).await.unwrap();
+    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "pending");
+    store.decide_approval(asked_id, Decision::Denied, at(60)).await.unwrap();
+    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "denied");
+    assert_eq!(store.spend(vec![id]).await, Ok(true));
+    store.revoke_placeholder(id).await.unwrap();
+    assert_eq!(store.spend(vec![id]).await, Ok(false), "revoked");
+    assert_eq!(used(&*store).await, [1, 0]);
+}
+
+async fn a_spend_takes_all_or_none(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[Some(1), Some(3), None]).await;
+    assert_eq!(store.spend(vec![]).await, Ok(true));
+    assert_eq!(store.spend(ids.clone()).await, Ok(true));
+    assert_eq!(store.spend(ids.clone()).await, Ok(false), "the first is gone");
+    assert_eq!(used(&*store).await, [1, 1, 1]);
+    assert_eq!(store.spend(vec![ids[2], ids[1], ids[0]]).await, Ok(false), "in whatever order");
+    assert_eq!(store.spend(vec![ids[1]; 3]).await, Ok(false), "three of two");
+    assert_eq!(used(&*store).await, [1, 1, 1]);
+    assert_eq!(store.spend(vec![ids[1]; 2]).await, Ok(true));
+    assert_eq!(used(&*store).await, [1, 3, 1]);
+}
+
+async fn a_removed_credential_or_workload_ends_spending(store: Arc<dyn Store>) {
+    let id = active(&*store, &[None]).await[0];
+    let known = store.load().await.unwrap().placeholders.remove(0);
+    let other = workload(2, "other");
+    store.add_workload(other.clone()).await.unwrap();
+    let (mut row, approval) = placeholder(2, known.credential, other.id, None);
+    row.state = PlaceholderState::Active;
+    let other_id = row.id;
+    store.add_placeholder(row, approval).await.unwrap();
+    assert_eq!(store.spend(vec![id, other_id]).await, Ok(true));
+    store.remove_workload(other.id, at(70)).await.unwrap();
+    assert_eq!(store.spend(vec![other_id]).await, Ok(false));
+    assert_eq!(store.spend(vec![id]).await, Ok(true));
+    store.remove_credential(known.credential, at(71)).await.unwrap();
+    assert_eq!(store.spend(vec![id]).await, Ok(false));
+}
+
+async fn t63_two_hundred_concurrent_spends_of_a_single_use_succeed_once(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[Some(1), Some(37)]).await;
+    for (id, uses) in [(ids[0], 1), (ids[1], 37)] {
+        let spend = |_| {
+            let store = Arc::clone(&store);
+            tokio::spawn(async move { store.spend(vec![id]).await.unwrap() })
+        };
+        let tasks: Vec<_> = (0..200).map(spend).collect();
+        let mut spent = 0;
+        for task in tasks {
+            spent += u32::from(task.await.unwrap());
+        }
+        assert_eq!(spent, uses);
+    }
+    assert_eq!(used(&*store).await, [1, 37]);
+}
+
+async fn concurrent_changes_that_fail_do_not_disturb_their_neighbours(store: Arc<dyn Store>) {
+    let add = |number: u64| {
+        let store = Arc::clone(&store);
+        // Every name is wanted twice.
+        let row = workload(number, &format!("w{}", number / 2));
+        tokio::spawn(async move { store.add_workload(row).await.is_ok() })
+    };
+    let tasks: Vec<_> = (0..100).map(add).collect();
+    let mut added = 0;
+    for task in tasks {
+        added += usize::from(task.await.unwrap());
+    }
+    assert_eq!((added, store.load().await.unwrap().workloads.len()), (50, 50));
+}

@@ -1,0 +1,78 @@
+//! Rows for the suite: valid, distinct, and never a secret.
+
+use cloakroom_model::placeholder::Alphabet;
+use cloakroom_model::*;
+
+pub(crate) fn at(millis: u64) -> Timestamp {
+    Timestamp::from_millis(1_700_000_000_000 + millis)
+}
+
+fn keys() -> LookupKey {
+    LookupKey::from_bytes(&[7; 32])
+}
+
+fn random(number: u64) -> [u8; 10] {
+    let mut random = [0; 10];
+    random[..8].copy_from_slice(&number.to_be_bytes());
+    random
+}
+
+pub(crate) fn credential(number: u64, name: &str) -> CredentialRecord {
+    CredentialRecord {
+        id: CredentialId::new(at(number), random(number)),
+        name: Name::parse(name).unwrap(),
+        kind: CredentialKind::Bearer,
+        destinations: vec!["https://api.example.com".parse().unwrap(), "http://[::1]:8080".parse().unwrap()],
+        shape: Shape::prefixed("sk_live_", Alphabet::Base62, 40),
+        generation: 1,
+        sealed: SealedSecret(format!("ciphertext-{number}-of-generation-1").into_bytes()),
+        created: at(number),
+        rotated: at(number),
+        removed: None,
+    }
+}
+
+pub(crate) fn workload(number: u64, name: &str) -> WorkloadRecord {
+    WorkloadRecord {
+        id: WorkloadId::new(at(number), random(number)),
+        name: Name::parse(name).unwrap(),
+        key: keys().workload_hash(name),
+        created: at(number),
+        removed: None,
+    }
+}
+
+pub(crate) fn placeholder(
+    number: u64,
+    credential: CredentialId,
+    workload: WorkloadId,
+    uses: Option<u32>,
+) -> (PlaceholderRecord, ApprovalRecord) {
+    let id = PlaceholderId::new(at(number), random(number));
+    let row = PlaceholderRecord {
+        id,
+        credential,
+        workload,
+        core: format!("{number:032x}").try_into().unwrap(),
+        text: keys().placeholder_hash(&format!("placeholder {number}")),
+        policy: "version = 1\n".into(),
+        created: at(number),
+        expires: Some(at(number + 1000)),
+        uses,
+        used: 0,
+        state: PlaceholderState::Pending,
+    };
+    let approval = ApprovalRecord {
+        id: ApprovalId::new(at(number), random(number)),
+        placeholder: id,
+        created: at(number),
+        decided: None,
+        signature: None,
+        denied: false,
+    };
+    (row, approval)
+}
+
+pub(crate) fn signature() -> Signature {
+    Signature { key: "a2V5".into(), signature: "c2lnbmF0dXJl".into() }
+}
