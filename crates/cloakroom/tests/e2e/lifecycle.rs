@@ -1,0 +1,299 @@
+//! The life of a placeholder: what changes counts for the very next call, and survives a restart.
+
+use crate::support::{eventually, item, items, policy, setup};
+use cloakroom_testkit::{
+    Broker, Issued, Request, Response, Setup, TAIL, TlsUpstream, Way, Workload, echo, shaped,
+};
+
+struct Stage {
+    setup: Setup,
+    upstream: TlsUpstream,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let setup = setup();
+        let upstream = TlsUpstream::start(&setup.authority, echo);
+        setup.broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        Self { setup, upstream }
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.setup.broker
+    }
+
+    fn permit(&self, more: &[&str]) -> Issued {
+        self.broker().permit("c", "robot", &items(&self.upstream), more)
+    }
+
+    fn call_as(&self, who: Option<&Workload>, placeholder: &str, way: Way) -> Response {
+        self.broker().call(way, who, &item(&self.upstream, "1", placeholder))
+    }
+
+    fn call(&self, issued: &Issued) -> Response {
+        self.call_as(Some(&self.setup.robot), &issued.text, Way::Absolute)
+    }
+
+    fn assert_refused(&self, issued: &Issued, code: &str) {
+        let before = self.upstream.requests().len();
+        for way in Way::ALL {
+            let answer = self.call_as(Some(&self.setup.robot), &issued.text, way);
+            assert_eq!(answer.code().as_deref(), Some(code), "by {way:?}: {}", answer.text());
+        }
+        assert_eq!(self.upstream.requests().len(), before, "a refused call reached the upstream");
+    }
+
+    fn assert_works(&self, issued: &Issued) {
+        let answer = self.call(issued);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[test]
+fn a_revoked_placeholder_is_refused_from_the_next_call_on_and_after_a_restart() {
+    let mut stage = Stage::new();
+    let (kept, revoked) = (stage.permit(&[]), stage.permit(&[]));
+    stage.assert_works(&revoked);
+    stage.broker().cli(&["placeholder", "revoke", &revoked.id]);
+    stage.assert_refused(&revoked, "placeholder-revoked");
+    stage.assert_works(&kept);
+    stage.setup.broker.restart();
+    stage.assert_refused(&revoked, "placeholder-revoked");
+    stage.assert_works(&kept);
+    stage.broker().verify_journal();
+}
+
+#[test]
+fn a_rotated_credential_is_used_from_the_next_call_on_under_the_same_placeholder() {
+    let mut stage = Stage::new();
+    let issued = stage.permit(&[]);
+    stage.assert_works(&issued);
+    let renewed = shaped("sk_live_renewed_");
+    let answer = stage.broker().run_with(&["credential", "rotate", "c"], &renewed);
+    assert!(answer.status.success(), "{answer:?}");
+    for _ in 0..2 {
+        stage.assert_works(&issued);
+        assert_eq!(stage.upstream.last().header("authorization"), Some(format!("Bearer {renewed}").as_str()));
+        stage.setup.broker.restart();
+    }
+}
+
+#[test]
+fn the_placeholders_of_a_removed_credential_are_refused() {
+    let mut stage = Stage::new();
+    let issued = stage.permit(&[]);
+    stage.assert_works(&issued);
+    stage.broker().cli(&["credential", "remove", "c"]);
+    stage.assert_refused(&issued, "placeholder-revoked");
+    stage.setup.broker.restart();
+    stage.assert_refused(&issued, "placeholder-revoked");
+}
+
+#[test]
+fn a_removed_workload_is_unknown() {
+    let stage = Stage::new();
+    let issued = stage.permit(&[]);
+    stage.assert_works(&issued);
+    stage.broker().cli(&["workload", "remove", "robot"]);
+    stage.assert_refused(&issued, "unknown-workload");
+}
+
+#[test]
+fn a_placeholder_waits_for_its_approval() {
+    let stage = Stage::new();
+    let issued = stage.broker().issue("c", "robot", &items(&stage.upstream), &[]);
+    let before = stage.call(&issued);
+    assert_ne!(before.status, 200, "{}", before.text());
+    let text = stage.broker().cli(&["approval", "show", &issued.approval]).stdout;
+    for needle in ["/v1/items/", "GET", "robot", &stage.upstream.url(), "authorization"] {
+        assert!(text.contains(needle), "the approval does not show {needle:?}:\n{text}");
+    }
+    stage.broker().cli(&["approval", "grant", &issued.approval]);
+    stage.assert_works(&issued);
+}
+
+#[test]
+fn a_pending_and_a_denied_placeholder_are_refused_by_their_names() {
+    let stage = Stage::new();
+    // Another placeholder makes the destination reachable at all.
+    let active = stage.permit(&[]);
+    let issued = stage.broker().issue("c", "robot", &items(&stage.upstream), &[]);
+    stage.assert_refused(&issued, "placeholder-pending");
+    stage.broker().cli(&["approval", "deny", &issued.approval]);
+    stage.assert_refused(&issued, "approval-denied");
+    assert!(!stage.broker().run(&["approval", "grant", &issued.approval]).status.success());
+    stage.assert_refused(&issued, "approval-denied");
+    stage.assert_works(&active);
+}
+
+#[test]
+fn an_expired_placeholder_is_refused() {
+    let stage = Stage::new();
+    let kept = stage.permit(&[]);
+    let issued = stage.permit(&["--expires", "1s"]);
+    eventually("the placeholder expires", || {
+        stage.call(&issued).code().filter(|code| code == "placeholder-expired")
+    });
+    stage.assert_refused(&issued, "placeholder-expired");
+    stage.assert_works(&kept);
+}
+
+#[test]
+fn a_counted_placeholder_is_spent_after_its_uses_and_stays_spent() {
+    let mut stage = Stage::new();
+    let issued = stage.permit(&["--uses", "2"]);
+    stage.assert_works(&issued);
+    stage.setup.broker.kill();
+    stage.setup.broker.launch();
+    stage.assert_works(&issued);
+    stage.assert_refused(&issued, "placeholder-spent");
+    stage.setup.broker.restart();
+    stage.assert_refused(&issued, "placeholder-spent");
+    assert_eq!(stage.upstream.requests().len(), 2);
+}
+
+#[test]
+fn t63_a_single_use_placeholder_reaches_the_upstream_once_under_a_race() {
+    let stage = Stage::new();
+    let issued = stage.permit(&["--uses", "1"]);
+    let codes: Vec<(u16, Option<String>)> = std::thread::scope(|scope| {
+        let racers: Vec<_> = (0..24)
+            .map(|n| {
+                let (stage, issued) = (&stage, &issued);
+                scope.spawn(move || stage.call_as(Some(&stage.setup.robot), &issued.text, Way::ALL[n % 3]))
+            })
+            .collect();
+        racers.into_iter().map(|racer| racer.join().unwrap()).map(|a| (a.status, a.code())).collect()
+    });
+    assert_eq!(codes.iter().filter(|(status, _)| *status == 200).count(), 1, "{codes:?}");
+    let spent = codes.iter().filter(|(_, code)| code.as_deref() == Some("placeholder-spent")).count();
+    assert_eq!(spent, 23, "{codes:?}");
+    assert_eq!(stage.upstream.requests().len(), 1);
+}
+
+#[test]
+fn t70_a_placeholder_works_for_its_own_workload_alone() {
+    let stage = Stage::new();
+    let issued = stage.permit(&[]);
+    let other = stage.broker().workload("other");
+    // Gives the other workload the same destination, so that only the placeholder is wrong.
+    let own = stage.broker().permit("c", "other", &items(&stage.upstream), &[]);
+    for way in Way::ALL {
+        let answer = stage.call_as(Some(&other), &issued.text, way);
+        assert_eq!(answer.code().as_deref(), Some("wrong-workload"), "{}", answer.text());
+        let answer = stage.call_as(Some(&other), &own.text, way);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+}
+
+#[test]
+fn without_a_valid_workload_key_nothing_is_said_but_the_code() {
+    let stage = Stage::new();
+    let issued = stage.permit(&[]);
+    let robot = &stage.setup.robot;
+    let wrong_key = Workload { key: format!("{}x", robot.key), ..robot.clone() };
+    let wrong_name = Workload { name: "nobody".into(), ..robot.clone() };
+    for who in [None, Some(&wrong_key), Some(&wrong_name)] {
+        for way in Way::ALL {
+            let answer = stage.call_as(who, &issued.text, way);
+            assert_eq!(
+                (answer.status, answer.code().as_deref()),
+                (407, Some("unknown-workload")),
+                "{}",
+                answer.text()
+            );
+            assert!(!answer.text().contains("the permit"), "{}", answer.text());
+        }
+        let answer = stage.call_as(who, "sk_live_0000000000000000000000000", Way::Absolute);
+        assert_eq!(answer.code().as_deref(), Some("unknown-workload"));
+    }
+    assert_eq!(stage.upstream.connections(), 0);
+}
+
+#[test]
+fn the_rate_of_a_permit_is_kept() {
+    let stage = Stage::new();
+    let to = stage.upstream.url();
+    let permit = policy(&to, "GET /v1/items/{id}", "header authorization bearer", "rate = \"2/hour\"");
+    let issued = stage.broker().permit("c", "robot", &permit, &[]);
+    stage.assert_works(&issued);
+    stage.assert_works(&issued);
+    let answer = stage.call(&issued);
+    assert_eq!((answer.status, answer.code().as_deref()), (429, Some("rate-limited")), "{}", answer.text());
+    assert!(answer.header("retry-after").is_some_and(|seconds| seconds.parse::<u32>().is_ok()));
+    assert_eq!(stage.upstream.requests().len(), 2);
+}
+
+#[test]
+fn t78_a_permit_that_asks_a_human_each_time_refuses_while_no_human_answers() {
+    let stage = Stage::new();
+    let to = stage.upstream.url();
+    let permit = policy(&to, "GET /v1/items/{id}", "header authorization bearer", "approve = \"each-call\"");
+    let issued = stage.broker().permit("c", "robot", &permit, &[]);
+    stage.assert_refused(&issued, "approval-required");
+}
+
+#[test]
+fn a_credential_goes_only_where_it_was_deposited_for() {
+    let stage = Stage::new();
+    let elsewhere = policy("https://127.0.0.1:9", "GET /", "header authorization bearer", "");
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.toml");
+    std::fs::write(&file, elsewhere).unwrap();
+    let file = file.to_str().unwrap();
+    let answer = stage.broker().run(&[
+        "placeholder",
+        "issue",
+        "--credential",
+        "c",
+        "--workload",
+        "robot",
+        "--policy",
+        file,
+        "--json",
+    ]);
+    assert!(!answer.status.success(), "{answer:?}");
+    assert!(answer.stderr.contains("error:"), "{answer:?}");
+}
+
+#[test]
+fn t19_a_placeholder_works_at_its_own_destination_alone() {
+    let stage = Stage::new();
+    let second = TlsUpstream::start(&stage.setup.authority, echo);
+    stage.broker().deposit("d", "bearer", &[&second.url()], &shaped("ghp_"));
+    let (first_issued, second_issued) =
+        (stage.permit(&[]), stage.broker().permit("d", "robot", &items(&second), &[]));
+    let robot = Some(&stage.setup.robot);
+    for way in Way::ALL {
+        for (upstream, issued) in [(&second, &first_issued), (&stage.upstream, &second_issued)] {
+            let answer = stage.broker().call(way, robot, &item(upstream, "1", &issued.text));
+            assert_eq!(answer.code().as_deref(), Some("destination-not-permitted"), "{}", answer.text());
+        }
+    }
+    assert_eq!((stage.upstream.connections(), second.connections()), (0, 0));
+    stage.assert_works(&first_issued);
+    assert_eq!(
+        stage.broker().call(Way::Connect, robot, &item(&second, "1", &second_issued.text)).status,
+        200
+    );
+    assert!(second.last().header("authorization").unwrap().contains(TAIL));
+}
+
+#[test]
+fn a_refusal_can_be_explained_by_its_request_id() {
+    let stage = Stage::new();
+    let issued = stage.permit(&[]);
+    let request = Request::new("DELETE", &stage.upstream.authority(), "/v1/items/1")
+        .with("authorization", &format!("Bearer {}", issued.text));
+    let answer = stage.broker().call(Way::BaseUrl, Some(&stage.setup.robot), &request);
+    let problem = answer.json();
+    assert_eq!(answer.header("content-type"), Some("application/problem+json"));
+    assert!(answer.header("proxy-status").is_some(), "{:?}", answer.headers);
+    for member in ["type", "title", "status", "detail", "instance", "code", "hint"] {
+        assert!(!problem[member].is_null(), "no {member} in {problem}");
+    }
+    let instance = problem["instance"].as_str().unwrap();
+    let request_id = &instance[instance.len() - 26..];
+    let explained = stage.broker().cli(&["explain", request_id]).stdout;
+    assert!(explained.contains("call-not-permitted"), "{explained}");
+}

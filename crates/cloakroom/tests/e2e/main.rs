@@ -1,0 +1,14 @@
+//! The whole broker, as a user has it: the real binary on a directory of its own, driven by its CLI, called by raw and
+//! by real clients, in front of loopback upstreams that record what they got. One test binary: linking takes time.
+
+mod clients;
+mod crash;
+mod custody;
+mod hostile;
+mod lifecycle;
+mod outputs;
+mod reply;
+mod scenarios;
+mod support;
+mod upstreams;
+mod ways;

@@ -1,0 +1,249 @@
+//! What an upstream sends back: in every encoding, coding and placement, the secret is taken out of it.
+
+use crate::support::{item, policy, setup};
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use cloakroom_testkit::{
+    After, Broker, Coding, Issued, Received, Reply, Response, Setup, TAIL, TlsUpstream, Way, hunt, shaped,
+};
+
+fn secret() -> String {
+    shaped("sk_live_")
+}
+
+/// A broker in front of an upstream with this answer, and a placeholder for anything it has.
+fn behind(answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> (Setup, TlsUpstream, Issued) {
+    let setup = setup();
+    let upstream = TlsUpstream::start(&setup.authority, answer);
+    let issued = open(&setup.broker, &upstream);
+    (setup, upstream, issued)
+}
+
+fn open(broker: &Broker, upstream: &TlsUpstream) -> Issued {
+    broker.deposit("c", "bearer", &[&upstream.url()], &secret());
+    let permit = policy(&upstream.url(), "GET /v1/items/{id}", "header authorization bearer", "");
+    broker.permit("c", "robot", &permit, &[])
+}
+
+fn get(setup: &Setup, upstream: &TlsUpstream, issued: &Issued, id: &str) -> Response {
+    let answer = setup.broker.call(Way::Connect, Some(&setup.robot), &item(upstream, id, &issued.text));
+    assert_eq!(hunt(&answer.raw), [], "{id}: {}", String::from_utf8_lossy(&answer.raw));
+    answer
+}
+
+fn disguises() -> Vec<(&'static str, String)> {
+    let secret = secret();
+    let each = |encode: fn(u8) -> String| secret.bytes().map(encode).collect::<String>();
+    vec![
+        ("raw", secret.clone()),
+        ("percent", each(|b| format!("%{b:02X}"))),
+        ("percent-lower", each(|b| format!("%{b:02x}"))),
+        ("json", each(|b| format!("\\u{b:04x}"))),
+        ("html-hex", each(|b| format!("&#x{b:x};"))),
+        ("html-decimal", each(|b| format!("&#{b};"))),
+        ("hex", each(|b| format!("{b:02x}"))),
+        ("hex-upper", each(|b| format!("{b:02X}"))),
+        ("base64", STANDARD.encode(&secret)),
+        ("base64-1", STANDARD.encode(format!("u{secret}"))),
+        ("base64-2", STANDARD.encode(format!("u:{secret}"))),
+        ("base64-after", STANDARD.encode(format!("user:{secret}: and more"))),
+        ("base64url", URL_SAFE_NO_PAD.encode(format!("{secret}>>"))),
+        ("bearer", format!("Bearer {secret}")),
+    ]
+}
+
+#[test]
+fn t01_t04_the_secret_is_taken_out_in_every_must_scrub_form() {
+    let (setup, upstream, issued) = behind(|request| {
+        let name = request.target.rsplit('/').next().unwrap_or_default();
+        let disguise = disguises().into_iter().find(|(known, _)| *known == name).unwrap().1;
+        Reply::ok("text/plain", format!("before {disguise} after {disguise}"))
+            .with("x-echo", &disguise)
+            .with("set-cookie", &format!("a={disguise}"))
+            .with("etag", &format!("\"{disguise}\""))
+            .with("location", &format!("https://elsewhere.example/?k={disguise}"))
+    });
+    for (name, _) in disguises() {
+        let answer = get(&setup, &upstream, &issued, name);
+        assert_eq!(answer.status, 200);
+        assert!(answer.complete, "{name}: the framing broke");
+        assert!(
+            answer.text().starts_with("before ") && answer.text().contains(" after "),
+            "{}",
+            answer.text()
+        );
+    }
+}
+
+#[test]
+fn t02_codings_are_decoded_scrubbed_and_sent_decoded() {
+    let (setup, upstream, issued) = behind(|request| {
+        let reply = Reply::ok("text/plain", format!("before {} after", shaped("sk_live_")).repeat(50));
+        match request.target.rsplit('/').next().unwrap_or_default() {
+            "gzip" => reply.coded(Coding::Gzip),
+            "deflate" => reply.coded(Coding::Deflate),
+            "br" => reply.coded(Coding::Brotli),
+            "gzip-in-chunks" => reply.coded(Coding::Gzip).in_chunks_of(7),
+            "gzip-twice" => reply.coded(Coding::Gzip).coded(Coding::Gzip),
+            _ => reply.with("content-encoding", "exi"),
+        }
+    });
+    for coding in ["gzip", "deflate", "br", "gzip-in-chunks"] {
+        let answer = get(&setup, &upstream, &issued, coding);
+        assert_eq!((answer.status, answer.header("content-encoding")), (200, None), "{coding}");
+        assert_eq!(answer.text(), format!("before {} after", issued.text).repeat(50), "{coding}");
+    }
+    for coding in ["unknown", "gzip-twice"] {
+        let answer = get(&setup, &upstream, &issued, coding);
+        assert!(
+            answer.code().as_deref() == Some("response-not-scrubbable") || coding == "gzip-twice",
+            "{coding}"
+        );
+    }
+}
+
+#[test]
+fn t03_a_secret_that_is_split_over_chunks_is_found_at_every_offset() {
+    let (setup, upstream, issued) = behind(|request| {
+        let cut: usize = request.target.rsplit('/').next().unwrap_or_default().parse().unwrap();
+        let body = format!("x{}y", shaped("sk_live_"));
+        let reply = Reply::ok("text/plain", body);
+        if cut == 0 { reply.in_chunks_of(1) } else { reply.split_at([cut]) }
+    });
+    for cut in 0..secret().len() + 2 {
+        let answer = get(&setup, &upstream, &issued, &cut.to_string());
+        assert_eq!(answer.text(), format!("x{}y", issued.text), "cut at {cut}");
+        assert!(answer.complete);
+    }
+}
+
+#[test]
+fn t07_trailers_the_reason_and_interim_responses_are_scrubbed() {
+    let (setup, upstream, issued) = behind(|request| {
+        let secret = shaped("sk_live_");
+        match request.target.rsplit('/').next().unwrap_or_default() {
+            "trailer" => Reply::ok("text/plain", "body").with_trailer("x-echo", &secret),
+            "reason" => {
+                Reply::raw(format!("HTTP/1.1 200 {secret}\r\ncontent-length: 2\r\n\r\nok"), After::Keep)
+            }
+            "interim" => Reply::raw(
+                format!(
+                    "HTTP/1.1 103 Early Hints\r\nlink: <{secret}>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+                ),
+                After::Keep,
+            ),
+            "extension" => Reply::raw(
+                format!(
+                    "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;k={secret}\r\nok\r\n0\r\n\r\n"
+                ),
+                After::Keep,
+            ),
+            _ => Reply::ok("text/plain", "body").with(&format!("x-{TAIL}"), "value"),
+        }
+    });
+    for place in ["trailer", "reason", "interim", "extension", "name"] {
+        let answer = get(&setup, &upstream, &issued, place);
+        assert!(answer.complete, "{place}");
+    }
+}
+
+#[test]
+fn t08_redirects_are_handed_on_and_never_followed() {
+    let (setup, upstream, issued) = behind(|request| {
+        let status = request.target.rsplit('/').next().unwrap_or_default();
+        let own = request.header("host").unwrap_or_default();
+        Reply::status(&format!("{status} Moved"))
+            .with("location", &format!("https://{own}/v1/items/again?k={}", shaped("sk_live_")))
+    });
+    for status in [301, 302, 303, 307, 308] {
+        let answer = get(&setup, &upstream, &issued, &status.to_string());
+        assert_eq!(answer.status, status);
+        assert!(answer.header("location").is_some());
+    }
+    assert_eq!(upstream.requests().len(), 5);
+}
+
+#[test]
+fn t06_t26_t44_what_would_weaken_the_scrub_or_the_route_is_not_forwarded() {
+    let (setup, upstream, issued) = behind(|_| Reply::ok("text/plain", "ok").with("alt-svc", "h3=\":1\""));
+    let request = item(&upstream, "1", &issued.text)
+        .with("range", "bytes=0-9")
+        .with("if-range", "\"x\"")
+        .with("accept-encoding", "exi, zstd;q=0.1, *")
+        .with("x-forwarded-host", "evil.example")
+        .with("x-original-url", "/admin")
+        .with("x-http-method-override", "DELETE")
+        .with("forwarded", "host=evil.example")
+        .with("connection", "x-hop")
+        .with("x-hop", "1");
+    let answer = setup.broker.call(Way::Connect, Some(&setup.robot), &request);
+    if answer.status == 200 {
+        let received = upstream.last();
+        for name in [
+            "range",
+            "if-range",
+            "x-forwarded-host",
+            "x-original-url",
+            "x-http-method-override",
+            "forwarded",
+            "x-hop",
+        ] {
+            assert_eq!(received.count(name), 0, "{name} was forwarded");
+        }
+        let codings = received.header("accept-encoding").unwrap_or("identity").to_owned();
+        assert!(!codings.contains("exi") && !codings.contains('*'), "{codings}");
+        assert_eq!(answer.header("alt-svc"), None, "T27");
+    } else {
+        assert!(answer.code().is_some(), "{}", answer.text());
+        assert_eq!(upstream.connections(), 0);
+    }
+}
+
+#[test]
+fn t03_an_event_stream_is_not_delayed() {
+    let setup = setup();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let wait = std::sync::Mutex::new(wait);
+    let upstream = TlsUpstream::start_with(&setup.authority, move |_, out| {
+        out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n")?;
+        out.flush()?;
+        // The second event is sent only when the workload has the first.
+        wait.lock().unwrap().recv().map_err(std::io::Error::other)?;
+        out.write_all(format!("data: {}\n\n", shaped("sk_live_")).as_bytes())?;
+        out.flush()?;
+        Ok(After::Close)
+    });
+    let issued = open(&setup.broker, &upstream);
+    let mut wire =
+        setup.broker.tunnel(&upstream.authority(), Some(&setup.robot)).map_err(|r| r.text()).unwrap();
+    wire.send(&item(&upstream, "1", &issued.text).bytes(Way::Connect, None));
+    let mut seen = Vec::new();
+    while !seen.windows(11).any(|window| window == b"data: one\n\n") {
+        let more = wire.read_some(4096).unwrap();
+        assert!(
+            !more.is_empty(),
+            "the stream ended before the first event: {:?}",
+            String::from_utf8_lossy(&seen)
+        );
+        seen.extend(more);
+    }
+    go.send(()).unwrap();
+    while let Ok(more @ [_, ..]) = wire.read_some(4096).as_deref() {
+        seen.extend_from_slice(more);
+    }
+    assert_eq!(hunt(&seen), []);
+    assert!(String::from_utf8_lossy(&seen).contains(&format!("data: {}\n\n", issued.text)));
+}
+
+#[test]
+fn a_long_reply_streams_through_whole() {
+    let (setup, upstream, issued) = behind(|_| {
+        let line = format!("{:>64}\n", "x");
+        let mut body = line.repeat(40_000).into_bytes();
+        body.extend_from_slice(shaped("sk_live_").as_bytes());
+        Reply::ok("text/plain", body)
+    });
+    let answer = get(&setup, &upstream, &issued, "1");
+    assert!(answer.complete);
+    assert_eq!(answer.body.len(), 65 * 40_000 + issued.text.len());
+}
