@@ -65,8 +65,8 @@ impl Secret {
 
     fn with_room(length: usize) -> Self {
         let room = match length {
-            0..=SMALL => Room::Small(SMALL_FREE.take()),
-            ..=LARGE => Room::Large(LARGE_FREE.take()),
+            ..=SMALL => Room::Small(SMALL_FREE.take()),
+            _ if length <= LARGE => Room::Large(LARGE_FREE.take()),
             _ => Room::Heap(Zeroizing::new(vec![0; length])),
         };
         Self { room: Some(room), written: length, length }

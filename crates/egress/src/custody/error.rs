@@ -78,7 +78,9 @@ impl CustodyError {
             Self::ControlCharacter => {
                 "pipe in exactly the secret; one line break at its end is dropped".into()
             }
-            Self::NotText => "deposit binary secrets in the encoding that the service takes, such as base64".into(),
+            Self::NotText => {
+                "deposit binary secrets in the encoding that the service takes, such as base64".into()
+            }
             Self::NotAscii => "check for a quotation mark or dash that was changed when it was copied".into(),
             Self::Cryptography(_) => "tell the operator; nothing was stored".into(),
         }

@@ -119,10 +119,7 @@ mod tests {
             DropOff { encapsulated: STANDARD.encode([9; 3]), ..good.clone() },
             DropOff { encapsulated: String::new(), ciphertext: String::new() },
         ] {
-            assert!(matches!(
-                key.open(&change, &name("stripe")).map(|_| ()),
-                Err(CustodyError::DropOff)
-            ));
+            assert!(matches!(key.open(&change, &name("stripe")).map(|_| ()), Err(CustodyError::DropOff)));
         }
     }
 

@@ -147,6 +147,27 @@ impl Custody {
         secret::unlocked_blocks()
     }
 
+    /// Opens one secret for one use at `destination`, which must be among the credential's own, whatever a permit says.
+    ///
+    /// # Errors
+    /// `destination-not-permitted`, and as [`Custody::open`].
+    pub(crate) fn open_for(&self, id: CredentialId, destination: &Destination) -> Result<Opened, Refusal> {
+        let held = self.held.load();
+        if let Some(Held { record, .. }) = held.get(&id)
+            && record.removed.is_none()
+            && !record.destinations.contains(destination)
+        {
+            let reason = "the credential behind this placeholder may not go to this destination";
+            return Err(Refusal::new(Code::DestinationNotPermitted, reason)
+                .with(|facts| {
+                    facts.credential = Some(record.name.clone());
+                    facts.destination = Some(destination.clone());
+                })
+                .as_event(Severity::Warning));
+        }
+        self.open(id)
+    }
+
     /// Opens one secret for one use.
     ///
     /// # Errors

@@ -176,8 +176,7 @@ mod tests {
         minted.text.reveal().to_owned()
     }
 
-    /// `x` one base62 symbol, `h` hexadecimal, `9` a digit, `B` base32; `{n}` repeats; anything else stands for itself
-    /// between quotation marks.
+    /// A pattern is a list of parts: `x` base62, `h` hexadecimal, `9` digits, `B` base32, that many; with 0 the text itself.
     fn fits(text: &str, pattern: &[(&str, usize)]) -> bool {
         let mut rest = text;
         for (what, count) in pattern {
@@ -201,12 +200,25 @@ mod tests {
         rest.is_empty()
     }
 
+    type Pattern = Vec<(&'static str, usize)>;
+
     /// Public part, random part, what the placeholder must look like.
-    fn cases() -> Vec<(String, String, Vec<(&'static str, usize)>)> {
+    fn cases() -> Vec<(String, String, Pattern)> {
         let plain = |prefix: &'static str, n: usize| (prefix.to_owned(), b62(n), vec![(prefix, 0), ("x", n)]);
         let mut cases: Vec<_> = [
-            "sk_live_", "sk_test_", "rk_live_", "pk_live_", "whsec_", "sk-proj-", "sk-ant-api03-", "sk-", "hf_",
-            "lin_api_", "ya29.", "AIza", "pypi-",
+            "sk_live_",
+            "sk_test_",
+            "rk_live_",
+            "pk_live_",
+            "whsec_",
+            "sk-proj-",
+            "sk-ant-api03-",
+            "sk-",
+            "hf_",
+            "lin_api_",
+            "ya29.",
+            "AIza",
+            "pypi-",
         ]
         .map(|prefix| plain(prefix, 40))
         .into();
@@ -237,16 +249,7 @@ mod tests {
         cases.push((
             "xoxp-".into(),
             format!("{}-{}-{}-{}", digits(12), digits(12), digits(12), hex(64)),
-            vec![
-                ("xoxp-", 0),
-                ("9", 12),
-                ("-", 0),
-                ("9", 12),
-                ("-", 0),
-                ("9", 12),
-                ("-", 0),
-                ("h", 64),
-            ],
+            vec![("xoxp-", 0), ("9", 12), ("-", 0), ("9", 12), ("-", 0), ("9", 12), ("-", 0), ("h", 64)],
         ));
         cases.push((
             "SG.".into(),
@@ -306,7 +309,7 @@ mod tests {
         for length in 30..60 {
             let secret = format!("eyJhbGciOiJFUzI1NiJ9.eyJpc3MiOiJleGFtcGxlIn0{}.{}", b62(20), b62(length));
             let placeholder = mint(&secret);
-            assert_eq!(placeholder.len(), secret.len().max(JWT_HEADER.len() + 2 + 26 + 28).max(placeholder.len().min(94)));
+            assert_eq!(placeholder.len(), secret.len());
             let parts: Vec<&str> = placeholder.split('.').collect();
             assert_eq!(parts.len(), 3);
             for (part, what) in parts.iter().zip(["alg", "sub", ""]) {

@@ -131,6 +131,27 @@ fn a_removed_credential_is_revoked_and_an_unknown_one_is_sealed() {
 }
 
 #[test]
+fn a_secret_is_not_opened_for_a_destination_that_its_credential_does_not_name() {
+    let (custody, _directory) = custody();
+    custody.hold(&[record(&custody)]);
+    let code = |destination: &str| {
+        custody.open_for(id(1), &destination.parse().unwrap()).map(|_| ()).map_err(|refusal| refusal.code())
+    };
+    for other in [
+        "https://evil.example.com",
+        "http://api.example.com",
+        "https://api.example.com:8443",
+        "https://example.com",
+    ] {
+        assert_eq!(code(other), Err(Code::DestinationNotPermitted), "{other}");
+    }
+    assert_eq!(custody.opened(), 0);
+    assert_eq!(code("https://api.example.com"), Ok(()));
+    custody.hold(&[CredentialRecord { removed: Some(Timestamp::from_millis(2)), ..record(&custody) }]);
+    assert_eq!(code("https://evil.example.com"), Err(Code::PlaceholderRevoked));
+}
+
+#[test]
 fn what_is_derived_from_a_secret_lives_as_long_as_its_record_stays_the_same() {
     let (custody, _directory) = custody();
     let record = record(&custody);
@@ -148,7 +169,8 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     let (custody, _directory) = custody();
     let with = |text: &str| format!("canary-{text}-7Q2mZ9xKp4").into_bytes();
     let long = |n: usize| CANARY.bytes().cycle().take(n).collect::<Vec<u8>>();
-    let refused = |secret: Vec<u8>, kind| try_deposit(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
+    let refused =
+        |secret: Vec<u8>, kind| try_deposit(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
     for kind in CredentialKind::ALL {
         for control in ["\r", "\n", "\r\nX: y", "\0", "\t", "\x1b[31m", "\x7f"] {
             assert_eq!(refused(with(control), kind), Err(CustodyError::ControlCharacter.to_string()));

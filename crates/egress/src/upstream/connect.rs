@@ -1,8 +1,8 @@
 //! Making one connection: checked address, TCP, TLS with the destination's name, HTTP by what ALPN agreed on.
 
 use super::resolve::Resolve;
-use super::settings::{UpstreamError, UpstreamSettings};
 use super::sending::Watched;
+use super::settings::{UpstreamError, UpstreamSettings};
 use super::trust;
 use cloakroom_model::{Code, Destination, Refusal, Scheme};
 use hyper::client::conn::{http1, http2};

@@ -54,7 +54,7 @@ struct Shelf {
     /// Held while the first connection is made, so that a burst does not open one HTTP/2 connection per request.
     gate: Arc<tokio::sync::Mutex<()>>,
     /// HTTP/1.1 was seen here: connections are made side by side.
-    one_at_a_time: bool,
+    side_by_side: bool,
 }
 
 struct Shared {
@@ -109,7 +109,7 @@ impl Pool {
         let gate = {
             let mut shelves = self.shelves();
             let shelf = shelves.entry(Arc::clone(key)).or_default();
-            (!shelf.one_at_a_time).then(|| Arc::clone(&shelf.gate))
+            (!shelf.side_by_side).then(|| Arc::clone(&shelf.gate))
         };
         self.reap_later();
         let Some(gate) = gate else { return self.make(key).await };
@@ -117,7 +117,7 @@ impl Pool {
         if let Some(taken) = self.reuse(key) {
             return Ok(taken);
         }
-        if self.shelves().get(key).is_some_and(|shelf| shelf.one_at_a_time) {
+        if self.shelves().get(key).is_some_and(|shelf| shelf.side_by_side) {
             drop(held);
         }
         self.make(key).await
@@ -129,11 +129,11 @@ impl Pool {
         let shelf = shelves.entry(Arc::clone(key)).or_default();
         Ok(match fresh {
             Fresh::Http1(sender) => {
-                shelf.one_at_a_time = true;
+                shelf.side_by_side = true;
                 Taken::Http1 { sender, reused: false }
             }
             Fresh::Http2(sender) => {
-                shelf.one_at_a_time = false;
+                shelf.side_by_side = false;
                 let shared = Shared { sender, streams: Arc::default(), used: Instant::now() };
                 let (sender, stream) = shared.open();
                 shelf.shared.push(shared);
@@ -189,7 +189,8 @@ impl Pool {
         let (pool, keep) = (Arc::downgrade(self), self.keep);
         tokio::spawn(async move {
             loop {
-                tokio::time::sleep(keep).await;
+                // Not more often than once a second, however short connections are kept.
+                tokio::time::sleep(keep.max(Duration::from_secs(1))).await;
                 let Some(pool) = Weak::upgrade(&pool) else { return };
                 let mut shelves = pool.shelves();
                 shelves.retain(|_, shelf| !shelf.sweep(keep));
@@ -220,8 +221,7 @@ impl Shelf {
 
 impl Shared {
     fn has_room(&self) -> bool {
-        self.sender.is_ready()
-            && self.streams.load(Ordering::Relaxed) < STREAMS
+        self.sender.is_ready() && self.streams.load(Ordering::Relaxed) < STREAMS
     }
 
     fn open(&self) -> (http2::SendRequest<Watched>, Stream) {

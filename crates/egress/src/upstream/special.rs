@@ -30,22 +30,22 @@ const SPECIAL_V4: &[(Ipv4Addr, u32)] = &[
 
 /// Inside 2000::/3.
 const SPECIAL_V6: &[(Ipv6Addr, u32)] = &[
-    (v6(0x2001, 0), 23),           // protocol assignments: Teredo, benchmarking, ORCHID, …
-    (v6(0x2001, 0x0db8), 32),      // documentation
-    (v6(0x2002, 0), 16),           // 6to4: carries an IPv4 address; deprecated
-    (v6(0x2620, 0x004f), 32),      // holds 2620:4f:8000::/48, AS112
-    (v6(0x3fff, 0), 20),           // documentation
+    (v6(0x2001, 0, 0), 23),      // protocol assignments: Teredo, benchmarking, ORCHID, …
+    (v6(0x2001, 0x0db8, 0), 32), // documentation
+    (v6(0x2002, 0, 0), 16),      // 6to4: carries an IPv4 address; deprecated
+    (v6(0x2620, 0x004f, 0x8000), 48), // AS112
+    (v6(0x3fff, 0, 0), 20),      // documentation
 ];
 
-const GLOBAL_UNICAST: (Ipv6Addr, u32) = (v6(0x2000, 0), 3);
-const NAT64: (Ipv6Addr, u32) = (v6(0x0064, 0xff9b), 96);
+const GLOBAL_UNICAST: (Ipv6Addr, u32) = (v6(0x2000, 0, 0), 3);
+const NAT64: (Ipv6Addr, u32) = (v6(0x0064, 0xff9b, 0), 96);
 
 const fn v4(a: u8, b: u8, c: u8, d: u8) -> Ipv4Addr {
     Ipv4Addr::new(a, b, c, d)
 }
 
-const fn v6(first: u16, second: u16) -> Ipv6Addr {
-    Ipv6Addr::new(first, second, 0, 0, 0, 0, 0, 0)
+const fn v6(first: u16, second: u16, third: u16) -> Ipv6Addr {
+    Ipv6Addr::new(first, second, third, 0, 0, 0, 0, 0)
 }
 
 /// Whether the address may be dialled: public, or in a range the operator allows.
@@ -123,6 +123,7 @@ mod tests {
             "2a00:1450:4001::200e",
             "2001:4860:4860::8888",
             "2001:200::1",
+            "2620:4f:7fff::1",
             "::ffff:8.8.8.8",
             "64:ff9b::8.8.8.8",
         ] {

@@ -101,9 +101,8 @@ fn derive(
     let failed = |_| CustodyError::Cryptography("derive a key from the passphrase");
     let params = Params::new(parameters.memory_kib, parameters.passes, parameters.lanes, Some(KEY));
     let argon = Argon2::new(Algorithm::Argon2id, Version::V0x13, params.map_err(failed)?);
-    let root =
-        Secret::filled(KEY, |room| argon.hash_password_into(passphrase, salt, room).map(|()| KEY))
-            .map_err(failed)?;
+    let root = Secret::filled(KEY, |room| argon.hash_password_into(passphrase, salt, room).map(|()| KEY))
+        .map_err(failed)?;
     let root = hmac::Key::new(hmac::HMAC_SHA256, root.expose());
     let key = Zeroizing::new(hmac::sign(&root, b"cloakroom kek v1").as_ref().to_vec());
     Ok((Secret::new(key), hmac::sign(&root, b"cloakroom verifier v1").as_ref().to_vec()))
@@ -140,20 +139,14 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(!text.contains(&STANDARD.encode(first.0.0.expose())));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(
-            Passphrase::load(&path, PASSPHRASE).map(|_| ()),
-            Err(CustodyError::Exposed { .. })
-        ));
+        assert!(matches!(Passphrase::load(&path, PASSPHRASE).map(|_| ()), Err(CustodyError::Exposed { .. })));
     }
 
     #[test]
     fn a_short_new_passphrase_is_refused_and_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("passphrase.json");
-        assert!(matches!(
-            Passphrase::load(&path, b"canary").map(|_| ()),
-            Err(CustodyError::ShortPassphrase)
-        ));
+        assert!(matches!(Passphrase::load(&path, b"canary").map(|_| ()), Err(CustodyError::ShortPassphrase)));
         assert!(!path.exists());
     }
 

@@ -1,6 +1,6 @@
 //! What is dialled: only addresses that were checked, never ours, never a special-purpose one.
 
-use super::name_server::NameServer;
+use super::name_server::{Answers, NameServer};
 use super::server::{Act, Authority, Server, ok};
 use super::*;
 use std::net::IpAddr;
@@ -50,7 +50,7 @@ async fn t46_a_name_that_resolves_to_a_special_purpose_address_is_refused() {
 async fn t48_one_bad_address_spoils_the_whole_answer() {
     let server = Server::plain(|_| Act::Keep(ok("one"))).await;
     for answers in [
-        (|_, _| vec![loopback(), elsewhere()]) as super::name_server::Answers,
+        (|_, _| vec![loopback(), elsewhere()]) as Answers,
         |_, _| vec![elsewhere(), loopback()],
         |_, _| vec![loopback(), "::1".parse().unwrap()],
         |_, _| vec![loopback(), "fd00::1".parse().unwrap()],
@@ -71,7 +71,8 @@ async fn t48_one_bad_address_spoils_the_whole_answer() {
 async fn t48_a_name_that_changes_its_mind_is_checked_for_each_connection() {
     let server = Server::plain(|_| Act::Close(ok("one"))).await;
     let names =
-        NameServer::start(|_, before| vec![if before.is_multiple_of(2) { loopback() } else { elsewhere() }]).await;
+        NameServer::start(|_, before| vec![if before.is_multiple_of(2) { loopback() } else { elsewhere() }])
+            .await;
     let upstream = open(UpstreamSettings {
         resolvers: vec![names.address],
         allowed: only_the_first(),
@@ -127,8 +128,7 @@ async fn a_port_where_nothing_listens_is_unreachable() {
 #[tokio::test]
 async fn a_call_goes_straight_to_its_destination() {
     let authority = Authority::new();
-    let server =
-        Server::tls(authority.server("127.0.0.1", &["http/1.1"]), |_| Act::Keep(ok("one"))).await;
+    let server = Server::tls(authority.server("127.0.0.1", &["http/1.1"]), |_| Act::Keep(ok("one"))).await;
     let plain = Server::plain(|_| Act::Keep(ok("one"))).await;
     let upstream = open(UpstreamSettings { anchors: vec![authority.file()], ..settings() });
     assert!(get(&upstream, key(1, 1, &server.url("https"))).await.is_ok());

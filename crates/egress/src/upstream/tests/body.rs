@@ -28,10 +28,7 @@ async fn a_whole_body_has_a_length_and_a_streaming_one_is_chunked_or_has_the_dec
     for (body, ending) in [
         (OutBody::whole(Bytes::from("a=1")), "content-length: 3\r\n\r\na=1"),
         (OutBody::whole(Bytes::new()), "content-length: 0\r\n\r\n"),
-        (
-            OutBody::streaming(Bytes::from("a="), rest(vec![Ok("1")]), Some(3)),
-            "content-length: 3\r\n\r\na=1",
-        ),
+        (OutBody::streaming(Bytes::from("a="), rest(vec![Ok("1")]), Some(3)), "content-length: 3\r\n\r\na=1"),
         (
             OutBody::streaming(Bytes::from("a="), rest(vec![Ok("1")]), None),
             "transfer-encoding: chunked\r\n\r\n2\r\na=\r\n1\r\n1\r\n0\r\n\r\n",

@@ -90,12 +90,8 @@ async fn t100_a_head_without_end_is_cut_off() {
 
 #[tokio::test]
 async fn t100_a_silent_upstream_is_a_timeout_at_each_point() {
-    let short = UpstreamSettings {
-        connect_timeout: SHORT,
-        header_timeout: SHORT,
-        idle_timeout: SHORT,
-        ..settings()
-    };
+    let short =
+        UpstreamSettings { connect_timeout: SHORT, header_timeout: SHORT, idle_timeout: SHORT, ..settings() };
     let mute = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("https://{}", mute.local_addr().unwrap());
     assert_eq!(refused(&open(short.clone()), &url).await, Code::UpstreamTimeout, "no TLS handshake");
@@ -104,7 +100,11 @@ async fn t100_a_silent_upstream_is_a_timeout_at_each_point() {
     assert_eq!(refused(&open(short.clone()), &server.url("http")).await, Code::UpstreamTimeout, "no head");
 
     let server = Server::plain(|_| Act::Hang(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec())).await;
-    assert_eq!(refused(&open(short.clone()), &server.url("http")).await, Code::UpstreamTimeout, "half a head");
+    assert_eq!(
+        refused(&open(short.clone()), &server.url("http")).await,
+        Code::UpstreamTimeout,
+        "half a head"
+    );
 
     let server =
         Server::plain(|_| Act::Hang(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\none".to_vec())).await;

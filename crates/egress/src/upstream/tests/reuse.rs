@@ -34,8 +34,7 @@ async fn calls_with_the_same_credential_share_a_connection_and_others_do_not() {
         credentials: [key(1, 1, &url).credentials, key(2, 1, &url).credentials].concat(),
         destination: key(1, 1, &url).destination,
     };
-    let reversed =
-        PoolKey { credentials: both.credentials.iter().rev().copied().collect(), ..both.clone() };
+    let reversed = PoolKey { credentials: both.credentials.iter().rev().copied().collect(), ..both.clone() };
     call(&upstream, both).await;
     assert_eq!(server.connections(), 4, "both credentials in one call");
     call(&upstream, reversed).await;

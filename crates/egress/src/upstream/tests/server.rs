@@ -78,15 +78,15 @@ impl Server {
                 let (acceptor, requests) = (acceptor.clone(), Arc::clone(&requests));
                 tokio::spawn(async move {
                     let Ok(stream) = acceptor.accept(stream).await else { return };
-                    let service = hyper::service::service_fn(
-                        move |request: hyper::Request<hyper::body::Incoming>| {
-                            let names: Vec<&str> = request.headers().keys().map(|name| name.as_str()).collect();
+                    let service =
+                        hyper::service::service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+                            let names: Vec<&str> =
+                                request.headers().keys().map(|name| name.as_str()).collect();
                             let line = format!("{} {} {}", request.method(), request.uri(), names.join(","));
                             requests.lock().unwrap().push(line);
                             let body = http_body_util::Full::new(bytes::Bytes::from("two"));
                             async { Ok::<_, std::convert::Infallible>(hyper::Response::new(body)) }
-                        },
-                    );
+                        });
                     let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
                         .serve_connection(TokioIo::new(stream), service)
                         .await;
@@ -216,11 +216,7 @@ pub(super) fn self_signed(name: &str) -> ServerConfig {
     configuration(certificate.der().clone(), &key, &["http/1.1"])
 }
 
-fn configuration(
-    certificate: CertificateDer<'static>,
-    key: &KeyPair,
-    protocols: &[&str],
-) -> ServerConfig {
+fn configuration(certificate: CertificateDer<'static>, key: &KeyPair, protocols: &[&str]) -> ServerConfig {
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)

@@ -98,7 +98,9 @@ async fn t55_a_server_without_tls_gets_no_byte_of_the_request() {
 #[tokio::test]
 async fn t55_a_redirect_is_handed_back_and_not_followed() {
     let server = Server::plain(|_| {
-        Act::Keep(b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n".to_vec())
+        Act::Keep(
+            b"HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n".to_vec(),
+        )
     })
     .await;
     let upstream = open(settings());
@@ -136,15 +138,14 @@ async fn t57_the_other_protocol_than_agreed_is_not_understood() {
 #[tokio::test]
 async fn t57_tls_1_2_is_spoken_too() {
     let authority = Authority::new();
-    let mut config = authority.server("127.0.0.1", &["http/1.1"]);
-    config.max_fragment_size = None;
+    let config = authority.server("127.0.0.1", &["http/1.1"]);
     let old = {
-        let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let mut old = rustls::ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS12])
             .unwrap()
             .with_no_client_auth()
-            .with_cert_resolver(std::sync::Arc::clone(&config.cert_resolver));
+            .with_cert_resolver(Arc::clone(&config.cert_resolver));
         old.alpn_protocols = vec![b"http/1.1".to_vec()];
         old
     };
@@ -159,8 +160,7 @@ fn a_file_without_anchors_is_named() {
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "not a certificate\n").unwrap();
     for path in [missing, empty] {
-        let opened =
-            Upstream::assert_opened(UpstreamSettings { anchors: vec![path.clone()], ..settings() });
+        let opened = Upstream::assert_opened(UpstreamSettings { anchors: vec![path.clone()], ..settings() });
         let error = opened.map(|_| ()).unwrap_err();
         assert!(error.to_string().contains(&path.display().to_string()), "{error}");
         assert!(error.hint().contains("--upstream-ca"));
