@@ -33,4 +33,4 @@ pub use message::{Received, Response, read_request, read_response};
 pub use reply::{After, Coding, Reply};
 pub use scenario::{Meanings, Scenario, Step};
 pub use upstream::{Handler, TlsUpstream, demand_bearer, demand_header, echo};
-pub use wire::{Log, Request, Way, Wire, Workload};
+pub use wire::{Log, Request, Way, Wire, Workload, client_config};

@@ -210,7 +210,7 @@ impl Wire {
 }
 
 /// A TLS client configuration that trusts `ca_pem` alone.
-pub(crate) fn client_config(ca_pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
+pub fn client_config(ca_pem: &str, protocols: &[&[u8]]) -> Arc<ClientConfig> {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(ca_pem.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
