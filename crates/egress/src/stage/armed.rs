@@ -49,7 +49,7 @@ impl Armed {
         let mut targets = Vec::with_capacity(uses.len());
         let mut credentials = Vec::with_capacity(uses.len());
         for used in uses {
-            let opened = custody.open(used.credential())?;
+            let opened = custody.open_for(used.credential(), &call.destination)?;
             credentials.push((used.credential(), opened.generation));
             targets.push(target(&call, used, &opened)?);
             armed.push(Placing {
