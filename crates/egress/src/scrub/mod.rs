@@ -18,3 +18,6 @@ pub(crate) use finder::{Finder, Target};
 pub(crate) use head::scrub_fields;
 pub(crate) use needles::BasicHalf;
 pub(crate) use scrubber::Scrubber;
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -11,3 +11,6 @@ pub use armed::{Arm, Armed};
 pub use body::{ScrubbedBody, Tally};
 pub(crate) use out_body::OutBody;
 pub use returned::Returned;
+
+#[cfg(test)]
+mod tests;
