@@ -16,6 +16,12 @@ pub(super) struct Binding<'a> {
     pub(super) generation: u32,
 }
 
+/// A binding as associated data.
+pub(super) struct Bound {
+    pub(super) key: Vec<u8>,
+    pub(super) secret: Vec<u8>,
+}
+
 impl<'a> Binding<'a> {
     pub(super) fn of(record: &'a CredentialRecord) -> Self {
         Self {
@@ -26,8 +32,13 @@ impl<'a> Binding<'a> {
         }
     }
 
+    /// The associated data, written once for a record that is opened often.
+    pub(super) fn bound(&self) -> Bound {
+        Bound { key: self.for_key(), secret: self.for_secret() }
+    }
+
     /// Associated data of the secret.
-    pub(super) fn for_secret(&self) -> Vec<u8> {
+    fn for_secret(&self) -> Vec<u8> {
         let mut destinations: Vec<String> = self.destinations.iter().map(ToString::to_string).collect();
         destinations.sort_unstable();
         destinations.dedup();
@@ -41,7 +52,7 @@ impl<'a> Binding<'a> {
     }
 
     /// Associated data of the wrapped key.
-    pub(super) fn for_key(&self) -> Vec<u8> {
+    fn for_key(&self) -> Vec<u8> {
         let mut bytes = b"cloakroom key v1".to_vec();
         text(&mut bytes, &self.id.to_string());
         bytes.extend_from_slice(&self.generation.to_be_bytes());

@@ -18,7 +18,7 @@ pub use sealed::SealedParts;
 
 use crate::secret::{self, Secret};
 use arc_swap::ArcSwap;
-use binding::Binding;
+use binding::{Binding, Bound};
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, Name, Refusal, SealedSecret, Severity,
     Shape,
@@ -82,6 +82,7 @@ pub struct Custody {
 #[derive(Clone)]
 struct Held {
     record: CredentialRecord,
+    bound: Arc<Bound>,
     derived: Arc<Derived>,
 }
 
@@ -123,7 +124,7 @@ impl Custody {
         let secret = self.intake.open(drop_off, name)?;
         let shape = shape::learn(acceptable(&secret, kind)?);
         let binding = Binding { id, kind, destinations, generation };
-        Ok(Accepted { sealed: sealed::seal(self.keys.as_ref(), &binding, &secret)?, shape })
+        Ok(Accepted { sealed: sealed::seal(self.keys.as_ref(), &binding.bound(), &secret)?, shape })
     }
 
     /// Swaps in the credentials that may be opened from now on.
@@ -131,8 +132,12 @@ impl Custody {
         let before = self.held.load();
         let held = credentials.iter().map(|record| {
             let same = before.get(&record.id).filter(|held| held.record == *record);
-            let derived = same.map(|held| Arc::clone(&held.derived)).unwrap_or_default();
-            (record.id, Held { record: record.clone(), derived })
+            let held = same.cloned().unwrap_or_else(|| Held {
+                record: record.clone(),
+                bound: Arc::new(Binding::of(record).bound()),
+                derived: Arc::default(),
+            });
+            (record.id, held)
         });
         self.held.store(Arc::new(held.collect()));
     }
@@ -185,7 +190,7 @@ impl Custody {
             .with(|facts| facts.credential = Some(record.name.clone()))
             .as_event(Severity::Notice));
         }
-        let opened = sealed::open(self.keys.as_ref(), &Binding::of(record), &record.sealed.0);
+        let opened = sealed::open(self.keys.as_ref(), &held.bound, &record.sealed.0);
         let secret = opened.map_err(|closed| {
             tracing::error!(credential = %id, generation = record.generation, "a secret does not open: {closed}");
             sealed("the credential's record does not open").with(|f| f.credential = Some(record.name.clone()))

@@ -11,7 +11,7 @@
 //! ```
 
 use super::aead;
-use super::binding::Binding;
+use super::binding::Bound;
 use super::error::CustodyError;
 use super::kek::KeyEncryption;
 use crate::secret::Secret;
@@ -49,18 +49,18 @@ pub(super) enum Closed {
     Secret,
 }
 
-/// Seals `secret`, bound to `binding`.
+/// Seals `secret`, bound to `bound`.
 ///
 /// # Errors
 /// When random bytes or the cryptography library fail.
 pub(super) fn seal(
     keys: &dyn KeyEncryption,
-    binding: &Binding<'_>,
+    bound: &Bound,
     secret: &Secret,
 ) -> Result<SealedSecret, CustodyError> {
     let key = aead::fresh_key().map_err(|_| CustodyError::Cryptography("make a key"))?;
-    let wrapped = keys.wrap(&binding.for_key(), &key)?;
-    let ciphertext = aead::encrypt(&key, &binding.for_secret(), secret)
+    let wrapped = keys.wrap(&bound.key, &key)?;
+    let ciphertext = aead::encrypt(&key, &bound.secret, secret)
         .map_err(|_| CustodyError::Cryptography("seal the secret"))?;
     let length =
         u16::try_from(wrapped.len()).map_err(|_| CustodyError::Cryptography("wrap a key in 64 KiB"))?;
@@ -75,8 +75,8 @@ pub(super) fn seal(
 ///
 /// # Errors
 /// When it was sealed under another key, for another binding, or was changed.
-pub(super) fn open(keys: &dyn KeyEncryption, binding: &Binding<'_>, sealed: &[u8]) -> Result<Secret, Closed> {
+pub(super) fn open(keys: &dyn KeyEncryption, bound: &Bound, sealed: &[u8]) -> Result<Secret, Closed> {
     let parts = SealedParts::parse(sealed).ok_or(Closed::Format)?;
-    let key = keys.unwrap(&binding.for_key(), parts.wrapped).map_err(|_| Closed::Key)?;
-    aead::decrypt(&key, &binding.for_secret(), parts.ciphertext).map_err(|_| Closed::Secret)
+    let key = keys.unwrap(&bound.key, parts.wrapped).map_err(|_| Closed::Key)?;
+    aead::decrypt(&key, &bound.secret, parts.ciphertext).map_err(|_| Closed::Secret)
 }

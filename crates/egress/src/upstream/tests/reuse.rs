@@ -132,3 +132,25 @@ async fn no_more_than_the_limit_of_idle_connections_is_kept() {
     burst().await;
     assert_eq!(server.connections(), first + 4);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_destination_is_served_by_few_connections() {
+    let server = Server::plain(|_| Act::Keep(ok("one"))).await;
+    let upstream = Arc::new(open(settings()));
+    let url = server.url("http");
+    let calls = (0..32).map(|_| {
+        let (upstream, url) = (Arc::clone(&upstream), url.clone());
+        tokio::spawn(async move {
+            for _ in 0..50 {
+                let reply = get(&upstream, key(1, 1, &url)).await.unwrap();
+                assert_eq!(text(reply).await.as_deref(), Ok("one"));
+            }
+        })
+    });
+    for call in futures_util::future::join_all(calls).await {
+        call.unwrap();
+    }
+    assert_eq!(server.requests().len(), 32 * 50, "each call is sent once");
+    // A connection is back a moment after its reply was read, so that a few more than the calls at one time are made.
+    assert!(server.connections() <= 2 * 32, "{} connections", server.connections());
+}
