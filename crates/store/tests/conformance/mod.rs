@@ -131,8 +131,8 @@ async fn rotating_takes_the_next_generation_only(store: Arc<dyn Store>) {
     assert!(matches!(rotate(3).await, Err(StoreError::Missing { .. })));
 }
 
-fn placeholder_alphabet() -> cloakroom_model::placeholder::Alphabet {
-    cloakroom_model::placeholder::Alphabet::Hex
+fn placeholder_alphabet() -> placeholder::Alphabet {
+    placeholder::Alphabet::Hex
 }
 
 async fn removing_erases_the_ciphertext_and_happens_once(store: Arc<dyn Store>) {

@@ -49,7 +49,7 @@ fn t90_every_flipped_byte_is_found() {
                 .first_bad
                 .as_ref()
                 .unwrap_or_else(|| panic!("segment {number}, byte {at}: {verdict:?}"));
-            assert!(!verdict.ok && bad.offset as usize <= at && bad.segment == format!("{number:08}.seg"));
+            assert!(!verdict.ok && bad.offset <= at as u64 && bad.segment == format!("{number:08}.seg"));
         }
         std::fs::write(&path, &whole).unwrap();
     }
