@@ -8,8 +8,6 @@ mod intake;
 mod kek;
 mod sealed;
 mod shape;
-#[cfg(test)]
-mod tests;
 
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
@@ -226,3 +224,6 @@ fn acceptable(secret: &Secret, kind: CredentialKind) -> Result<&str, CustodyErro
     }
     Ok(text)
 }
+
+#[cfg(test)]
+mod tests;

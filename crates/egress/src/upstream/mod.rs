@@ -10,8 +10,6 @@ mod resolve;
 mod sending;
 mod settings;
 mod special;
-#[cfg(test)]
-mod tests;
 mod trust;
 
 pub(crate) use pool::PoolKey;
@@ -209,3 +207,6 @@ fn refusal(error: &hyper::Error) -> Refusal {
 fn unreachable(reason: &'static str) -> Refusal {
     Refusal::new(Code::UpstreamUnreachable, reason)
 }
+
+#[cfg(test)]
+mod tests;
