@@ -46,12 +46,13 @@ pub struct BrokerBuilder {
     binary: PathBuf,
     arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
+    ignore_file_size_signal: bool,
 }
 
 impl BrokerBuilder {
     /// The binary, trusting `upstreams` and allowing loopback.
     pub fn new(binary: &str, upstreams: &TestAuthority) -> Self {
-        Self { binary: binary.into(), arguments: Vec::new(), variables: Vec::new() }
+        Self::bare(binary)
             .argument("--upstream-ca")
             .argument(upstreams.file())
             .argument("--allow-address")
@@ -60,7 +61,19 @@ impl BrokerBuilder {
 
     /// The binary without extra trust and without allowed ranges.
     pub fn bare(binary: &str) -> Self {
-        Self { binary: binary.into(), arguments: Vec::new(), variables: Vec::new() }
+        Self {
+            binary: binary.into(),
+            arguments: Vec::new(),
+            variables: Vec::new(),
+            ignore_file_size_signal: false,
+        }
+    }
+
+    /// Makes a full disk possible: see [`Broker::limit_file_size`].
+    #[must_use]
+    pub fn with_a_disk_that_can_fill(mut self) -> Self {
+        self.ignore_file_size_signal = true;
+        self
     }
 
     /// Adds an argument of `serve`.
@@ -155,7 +168,7 @@ impl Broker {
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the broker runs already");
         let mut child = self
-            .command()
+            .server_command()
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"])
             .args(&self.builder.arguments)
             .envs(self.builder.variables.iter().cloned())
@@ -210,10 +223,34 @@ impl Broker {
         self.launch();
     }
 
+    /// From now on no file of the broker can grow beyond this many bytes, as on a full disk; `None` lifts it.
+    pub fn limit_file_size(&self, bytes: Option<u64>) {
+        assert!(self.builder.ignore_file_size_signal, "start it with a disk that can fill");
+        let pid = rustix::process::Pid::from_raw(i32::try_from(self.pid()).unwrap());
+        // The hard limit stays as it is, so that it can be lifted again.
+        let limit = rustix::process::Rlimit { current: bytes, maximum: None };
+        rustix::process::prlimit(pid, rustix::process::Resource::Fsize, limit).unwrap();
+    }
+
+    fn server_command(&self) -> Command {
+        if !self.builder.ignore_file_size_signal {
+            return self.command();
+        }
+        // A signal that is ignored stays ignored over exec: a write that is too long then fails like on a full disk.
+        let mut command = Command::new("sh");
+        command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(&self.builder.binary);
+        self.surround(&mut command);
+        command
+    }
+
     fn command(&self) -> Command {
         let mut command = Command::new(&self.builder.binary);
-        command.env("CLOAKROOM_DATA", self.data.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
+        self.surround(&mut command);
         command
+    }
+
+    fn surround(&self, command: &mut Command) {
+        command.env("CLOAKROOM_DATA", self.data.path()).env_remove("RUST_LOG").env("NO_COLOR", "1");
     }
 
     /// Runs a CLI command with this standard input.

@@ -2,6 +2,7 @@
 //! by real clients, in front of loopback upstreams that record what they got. One test binary: linking takes time.
 
 mod clients;
+mod corpora;
 mod crash;
 mod custody;
 mod hostile;

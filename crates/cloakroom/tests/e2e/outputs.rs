@@ -1,7 +1,7 @@
 //! What the broker says and keeps: the journal, its log, its process.
 
-use crate::support::{item, items, setup};
-use cloakroom_testkit::{Setup, TAIL, TlsUpstream, Way, echo, hunt, shaped};
+use crate::support::{BINARY, eventually, item, items, setup};
+use cloakroom_testkit::{BrokerBuilder, Setup, TAIL, TestAuthority, TlsUpstream, Way, echo, hunt, shaped};
 
 #[test]
 fn the_journal_names_each_call_before_its_effect_and_no_secret() {
@@ -94,4 +94,32 @@ fn a_command_that_fails_says_what_and_what_to_do() {
         assert!(answer.stderr.contains("error:"), "{arguments:?}: {answer:?}");
         assert!(!answer.stderr.contains("panicked"), "{answer:?}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn t91_when_the_record_cannot_be_written_the_call_does_not_happen_and_later_it_does() {
+    let authority = TestAuthority::new();
+    let broker = BrokerBuilder::new(BINARY, &authority).with_a_disk_that_can_fill().start();
+    let robot = broker.workload("robot");
+    let upstream = TlsUpstream::start(&authority, echo);
+    broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+    let issued = broker.permit("c", "robot", &items(&upstream), &[]);
+    let call = |way| broker.call(way, Some(&robot), &item(&upstream, "1", &issued.text));
+    broker.limit_file_size(Some(1));
+    for way in Way::ALL {
+        let answer = call(way);
+        assert_eq!(
+            (answer.status, answer.code().as_deref()),
+            (503, Some("journal-unavailable")),
+            "{}",
+            answer.text()
+        );
+    }
+    let added = broker.run(&["workload", "add", "other"]);
+    assert!(!added.status.success(), "an act without a record: {added:?}");
+    assert_eq!(upstream.connections(), 0);
+    broker.limit_file_size(None);
+    eventually("calls work again", || (call(Way::Absolute).status == 200).then_some(()));
+    broker.verify_journal();
 }
