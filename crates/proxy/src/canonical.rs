@@ -1,0 +1,148 @@
+//! From a head and a body to the fields and the payload of the canonical call.
+
+use crate::limits::Limits;
+use crate::wire::{Framing, Incoming, is_hop_by_hop, malformed};
+use bytes::{Bytes, BytesMut};
+use cloakroom_model::{BodyFault, Payload, Refusal};
+use http::HeaderMap;
+use http_body_util::BodyExt;
+
+/// The fields that go end to end.
+pub(crate) fn end_to_end(fields: &HeaderMap) -> HeaderMap {
+    let kept = fields.iter().filter(|(name, _)| !is_hop_by_hop(name.as_str()));
+    let mut headers = HeaderMap::with_capacity(fields.len());
+    for (name, value) in kept {
+        headers.append(name.clone(), value.clone());
+    }
+    headers
+}
+
+/// How much of a body is read before anybody decides: all that a permit may look at, and at least what is searched.
+pub(crate) fn read_bound(limits: &Limits, policy_bound: Option<u64>) -> usize {
+    let looked_at = policy_bound.map_or(0, |bound| usize::try_from(bound).unwrap_or(usize::MAX));
+    looked_at.min(limits.parsed_body).max(limits.body_scan)
+}
+
+/// Reads the first bytes of a body: the whole of one with at most `bound` bytes.
+///
+/// # Errors
+/// `malformed-call` when the body breaks off, breaks the chunked grammar or comes too slowly.
+pub(crate) async fn payload(mut body: Incoming, framing: Framing, bound: usize) -> Result<Payload, Refusal> {
+    let length = match framing {
+        Framing::Empty => return Ok(Payload::empty()),
+        Framing::Length(length) => Some(length),
+        Framing::Chunked => None,
+    };
+    let mut head = BytesMut::new();
+    while head.len() <= bound {
+        match body.frame().await {
+            None => return Ok(whole(head)),
+            Some(frame) => head.extend_from_slice(&data(frame)?),
+        }
+    }
+    Ok(Payload { head: head.freeze(), rest: Some(body.boxed_unsync()), length })
+}
+
+/// A body that was read completely has a known length, whatever its sender's framing was.
+fn whole(head: BytesMut) -> Payload {
+    Payload { length: Some(head.len() as u64), head: head.freeze(), rest: None }
+}
+
+fn data(frame: Result<http_body::Frame<Bytes>, BodyFault>) -> Result<Bytes, Refusal> {
+    match frame {
+        Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
+        Err(BodyFault::Slow) => Err(malformed("the body came too slowly")),
+        Err(_) => Err(malformed("the body broke off, or its chunks are not well-formed")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::wire::{Handover, Inlet};
+    use cloakroom_model::Code;
+    use http::{HeaderName, HeaderValue};
+    use tokio::io::AsyncWriteExt;
+
+    #[test]
+    fn t26_t44_t92_only_end_to_end_fields_are_kept() {
+        let mut fields = HeaderMap::new();
+        let dropped = [
+            "host",
+            "connection",
+            "keep-alive",
+            "te",
+            "trailer",
+            "transfer-encoding",
+            "upgrade",
+            "http2-settings",
+            "content-length",
+            "expect",
+            "proxy-authorization",
+            "proxy-connection",
+            "cloakroom-workload",
+            "forwarded",
+            "x-forwarded-for",
+            "x-forwarded-host",
+            "x-forwarded-proto",
+            "x-original-url",
+            "x-rewrite-url",
+            "x-original-host",
+            "x-host",
+            "x-http-host-override",
+            "x-real-ip",
+            "via",
+            "max-forwards",
+        ];
+        let kept =
+            ["accept", "authorization", "content-type", "cookie", "x-api-key", "idempotency-key", "range"];
+        for name in dropped.into_iter().chain(kept) {
+            fields.append(HeaderName::from_static(name), HeaderValue::from_static("v"));
+        }
+        let mut names: Vec<_> = end_to_end(&fields).keys().map(ToString::to_string).collect();
+        names.sort_unstable();
+        assert_eq!(names, {
+            let mut kept = kept;
+            kept.sort_unstable();
+            kept
+        });
+    }
+
+    async fn read(framing: Framing, bytes: &[u8], bound: usize) -> (Result<Payload, Code>, Option<bool>) {
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        peer.write_all(bytes).await.unwrap();
+        drop(peer);
+        let (body, mut back) = Incoming::new(Inlet::new(ours), framing, Limits::default().pace());
+        let payload = payload(body, framing, bound).await.map_err(|r| r.code());
+        (payload, back.try_recv().ok().map(|handover| matches!(handover, Handover::Complete(_))))
+    }
+
+    #[tokio::test]
+    async fn a_body_up_to_the_bound_is_whole_and_a_longer_one_is_not() {
+        for (framing, bytes) in [
+            (Framing::Length(5), &b"hello"[..]),
+            (Framing::Chunked, b"5\r\nhello\r\n0\r\n\r\n"),
+            (Framing::Chunked, b"2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n"),
+        ] {
+            let (payload, back) = read(framing, bytes, 5).await;
+            let payload = payload.unwrap();
+            assert_eq!(
+                (payload.whole().map(|b| &b[..]), payload.length, back),
+                (Some(&b"hello"[..]), Some(5), Some(true))
+            );
+            let (payload, back) = read(framing, bytes, 4).await;
+            let payload = payload.unwrap();
+            assert_eq!((payload.whole(), payload.head.as_ref()), (None, &b"hello"[..]));
+            // A known length ends with its last byte; chunks end only with their last line, which nobody read.
+            assert_eq!(back, (framing == Framing::Length(5)).then_some(true));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_that_breaks_off_is_refused() {
+        let (payload, back) = read(Framing::Length(6), b"hello", 64).await;
+        assert_eq!((payload.err(), back), (Some(Code::MalformedCall), Some(false)));
+        let (payload, back) = read(Framing::Chunked, b"5\nhello", 64).await;
+        assert_eq!((payload.err(), back), (Some(Code::MalformedCall), Some(false)));
+    }
+}

@@ -1,0 +1,60 @@
+//! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
+
+use crate::Durability;
+use cloakroom_model::{Code, Intent, Ledger, Refusal};
+use cloakroom_store::Store;
+use cloakroom_store::journal::{Entry, Journal};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The ledger of one call.
+pub(crate) struct CallLedger<'a> {
+    store: &'a dyn Store,
+    journal: &'a Journal,
+    durability: Durability,
+    recorded: AtomicBool,
+}
+
+impl<'a> CallLedger<'a> {
+    pub(crate) fn new(store: &'a dyn Store, journal: &'a Journal, durability: Durability) -> Self {
+        Self { store, journal, durability, recorded: AtomicBool::new(false) }
+    }
+
+    /// Whether the intent is on record: what goes wrong from then on is a failure, not a refusal.
+    pub(crate) fn has_recorded(&self) -> bool {
+        self.recorded.load(Ordering::Relaxed)
+    }
+
+    /// INVARIANT: a counted use is spent for good before the call goes out (invariant 7); whatever happens then, it is
+    /// not given back.
+    async fn spend(&self, intent: &Intent) -> Result<bool, Refusal> {
+        let counted: Vec<_> =
+            intent.uses.iter().filter(|used| used.counted).map(|used| used.placeholder).collect();
+        if counted.is_empty() {
+            return Ok(false);
+        }
+        match self.store.spend(counted).await {
+            Ok(true) => Ok(true),
+            Ok(false) => Err(Refusal::new(Code::PlaceholderSpent, "the last use was taken by another call")),
+            Err(error) => {
+                tracing::error!(request = %intent.request, %error, "a use could not be spent");
+                Err(Refusal::new(Code::JournalUnavailable, "the use could not be recorded"))
+            }
+        }
+    }
+}
+
+impl Ledger for CallLedger<'_> {
+    async fn record(&self, intent: &Intent) -> Result<(), Refusal> {
+        let unavailable = |error| {
+            tracing::error!(request = %intent.request, %error, "an intent could not be recorded");
+            Refusal::new(Code::JournalUnavailable, "the intent could not be recorded")
+        };
+        let counted = self.spend(intent).await?;
+        let position = self.journal.append(&Entry::Intent(intent.clone())).map_err(unavailable)?;
+        self.recorded.store(true, Ordering::Relaxed);
+        if counted || self.durability == Durability::BeforeSend {
+            self.journal.durable(position).await.map_err(unavailable)?;
+        }
+        Ok(())
+    }
+}

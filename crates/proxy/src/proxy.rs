@@ -1,0 +1,66 @@
+//! All that the workload side needs, and what its connections share.
+
+use crate::guesses::Guesses;
+use crate::leaf::Leaves;
+use crate::seats::Seats;
+use crate::{Authority, Limits, ProxyError};
+use arc_swap::ArcSwap;
+use cloakroom_egress::{Upstream, custody::Custody};
+use cloakroom_policy::PolicySet;
+use cloakroom_store::{Store, journal::Journal};
+use std::sync::Arc;
+use tokio::sync::{Semaphore, watch};
+
+/// Whether a call waits for the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// Every intent is on the disk before its call goes out.
+    BeforeSend,
+    /// Intents reach the disk in groups; a counted use still waits for it.
+    Grouped,
+}
+
+/// All that the workload side needs.
+pub struct Proxy {
+    /// The policies in force; swapped when a row changes.
+    pub policies: Arc<ArcSwap<PolicySet>>,
+    /// Opens secrets.
+    pub custody: Arc<Custody>,
+    /// The way out.
+    pub upstream: Arc<Upstream>,
+    /// Spends counted uses.
+    pub store: Arc<dyn Store>,
+    /// The record.
+    pub journal: Arc<Journal>,
+    /// Signs the leaves of intercepted hosts.
+    pub authority: Authority,
+    /// What a stranger may send.
+    pub limits: Limits,
+    /// Whether a call waits for the disk.
+    pub durability: Durability,
+}
+
+/// What all connections of one listener share.
+pub(crate) struct Shared {
+    pub(crate) proxy: Arc<Proxy>,
+    pub(crate) leaves: Leaves,
+    pub(crate) guesses: Guesses,
+    pub(crate) seats: Arc<Seats>,
+    pub(crate) handshakes: Semaphore,
+    /// Turns true when the broker stops.
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl Shared {
+    pub(crate) fn new(proxy: Arc<Proxy>, stop: watch::Receiver<bool>) -> Result<Self, ProxyError> {
+        let limits = &proxy.limits;
+        Ok(Self {
+            leaves: Leaves::new()?,
+            guesses: Guesses::new(limits.free_guesses),
+            seats: Seats::new(limits.connections_per_workload),
+            handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
+            stop,
+            proxy,
+        })
+    }
+}

@@ -1,0 +1,101 @@
+//! The accept loop, and the drain at its end.
+
+use crate::conversation::{Conversation, Door};
+use crate::proxy::Shared;
+use crate::wire::{Inlet, Outlet};
+use crate::{Proxy, ProxyError};
+use std::io;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+/// How long to wait when the system has no file or memory for another connection.
+const BREATH: Duration = Duration::from_millis(50);
+
+/// Serves workloads until `shutdown` resolves. Then no connection is accepted, calls on their way may finish within
+/// [`Limits::drain`](crate::Limits::drain), and what is left is ended.
+///
+/// # Errors
+/// When the listener fails for good, or no leaf key can be made.
+pub async fn serve(
+    proxy: Arc<Proxy>,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ProxyError> {
+    let (stop, stopped) = watch::channel(false);
+    let drain = proxy.limits.drain;
+    let shared = Arc::new(Shared::new(proxy, stopped)?);
+    let mut connections = JoinSet::new();
+    let accepted = accept(&listener, &shared, &mut connections, shutdown).await;
+    drop(listener);
+    stop.send_replace(true);
+    let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
+    if drained.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were ended that did not finish in time");
+    }
+    connections.shutdown().await;
+    accepted
+}
+
+async fn accept(
+    listener: &TcpListener,
+    shared: &Arc<Shared>,
+    connections: &mut JoinSet<()>,
+    shutdown: impl Future<Output = ()> + Send,
+) -> Result<(), ProxyError> {
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => return Ok(()),
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => admit(stream, peer, shared, connections),
+                Err(error) if is_fatal(&error) => return Err(ProxyError::Listener(error)),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    sleep(BREATH).await;
+                }
+            },
+            Some(ended) = connections.join_next() => {
+                if ended.is_err_and(|error| error.is_panic()) {
+                    tracing::error!("a connection ended by a fault");
+                }
+            }
+        }
+    }
+}
+
+/// Whether accepting will never work again.
+fn is_fatal(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported | io::ErrorKind::NotConnected
+    )
+}
+
+fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
+    if connections.len() >= shared.proxy.limits.connections {
+        tracing::warn!(%peer, "a connection was closed: there are too many");
+        return;
+    }
+    // An answer that waits for an acknowledgement is 40 ms late.
+    if stream.set_nodelay(true).is_err() {
+        return;
+    }
+    connections.spawn(connection(stream, peer, shared.clone()));
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let (read, write) = stream.into_split();
+    let outlet = Outlet::new(write, shared.proxy.limits.body_idle);
+    let stop = shared.stop.clone();
+    let peer = peer.ip().to_canonical();
+    let conversation = Conversation { shared, door: Door::Open, peer, outlet, stop, seat: None };
+    if let Some(tunnel) = conversation.run(Inlet::new(read)).await {
+        tunnel.intercept().await;
+    }
+}

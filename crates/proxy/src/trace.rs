@@ -1,0 +1,75 @@
+//! What is known of a request so far, and its record when it ends in a refusal.
+
+use crate::Proxy;
+use crate::problem::Audience;
+use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, Timestamp, Way};
+use cloakroom_store::journal::Entry;
+use std::net::IpAddr;
+
+/// What is known of a request so far.
+#[derive(Debug)]
+pub(crate) struct Trace {
+    pub(crate) request: RequestId,
+    pub(crate) peer: IpAddr,
+    pub(crate) way: Option<Way>,
+    pub(crate) principal: Option<Principal>,
+    pub(crate) destination: Option<Destination>,
+    /// Whether the intent is in the journal.
+    pub(crate) intended: bool,
+}
+
+impl Trace {
+    /// Nothing but the peer.
+    pub(crate) fn begin(peer: IpAddr) -> Self {
+        // An id names a call and protects nothing; without random bytes its time still names it.
+        let request = RequestId::fresh().unwrap_or_else(|_| RequestId::new(Timestamp::now(), [0; 10]));
+        Self { request, peer, way: None, principal: None, destination: None, intended: false }
+    }
+
+    /// How much the reader of a refusal may learn.
+    pub(crate) fn audience(&self) -> Audience {
+        if self.principal.is_some() { Audience::Workload } else { Audience::Stranger }
+    }
+
+    /// Adds what is known to the facts of a refusal.
+    pub(crate) fn complete(&self, refusal: Refusal) -> Refusal {
+        refusal.with(|facts| {
+            facts.workload =
+                facts.workload.take().or_else(|| self.principal.as_ref().map(|p| p.name().clone()));
+            facts.destination = facts.destination.take().or_else(|| self.destination.clone());
+        })
+    }
+
+    /// Records a refusal. That the record failed does not change the answer: it is a *no* already.
+    pub(crate) fn record(&self, refusal: &Refusal, proxy: &Proxy) {
+        let code = refusal.code();
+        let workload = self.principal.as_ref().map(|principal| principal.name().as_str());
+        match refusal.event() {
+            Some(severity) => tracing::warn!(
+                request = %self.request, %code, workload, peer = %self.peer, ?severity, "security event"
+            ),
+            None => tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused"),
+        }
+        if let Err(error) = proxy.journal.append(&self.entry(refusal, code)) {
+            tracing::error!(request = %self.request, %code, %error, "a refusal could not be recorded");
+        }
+    }
+
+    fn entry(&self, refusal: &Refusal, code: Code) -> Entry {
+        let (request, at) = (self.request, Timestamp::now());
+        if self.intended {
+            return Entry::Failure { request, at, code };
+        }
+        Entry::Refusal {
+            request,
+            at,
+            code,
+            event: refusal.event(),
+            workload: self.principal.as_ref().map(Principal::workload),
+            way: self.way,
+            destination: refusal.facts().destination.clone().or_else(|| self.destination.clone()),
+            placeholder: None,
+            peer: Some(self.peer.to_string()),
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Interception: the workload's TLS ends here, under a leaf for the host that its CONNECT named.
+
+use crate::conversation::{Conversation, Door};
+use crate::proxy::Shared;
+use crate::seats::Seat;
+use crate::trace::Trace;
+use crate::wire::{Inlet, Outlet, ambiguous};
+use bytes::BytesMut;
+use cloakroom_model::{Destination, Host, Principal, Severity, Way};
+use rustls::server::Acceptor;
+use std::io::{self, Cursor};
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Join};
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+
+/// The raw connection, bytes that came early first.
+type Raw = Join<
+    Chain<Cursor<BytesMut>, Box<dyn AsyncRead + Send + Sync + Unpin>>,
+    Box<dyn AsyncWrite + Send + Sync + Unpin>,
+>;
+
+/// A tunnel that was granted; no byte of its TLS has been looked at.
+pub(crate) struct Opened {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) peer: IpAddr,
+    pub(crate) seat: Option<Seat>,
+    pub(crate) principal: Principal,
+    pub(crate) destination: Destination,
+    pub(crate) inlet: Inlet,
+    pub(crate) outlet: Outlet,
+}
+
+impl Opened {
+    /// Accepts TLS, and serves the calls inside.
+    pub(crate) async fn intercept(self) {
+        let Self { shared, peer, seat, principal, destination, inlet, outlet } = self;
+        let (read, early) = inlet.into_parts();
+        let raw = tokio::io::join(Cursor::new(early).chain(read), outlet.into_io());
+        let handshake = accept(&shared, raw, &destination);
+        let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(Failed::WrongName)) => return wrong_name(&shared, peer, principal, destination),
+            Ok(Err(Failed::Tls(error))) => {
+                tracing::debug!(%peer, %destination, %error, "a TLS handshake with a workload failed");
+                return;
+            }
+            Err(_) => return,
+        };
+        let (read, write) = tokio::io::split(stream);
+        let outlet = Outlet::new(write, shared.proxy.limits.body_idle);
+        let door = Door::Tunnel { principal, destination };
+        let stop = shared.stop.clone();
+        let inner = Conversation { shared, door, peer, outlet, stop, seat };
+        // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
+        let _ = inner.run(Inlet::new(read)).await;
+    }
+}
+
+enum Failed {
+    WrongName,
+    Tls(io::Error),
+}
+
+impl From<io::Error> for Failed {
+    fn from(error: io::Error) -> Self {
+        Self::Tls(error)
+    }
+}
+
+async fn accept(shared: &Shared, raw: Raw, destination: &Destination) -> Result<TlsStream<Raw>, Failed> {
+    let started = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
+    if !names(started.client_hello().server_name(), destination.host()) {
+        return Err(Failed::WrongName);
+    }
+    let _turn = shared.handshakes.acquire().await.map_err(io::Error::other)?;
+    let authority = &shared.proxy.authority;
+    let settings = shared.leaves.settings_for(destination.host(), authority).map_err(io::Error::other)?;
+    Ok(started.into_stream(settings).await?)
+}
+
+/// Whether the name in the ClientHello is the host of the CONNECT (T20). An address is never sent there (RFC 6066,
+/// section 3), a name always.
+fn names(shown: Option<&str>, host: &Host) -> bool {
+    match (shown, host) {
+        (None, Host::V4(_) | Host::V6(_)) => true,
+        (Some(shown), Host::Name(_)) => Host::parse(shown).is_ok_and(|shown| shown == *host),
+        _ => false,
+    }
+}
+
+fn wrong_name(shared: &Shared, peer: IpAddr, principal: Principal, destination: Destination) {
+    let refusal =
+        ambiguous("the name in the TLS handshake is not the host of the CONNECT").as_event(Severity::Notice);
+    let trace = Trace {
+        way: Some(Way::Connect),
+        principal: Some(principal),
+        destination: Some(destination),
+        ..Trace::begin(peer)
+    };
+    trace.record(&refusal, &shared.proxy);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t20_the_handshake_names_the_host_of_the_connect() {
+        let host = |text: &str| Host::parse(text).unwrap();
+        for (shown, of, expected) in [
+            (Some("api.example.com"), "api.example.com", true),
+            (Some("API.example.com"), "api.example.com", true),
+            (Some("evil.example"), "api.example.com", false),
+            (None, "api.example.com", false),
+            (None, "127.0.0.1", true),
+            (None, "[::1]", true),
+            (Some("api.example.com"), "127.0.0.1", false),
+        ] {
+            assert_eq!(names(shown, &host(of)), expected, "{shown:?} {of}");
+        }
+    }
+}

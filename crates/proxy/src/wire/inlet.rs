@@ -1,0 +1,216 @@
+//! The reading half of a connection: one head at a time, with deadlines.
+
+use super::{Head, HeadBounds, malformed};
+use bytes::BytesMut;
+use cloakroom_model::Refusal;
+use std::future::pending;
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout, timeout_at};
+
+/// How much is read ahead while an answer is on its way.
+const READ_AHEAD: usize = 16 * 1024;
+/// How much of an unwanted body is thrown away before the connection is closed, and for how long.
+const LINGER_BYTES: usize = 256 * 1024;
+const LINGER: Duration = Duration::from_secs(1);
+
+/// How long to wait for a head.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Patience {
+    /// For its first byte.
+    pub(crate) idle: Duration,
+    /// For all of it, from its first byte on.
+    pub(crate) head: Duration,
+}
+
+/// What came next.
+#[derive(Debug)]
+pub(crate) enum Heard {
+    /// A request.
+    Head(Head),
+    /// Nothing more: the peer or the broker is done.
+    Closed,
+}
+
+/// The reading half and what was read beyond the last message.
+pub(crate) struct Inlet {
+    io: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    buffer: BytesMut,
+}
+
+impl Inlet {
+    /// Over this half.
+    pub(crate) fn new(io: impl AsyncRead + Send + Sync + Unpin + 'static) -> Self {
+        Self { io: Box::new(io), buffer: BytesMut::new() }
+    }
+
+    /// The next head. `stop` ends the wait between requests, never one that has begun.
+    ///
+    /// # Errors
+    /// `malformed-call` or `ambiguous-call`, also for a head that is too large or comes too slowly.
+    pub(crate) async fn next_head(
+        &mut self,
+        bounds: &HeadBounds,
+        patience: Patience,
+        stop: &mut watch::Receiver<bool>,
+    ) -> Result<Heard, Refusal> {
+        if self.buffer.is_empty() {
+            // An idle connection keeps no buffer.
+            self.buffer = BytesMut::new();
+            let first = tokio::select! {
+                biased;
+                read = timeout(patience.idle, self.fill()) => matches!(read, Ok(Ok(1..))),
+                _ = stop.wait_for(|stop| *stop) => false,
+            };
+            if !first {
+                return Ok(Heard::Closed);
+            }
+        }
+        match timeout_at(Instant::now() + patience.head, self.whole_head(bounds)).await {
+            Ok(heard) => heard,
+            Err(_) => Err(malformed("the request head came too slowly")),
+        }
+    }
+
+    async fn whole_head(&mut self, bounds: &HeadBounds) -> Result<Heard, Refusal> {
+        let mut scanned = 0;
+        loop {
+            if let Some(end) = head_end(&self.buffer, &mut scanned)? {
+                if end > bounds.bytes {
+                    return Err(malformed("the request head is too large"));
+                }
+                let head = self.buffer.split_to(end);
+                return Head::parse(&head, bounds).map(Heard::Head);
+            }
+            if self.buffer.len() > bounds.bytes {
+                return Err(malformed("the request head is too large"));
+            }
+            if !matches!(self.fill().await, Ok(1..)) {
+                return Ok(Heard::Closed);
+            }
+        }
+    }
+
+    /// Reads some bytes into the buffer.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        self.buffer.reserve(4096);
+        self.io.read_buf(&mut self.buffer).await
+    }
+
+    /// The halves of the reader, for the body that comes next.
+    pub(super) fn parts(&mut self) -> (&mut (dyn AsyncRead + Send + Sync + Unpin), &mut BytesMut) {
+        (&mut *self.io, &mut self.buffer)
+    }
+
+    /// The reading half and the bytes read too far, for a tunnel.
+    pub(crate) fn into_parts(self) -> (Box<dyn AsyncRead + Send + Sync + Unpin>, BytesMut) {
+        (self.io, self.buffer)
+    }
+
+    /// Whether bytes are here that nobody asked for yet.
+    pub(crate) fn holds_bytes(&self) -> bool {
+        !self.buffer.is_empty()
+    }
+
+    /// Resolves when the peer has gone. Reads a bounded amount ahead meanwhile.
+    pub(crate) async fn closed(&mut self) {
+        while self.buffer.len() < READ_AHEAD {
+            if !matches!(self.fill().await, Ok(1..)) {
+                return;
+            }
+        }
+        pending().await
+    }
+
+    /// Throws away what still comes, within bounds, so that closing does not take the answer away from the peer
+    /// (RFC 9112, section 9.6).
+    pub(crate) async fn linger(mut self) {
+        let mut seen = 0;
+        let discard = async {
+            while seen < LINGER_BYTES {
+                self.buffer.clear();
+                match self.fill().await {
+                    Ok(0) | Err(_) => return,
+                    Ok(bytes) => seen += bytes,
+                }
+            }
+        };
+        let _ = timeout(LINGER, discard).await;
+    }
+}
+
+/// Where the head ends, its empty line included. `scanned` is how much was looked at before.
+///
+/// SECURITY: whatever can be no head is refused at once, not when its deadline comes.
+fn head_end(buffer: &[u8], scanned: &mut usize) -> Result<Option<usize>, Refusal> {
+    if buffer.first().is_some_and(|b| !b.is_ascii_alphabetic()) {
+        return Err(malformed("the bytes do not begin an HTTP/1.1 request"));
+    }
+    for at in memchr::memchr_iter(b'\n', &buffer[*scanned..]) {
+        let at = *scanned + at;
+        if !buffer[..at].ends_with(b"\r") {
+            return Err(malformed("the request head has a CR or LF that does not end a line"));
+        }
+        if buffer[..at].ends_with(b"\r\n\r") {
+            return Ok(Some(at + 1));
+        }
+    }
+    *scanned = buffer.len();
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::io::AsyncWriteExt;
+
+    const BOUNDS: HeadBounds = HeadBounds { bytes: 256, fields: 8, target: 64 };
+    const PATIENCE: Patience = Patience { idle: Duration::from_secs(60), head: Duration::from_secs(10) };
+
+    async fn hear(inlet: &mut Inlet) -> Result<Heard, Refusal> {
+        let (_keep, mut stop) = watch::channel(false);
+        inlet.next_head(&BOUNDS, PATIENCE, &mut stop).await
+    }
+
+    #[tokio::test]
+    async fn pipelined_heads_come_one_at_a_time() {
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        let mut inlet = Inlet::new(ours);
+        peer.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n")
+            .await
+            .unwrap();
+        drop(peer);
+        assert!(matches!(hear(&mut inlet).await, Ok(Heard::Head(_))));
+        assert!(matches!(hear(&mut inlet).await, Ok(Heard::Head(_))));
+        assert!(matches!(hear(&mut inlet).await, Ok(Heard::Closed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn t94_a_slow_head_is_refused_and_an_idle_connection_is_closed() {
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        let mut inlet = Inlet::new(ours);
+        assert!(matches!(hear(&mut inlet).await, Ok(Heard::Closed)));
+        peer.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
+        assert_eq!(hear(&mut inlet).await.unwrap_err(), malformed("the request head came too slowly"));
+    }
+
+    #[tokio::test]
+    async fn t96_a_head_beyond_the_bound_is_refused() {
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        let mut inlet = Inlet::new(ours);
+        peer.write_all(&[b'A'; 300]).await.unwrap();
+        assert_eq!(hear(&mut inlet).await.unwrap_err(), malformed("the request head is too large"));
+    }
+
+    #[tokio::test]
+    async fn t37_a_bare_line_feed_is_refused_without_waiting_for_more() {
+        for bytes in [&b"GET / HTTP/1.1\n"[..], b"\n", b"\r\n", b"\x16\x03\x01", b" GET"] {
+            let (mut peer, ours) = tokio::io::duplex(1024);
+            let mut inlet = Inlet::new(ours);
+            peer.write_all(bytes).await.unwrap();
+            assert!(hear(&mut inlet).await.is_err(), "{}", bytes.escape_ascii());
+        }
+    }
+}

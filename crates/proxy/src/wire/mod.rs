@@ -1,0 +1,37 @@
+//! HTTP/1.1 as this broker reads and writes it: one strict grammar, nothing passed through.
+//!
+//! Whatever two programs could read differently is refused here, before anybody asks who is calling. What the request
+//! *means* is left to `ask` and `canonical`. Why this is not hyper's server: `docs/decisions/0004-admission.md`.
+
+mod chunked;
+mod connection_options;
+mod fields;
+mod framing;
+mod head;
+mod incoming;
+mod inlet;
+mod outlet;
+mod returning;
+mod target;
+
+pub(crate) use chunked::{Chunked, Step};
+pub(crate) use fields::{is_hop_by_hop, single};
+pub(crate) use framing::Framing;
+pub(crate) use head::{Head, HeadBounds, Version};
+pub(crate) use incoming::{Handover, Incoming, Pace};
+pub(crate) use inlet::{Heard, Inlet, Patience};
+pub(crate) use outlet::{Manner, Outlet};
+pub(crate) use returning::Returning;
+pub(crate) use target::{Named, Target};
+
+use cloakroom_model::{Code, Refusal};
+
+/// `malformed-call` for this reason.
+pub(crate) fn malformed(reason: &'static str) -> Refusal {
+    Refusal::new(Code::MalformedCall, reason)
+}
+
+/// `ambiguous-call` for this reason.
+pub(crate) fn ambiguous(reason: &'static str) -> Refusal {
+    Refusal::new(Code::AmbiguousCall, reason)
+}
