@@ -66,3 +66,6 @@ fn unwritable() -> Refusal {
 fn misplaced() -> Refusal {
     Refusal::new(Code::InternalFault, "the placeholder is not where the decision says it is")
 }
+
+#[cfg(test)]
+mod tests;

@@ -126,14 +126,9 @@ fn certain(before: &str, secret: &str, after: &str) -> String {
 fn check(secret: &str, before: &str, after: &str) -> Result<(), TestCaseError> {
     let finder = finder(secret, PLACEHOLDER, None);
     for (name, encoded) in spellings(secret) {
-        let text = format!("{{\"a\":\"{encoded}\"}}");
+        let text = format!("a\n{encoded}\nb");
         let clean = scrub(&finder, text.as_bytes().chunks(7));
-        prop_assert_eq!(
-            String::from_utf8(clean).unwrap(),
-            format!("{{\"a\":\"{PLACEHOLDER}\"}}"),
-            "{}",
-            name
-        );
+        prop_assert_eq!(String::from_utf8(clean).unwrap(), format!("a\n{PLACEHOLDER}\nb"), "{}", name);
     }
     for ((name, encoded), (_, expected)) in wholes(secret).into_iter().zip(wholes(PLACEHOLDER)) {
         let clean = scrub(&finder, [&b"<"[..], &encoded, b">"].concat().chunks(7));
