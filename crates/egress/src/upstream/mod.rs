@@ -88,8 +88,7 @@ impl Upstream {
         key.credentials.dedup();
         let key = Arc::new(key);
         let progress = Progress::new();
-        let request =
-            sending::request(head, Watched::new(body, Arc::clone(&progress)));
+        let request = sending::request(head, Watched::new(body, Arc::clone(&progress)));
         let sending = self.exchange(request, &key);
         let (reply, lease) = self.in_time(sending, &progress).await?;
         if reply.status() == StatusCode::SWITCHING_PROTOCOLS {

@@ -1,6 +1,6 @@
 //! The key-encryption key in a file of its own: 32 random bytes, readable by the broker's user only.
 //!
-//! Keep it on another disk than the database where a stolen disk matters; `docs` tell how.
+//! Keep it on another disk than the database where a stolen disk matters.
 
 use super::{KeyEncryption, LocalKey, create_private, read_private};
 use crate::custody::aead::{self, KEY, NotAuthentic};
