@@ -1,2 +1,45 @@
-//! x
-fn main() {}
+//! The binary: reads what was asked, and hands it to the command. Wiring only; what a call may do is decided elsewhere.
+
+mod approver;
+mod broker;
+mod catalogue;
+mod cli;
+mod command;
+mod data_dir;
+mod exit;
+mod failure;
+mod output;
+mod secret_input;
+mod serve;
+mod settings;
+mod span;
+mod tour;
+
+use clap::Parser;
+use failure::Failure;
+use output::Output;
+use std::process::ExitCode;
+
+/// SECURITY: what is freed is wiped, so that copies which libraries make of a secret do not outlive it (T88).
+#[global_allocator]
+static ALLOC: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::ZeroAlloc(std::alloc::System);
+
+fn main() -> ExitCode {
+    // Every command may hold a secret for a moment, so every command is hardened.
+    let hardening = cloakroom_egress::custody::harden_process();
+    let arguments = match cli::Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return exit::of_usage(&error),
+    };
+    let output = Output::new(arguments.json);
+    match command::run(arguments, &output, hardening) {
+        Ok(code) => code.into(),
+        Err(failure) => {
+            output.failure(&failure);
+            failure.exit().into()
+        }
+    }
+}
+
+/// What a command came to.
+type Outcome = Result<exit::Exit, Failure>;

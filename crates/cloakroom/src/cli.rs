@@ -1,0 +1,350 @@
+//! The command line: every command, option and example. What they do is in `command`.
+
+use crate::span::{Expiry, parse_expiry};
+use clap::{Args, Parser, Subcommand};
+use cloakroom_model::{CredentialKind, Destination, Name, RequestId};
+use ipnet::IpNet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  failed: a conflict, an unknown name, a disk
+  2  bad input: the command line, a file or a value is wrong
+  3  refused, not permitted, or does not verify
+  4  no broker answers in the data directory";
+
+/// Leave the credential at the cloakroom, walk away with a placeholder.
+#[derive(Parser)]
+#[command(name = "cloakroom", version, about, after_help = EXIT_CODES, propagate_version = true)]
+pub(crate) struct Arguments {
+    /// The data directory; else CLOAKROOM_DATA, else $XDG_DATA_HOME/cloakroom or ~/.local/share/cloakroom
+    #[arg(long, global = true, value_name = "DIR", env = "CLOAKROOM_DATA", hide_env_values = true)]
+    pub(crate) data: Option<PathBuf>,
+    /// One JSON document on stdout, errors as JSON on stderr
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Run the broker
+    #[command(
+        after_help = "Examples:\n  cloakroom serve\n  cloakroom serve --listen 127.0.0.1:0 --json\n  cloakroom serve --data /srv/cloakroom --upstream-ca corp-ca.pem --allow-address 10.20.0.0/16"
+    )]
+    Serve(ServeArguments),
+    /// Sixty seconds: see a call go out with the real credential and come back without it
+    #[command(after_help = "Example:\n  cloakroom try\n\nNeeds no network and leaves nothing behind.")]
+    Try,
+    /// Credentials: deposit, show, rotate, remove
+    #[command(subcommand)]
+    Credential(CredentialCommand),
+    /// Workloads: those who may hold placeholders
+    #[command(subcommand)]
+    Workload(WorkloadCommand),
+    /// Placeholders: what workloads hold instead of credentials
+    #[command(subcommand)]
+    Placeholder(PlaceholderCommand),
+    /// Approvals: read what is asked, grant or deny it
+    #[command(subcommand)]
+    Approval(ApprovalCommand),
+    /// Policy files: check, compare, explain (works without a broker)
+    #[command(subcommand)]
+    Policy(PolicyCommand),
+    /// The record of what happened (works without a broker)
+    #[command(subcommand)]
+    Journal(JournalCommand),
+    /// Say what is known about one call
+    #[command(
+        after_help = "Example:\n  cloakroom explain 01HF7YAT00QTXS9F8T1S4ZKZ8M\n\nThe id stands in the refusal, member \"instance\"."
+    )]
+    Explain {
+        /// The request id, from a refusal or the journal
+        #[arg(value_name = "REQUEST_ID")]
+        request: RequestId,
+    },
+    /// The certificate that workloads have to trust
+    #[command(after_help = "Examples:\n  cloakroom ca\n  cloakroom ca --pem > cloakroom-ca.pem")]
+    Ca {
+        /// Print the certificate itself
+        #[arg(long)]
+        pem: bool,
+    },
+    /// Print completions for a shell
+    #[command(
+        after_help = "Example:\n  cloakroom completions bash > ~/.local/share/bash-completion/completions/cloakroom"
+    )]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  cloakroom man | man -l -")]
+    Man,
+}
+
+/// Options of `serve`.
+#[derive(Args)]
+pub(crate) struct ServeArguments {
+    /// The settings file (TOML)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where workloads connect [default: 127.0.0.1:8480]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where the console answers [default: 127.0.0.1:8481]
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) console: Option<SocketAddr>,
+    /// Trust these certificate authorities upstream too; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub(crate) upstream_ca: Vec<PathBuf>,
+    /// Let upstream addresses of this range be dialled although they are not public; may be repeated
+    #[arg(long, value_name = "CIDR")]
+    pub(crate) allow_address: Vec<IpNet>,
+    /// Read the passphrase for the key-encryption key from this file
+    #[arg(long, value_name = "FILE", env = "CLOAKROOM_PASSPHRASE_FILE")]
+    pub(crate) passphrase_file: Option<PathBuf>,
+    /// How the log on stderr is written
+    #[arg(long, value_name = "FORMAT", default_value = "text")]
+    pub(crate) log_format: LogFormat,
+}
+
+/// How the log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum CredentialCommand {
+    /// Deposit a credential; the secret comes from stdin, a prompt or a file
+    #[command(
+        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443"
+    )]
+    Add(AddCredential),
+    /// List the credentials
+    #[command(after_help = "Example:\n  cloakroom credential list")]
+    List,
+    /// Show one credential: by name and age, never by content
+    #[command(after_help = "Example:\n  cloakroom credential show stripe-live")]
+    Show {
+        /// Name or id
+        name: String,
+    },
+    /// Replace the secret; placeholders stay as they are
+    #[command(after_help = "Example:\n  cloakroom credential rotate stripe-live < new-secret.txt")]
+    Rotate {
+        /// Name or id
+        name: String,
+        /// Read the new secret from this file
+        #[arg(long, value_name = "FILE")]
+        secret_file: Option<PathBuf>,
+    },
+    /// Remove a credential; its placeholders stop at once
+    #[command(after_help = "Example:\n  cloakroom credential remove stripe-live")]
+    Remove {
+        /// Name or id
+        name: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct AddCredential {
+    /// Your name for it
+    pub(crate) name: Name,
+    /// How it is usually placed: bearer, basic, header, cookie, query, path, json or form
+    #[arg(long, value_name = "KIND", required_unless_present = "preset")]
+    pub(crate) kind: Option<CredentialKind>,
+    /// Where it may go at all; may be repeated
+    #[arg(long, value_name = "URL", required_unless_present = "preset")]
+    pub(crate) to: Vec<Destination>,
+    /// Take kind and destinations from what is known of a service
+    #[arg(long, value_name = "SERVICE")]
+    pub(crate) preset: Option<String>,
+    /// Read the secret from this file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum WorkloadCommand {
+    /// Add a workload; its key is printed once
+    #[command(after_help = "Example:\n  cloakroom workload add robot")]
+    Add {
+        /// Your name for it
+        name: Name,
+    },
+    /// List the workloads
+    #[command(after_help = "Example:\n  cloakroom workload list")]
+    List,
+    /// Remove a workload; its key and placeholders stop at once
+    #[command(after_help = "Example:\n  cloakroom workload remove robot")]
+    Remove {
+        /// Name or id
+        name: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PlaceholderCommand {
+    /// Issue a placeholder; it waits for approval, and is printed once
+    #[command(
+        after_help = "Examples:\n  cloakroom placeholder issue --credential stripe-live --workload robot --policy charges.toml\n  cloakroom placeholder issue --credential stripe-live --workload robot --policy one.toml --uses 1 --expires 1h"
+    )]
+    Issue(IssuePlaceholder),
+    /// List the placeholders
+    #[command(after_help = "Example:\n  cloakroom placeholder list")]
+    List,
+    /// Show one placeholder and its policy, not its text
+    #[command(after_help = "Example:\n  cloakroom placeholder show ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Show {
+        /// Id
+        id: String,
+    },
+    /// Revoke a placeholder, at once and for good
+    #[command(after_help = "Example:\n  cloakroom placeholder revoke ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Revoke {
+        /// Id
+        id: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct IssuePlaceholder {
+    /// Name or id of the credential it stands for
+    #[arg(long)]
+    pub(crate) credential: String,
+    /// Name or id of the workload it is bound to
+    #[arg(long)]
+    pub(crate) workload: String,
+    /// The policy file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: PathBuf,
+    /// When it ends: a span such as 90s, 30m, 24h, 30d, 2w; or never
+    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = parse_expiry)]
+    pub(crate) expires: Expiry,
+    /// How many calls it is good for; else as many as its policy allows
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) uses: Option<u32>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ApprovalCommand {
+    /// List the approvals
+    #[command(after_help = "Example:\n  cloakroom approval list")]
+    List,
+    /// Print the exact text that is signed when it is granted
+    #[command(after_help = "Example:\n  cloakroom approval show ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Show {
+        /// Id of the approval, or of its placeholder
+        id: String,
+    },
+    /// Sign the text with the approver's key
+    #[command(
+        after_help = "Examples:\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M --key /media/approver/approver.key --yes"
+    )]
+    Grant {
+        /// Id of the approval, or of its placeholder
+        id: String,
+        /// The approver's key [default: DIR/approver.key]
+        #[arg(long, value_name = "FILE")]
+        key: Option<PathBuf>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+    },
+    /// Say no
+    #[command(after_help = "Example:\n  cloakroom approval deny ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Deny {
+        /// Id of the approval, or of its placeholder
+        id: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check a policy file and print what it means
+    #[command(after_help = "Example:\n  cloakroom policy check charges.toml")]
+    Check {
+        /// The policy file
+        file: PathBuf,
+    },
+    /// Say what the new file newly allows and newly refuses
+    #[command(after_help = "Example:\n  cloakroom policy diff charges.toml charges-new.toml")]
+    Diff {
+        /// The policy as it is
+        old: PathBuf,
+        /// The policy as it would be
+        new: PathBuf,
+    },
+    /// Say how each permit judges a call; exit code 3 when none allows it
+    #[command(
+        after_help = "Example:\n  cloakroom policy explain charges.toml -- POST https://api.stripe.com/v1/charges"
+    )]
+    Explain {
+        /// The policy file
+        file: PathBuf,
+        /// The method
+        method: String,
+        /// The URL
+        url: String,
+    },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum JournalCommand {
+    /// Print the records
+    #[command(after_help = "Examples:\n  cloakroom journal show\n  cloakroom journal show --since 1200")]
+    Show {
+        /// Only records after this sequence number
+        #[arg(long, value_name = "N", default_value_t = 0)]
+        since: u64,
+    },
+    /// Verify every record, link and checkpoint; exit code 3 when one does not hold
+    #[command(after_help = "Example:\n  cloakroom journal verify")]
+    Verify,
+    /// Print every record as a line of JSON, with its hash
+    #[command(after_help = "Example:\n  cloakroom journal export > journal.jsonl")]
+    Export,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn no_option_takes_a_secret() {
+        fn options(command: &clap::Command) -> Vec<String> {
+            let own = command.get_arguments().filter_map(|a| a.get_long().map(str::to_owned));
+            own.chain(command.get_subcommands().flat_map(options)).collect()
+        }
+        for option in options(&Arguments::command()) {
+            assert!(!["secret", "password", "passphrase", "key-text"].contains(&option.as_str()), "{option}");
+        }
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn look(command: &clap::Command) {
+            if !command.has_subcommands() {
+                let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+                assert!(help.contains("Example"), "{}", command.get_name());
+            }
+            command.get_subcommands().for_each(look);
+        }
+        look(&Arguments::command());
+    }
+}

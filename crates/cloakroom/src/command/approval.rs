@@ -1,0 +1,82 @@
+//! `cloakroom approval …`: the text that is shown is the text that is signed, in this process.
+
+use crate::broker::{Broker, segment};
+use crate::cli::ApprovalCommand;
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, table};
+use crate::{Outcome, approver};
+use cloakroom_admin::wire::{ApprovalText, ApprovalView, GrantRequest};
+use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
+use std::path::Path;
+
+pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> Outcome {
+    let broker = Broker::of(data)?;
+    match command {
+        ApprovalCommand::List => list(&broker, output),
+        ApprovalCommand::Show { id } => {
+            let shown: ApprovalText = broker.read(&format!("approvals/{}", segment(&id)?))?;
+            if output.is_json() {
+                output.data(&shown, String::new)?;
+            } else {
+                output.print_exactly(shown.text.as_bytes())?;
+            }
+            Ok(Exit::Done)
+        }
+        ApprovalCommand::Grant { id, key, yes } => {
+            let key = key.unwrap_or_else(|| data.approver_key());
+            grant(&broker, segment(&id)?, &key, yes, output)
+        }
+        ApprovalCommand::Deny { id } => {
+            let denied: ApprovalView = broker.tell(&format!("approvals/{}/deny", segment(&id)?))?;
+            said(&denied, output)
+        }
+    }
+}
+
+fn grant(broker: &Broker, id: &str, key: &Path, yes: bool, output: &Output) -> Outcome {
+    let shown: ApprovalText = broker.read(&format!("approvals/{id}"))?;
+    output.talk(&shown.text);
+    if shown.approval.state == "pending" && !yes && stdin().is_terminal() && !asked("grant? [y/N] ")? {
+        output.talk("nothing was granted");
+        return Ok(Exit::Refused);
+    }
+    let signature = approver::sign(key, &shown.text)?;
+    let granted =
+        broker.post(&format!("approvals/{}/grant", shown.approval.id), &GrantRequest { signature })?;
+    said(&granted, output)
+}
+
+fn said(decided: &ApprovalView, output: &Output) -> Outcome {
+    output
+        .data(decided, || format!("{} {}: placeholder {}", decided.state, decided.id, decided.placeholder))?;
+    Ok(Exit::Done)
+}
+
+fn asked(question: &str) -> Result<bool, Failure> {
+    let mut err = stderr();
+    write!(err, "{question}").and_then(|()| err.flush())?;
+    let mut line = String::new();
+    stdin().lock().read_line(&mut line)?;
+    Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
+}
+
+fn list(broker: &Broker, output: &Output) -> Outcome {
+    let approvals: Vec<ApprovalView> = broker.read("approvals")?;
+    output.data(&approvals, || {
+        let row = |one: &ApprovalView| {
+            vec![
+                one.id.to_string(),
+                one.state.clone(),
+                one.credential.to_string(),
+                one.workload.to_string(),
+                one.created.clone(),
+                one.placeholder.to_string(),
+            ]
+        };
+        let rows: Vec<Vec<String>> = approvals.iter().map(row).collect();
+        table(&["ID", "STATE", "CREDENTIAL", "WORKLOAD", "CREATED", "PLACEHOLDER"], &rows)
+    })?;
+    Ok(Exit::Done)
+}

@@ -1,0 +1,115 @@
+//! `cloakroom credential …`
+
+use crate::broker::{Broker, segment};
+use crate::cli::{AddCredential, CredentialCommand};
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, fields, table};
+use crate::{Outcome, catalogue, secret_input};
+use cloakroom_admin::wire::{CredentialView, NewCredential, Rotation};
+use cloakroom_egress::custody::{DropOff, Intake};
+use cloakroom_model::{CredentialKind, Destination, Name};
+use std::path::Path;
+
+pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -> Outcome {
+    let broker = Broker::of(data)?;
+    match command {
+        CredentialCommand::Add(new) => add(&broker, new, output),
+        CredentialCommand::List => list(&broker, output),
+        CredentialCommand::Show { name } => {
+            show(&broker.read(&format!("credentials/{}", segment(&name)?))?, output)
+        }
+        CredentialCommand::Rotate { name, secret_file } => {
+            rotate(&broker, &name, secret_file.as_deref(), output)
+        }
+        CredentialCommand::Remove { name } => {
+            let removed: CredentialView = broker.remove(&format!("credentials/{}", segment(&name)?))?;
+            output.data(&removed, || format!("removed credential {} ({})", removed.name, removed.id))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
+    let (kind, destinations) = kind_and_destinations(&new)?;
+    let secret = sealed(broker, &new.name, new.secret_file.as_deref())?;
+    let request = NewCredential { name: new.name, kind, destinations, secret };
+    let added: CredentialView = broker.post("credentials", &request)?;
+    show(&added, output)?;
+    output.hint(&format!(
+        "next: cloakroom placeholder issue --credential {} --workload NAME --policy FILE.toml",
+        added.name
+    ));
+    Ok(Exit::Done)
+}
+
+/// What is written on the command line wins over the preset.
+fn kind_and_destinations(new: &AddCredential) -> Result<(CredentialKind, Vec<Destination>), Failure> {
+    let preset = new.preset.as_deref().map(catalogue::preset).transpose()?;
+    let known = preset.as_ref();
+    let kind = new.kind.or(known.map(|preset| preset.kind));
+    let kind = kind.ok_or_else(|| Failure::bad_input("the kind is missing").hinting("add --kind bearer"))?;
+    let destinations = match known {
+        Some(preset) if new.to.is_empty() => preset.destinations.clone(),
+        _ => new.to.clone(),
+    };
+    Ok((kind, destinations))
+}
+
+/// Seals the secret to the broker's intake key: from here on only the broker's custody opens it.
+fn sealed(broker: &Broker, name: &Name, file: Option<&Path>) -> Result<DropOff, Failure> {
+    // Asked first, so that nobody types a secret for a broker that is not there.
+    let intake: Intake = broker.read("intake")?;
+    let secret = secret_input::read(file, &format!("secret for {name}"))?;
+    intake.seal(secret, name).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
+}
+
+fn rotate(broker: &Broker, name: &str, file: Option<&Path>, output: &Output) -> Outcome {
+    let path = format!("credentials/{}", segment(name)?);
+    let present: CredentialView = broker.read(&path)?;
+    let secret = sealed(broker, &present.name, file)?;
+    let rotated: CredentialView =
+        broker.post(&format!("credentials/{}/rotate", present.id), &Rotation { secret })?;
+    show(&rotated, output)
+}
+
+fn list(broker: &Broker, output: &Output) -> Outcome {
+    let credentials: Vec<CredentialView> = broker.read("credentials")?;
+    output.data(&credentials, || {
+        let rows: Vec<Vec<String>> = credentials.iter().map(row).collect();
+        table(&["NAME", "KIND", "GENERATION", "PLACEHOLDERS", "CREATED", "DESTINATIONS"], &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn row(one: &CredentialView) -> Vec<String> {
+    vec![
+        one.name.to_string(),
+        one.kind.to_string(),
+        one.generation.to_string(),
+        one.placeholders.to_string(),
+        one.created.clone(),
+        joined(&one.destinations),
+    ]
+}
+
+pub(super) fn joined(destinations: &[Destination]) -> String {
+    destinations.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn show(one: &CredentialView, output: &Output) -> Outcome {
+    output.data(one, || {
+        fields(&[
+            ("id", one.id.to_string()),
+            ("name", one.name.to_string()),
+            ("kind", one.kind.to_string()),
+            ("destinations", joined(&one.destinations)),
+            ("generation", one.generation.to_string()),
+            ("created", one.created.clone()),
+            ("rotated", one.rotated.clone()),
+            ("placeholders", one.placeholders.to_string()),
+        ])
+    })?;
+    Ok(Exit::Done)
+}

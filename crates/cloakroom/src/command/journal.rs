@@ -1,0 +1,88 @@
+//! `cloakroom journal …`: reads the files; a broker may run or not.
+
+use crate::Outcome;
+use crate::cli::JournalCommand;
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, table};
+use cloakroom_model::Timestamp;
+use cloakroom_store::journal::{self, Entry, Record, Verdict};
+use serde_json::json;
+
+pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> Outcome {
+    let directory = data.journal();
+    if !directory.is_dir() {
+        return Err(Failure::failed(format!("there is no journal in {}", data.path().display()))
+            .hinting("name the data directory: --data DIR"));
+    }
+    match command {
+        JournalCommand::Show { since } => {
+            let records = journal::read(&directory, since)?;
+            output.data(&records, || rows(&records))?;
+            Ok(Exit::Done)
+        }
+        JournalCommand::Verify => verify(&journal::verify(&directory)?, output),
+        JournalCommand::Export => {
+            let mut lines = Vec::new();
+            journal::export(&directory, &mut lines)?;
+            output.print_exactly(&lines)?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn verify(verdict: &Verdict, output: &Output) -> Outcome {
+    output.data(verdict, || match &verdict.first_bad {
+        None => format!(
+            "the journal verifies: {} records, {} segments, {} signed checkpoints, head {}",
+            verdict.records, verdict.segments, verdict.checkpoints, verdict.head
+        ),
+        Some(bad) => format!(
+            "the journal does not verify: {} at offset {}, record {}: {}",
+            bad.segment, bad.offset, bad.sequence, bad.why
+        ),
+    })?;
+    if verdict.unfinished_bytes > 0 {
+        let bytes = verdict.unfinished_bytes;
+        output.warning(&format!(
+            "{bytes} bytes of an unfinished record stand at the end; the next start removes them"
+        ));
+    }
+    Ok(if verdict.ok { Exit::Done } else { Exit::Refused })
+}
+
+/// Records as a table: sequence, time, kind, and what the entry says.
+pub(super) fn rows(records: &[Record]) -> String {
+    let rows: Vec<Vec<String>> = records.iter().map(row).collect();
+    table(&["SEQUENCE", "TIME", "KIND", "WHAT"], &rows)
+}
+
+fn row(record: &Record) -> Vec<String> {
+    let mut entry = serde_json::to_value(&record.entry).unwrap_or_else(|_| json!({}));
+    let mut taken = |key: &str| entry.as_object_mut().and_then(|members| members.shift_remove(key));
+    let kind = taken("kind").and_then(|kind| kind.as_str().map(str::to_owned)).unwrap_or_default();
+    let at = taken("at").and_then(|at| at.as_u64()).map(|at| Timestamp::from_millis(at).to_string());
+    vec![record.sequence.to_string(), at.unwrap_or_default(), kind, what(&record.entry, &entry)]
+}
+
+/// The entry in words, for those a person reads most; members for the others.
+fn what(entry: &Entry, members: &serde_json::Value) -> String {
+    match entry {
+        Entry::Intent(intent) => {
+            format!("{} {} {}{}", intent.request, intent.method, intent.destination, intent.path)
+        }
+        Entry::Act { act, subject, name, by, .. } => {
+            let name = name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+            format!("{act}{name} {subject} by {by}")
+        }
+        _ => {
+            let pairs = members.as_object().into_iter().flatten().filter(|(_, value)| !value.is_null());
+            let text = pairs.map(|(key, value)| match value.as_str() {
+                Some(text) => format!("{key}={}", text.escape_debug()),
+                None => format!("{key}={value}"),
+            });
+            text.collect::<Vec<_>>().join(" ")
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! One file per noun of the command line.
+
+mod approval;
+mod authority;
+mod credential;
+mod explain;
+mod journal;
+mod manual;
+mod placeholder;
+mod policy;
+mod workload;
+
+use crate::cli::{Arguments, Command};
+use crate::data_dir::DataDir;
+use crate::output::Output;
+use crate::{Outcome, serve, tour};
+use cloakroom_egress::custody::Hardening;
+
+/// Does what was asked.
+pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -> Outcome {
+    let find = || DataDir::find(arguments.data.as_deref());
+    match arguments.command {
+        Command::Serve(options) => serve::run(&find()?, options, output, hardening),
+        Command::Try => tour::run(output),
+        Command::Credential(command) => credential::run(&find()?, command, output),
+        Command::Workload(command) => workload::run(&find()?, command, output),
+        Command::Placeholder(command) => placeholder::run(&find()?, command, output),
+        Command::Approval(command) => approval::run(&find()?, command, output),
+        Command::Policy(command) => policy::run(command, output),
+        Command::Journal(command) => journal::run(&find()?, command, output),
+        Command::Explain { request } => explain::run(&find()?, request, output),
+        Command::Ca { pem } => authority::run(&find()?, pem, output),
+        Command::Completions { shell } => manual::completions(shell, output),
+        Command::Man => manual::page(output),
+    }
+}

@@ -1,0 +1,107 @@
+//! `cloakroom placeholder …`
+
+use super::credential::joined;
+use crate::Outcome;
+use crate::broker::{Broker, segment};
+use crate::cli::{IssuePlaceholder, PlaceholderCommand};
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, fields, table};
+use crate::span::Expiry;
+use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView};
+
+pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) -> Outcome {
+    let broker = Broker::of(data)?;
+    match command {
+        PlaceholderCommand::Issue(new) => issue(&broker, &new, output),
+        PlaceholderCommand::List => list(&broker, output),
+        PlaceholderCommand::Show { id } => {
+            show(&broker.read(&format!("placeholders/{}", segment(&id)?))?, output)
+        }
+        PlaceholderCommand::Revoke { id } => {
+            let revoked: PlaceholderView = broker.tell(&format!("placeholders/{}/revoke", segment(&id)?))?;
+            output.data(&revoked, || format!("revoked placeholder {}", revoked.id))?;
+            Ok(Exit::Done)
+        }
+    }
+}
+
+fn issue(broker: &Broker, new: &IssuePlaceholder, output: &Output) -> Outcome {
+    // Read here too: an error then shows the line of the file.
+    let (file, policy) = super::policy::text_of(&new.policy)?;
+    super::policy::parse(&file, &policy)?;
+    let request = NewPlaceholder {
+        credential: segment(&new.credential)?.to_owned(),
+        workload: segment(&new.workload)?.to_owned(),
+        file,
+        policy,
+        expires_in: match new.expires {
+            Expiry::Never => None,
+            Expiry::After(span) => Some(span.as_secs()),
+        },
+        uses: new.uses,
+    };
+    let issued: IssuedPlaceholder = broker.post("placeholders", &request)?;
+    output.data(&issued, || {
+        fields(&[
+            ("id", issued.id.to_string()),
+            ("placeholder", issued.placeholder.clone()),
+            ("state", issued.state.clone()),
+            ("approval", issued.approval.to_string()),
+            ("expires", issued.expires.clone().unwrap_or_else(|| "never".into())),
+            ("uses", issued.uses.map_or_else(|| "not counted".into(), |uses| uses.to_string())),
+        ])
+    })?;
+    for warning in &issued.warnings {
+        output.warning(warning);
+    }
+    output.hint("the placeholder is not kept and not shown again");
+    output.hint(&format!("next: cloakroom approval grant {}", issued.approval));
+    Ok(Exit::Done)
+}
+
+fn list(broker: &Broker, output: &Output) -> Outcome {
+    let placeholders: Vec<PlaceholderView> = broker.read("placeholders")?;
+    output.data(&placeholders, || {
+        let rows: Vec<Vec<String>> = placeholders.iter().map(row).collect();
+        table(&["ID", "STATE", "CREDENTIAL", "WORKLOAD", "USES", "EXPIRES", "DESTINATIONS"], &rows)
+    })?;
+    Ok(Exit::Done)
+}
+
+fn row(one: &PlaceholderView) -> Vec<String> {
+    vec![
+        one.id.to_string(),
+        one.state.clone(),
+        one.credential.to_string(),
+        one.workload.to_string(),
+        uses(one),
+        one.expires.clone().unwrap_or_else(|| "never".into()),
+        joined(&one.destinations),
+    ]
+}
+
+fn uses(one: &PlaceholderView) -> String {
+    one.uses.map_or_else(|| "-".into(), |uses| format!("{}/{uses}", one.used))
+}
+
+fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
+    output.data(one, || {
+        let mut pairs = vec![
+            ("id", one.id.to_string()),
+            ("state", one.state.clone()),
+            ("credential", one.credential.to_string()),
+            ("workload", one.workload.to_string()),
+            ("approval", one.approval.map_or_else(|| "-".into(), |id| id.to_string())),
+            ("created", one.created.clone()),
+            ("expires", one.expires.clone().unwrap_or_else(|| "never".into())),
+            ("uses", uses(one)),
+            ("destinations", joined(&one.destinations)),
+        ];
+        pairs.extend(one.why.clone().map(|why| ("why", why)));
+        pairs.extend(one.policy.clone().map(|policy| ("policy", policy)));
+        fields(&pairs)
+    })?;
+    Ok(Exit::Done)
+}

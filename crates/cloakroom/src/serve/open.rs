@@ -1,0 +1,179 @@
+//! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
+
+use crate::approver;
+use crate::data_dir::{DataDir, read_if_there, write_private};
+use crate::failure::{Failure, plain};
+use crate::settings::{KekSetting, Settings};
+use arc_swap::ArcSwap;
+use cloakroom_admin::{Admin, Changes};
+use cloakroom_egress::Upstream;
+use cloakroom_egress::custody::{Custody, KekSource};
+use cloakroom_model::{LookupKey, Rows, Timestamp};
+use cloakroom_policy::PolicySet;
+use cloakroom_proxy::{Authority, Proxy};
+use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::{SqliteStore, Store};
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use tokio::net::{TcpListener, UnixListener};
+use zeroize::Zeroizing;
+
+/// A broker, ready to run.
+pub(super) struct Opened {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) admin: Arc<Admin>,
+    pub(super) journal: Arc<Journal>,
+    pub(super) workloads: TcpListener,
+    pub(super) console: TcpListener,
+    pub(super) socket: UnixListener,
+}
+
+pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, Failure> {
+    approver::create_if_missing(data)?;
+    let approvers = approver::enrolled(data)?;
+    let lookup_key = Arc::new(lookup_key(data)?);
+    let custody = Arc::new(custody(data, &settings.kek)?);
+    let (journal, recovery) = Journal::open(&data.journal(), &data.key("journal"), settings.journal)?;
+    if recovery.truncated_bytes > 0 {
+        tracing::warn!(bytes = recovery.truncated_bytes, "removed a journal record that a crash cut short");
+    }
+    let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
+    let authority = Authority::load_or_create(data.path()).map_err(|error| Failure::failed(chain(&error)))?;
+
+    let workloads = listen(settings.listen, "--listen").await?;
+    let console = listen(settings.console, "--console").await?;
+    let mut out = settings.upstream;
+    out.own = vec![workloads.local_addr()?, console.local_addr()?];
+    let upstream = Upstream::assert_opened(out)
+        .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
+
+    // Nothing is permitted until the rows are read.
+    let (nothing, _) = PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
+    let policies = Arc::new(ArcSwap::from_pointee(nothing));
+    journal.append(&Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() })?;
+    let admin = Arc::new(Admin {
+        store: Arc::clone(&store),
+        journal: Arc::clone(&journal),
+        custody: Arc::clone(&custody),
+        policies: Arc::clone(&policies),
+        approvers,
+        lookup_key,
+        data: data.path().to_owned(),
+        changes: Changes::default(),
+    });
+    admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
+    let socket = admin_socket(&data.socket())?;
+    write_private(&data.path().join("listen"), format!("{}\n", workloads.local_addr()?).as_bytes())?;
+    let proxy = Proxy {
+        policies,
+        custody,
+        upstream: Arc::new(upstream),
+        store,
+        journal: Arc::clone(&journal),
+        authority,
+        limits: settings.limits,
+        durability: settings.durability,
+    };
+    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket })
+}
+
+/// The lookup key: 32 random bytes. Without it no placeholder and no workload key would be recognised any more, so a
+/// missing one is made only where there is nothing to recognise.
+fn lookup_key(data: &DataDir) -> Result<LookupKey, Failure> {
+    let path = data.key("lookup");
+    if let Some(bytes) = read_if_there(&path)? {
+        let bytes = Zeroizing::new(bytes.as_slice().try_into().map_err(|_| {
+            Failure::failed(format!("{} is not a lookup key", path.display()))
+                .hinting("restore it from a backup")
+        })?);
+        return Ok(LookupKey::from_bytes(&bytes));
+    }
+    require_first_start(data, &path)?;
+    let mut bytes = Zeroizing::new([0u8; 32]);
+    getrandom::fill(bytes.as_mut())
+        .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
+    write_private(&path, bytes.as_ref())?;
+    Ok(LookupKey::from_bytes(&bytes))
+}
+
+fn require_first_start(data: &DataDir, missing: &Path) -> Result<(), Failure> {
+    if !data.database().exists() {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{} is missing, and there is a store that needs it", missing.display()))
+        .hinting("restore it from a backup; a new key would make everything stored unusable"))
+}
+
+fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
+    let (key_file, salt_file) = (data.key("kek"), data.key("kek.salt"));
+    let source = match setting {
+        KekSetting::File => {
+            if salt_file.exists() {
+                return Err(Failure::bad_input("this data directory was made with a passphrase").hinting(
+                    "set kek = \"passphrase\" in [custody], or name the file: --passphrase-file FILE",
+                ));
+            }
+            if !key_file.exists() {
+                require_first_start(data, &key_file)?;
+            }
+            KekSource::KeyFile(key_file)
+        }
+        KekSetting::Passphrase(file) => {
+            if key_file.exists() {
+                return Err(Failure::bad_input(
+                    "this data directory was made with a key file, not a passphrase",
+                )
+                .hinting("set kek = \"file\" in [custody], or begin with an empty data directory"));
+            }
+            if !salt_file.exists() {
+                require_first_start(data, &salt_file)?;
+            }
+            KekSource::Passphrase {
+                salt_file,
+                passphrase: crate::secret_input::read(file.as_deref(), "passphrase")?,
+            }
+        }
+    };
+    Custody::assert_unlocked(source).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
+}
+
+async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        Failure::failed(format!("cannot listen on {address}: {}", plain(&error)))
+            .hinting(format!("choose another address: {option} ADDR; port 0 takes any free one"))
+    })
+}
+
+/// Binds the admin socket. Whoever holds the lock owns it, so one that is there is stale.
+fn admin_socket(path: &Path) -> Result<UnixListener, Failure> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(Failure::file("replace", path, &error));
+        }
+        _ => {}
+    }
+    let socket = UnixListener::bind(path).map_err(|error| {
+        Failure::file("listen on", path, &error)
+            .hinting("the path of a socket has at most 107 bytes; use a shorter --data")
+    })?;
+    // Until here the directory, 0700, keeps others out.
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))
+        .map_err(|error| Failure::file("close to others", path, &error))?;
+    Ok(socket)
+}
+
+fn of_store(error: cloakroom_store::StoreError) -> Failure {
+    let failure = Failure::failed(error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hinting(hint),
+        None => failure,
+    }
+}
+
+/// The whole chain of an error on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let sources = std::iter::successors(Some(error), |error| error.source());
+    sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

@@ -1,0 +1,86 @@
+//! Runs an opened broker: says that it is ready, waits for a signal or a listener's end, drains, closes the journal.
+
+use super::open::Opened;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use crate::output::Output;
+use cloakroom_model::Timestamp;
+use cloakroom_store::journal::Entry;
+use serde_json::json;
+use std::sync::Arc;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Output) -> Result<(), Failure> {
+    // Before the ready line: from then on a signal must drain.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let Opened { proxy, admin, journal, workloads, console, socket } = opened;
+    let ready = (workloads.local_addr()?, console.local_addr()?);
+    let (stop, stopped) = watch::channel(false);
+    let mut servers = JoinSet::new();
+    let shutdown = until(&stopped);
+    servers.spawn(async move {
+        cloakroom_proxy::serve(proxy, workloads, shutdown).await.map_err(|e| e.to_string())
+    });
+    let (shutdown, of_console) = (until(&stopped), Arc::clone(&admin));
+    servers.spawn(async move {
+        cloakroom_admin::serve_console(of_console, console, shutdown).await.map_err(|e| e.to_string())
+    });
+    let shutdown = until(&stopped);
+    servers.spawn(async move {
+        cloakroom_admin::serve_socket(admin, socket, shutdown).await.map_err(|e| e.to_string())
+    });
+    say_ready(data, ready, output)?;
+
+    let ended = tokio::select! {
+        () = first_of(&mut terminate, &mut interrupt) => Ok(()),
+        ended = servers.join_next() => Err(why(ended)),
+    };
+    tracing::info!("stopping");
+    stop.send_replace(true);
+    while servers.join_next().await.is_some() {}
+    let closed = journal.append(&Entry::Stop { at: Timestamp::now() }).and_then(|_| journal.close());
+    // Nobody answers there any more; a failure to say so hurts nobody.
+    let _ = std::fs::remove_file(data.socket());
+    ended.and(closed.map_err(Failure::from))
+}
+
+async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+fn until(stopped: &watch::Receiver<bool>) -> impl Future<Output = ()> + Send + use<> {
+    let mut stopped = stopped.clone();
+    async move { drop(stopped.wait_for(|stop| *stop).await) }
+}
+
+fn why(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Failure {
+    match ended {
+        Some(Ok(Err(error))) => Failure::failed(error),
+        _ => Failure::failed("a listener ended by itself"),
+    }
+}
+
+fn say_ready(
+    data: &DataDir,
+    (listen, console): (std::net::SocketAddr, std::net::SocketAddr),
+    output: &Output,
+) -> Result<(), Failure> {
+    let ca = data.ca();
+    let document = json!({
+        "ready": true,
+        "listen": listen.to_string(),
+        "console": console.to_string(),
+        "ca": ca,
+    });
+    output.data(&document, || {
+        format!(
+            "cloakroom is ready: workloads http://{listen}, console http://{console}, ca {}",
+            ca.display()
+        )
+    })
+}

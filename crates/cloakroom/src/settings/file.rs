@@ -1,0 +1,155 @@
+//! The settings file as written: TOML, unknown keys refused with the nearest known.
+
+use super::unit::{Size, Span};
+use crate::failure::Failure;
+use cloakroom_admin::{nearest, wire::Complaint};
+use cloakroom_egress::UpstreamSettings;
+use cloakroom_proxy::{Durability, Limits};
+use cloakroom_store::journal::JournalSettings;
+use ipnet::IpNet;
+use serde::Deserialize;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// The whole file. Every section and key may be absent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ConfigFile {
+    pub(super) listen: Listen,
+    pub(super) limits: Limits,
+    pub(super) upstream: Upstream,
+    pub(super) journal: Journal,
+    pub(super) custody: Custody,
+}
+
+/// `[listen]`
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Listen {
+    pub(super) workloads: SocketAddr,
+    pub(super) console: SocketAddr,
+}
+
+impl Default for Listen {
+    fn default() -> Self {
+        Self { workloads: ([127, 0, 0, 1], 8480).into(), console: ([127, 0, 0, 1], 8481).into() }
+    }
+}
+
+/// `[upstream]`; what is absent keeps the default of `egress`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Upstream {
+    ca: Vec<PathBuf>,
+    allow_address: Vec<IpNet>,
+    connect_timeout: Option<Span>,
+    header_timeout: Option<Span>,
+    idle_timeout: Option<Span>,
+    pool_idle: Option<Span>,
+    pool_per_destination: Option<usize>,
+    resolvers: Vec<SocketAddr>,
+}
+
+impl Upstream {
+    pub(super) fn settings(self) -> UpstreamSettings {
+        let default = UpstreamSettings::default();
+        let span = |written: Option<Span>, otherwise| written.map_or(otherwise, |span| span.0);
+        UpstreamSettings {
+            anchors: self.ca,
+            allowed: self.allow_address,
+            connect_timeout: span(self.connect_timeout, default.connect_timeout),
+            header_timeout: span(self.header_timeout, default.header_timeout),
+            idle_timeout: span(self.idle_timeout, default.idle_timeout),
+            pool_idle: span(self.pool_idle, default.pool_idle),
+            pool_per_destination: self.pool_per_destination.unwrap_or(default.pool_per_destination),
+            resolvers: self.resolvers,
+            own: default.own,
+        }
+    }
+}
+
+/// `[journal]`; what is absent keeps the default of `store`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Journal {
+    segment_size: Option<Size>,
+    flush_every: Option<Span>,
+    checkpoint_every: Option<u64>,
+    pub(super) durability: WrittenDurability,
+}
+
+impl Journal {
+    pub(super) fn settings(&self) -> JournalSettings {
+        let default = JournalSettings::default();
+        JournalSettings {
+            segment_bytes: self.segment_size.map_or(default.segment_bytes, |size| size.0),
+            flush_every: self.flush_every.map_or(default.flush_every, |span| span.0),
+            checkpoint_every: self.checkpoint_every.unwrap_or(default.checkpoint_every),
+        }
+    }
+}
+
+/// Whether a call waits for the disk.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum WrittenDurability {
+    #[default]
+    Grouped,
+    BeforeSend,
+}
+
+impl From<WrittenDurability> for Durability {
+    fn from(written: WrittenDurability) -> Self {
+        match written {
+            WrittenDurability::Grouped => Self::Grouped,
+            WrittenDurability::BeforeSend => Self::BeforeSend,
+        }
+    }
+}
+
+/// `[custody]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Custody {
+    pub(super) kek: Kek,
+}
+
+/// Where the key-encryption key comes from.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Kek {
+    #[default]
+    File,
+    Passphrase,
+}
+
+/// Parses the file; an error names line, column and the nearest known key.
+pub(super) fn parse(file: &str, text: &str) -> Result<ConfigFile, Failure> {
+    toml::from_str(text).map_err(|error| complaint(file, text, &error))
+}
+
+fn complaint(file: &str, text: &str, error: &toml::de::Error) -> Failure {
+    let start = error.span().map_or(0, |span| span.start).min(text.len());
+    let before = text.get(..start).unwrap_or_default();
+    let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+    let message = error.message();
+    let quoted: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
+    let unknown = message.starts_with("unknown").then(|| quoted.split_first()).flatten();
+    let hint = unknown.map(|(written, known)| match nearest(written, known.iter().copied()) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => format!("known here: {}", known.join(", ")),
+    });
+    let (written, message) = match unknown {
+        Some((written, _)) => (Some((*written).to_owned()), format!("{written:?} is not known here")),
+        None => (None, message.lines().next().unwrap_or_default().to_owned()),
+    };
+    let complaint = Complaint {
+        file: file.into(),
+        line: before.matches('\n').count() + 1,
+        column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
+        key: written,
+        message,
+        hint: Some(hint.unwrap_or_else(|| "docs/settings.md lists every setting".into())),
+    };
+    Failure::bad_settings(complaint)
+}

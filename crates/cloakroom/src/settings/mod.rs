@@ -1,0 +1,86 @@
+//! Settings: what the operator wrote, overlaid by the command line, and what it means.
+
+mod file;
+mod unit;
+
+use crate::cli::ServeArguments;
+use crate::failure::Failure;
+use cloakroom_egress::UpstreamSettings;
+use cloakroom_proxy::{Durability, Limits};
+use cloakroom_store::journal::JournalSettings;
+use file::{ConfigFile, Kek};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+/// What the broker runs with.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    /// Where workloads connect.
+    pub(crate) listen: SocketAddr,
+    /// Where the console answers.
+    pub(crate) console: SocketAddr,
+    /// Bounds on what strangers send.
+    pub(crate) limits: Limits,
+    /// The way out. `own` is filled in once the listeners are bound.
+    pub(crate) upstream: UpstreamSettings,
+    /// How the journal is kept.
+    pub(crate) journal: JournalSettings,
+    /// Whether a call waits for the disk.
+    pub(crate) durability: Durability,
+    /// Where the key-encryption key comes from.
+    pub(crate) kek: KekSetting,
+}
+
+/// Where the key-encryption key comes from.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum KekSetting {
+    /// A key file in the data directory.
+    File,
+    /// A passphrase, from this file or from a prompt.
+    Passphrase(Option<PathBuf>),
+}
+
+impl Settings {
+    /// Reads the settings file, if one is named, and lays the command line over it.
+    pub(crate) fn read(options: &ServeArguments) -> Result<Self, Failure> {
+        let file = match &options.config {
+            Some(path) => read_file(path)?,
+            None => ConfigFile::default(),
+        };
+        Ok(Self::from_file(file, options))
+    }
+
+    fn from_file(file: ConfigFile, options: &ServeArguments) -> Self {
+        let ConfigFile { listen, limits, upstream, journal, custody } = file;
+        let durability = journal.durability.into();
+        let mut out = upstream.settings();
+        out.anchors.extend(options.upstream_ca.iter().cloned());
+        out.allowed.extend(options.allow_address.iter().copied());
+        // A file with the passphrase says that there is one.
+        let kek = match (custody.kek, &options.passphrase_file) {
+            (Kek::File, None) => KekSetting::File,
+            (_, passphrase_file) => KekSetting::Passphrase(passphrase_file.clone()),
+        };
+        Self {
+            listen: options.listen.unwrap_or(listen.workloads),
+            console: options.console.unwrap_or(listen.console),
+            limits,
+            upstream: out,
+            journal: journal.settings(),
+            durability,
+            kek,
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        let why = crate::failure::plain(&error);
+        Failure::bad_input(format!("cannot read {}: {why}", path.display()))
+            .hinting("name a settings file (TOML)")
+    })?;
+    file::parse(&path.display().to_string(), &text)
+}
+
+#[cfg(test)]
+mod tests;

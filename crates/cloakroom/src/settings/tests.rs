@@ -1,0 +1,165 @@
+use super::*;
+use crate::failure::Failure;
+use clap::Parser;
+use std::fmt::Write;
+
+fn no_options() -> ServeArguments {
+    let arguments = crate::cli::Arguments::parse_from(["cloakroom", "serve"]);
+    let crate::cli::Command::Serve(options) = arguments.command else { panic!("not serve") };
+    ServeArguments { passphrase_file: None, ..options }
+}
+
+fn parsed(text: &str) -> Result<Settings, Failure> {
+    file::parse("cloakroom.toml", text).map(|file| Settings::from_file(file, &no_options()))
+}
+
+#[test]
+fn an_empty_file_is_all_defaults() {
+    let settings = parsed("").unwrap();
+    assert_eq!(settings.listen.to_string(), "127.0.0.1:8480");
+    assert_eq!(settings.console.to_string(), "127.0.0.1:8481");
+    assert_eq!(settings.limits, Limits::default());
+    assert_eq!(settings.kek, KekSetting::File);
+}
+
+#[test]
+fn what_is_written_is_meant() {
+    let settings = parsed(
+        "[listen]\nworkloads = \"127.0.0.1:1\"\n[limits]\nhead-bytes = \"32KiB\"\n[upstream]\nconnect-timeout = \"3s\"\n\
+         allow-address = [\"10.0.0.0/8\"]\n[journal]\nsegment-size = \"1MiB\"\ndurability = \"before-send\"\n\
+         [custody]\nkek = \"passphrase\"\n",
+    )
+    .unwrap();
+    assert_eq!(settings.listen.port(), 1);
+    assert_eq!(settings.limits.head_bytes, 32 * 1024);
+    assert_eq!(settings.upstream.connect_timeout.as_secs(), 3);
+    assert_eq!(settings.upstream.allowed.len(), 1);
+    assert_eq!(settings.journal.segment_bytes, 1 << 20);
+    assert_eq!(settings.durability, Durability::BeforeSend);
+    assert_eq!(settings.kek, KekSetting::Passphrase(None));
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known() {
+    for (text, place, hint) in [
+        (
+            "[limits]\nhead-byte = 1\n",
+            "cloakroom.toml:2:1: \"head-byte\" is not known here",
+            "did you mean \"head-bytes\"?",
+        ),
+        ("[limit]\n", "cloakroom.toml:1:2: \"limit\" is not known here", "did you mean \"limits\"?"),
+        (
+            "\n[custody]\nkek = \"flie\"\n",
+            "cloakroom.toml:3:7: \"flie\" is not known here",
+            "did you mean \"file\"?",
+        ),
+        (
+            "[journal]\nflush-every = 5\n",
+            "cloakroom.toml:2:15: invalid type: integer `5`, expected a string",
+            "docs/settings.md lists every setting",
+        ),
+    ] {
+        let failure = parsed(text).unwrap_err();
+        assert_eq!(failure.to_string(), place);
+        assert_eq!(failure.complaints()[0].hint.as_deref(), Some(hint));
+        assert_eq!(failure.exit(), crate::exit::Exit::BadInput);
+    }
+}
+
+fn span(of: std::time::Duration) -> String {
+    let millis = of.as_millis();
+    if millis % 1000 == 0 { format!("\"{}s\"", millis / 1000) } else { format!("\"{millis}ms\"") }
+}
+
+fn size(bytes: u64) -> String {
+    match (bytes % (1 << 20), bytes % 1024) {
+        (0, _) => format!("\"{}MiB\"", bytes >> 20),
+        (_, 0) => format!("\"{}KiB\"", bytes >> 10),
+        _ => bytes.to_string(),
+    }
+}
+
+fn bytes(number: usize) -> String {
+    size(u64::try_from(number).unwrap())
+}
+
+/// Every setting with the default that the code has.
+fn defaults() -> Vec<(&'static str, &'static str, String)> {
+    let Settings { listen, console, limits, upstream, journal, durability: _, kek: _ } = parsed("").unwrap();
+    let Limits {
+        head_bytes,
+        header_fields,
+        target_bytes,
+        connections,
+        connections_per_workload,
+        handshakes,
+        handshake_time,
+        header_time,
+        keep_alive_idle,
+        body_idle,
+        body_total,
+        body_scan,
+        parsed_body,
+        free_guesses,
+        drain,
+        ..
+    } = limits;
+    vec![
+        ("listen", "workloads", format!("\"{listen}\"")),
+        ("listen", "console", format!("\"{console}\"")),
+        ("limits", "head-bytes", bytes(head_bytes)),
+        ("limits", "header-fields", header_fields.to_string()),
+        ("limits", "target-bytes", bytes(target_bytes)),
+        ("limits", "connections", connections.to_string()),
+        ("limits", "connections-per-workload", connections_per_workload.to_string()),
+        ("limits", "handshakes", handshakes.to_string()),
+        ("limits", "handshake-time", span(handshake_time)),
+        ("limits", "header-time", span(header_time)),
+        ("limits", "keep-alive-idle", span(keep_alive_idle)),
+        ("limits", "body-idle", span(body_idle)),
+        ("limits", "body-total", body_total.map_or_else(|| "none".into(), span)),
+        ("limits", "body-scan", bytes(body_scan)),
+        ("limits", "parsed-body", bytes(parsed_body)),
+        ("limits", "free-guesses", free_guesses.to_string()),
+        ("limits", "drain", span(drain)),
+        ("upstream", "ca", "[]".into()),
+        ("upstream", "allow-address", "[]".into()),
+        ("upstream", "connect-timeout", span(upstream.connect_timeout)),
+        ("upstream", "header-timeout", span(upstream.header_timeout)),
+        ("upstream", "idle-timeout", span(upstream.idle_timeout)),
+        ("upstream", "pool-idle", span(upstream.pool_idle)),
+        ("upstream", "pool-per-destination", upstream.pool_per_destination.to_string()),
+        ("upstream", "resolvers", "[]".into()),
+        ("journal", "segment-size", size(journal.segment_bytes)),
+        ("journal", "flush-every", span(journal.flush_every)),
+        ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
+        ("journal", "durability", "\"grouped\"".into()),
+        ("custody", "kek", "\"file\"".into()),
+    ]
+}
+
+#[test]
+fn the_documented_defaults_are_the_codes_and_complete() {
+    let document = include_str!("../../../../docs/settings.md");
+    let documented: Vec<(String, String)> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split_once("` | `"))
+        .map(|(key, rest)| (key.to_owned(), rest.split('`').next().unwrap().to_owned()))
+        .collect();
+    let expected: Vec<(String, String)> =
+        defaults().into_iter().map(|(section, key, value)| (format!("{section}.{key}"), value)).collect();
+    assert_eq!(documented, expected);
+    // A key that the code does not know would not parse: the documented file is read as a whole.
+    let mut file = String::new();
+    let mut last = "";
+    for (section, key, value) in defaults() {
+        if section != last {
+            writeln!(file, "[{section}]").unwrap();
+            last = section;
+        }
+        if value != "none" {
+            writeln!(file, "{key} = {value}").unwrap();
+        }
+    }
+    assert!(parsed(&file).is_ok(), "{file}");
+}
