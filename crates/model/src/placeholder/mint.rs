@@ -78,15 +78,8 @@ impl LookupKey {
     }
 }
 
-pub(super) fn spell(mut bits: u64, alphabet: Alphabet, length: usize) -> String {
-    let symbols = alphabet.symbols();
-    let base = symbols.len() as u64;
-    let mut text = String::with_capacity(length);
-    for _ in 0..length {
-        text.push(char::from(symbols[(bits % base) as usize]));
-        bits /= base;
-    }
-    text
+fn spell(mut bits: u64, alphabet: Alphabet, length: usize) -> String {
+    (0..length).map(|_| char::from(alphabet.take_symbol(&mut bits))).collect()
 }
 
 fn lay_out(alphabet: Alphabet, symbols: String) -> String {

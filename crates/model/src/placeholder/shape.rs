@@ -32,6 +32,16 @@ impl Alphabet {
         }
     }
 
+    /// Takes one symbol off `bits`, least significant first.
+    pub(super) fn take_symbol(self, bits: &mut u64) -> u8 {
+        let symbols = self.symbols();
+        let base = symbols.len() as u64;
+        // The remainder is below the number of symbols, so the conversion cannot fail.
+        let index = usize::try_from(*bits % base).unwrap_or_default();
+        *bits /= base;
+        symbols[index]
+    }
+
     /// Symbols in a core: at least 128 random bits (the UUID layout: 100).
     pub(super) fn core_length(self) -> usize {
         match self {

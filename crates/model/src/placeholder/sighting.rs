@@ -90,15 +90,12 @@ impl LookupKey {
         after: &[u8],
         known: &dyn Fn(CoreId) -> bool,
     ) -> Option<CoreId> {
-        let symbols = alphabet.symbols();
-        let base = symbols.len() as u64;
         let mut bits = self.tag(alphabet, core);
         let mut matched = 0;
         for byte in after.iter().take(alphabet.full_tag()) {
-            if symbols[(bits % base) as usize] != *byte {
+            if alphabet.take_symbol(&mut bits) != *byte {
                 break;
             }
-            bits /= base;
             matched += 1;
         }
         if matched < Alphabet::SHORTEST_TAG {
@@ -109,7 +106,7 @@ impl LookupKey {
     }
 
     fn find_uuids(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, found: &mut Vec<CoreId>) {
-        for run in runs(text, |b| b == b'-' || matches!(b, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')) {
+        for run in runs(text, |b| b == b'-' || b.is_ascii_hexdigit()) {
             for window in run.windows(36).filter(|w| [8, 13, 18, 23].iter().all(|dash| w[*dash] == b'-')) {
                 let digits: Vec<u8> =
                     window.iter().filter(|b| **b != b'-').map(u8::to_ascii_lowercase).collect();
