@@ -1,0 +1,156 @@
+//! Stage 2: a call that is permitted, with the bounds of what may be done next.
+
+use crate::Spot;
+use crate::permit::{Permit, RangeRule};
+use crate::set::Held;
+use cloakroom_model::{Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp};
+use http::HeaderMap;
+use std::fmt;
+
+/// Headers by which some origins route a request elsewhere than its authority and path say (T26). They are dropped unless
+/// a permit names them.
+const ROUTING_HEADERS: [&str; 11] = [
+    "forwarded",
+    "x-forwarded-host",
+    "x-forwarded-server",
+    "x-forwarded-port",
+    "x-forwarded-proto",
+    "x-forwarded-prefix",
+    "x-forwarded-for",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-original-host",
+    "x-host",
+];
+
+/// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
+pub struct Authorized {
+    call: Call,
+    principal: Principal,
+    uses: Vec<Use>,
+    at: Timestamp,
+}
+
+impl Authorized {
+    pub(crate) fn new(call: Call, principal: Principal, uses: Vec<Use>, at: Timestamp) -> Self {
+        Self { call, principal, uses, at }
+    }
+
+    /// For `egress`: the call and what may be armed into it.
+    pub fn into_parts(self) -> (Call, Principal, Vec<Use>, Timestamp) {
+        (self.call, self.principal, self.uses, self.at)
+    }
+
+    /// The placeholders that may be exchanged, and where.
+    pub fn uses(&self) -> &[Use] {
+        &self.uses
+    }
+
+    /// What the journal records before anything is opened.
+    pub fn intent(&self) -> Intent {
+        let spotted = |index: usize| self.uses.iter().any(|used| used.spot == Spot::Path(index));
+        Intent {
+            request: self.call.request,
+            at: self.at,
+            workload: self.principal.workload(),
+            way: self.call.way,
+            destination: self.call.destination.clone(),
+            method: self.call.method.to_string(),
+            path: self.call.path.encoded_with(|index| spotted(index).then(|| "{…}".to_owned())),
+            uses: self.uses.iter().map(Use::intent).collect(),
+        }
+    }
+}
+
+impl fmt::Debug for Authorized {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Authorized")
+            .field("call", &self.call)
+            .field("uses", &self.uses)
+            .finish_non_exhaustive()
+    }
+}
+
+/// One placeholder that may be exchanged for its secret, and exactly where. Made only by
+/// [`Identified::authorize`](crate::Identified::authorize).
+pub struct Use {
+    placeholder: PlaceholderId,
+    credential: CredentialId,
+    permit: String,
+    counted: bool,
+    range_allowed: bool,
+    text: String,
+    spot: Spot,
+}
+
+impl Use {
+    pub(crate) fn new(held: &Held, permit: &Permit, text: String, spot: Spot) -> Self {
+        Self {
+            placeholder: held.id,
+            credential: held.credential,
+            permit: permit.name.clone(),
+            counted: held.uses.is_some(),
+            range_allowed: permit.range == RangeRule::Pass,
+            text,
+            spot,
+        }
+    }
+
+    /// The placeholder.
+    pub fn placeholder(&self) -> PlaceholderId {
+        self.placeholder
+    }
+
+    /// The credential it stands for.
+    pub fn credential(&self) -> CredentialId {
+        self.credential
+    }
+
+    /// The permit that allows this, by its name in the policy.
+    pub fn permit(&self) -> &str {
+        &self.permit
+    }
+
+    /// The text the workload sent; what a scrubbed secret is replaced by.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Where it stands.
+    pub fn spot(&self) -> &Spot {
+        &self.spot
+    }
+
+    /// Whether the permit lets Range requests through.
+    pub fn range_allowed(&self) -> bool {
+        self.range_allowed
+    }
+
+    fn intent(&self) -> IntentUse {
+        IntentUse {
+            placeholder: self.placeholder,
+            credential: self.credential,
+            permit: self.permit.clone(),
+            counted: self.counted,
+        }
+    }
+}
+
+impl fmt::Debug for Use {
+    /// The text of a placeholder is not shown: logs are read by more people than may use it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Use")
+            .field("placeholder", &self.placeholder)
+            .field("permit", &self.permit)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Drops what could route the call elsewhere and is not named by the permits.
+pub(crate) fn drop_routing_headers(headers: &mut HeaderMap, permits: &[&Permit]) {
+    for name in ROUTING_HEADERS {
+        if !permits.iter().all(|permit| permit.headers.contains_key(name)) {
+            headers.remove(name);
+        }
+    }
+}

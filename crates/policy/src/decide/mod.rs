@@ -1,0 +1,83 @@
+//! Judging one call by one permit: the stages of the comparison, and how far a failed one came.
+
+pub(crate) mod body;
+mod json_body;
+pub(crate) mod place;
+pub(crate) mod shape;
+
+use body::BodyView;
+use cloakroom_model::{Call, Code};
+use place::Wanted;
+
+use crate::permit::Permit;
+use crate::spot::Spot;
+
+/// How far a comparison came before it failed. Later is closer: the closest permit explains a refusal best.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Stage {
+    Destination,
+    Method,
+    Path,
+    Query,
+    Headers,
+    Place,
+    Body,
+    Approval,
+    Rate,
+}
+
+impl Stage {
+    pub(crate) fn code(self) -> Code {
+        match self {
+            Self::Destination => Code::DestinationNotPermitted,
+            Self::Method | Self::Path | Self::Query | Self::Headers => Code::CallNotPermitted,
+            Self::Place => Code::PlaceNotPermitted,
+            Self::Body => Code::BodyNotPermitted,
+            Self::Approval => Code::ApprovalRequired,
+            Self::Rate => Code::RateLimited,
+        }
+    }
+}
+
+/// The first rule of a permit that a call does not keep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Mismatch {
+    pub(crate) stage: Stage,
+    /// One fixed sentence.
+    pub(crate) reason: &'static str,
+    /// Words from the policy.
+    pub(crate) rule: Option<String>,
+    pub(crate) retry_after: Option<u32>,
+}
+
+impl Mismatch {
+    pub(crate) fn new(stage: Stage, reason: &'static str) -> Self {
+        Self { stage, reason, rule: None, retry_after: None }
+    }
+
+    pub(crate) fn rule(mut self, rule: impl Into<String>) -> Self {
+        self.rule = Some(rule.into());
+        self
+    }
+}
+
+/// Judges a call by everything in a permit but its rate. The value is where the placeholder stands.
+///
+/// Every comparison either holds or is a mismatch: there is no third outcome that could fall open (T79).
+pub(crate) fn judge(
+    permit: &Permit,
+    call: &Call,
+    body: &BodyView<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<Spot, Mismatch> {
+    shape::check(permit, call)?;
+    let spot = place::find(permit, call, body, wanted)?;
+    body::check(permit, call, body)?;
+    match permit.approve {
+        crate::permit::Approve::Once => Ok(spot),
+        // Approval at call time is not built yet, so such a call never goes out (T78).
+        crate::permit::Approve::EachCall => {
+            Err(Mismatch::new(Stage::Approval, "this permit needs a human's approval of each call"))
+        }
+    }
+}

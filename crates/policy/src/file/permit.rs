@@ -1,0 +1,223 @@
+//! Reading one `[[permit]]`.
+
+use super::body;
+use super::complaint::Complaints;
+use super::reader::{Table, Value, nearest};
+use crate::constraint::Constraint;
+use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
+use crate::pointer::Pointer;
+use crate::template::Template;
+use cloakroom_model::{Destination, DestinationError, Place};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use toml::de::DeValue;
+
+const KEYS: [&str; 10] =
+    ["name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range"];
+
+/// The most calls one permit may list.
+const MOST_CALLS: usize = 64;
+
+/// A permit whose name may still be missing, and where its name stands.
+pub(super) struct Read {
+    pub(super) permit: Permit,
+    pub(super) named: Option<Range<usize>>,
+}
+
+/// Reads one permit. `None` where something that it cannot do without is missing or wrong.
+pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Read> {
+    table.refuse_unknown(&KEYS, to);
+    let name = table.value("name").and_then(|value| name(&value, to).map(|name| (name, value.span)));
+    let destination =
+        needed(table, "to", "to = \"https://api.example.com\"", to).and_then(|v| destination(&v, to));
+    let calls =
+        needed(table, "call", "call = \"GET /v1/things/{id}\"", to).and_then(|value| calls(&value, to));
+    let place_value = needed(table, "place", "place = \"header authorization bearer\"", to);
+    let place = place_value.as_ref().and_then(|value| place(value, to));
+    let query = table.value("query").and_then(|value| body::query(&value, to)).unwrap_or_default();
+    let headers = table.value("headers").and_then(|value| body::headers(&value, to)).unwrap_or_default();
+    let body = match table.value("body") {
+        Some(value) => body::body(&value, to),
+        None => Some(BodyRule::Any { max_bytes: None }),
+    };
+    let rate = table.value("rate").and_then(|value| rate(&value, to));
+    let approve = table
+        .value("approve")
+        .and_then(|v| word(&v, &[("once", Approve::Once), ("each-call", Approve::EachCall)], to));
+    let range = table
+        .value("range")
+        .and_then(|v| word(&v, &[("drop", RangeRule::Drop), ("pass", RangeRule::Pass)], to));
+    let (named, name) = name.map_or((None, String::new()), |(name, span)| (Some(span), name));
+    let mut permit = Permit {
+        name,
+        to: destination?,
+        calls: calls?,
+        place: place?,
+        query,
+        headers,
+        body: body?,
+        rate,
+        approve: approve.unwrap_or(Approve::Once),
+        range: range.unwrap_or(RangeRule::Drop),
+    };
+    fit_place(&mut permit, &place_value?, to);
+    Some(Read { permit, named })
+}
+
+fn needed<'t, 'i>(
+    table: &Table<'t, 'i>,
+    key: &str,
+    example: &str,
+    to: &mut Complaints<'_>,
+) -> Option<Value<'t, 'i>> {
+    let value = table.value(key);
+    if value.is_none() {
+        table.complain(to, format!("the permit has no {key:?}"), &format!("write: {example}"));
+    }
+    value
+}
+
+fn name(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<String> {
+    let text = value.text(to)?;
+    if text.trim().is_empty() || text.chars().count() > 100 || text.chars().any(char::is_control) {
+        value.complain(to, "not a name for a permit", "1 to 100 characters, no control characters");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn destination(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Destination> {
+    let text = value.text(to)?;
+    let parsed = Destination::parse(text);
+    if let Err(error) = &parsed {
+        let hint = match error {
+            DestinationError::Extra => "the path goes into call = \"GET /path\"",
+            DestinationError::Wildcard => "write one permit for each host",
+            _ => "write: to = \"https://api.example.com\"",
+        };
+        value.complain(to, format!("{text:?}: {error}"), hint);
+    }
+    parsed.ok()
+}
+
+fn calls(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<BTreeSet<Template>> {
+    let items = match value.value {
+        DeValue::String(_) => vec![value.clone()],
+        _ => value.items(to),
+    };
+    if items.len() > MOST_CALLS {
+        value.complain(to, format!("more than {MOST_CALLS} calls"), "write several permits");
+    }
+    let mut calls = BTreeSet::new();
+    for item in &items {
+        let Some(text) = item.text(to) else { continue };
+        match Template::parse(text) {
+            Ok(template) => drop(calls.insert(template)),
+            Err(error) => {
+                item.complain(to, format!("{text:?}: {error}"), "write: call = \"GET /v1/things/{id}\"")
+            }
+        }
+    }
+    (calls.len() <= MOST_CALLS && !calls.is_empty()).then_some(calls)
+}
+
+fn place(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Place> {
+    let text = value.text(to)?;
+    match Place::parse(text) {
+        Ok(Place::Json(pointer)) => match Pointer::parse(&pointer) {
+            Some(pointer) => Some(Place::Json(pointer.to_string().into())),
+            None => {
+                value.complain(
+                    to,
+                    format!("{text:?} is not a JSON pointer"),
+                    "in a pointer, '~' is written ~0 and '/' ~1",
+                );
+                None
+            }
+        },
+        Ok(place) => Some(place),
+        Err(error) => {
+            value.complain(to, error.to_string(), "write: place = \"header authorization bearer\"");
+            None
+        }
+    }
+}
+
+fn rate(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Rate> {
+    let text = value.text(to)?;
+    let rate = Rate::parse(text);
+    if rate.is_none() {
+        let hint = "write a count from 1 to 100000, a slash and s, min, h or d: \"10/min\"";
+        value.complain(to, format!("{text:?} is not a rate"), hint);
+    }
+    rate
+}
+
+fn word<T: Copy>(value: &Value<'_, '_>, known: &[(&str, T)], to: &mut Complaints<'_>) -> Option<T> {
+    let text = value.text(to)?;
+    let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+    if found.is_none() {
+        let words: Vec<&str> = known.iter().map(|(word, _)| *word).collect();
+        let near = nearest(text, &words).map(|near| format!("did you mean {near:?}? ")).unwrap_or_default();
+        value.complain(
+            to,
+            format!("unknown word {text:?}"),
+            &format!("{near}known here: {}", words.join(", ")),
+        );
+    }
+    found
+}
+
+/// The place belongs to the placeholder: what else the permit says has to leave room for it, and not speak about it.
+fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>) {
+    let constrained = "the placeholder itself cannot be constrained: leave it out there";
+    match &permit.place {
+        Place::Header(name, _) if permit.headers.contains_key(name.as_str()) => {
+            value.complain(to, "headers constrains the placeholder's own header", constrained);
+        }
+        Place::Cookie(_) if permit.headers.contains_key("cookie") => {
+            value.complain(to, "headers constrains the placeholder's own header", constrained);
+        }
+        Place::Query(key) => match permit.query.remove(&**key) {
+            None => {}
+            Some(rule) if rule == FieldRule::default() => {}
+            Some(_) => value.complain(to, "query constrains the placeholder's own key", constrained),
+        },
+        Place::Path(name) => fit_path(name, permit, value, to),
+        Place::Form(field) => match &mut permit.body {
+            BodyRule::Form { fields, .. } => {
+                if fields.remove(&**field).is_some_and(|rule| rule != FieldRule::default()) {
+                    value.complain(to, "body constrains the placeholder's own field", constrained);
+                }
+            }
+            _ => value.complain(to, "a form place needs a form body", "write: body = { type = \"form\" }"),
+        },
+        Place::Json(pointer) => match &permit.body {
+            BodyRule::Json { fields, .. } => fit_json(pointer, fields, value, to),
+            _ => value.complain(to, "a json place needs a json body", "write: body = { type = \"json\" }"),
+        },
+        Place::Header(..) | Place::Cookie(_) => {}
+    }
+}
+
+fn fit_path(name: &str, permit: &Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>) {
+    for call in permit.calls.iter().filter(|call| call.parameter(name).is_none()) {
+        let message = format!("the call {:?} has no segment {{{name}}}", call.to_string());
+        value.complain(to, message, "put the segment into each call, or write another permit for the others");
+    }
+}
+
+fn fit_json(
+    pointer: &str,
+    fields: &BTreeMap<String, Constraint>,
+    value: &Value<'_, '_>,
+    to: &mut Complaints<'_>,
+) {
+    let Some(own) = Pointer::parse(pointer) else { return };
+    let mut others = fields.keys().filter_map(|key| Pointer::parse(key));
+    if others.any(|other| other.overlaps(&own)) {
+        let hint =
+            "leave it out there: the placeholder's own member cannot be constrained, nor what it stands in";
+        value.complain(to, "body constrains the placeholder's own member", hint);
+    }
+}

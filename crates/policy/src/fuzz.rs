@@ -1,0 +1,27 @@
+//! The body of the fuzz target for policy files: it lives here so that it changes with what it tests.
+
+use crate::Policy;
+
+/// Whatever the bytes are: no panic; and a policy that parses survives its normal form, its stored form and its text.
+///
+/// # Panics
+/// When a property does not hold; that is how a fuzzer learns of it.
+pub fn policy_file(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Ok(policy) = Policy::parse("fuzz.toml", text) {
+        assert_eq!(Policy::parse("fuzz.toml", &policy.to_toml()).as_ref(), Ok(&policy));
+        assert_eq!(Policy::from_stored(&policy.to_stored()).as_ref(), Ok(&policy));
+        assert!(policy.canonical_text().is_ascii());
+        let _ = (policy.lint(), policy.explain("GET", "https://api.example.com/"));
+    }
+}
+
+/// Whatever the bytes are, reading them as a JSON body does not panic, and every span is inside them.
+///
+/// # Panics
+/// When a property does not hold; that is how a fuzzer learns of it.
+pub fn json_body(data: &[u8]) {
+    if let Ok(node) = crate::json::parse(data) {
+        assert!(data.get(node.span).is_some());
+    }
+}

@@ -1,0 +1,196 @@
+//! Finding placeholders anywhere in a call, and making sure that none stands where it does not belong.
+//!
+//! A call is searched in pieces. Once permits have named the spots, the pieces in which something was found are searched
+//! again with those spots cut out: what is found then is a stray (T14, T15, T16).
+
+use crate::decide::place::{basic, cookies, only_value};
+use crate::{PolicySet, Spot};
+use cloakroom_model::{Call, CoreId, HeaderForm, Pair, form_pairs};
+use http::HeaderName;
+use http::header::COOKIE;
+
+/// A part of a call that is searched by itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Path,
+    Query,
+    HeaderName(HeaderName),
+    HeaderValues(HeaderName),
+    Body,
+}
+
+/// A placeholder in a piece.
+pub(crate) struct Finding {
+    piece: Piece,
+    core: CoreId,
+}
+
+/// Every placeholder in the call.
+pub(crate) fn call(call: &Call, policies: &PolicySet) -> Vec<Finding> {
+    let names = call.headers.keys();
+    let pieces = [Piece::Path, Piece::Query]
+        .into_iter()
+        .chain(names.flat_map(|name| [Piece::HeaderName(name.clone()), Piece::HeaderValues(name.clone())]))
+        .chain([Piece::Body]);
+    let mut findings = Vec::new();
+    for piece in pieces {
+        for core in in_texts(&rest_of(&piece, call, &[]), policies) {
+            findings.push(Finding { piece: piece.clone(), core });
+        }
+    }
+    findings
+}
+
+/// Which placeholders were found, each once.
+pub(crate) fn cores(findings: &[Finding]) -> Vec<CoreId> {
+    let mut cores: Vec<CoreId> = Vec::new();
+    for finding in findings {
+        if !cores.contains(&finding.core) {
+            cores.push(finding.core);
+        }
+    }
+    cores
+}
+
+/// Whether a placeholder stands anywhere but at these spots.
+pub(crate) fn strays(call: &Call, findings: &[Finding], spots: &[&Spot], policies: &PolicySet) -> bool {
+    let mut searched: Vec<&Piece> = Vec::new();
+    findings.iter().any(|finding| {
+        if searched.contains(&&finding.piece) {
+            return false;
+        }
+        searched.push(&finding.piece);
+        !in_texts(&rest_of(&finding.piece, call, spots), policies).is_empty()
+    })
+}
+
+fn in_texts(texts: &[Vec<u8>], policies: &PolicySet) -> Vec<CoreId> {
+    let known = |core| policies.held(core).is_some();
+    let sightings = texts.iter().flat_map(|text| policies.lookup_key().sightings(text, &known));
+    sightings.map(|sighting| sighting.core).collect()
+}
+
+/// What remains of a piece without the spots, in each spelling that some server reads.
+fn rest_of(piece: &Piece, call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
+    match piece {
+        Piece::Path => vec![path(call, spots).into_bytes()],
+        Piece::Query => {
+            let cut = |index: usize| spots.contains(&&Spot::Query(index));
+            pairs(call.query.pairs(), cut)
+        }
+        Piece::HeaderName(name) => vec![name.as_str().as_bytes().to_vec()],
+        Piece::HeaderValues(name) => header_values(call, name, spots),
+        Piece::Body => body(call, spots),
+    }
+}
+
+fn path(call: &Call, spots: &[&Spot]) -> String {
+    let segments = call.path.segments().iter().enumerate();
+    let kept = segments
+        .map(|(index, segment)| if spots.contains(&&Spot::Path(index)) { "" } else { segment.decoded() });
+    kept.collect::<Vec<_>>().join("/")
+}
+
+/// Pairs as they are sent and as they are decoded.
+fn pairs(pairs: &[Pair], cut: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
+    if pairs.is_empty() {
+        return Vec::new();
+    }
+    let sent = Pair::join(pairs, |index| cut(index).then(String::new));
+    let value = |(index, pair): (usize, &Pair)| {
+        format!("{}={}", pair.key(), if cut(index) { "" } else { pair.value() })
+    };
+    let decoded: Vec<String> = pairs.iter().enumerate().map(value).collect();
+    let decoded = decoded.join("&");
+    if decoded == sent { vec![sent.into_bytes()] } else { vec![sent.into_bytes(), decoded.into_bytes()] }
+}
+
+fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot]) -> Vec<Vec<u8>> {
+    let forms: Vec<HeaderForm> = spots
+        .iter()
+        .filter_map(|spot| match spot {
+            Spot::Header(own, form) if own == name => Some(*form),
+            _ => None,
+        })
+        .collect();
+    let spotted_cookies: Vec<&str> = spots
+        .iter()
+        .filter_map(|spot| match spot {
+            Spot::Cookie(cookie) if *name == COOKIE => Some(&**cookie),
+            _ => None,
+        })
+        .collect();
+    // A spot is made only where the header has one value, so nothing is lost by looking at that one.
+    match (forms.as_slice(), only_value(call, name)) {
+        ([], Ok(value)) if !spotted_cookies.is_empty() => {
+            let kept = cookies(value).map(|(name, value)| {
+                format!("{name}={}", if spotted_cookies.contains(&name) { "" } else { value })
+            });
+            vec![kept.collect::<Vec<_>>().join("; ").into_bytes()]
+        }
+        ([], _) => call.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
+        (forms, Ok(value)) => rest_of_header(value, forms),
+        (_, Err(_)) => vec![],
+    }
+}
+
+/// The half of a Basic credential that is no spot; of other forms nothing remains.
+fn rest_of_header(value: &str, forms: &[HeaderForm]) -> Vec<Vec<u8>> {
+    let halves = |(user, password): (String, String)| {
+        let user = (!forms.contains(&HeaderForm::BasicUser)).then(|| user.into_bytes());
+        let password = (!forms.contains(&HeaderForm::BasicPassword)).then(|| password.into_bytes());
+        user.into_iter().chain(password).collect()
+    };
+    if forms.iter().all(|form| matches!(form, HeaderForm::BasicUser | HeaderForm::BasicPassword)) {
+        basic(value).map(halves).unwrap_or_default()
+    } else {
+        Vec::new()
+    }
+}
+
+fn body(call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
+    let head = &call.body.head;
+    if spots.iter().any(|spot| matches!(spot, Spot::Form(_))) {
+        let parsed =
+            std::str::from_utf8(head).ok().and_then(|text| form_pairs(text).ok()).unwrap_or_default();
+        return pairs(&parsed, |index| spots.contains(&&Spot::Form(index)));
+    }
+    let mut rest = head.to_vec();
+    for spot in spots {
+        if let Spot::Json(span) = spot
+            && let Some(literal) = rest.get_mut(span.clone())
+        {
+            literal.fill(b' ');
+        }
+    }
+    vec![rest]
+}
+
+/// The text at a spot.
+pub(crate) fn text_at(call: &Call, spot: &Spot) -> Option<String> {
+    match spot {
+        Spot::Header(name, form) => {
+            let value = only_value(call, name).ok()?;
+            match form {
+                HeaderForm::Raw => Some(value.to_owned()),
+                HeaderForm::Bearer => value.split_once(' ').map(|(_, text)| text.to_owned()),
+                HeaderForm::BasicUser => basic(value).map(|(user, _)| user),
+                HeaderForm::BasicPassword => basic(value).map(|(_, password)| password),
+            }
+        }
+        Spot::Cookie(name) => {
+            let value = only_value(call, &COOKIE).ok()?;
+            cookies(value).find(|(own, _)| *own == &**name).map(|(_, value)| value.to_owned())
+        }
+        Spot::Query(index) => call.query.pairs().get(*index).map(|pair| pair.value().to_owned()),
+        Spot::Path(index) => call.path.segments().get(*index).map(|segment| segment.decoded().to_owned()),
+        Spot::Json(span) => {
+            let inside = span.start + 1..span.end.checked_sub(1)?;
+            std::str::from_utf8(call.body.head.get(inside)?).ok().map(str::to_owned)
+        }
+        Spot::Form(index) => {
+            let text = std::str::from_utf8(&call.body.head).ok()?;
+            form_pairs(text).ok()?.get(*index).map(|pair| pair.value().to_owned())
+        }
+    }
+}

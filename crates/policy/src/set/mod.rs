@@ -1,0 +1,140 @@
+//! The policy in force: an immutable snapshot, looked up by placeholder and by workload and destination.
+//!
+//! The cost of a decision does not depend on how many placeholders there are: all look-ups are hash tables.
+
+mod activate;
+mod held;
+mod rate;
+
+pub(crate) use held::{Compiled, Held};
+
+use activate::Verified;
+use cloakroom_model::{
+    CoreId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord, Scheme,
+    WorkloadId,
+};
+use held::Standing;
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+/// A placeholder that is stored as active but does not count, and why. To be logged loudly.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// The placeholder.
+    pub placeholder: PlaceholderId,
+    /// Why it does not count, in words.
+    pub why: String,
+}
+
+/// An immutable snapshot of everything the data plane decides by.
+pub struct PolicySet {
+    key: Arc<LookupKey>,
+    workloads: HashMap<KeyedHash, (WorkloadId, Name)>,
+    by_core: HashMap<CoreId, Arc<Held>>,
+    by_id: HashMap<PlaceholderId, Arc<Held>>,
+    /// The permits of active placeholders: the placeholder and the index of its permit.
+    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<(Arc<Held>, usize)>>>,
+    verified: Verified,
+}
+
+impl PolicySet {
+    fn empty(key: Arc<LookupKey>) -> Self {
+        Self {
+            key,
+            workloads: HashMap::new(),
+            by_core: HashMap::new(),
+            by_id: HashMap::new(),
+            by_destination: HashMap::new(),
+            verified: Verified::new(),
+        }
+    }
+
+    fn insert(&mut self, row: &PlaceholderRecord, held: Held, ignored: &mut Vec<Ignored>) {
+        let held = Arc::new(held);
+        if let Some(other) = self.by_core.remove(&row.core) {
+            // Random cores do not collide: a row was copied. Neither counts.
+            let why = format!("{} and {} are stored for one and the same text", other.id, held.id);
+            ignored.push(Ignored { placeholder: held.id, why });
+            self.by_id.remove(&other.id);
+            self.by_core.insert(row.core, Arc::new(revoked(&held)));
+            return;
+        }
+        self.by_core.insert(row.core, Arc::clone(&held));
+        self.by_id.insert(row.id, held);
+    }
+
+    fn index(&mut self) {
+        for held in self.by_id.values() {
+            for (index, compiled) in held.permits().iter().enumerate() {
+                let table = self.by_destination.entry(held.workload).or_default();
+                table.entry(compiled.permit.to.clone()).or_default().push((Arc::clone(held), index));
+            }
+        }
+    }
+
+    pub(crate) fn held(&self, core: CoreId) -> Option<&Arc<Held>> {
+        self.by_core.get(&core)
+    }
+
+    /// The permits that active placeholders of this workload have at this destination.
+    pub(crate) fn permits_at(
+        &self,
+        workload: WorkloadId,
+        destination: &Destination,
+    ) -> impl Iterator<Item = &Compiled> {
+        let entries = self.by_destination.get(&workload).and_then(|table| table.get(destination));
+        entries.into_iter().flatten().filter_map(|(held, index)| held.permits().get(*index))
+    }
+
+    /// The workload whose key this is.
+    pub fn workload_by_key(&self, key: &str) -> Option<(WorkloadId, Name)> {
+        self.workloads.get(&self.key.workload_hash(key)).cloned()
+    }
+
+    /// The destination that some active permit of this workload names for this host and port. `port` None: the default
+    /// of the scheme. https wins over http; None: no permit names it.
+    pub fn destination_for(
+        &self,
+        workload: WorkloadId,
+        host: &Host,
+        port: Option<u16>,
+    ) -> Option<Destination> {
+        let table = self.by_destination.get(&workload)?;
+        [Scheme::Https, Scheme::Http].into_iter().find_map(|scheme| {
+            let wanted = Destination::new(scheme, host.clone(), port.unwrap_or(scheme.default_port()));
+            table.contains_key(&wanted).then_some(wanted)
+        })
+    }
+
+    /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
+    /// at this destination that look at the body, or None if none does.
+    pub fn body_bound(&self, workload: WorkloadId, destination: &Destination) -> Option<u64> {
+        self.permits_at(workload, destination).filter_map(|compiled| compiled.permit.body.bound()).max()
+    }
+
+    /// The broker's lookup key.
+    pub fn lookup_key(&self) -> &LookupKey {
+        &self.key
+    }
+}
+
+fn revoked(held: &Held) -> Held {
+    Held {
+        id: held.id,
+        text: held.text,
+        credential: held.credential,
+        credential_name: held.credential_name.clone(),
+        workload: held.workload,
+        expires: held.expires,
+        uses: held.uses,
+        used: held.used,
+        standing: Standing::Revoked,
+    }
+}
+
+impl fmt::Debug for PolicySet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PolicySet").field("placeholders", &self.by_core.len()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,21 @@
+//! The exact spot of a placeholder in a call.
+
+use cloakroom_model::HeaderForm;
+use std::ops::Range;
+
+/// The exact spot of the placeholder in the canonical call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Spot {
+    /// The header's only value of this name.
+    Header(http::HeaderName, HeaderForm),
+    /// The value of this cookie; it occurs once in the only Cookie header.
+    Cookie(Box<str>),
+    /// Index into `Query::pairs`.
+    Query(usize),
+    /// Index into `Path::segments`.
+    Path(usize),
+    /// Byte range of the string literal, quotes included, in `Payload::head`.
+    Json(Range<usize>),
+    /// Index into the pairs of the form body.
+    Form(usize),
+}

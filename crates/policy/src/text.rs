@@ -1,0 +1,185 @@
+//! The canonical text: what an approver reads, and what is signed.
+//!
+//! One fact in a line, two blanks before the facts of a permit. Whatever a person chose stands in quotes with everything
+//! but printable ASCII escaped, so no value can look like a line of its own, and equal texts mean equal policies (T74, T75).
+
+use crate::Policy;
+use crate::constraint::{Constraint, Scalar};
+use crate::escape::quoted;
+use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
+use cloakroom_model::{Destination, Host, Place, Scheme};
+use std::collections::BTreeMap;
+
+/// All permits.
+pub(crate) fn policy(policy: &Policy) -> String {
+    let count = policy.permits().len();
+    let mut text = format!("permits: {count} (whatever none of them allows is refused)\n");
+    for (index, permit) in policy.permits().iter().enumerate() {
+        text.push_str(&format!("\npermit {} of {count}: {}\n", index + 1, quoted(&permit.name)));
+        for line in facts(permit) {
+            text.push_str(&format!("  {line}\n"));
+        }
+        for line in warnings(permit) {
+            text.push_str(&format!("  ! {line}\n"));
+        }
+    }
+    text
+}
+
+/// Every fact of a permit but its name, a line each.
+pub(crate) fn facts(permit: &Permit) -> Vec<String> {
+    let Permit { name: _, to, calls, place, query, headers, body, rate, approve, range } = permit;
+    let mut lines: Vec<String> =
+        calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
+    lines.push(format!("with the credential in: {}", place_text(place)));
+    lines.extend(query_lines(query, place));
+    lines.extend(header_lines(headers));
+    lines.extend(body_lines(body, place));
+    lines.push(rate.map_or("rate: not limited".into(), rate_text));
+    lines.push(match approve {
+        Approve::Once => "approve: once, with this policy".into(),
+        Approve::EachCall => "approve: each call waits for a human".into(),
+    });
+    lines.push(match range {
+        RangeRule::Drop => "range requests: not forwarded".into(),
+        RangeRule::Pass => "range requests: forwarded".into(),
+    });
+    lines
+}
+
+/// What an approver should look at twice. Follows from the facts, adds none.
+pub(crate) fn warnings(permit: &Permit) -> Vec<String> {
+    let mut lines = Vec::new();
+    if permit.to.scheme() == Scheme::Http {
+        lines.push("plain http: everyone on the way can read the credential".to_owned());
+    }
+    if permit.place.is_in_url() {
+        lines.push("the credential stands in the URL, where the upstream's logs keep it".to_owned());
+    }
+    if is_punycode(&permit.to) {
+        lines.push("the host is an internationalised name (xn--): compare it letter by letter".to_owned());
+    }
+    if permit.range == RangeRule::Pass {
+        lines.push(
+            "range requests can fetch an echoed credential in pieces that are not recognised".to_owned(),
+        );
+    }
+    lines
+}
+
+fn is_punycode(destination: &Destination) -> bool {
+    matches!(destination.host(), Host::Name(name) if name.split('.').any(|label| label.starts_with("xn--")))
+}
+
+/// The place, with what people chose in quotes.
+pub(crate) fn place_text(place: &Place) -> String {
+    match place {
+        Place::Header(..) => place.to_string(),
+        Place::Cookie(name) => format!("cookie {}", quoted(name)),
+        Place::Query(key) => format!("query {}", quoted(key)),
+        Place::Path(name) => format!("path segment {}", quoted(name)),
+        Place::Json(pointer) => format!("json {}", quoted(pointer)),
+        Place::Form(field) => format!("form {}", quoted(field)),
+    }
+}
+
+fn query_lines(query: &BTreeMap<String, FieldRule>, place: &Place) -> Vec<String> {
+    let mut lines: Vec<String> =
+        query.iter().map(|(key, rule)| format!("query key {}: {}", quoted(key), field_text(rule))).collect();
+    let others = if query.is_empty() { "query keys" } else { "other query keys" };
+    lines.push(match place {
+        Place::Query(_) => format!("{others}: none but the credential's"),
+        _ => format!("{others}: none"),
+    });
+    lines
+}
+
+fn header_lines(headers: &BTreeMap<String, Constraint>) -> Vec<String> {
+    let line = |(name, rule): (&String, &Constraint)| {
+        format!("header {}: {}, at most one of this name", quoted(name), constraint_text(rule))
+    };
+    let mut lines: Vec<String> = headers.iter().map(line).collect();
+    let others = if headers.is_empty() { "headers" } else { "other headers" };
+    lines.push(format!("{others}: not constrained"));
+    lines
+}
+
+fn body_lines(body: &BodyRule, place: &Place) -> Vec<String> {
+    match body {
+        BodyRule::Any { max_bytes: None } => vec!["body: any (not constrained)".into()],
+        BodyRule::Any { max_bytes: Some(max) } => {
+            vec![format!("body: any (content not constrained), at most {max} bytes")]
+        }
+        BodyRule::None => vec!["body: none".into()],
+        BodyRule::Form { max_bytes, closed, fields } => {
+            let mut lines = vec![format!("body: empty or form, at most {max_bytes} bytes")];
+            lines.extend(
+                fields.iter().map(|(key, rule)| format!("form field {}: {}", quoted(key), field_text(rule))),
+            );
+            lines.push(match (closed, place) {
+                (true, Place::Form(_)) => "other form fields: none but the credential's".into(),
+                (true, _) => "other form fields: none".into(),
+                (false, _) => "other form fields: any, each at most once".into(),
+            });
+            lines
+        }
+        BodyRule::Json { max_bytes, only, fields } => {
+            let mut lines = vec![format!("body: empty or json, at most {max_bytes} bytes")];
+            lines.extend(
+                fields.iter().map(|(key, rule)| format!("json {}: {}", quoted(key), constraint_text(rule))),
+            );
+            lines.push(match (only, place) {
+                (true, Place::Json(_)) => "other json members: none but the credential's".into(),
+                (true, _) => "other json members: none".into(),
+                (false, _) => "other json members: not constrained".into(),
+            });
+            lines
+        }
+    }
+}
+
+fn field_text(rule: &FieldRule) -> String {
+    let FieldRule { repeat, constraint } = rule;
+    let times = if *repeat { "may repeat" } else { "at most once" };
+    format!("{}, {times}", constraint_text(constraint))
+}
+
+/// A constraint in words.
+pub(crate) fn constraint_text(constraint: &Constraint) -> String {
+    let Constraint { one_of, value_type, min, max, max_length, required } = constraint;
+    let mut words = Vec::new();
+    if let Some(list) = one_of {
+        let items: Vec<String> = list.iter().map(scalar_text).collect();
+        words.push(format!("one of {}", items.join(" or ")));
+    }
+    words.extend(value_type.map(|value_type| value_type.as_str().to_owned()));
+    words.extend(min.map(|min| format!("at least {min}")));
+    words.extend(max.map(|max| format!("at most {max}")));
+    words.extend(max_length.map(|max| format!("at most {max} characters")));
+    if constraint.is_free() {
+        words.push("any value".to_owned());
+    }
+    if *required {
+        words.push("required".to_owned());
+    }
+    words.join(", ")
+}
+
+fn scalar_text(scalar: &Scalar) -> String {
+    match scalar {
+        Scalar::Boolean(value) => value.to_string(),
+        Scalar::Number(number) => number.to_string(),
+        Scalar::Text(text) => quoted(text),
+    }
+}
+
+fn rate_text(rate: Rate) -> String {
+    let seconds = rate.per.seconds();
+    let period = match seconds {
+        1 => "second",
+        60 => "minute",
+        3600 => "hour",
+        _ => "day",
+    };
+    format!("rate: {rate} ({} at once, then spread evenly: {} in each {period})", rate.count, rate.count)
+}
