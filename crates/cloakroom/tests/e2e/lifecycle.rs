@@ -187,7 +187,7 @@ fn t70_a_placeholder_works_for_its_own_workload_alone() {
 }
 
 #[test]
-fn without_a_valid_workload_key_nothing_is_said_but_the_code() {
+fn t11_without_a_valid_workload_key_nothing_is_said_but_the_code() {
     let stage = Stage::new();
     let issued = stage.permit(&[]);
     let robot = &stage.setup.robot;
@@ -204,8 +204,15 @@ fn without_a_valid_workload_key_nothing_is_said_but_the_code() {
             );
             assert!(!answer.text().contains("the permit"), "{}", answer.text());
         }
-        let answer = stage.call_as(who, "sk_live_0000000000000000000000000", Way::Absolute);
-        assert_eq!(answer.code().as_deref(), Some("unknown-workload"));
+        // A placeholder that exists and one that does not look the same to a stranger.
+        let known = stage.call_as(who, &issued.text, Way::Absolute);
+        let unknown = stage.call_as(who, "sk_live_0000000000000000000000000", Way::Absolute);
+        let told = |answer: &Response| {
+            let mut problem = answer.json();
+            problem["instance"].take();
+            (answer.status, answer.body.len(), problem)
+        };
+        assert_eq!(told(&known), told(&unknown));
     }
     assert_eq!(stage.upstream.connections(), 0);
 }
@@ -296,4 +303,28 @@ fn a_refusal_can_be_explained_by_its_request_id() {
     let request_id = &instance[instance.len() - 26..];
     let explained = stage.broker().cli(&["explain", request_id]).stdout;
     assert!(explained.contains("call-not-permitted"), "{explained}");
+}
+
+#[test]
+fn t13_two_workloads_at_once_see_nothing_of_each_other() {
+    let stage = Stage::new();
+    let other = stage.broker().workload("other");
+    stage.broker().deposit("d", "bearer", &[&stage.upstream.url()], &shaped("ghp_"));
+    let (ours, theirs) =
+        (stage.permit(&[]), stage.broker().permit("d", "other", &items(&stage.upstream), &[]));
+    std::thread::scope(|scope| {
+        for (who, own, foreign) in [(&stage.setup.robot, &ours, &theirs), (&other, &theirs, &ours)] {
+            let stage = &stage;
+            scope.spawn(move || {
+                for n in 0..60 {
+                    let answer = stage.call_as(Some(who), &own.text, Way::ALL[n % 3]);
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                    let seen = String::from_utf8_lossy(&answer.raw).into_owned();
+                    assert!(
+                        seen.contains(&own.text) && !seen.contains(&foreign.text) && !seen.contains(TAIL)
+                    );
+                }
+            });
+        }
+    });
 }

@@ -8,6 +8,7 @@ mod custody;
 mod hostile;
 mod lifecycle;
 mod outputs;
+mod policies;
 mod reply;
 mod scenarios;
 mod support;

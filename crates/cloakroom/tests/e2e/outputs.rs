@@ -123,3 +123,16 @@ fn t91_when_the_record_cannot_be_written_the_call_does_not_happen_and_later_it_d
     eventually("calls work again", || (call(Way::Absolute).status == 200).then_some(()));
     broker.verify_journal();
 }
+
+#[test]
+fn t59_the_fingerprint_of_the_authority_is_shown_on_the_operators_side() {
+    use base64::Engine;
+    let Setup { broker, .. } = setup();
+    let shown = broker.cli(&["ca"]).stdout;
+    let pem = broker.ca_pem();
+    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = base64::engine::general_purpose::STANDARD.decode(body).unwrap();
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &der);
+    let hex: Vec<String> = digest.as_ref().iter().map(|byte| format!("{byte:02X}")).collect();
+    assert!(shown.contains(&hex.join(":")), "{shown}");
+}

@@ -65,7 +65,7 @@ fn t54_an_upstream_with_a_certificate_for_another_name_gets_no_request() {
 }
 
 #[test]
-fn an_upstream_that_is_not_there_is_unreachable() {
+fn t12_an_upstream_that_is_not_there_is_unreachable_and_the_answer_says_no_more() {
     let Setup { broker, authority, robot } = setup();
     let upstream = TlsUpstream::start(&authority, echo);
     let (to, url, permit) = (upstream.authority(), upstream.url(), items(&upstream));
@@ -168,4 +168,23 @@ fn t65_a_kept_connection_that_the_upstream_closed_does_not_fail_the_next_call() 
         assert_eq!(answer.status, 200, "{}", answer.text());
     }
     assert_eq!(upstream.requests().len(), 5);
+}
+
+#[test]
+fn t100_an_upstream_that_says_nothing_is_not_waited_for() {
+    let authority = TestAuthority::new();
+    let upstream = TlsUpstream::start(&authority, |_| Reply::raw("", After::Hang));
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("settings.toml");
+    std::fs::write(&config, "[upstream]\nheader-timeout = \"200ms\"\n").unwrap();
+    let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(&config).start();
+    for way in Way::ALL {
+        let answer = call(&broker, &upstream, way);
+        assert_eq!(
+            (answer.status, answer.code().as_deref()),
+            (504, Some("upstream-timeout")),
+            "{}",
+            answer.text()
+        );
+    }
 }
