@@ -32,11 +32,16 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
 }
 
 fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
-    let (kind, destinations) = kind_and_destinations(&new)?;
+    let preset = new.preset.as_deref().map(catalogue::preset).transpose()?;
+    let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
+    let place = preset.map(|preset| preset.place);
     let secret = sealed(broker, &new.name, new.secret_file.as_deref())?;
     let request = NewCredential { name: new.name, kind, destinations, secret };
     let added: CredentialView = broker.post("credentials", &request)?;
     show(&added, output)?;
+    if let Some(place) = place {
+        output.hint(&format!("in its policies: place = \"{place}\""));
+    }
     output.hint(&format!(
         "next: cloakroom placeholder issue --credential {} --workload NAME --policy FILE.toml",
         added.name
@@ -45,9 +50,10 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
 }
 
 /// What is written on the command line wins over the preset.
-fn kind_and_destinations(new: &AddCredential) -> Result<(CredentialKind, Vec<Destination>), Failure> {
-    let preset = new.preset.as_deref().map(catalogue::preset).transpose()?;
-    let known = preset.as_ref();
+fn kind_and_destinations(
+    new: &AddCredential,
+    known: Option<&catalogue::Preset>,
+) -> Result<(CredentialKind, Vec<Destination>), Failure> {
     let kind = new.kind.or(known.map(|preset| preset.kind));
     let kind = kind.ok_or_else(|| Failure::bad_input("the kind is missing").hinting("add --kind bearer"))?;
     let destinations = match known {
