@@ -1,6 +1,8 @@
 //! The whole broker, as a user has it: the real binary on a directory of its own, driven by its CLI, called by raw and
 //! by real clients, in front of loopback upstreams that record what they got. One test binary: linking takes time.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
+
 mod clients;
 mod corpora;
 mod crash;

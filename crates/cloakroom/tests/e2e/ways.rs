@@ -102,7 +102,7 @@ const CASES: [Case; 10] = [
         kind: "json",
         place: "json /login/0/secret",
         call: "POST /json",
-        rest: "",
+        rest: "body = { type = \"json\" }",
         build: |to, p| {
             let body = format!("{{ \"n\": 1.50, \"login\":[{{\"secret\" :\"{p}\"}}] }}");
             Request::new("POST", to, "/json").with_body("application/json", body)
@@ -114,7 +114,7 @@ const CASES: [Case; 10] = [
         kind: "form",
         place: "form client_secret",
         call: "POST /form",
-        rest: "",
+        rest: "body = { type = \"form\" }",
         build: |to, p| {
             let body = format!("a=b+c%21&client_secret={p}&z=");
             Request::new("POST", to, "/form").with_body("application/x-www-form-urlencoded", body)
