@@ -5,8 +5,8 @@ use crate::peer::Peer;
 use crate::{Problem, ProblemCode};
 use axum::Json;
 use cloakroom_model::{Name, Rows, Timestamp};
-use cloakroom_store::StoreError;
 use cloakroom_store::journal::Entry;
+use cloakroom_store::{BoxFuture, StoreError};
 use std::future::Future;
 
 /// An act in progress. Holds the turn, so what was validated against `rows` still holds when it is stored.
@@ -31,10 +31,11 @@ impl<'a> Act<'a> {
         act: &str,
         subject: String,
         name: Option<&Name>,
-        change: impl Future<Output = Result<(), StoreError>>,
+        change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
     ) -> Result<Rows, Problem> {
         self.record(act, &subject, name).await?;
-        let changed = change.await;
+        // Called only now: a store may begin when it is called, not when it is awaited.
+        let changed = change().await;
         if let Err(error) = &changed {
             tracing::error!(act, %subject, %error, "an act was recorded but could not be stored");
             let failed = format!("{act}: failed");

@@ -52,7 +52,7 @@ pub(crate) async fn grant(
             return Err(Problem::new(ProblemCode::SignatureNotValid, detail));
         }
         let decision = Decision::Granted(request.signature);
-        let stored = admin.store.decide_approval(row.id, decision, Timestamp::now());
+        let stored = || admin.store.decide_approval(row.id, decision, Timestamp::now());
         let rows = act.carry_out("approval granted", row.id.to_string(), None, stored).await?;
         view::approval(find::approval(&rows, &row.id.to_string())?, &rows)
     })
@@ -68,7 +68,7 @@ pub(crate) async fn deny(
         let act = Act::begin(&admin, by).await?;
         let row = find::approval(&act.rows, &approval)?.clone();
         require_pending(&row, &act.rows)?;
-        let stored = admin.store.decide_approval(row.id, Decision::Denied, Timestamp::now());
+        let stored = || admin.store.decide_approval(row.id, Decision::Denied, Timestamp::now());
         let rows = act.carry_out("approval denied", row.id.to_string(), None, stored).await?;
         view::approval(find::approval(&rows, &row.id.to_string())?, &rows)
     })

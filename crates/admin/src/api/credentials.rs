@@ -64,7 +64,7 @@ async fn deposit(admin: &Admin, by: Peer, new: NewCredential) -> Result<Credenti
         rotated: now,
         removed: None,
     };
-    let stored = admin.store.add_credential(row);
+    let stored = || admin.store.add_credential(row);
     let rows = act.carry_out("credential added", id.to_string(), Some(&new.name), stored).await?;
     Ok(view::credential(find::credential(&rows, &id.to_string())?, &rows))
 }
@@ -100,7 +100,8 @@ pub(crate) async fn rotate(
             .accept(&rotation.secret, &row.name, row.id, row.kind, &row.destinations, generation)
             .map_err(not_accepted)?;
         let now = Timestamp::now();
-        let stored = admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
+        let stored =
+            || admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
         let rows = act.carry_out("credential rotated", row.id.to_string(), Some(&row.name), stored).await?;
         Ok(view::credential(find::credential(&rows, &row.id.to_string())?, &rows))
     })
@@ -115,7 +116,7 @@ pub(crate) async fn remove(
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
-        let stored = admin.store.remove_credential(row.id, Timestamp::now());
+        let stored = || admin.store.remove_credential(row.id, Timestamp::now());
         let rows = act.carry_out("credential removed", row.id.to_string(), Some(&row.name), stored).await?;
         Ok(view::credential(&row, &rows))
     })

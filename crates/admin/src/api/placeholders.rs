@@ -100,7 +100,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         uses: row.uses,
         warnings: policy.lint(),
     };
-    let stored = admin.store.add_placeholder(row, approval);
+    let stored = || admin.store.add_placeholder(row, approval);
     act.carry_out("placeholder issued", issued.id.to_string(), None, stored).await?;
     Ok(issued)
 }
@@ -142,7 +142,7 @@ pub(crate) async fn revoke(
         if row.state == PlaceholderState::Revoked {
             return show_one(&act.rows, row.id);
         }
-        let stored = admin.store.revoke_placeholder(row.id);
+        let stored = || admin.store.revoke_placeholder(row.id);
         let rows = act.carry_out("placeholder revoked", row.id.to_string(), None, stored).await?;
         show_one(&rows, row.id)
     })

@@ -46,7 +46,7 @@ pub(crate) async fn add(
         let created = Timestamp::now();
         let hash = admin.lookup_key.workload_hash(&key);
         let row = WorkloadRecord { id, name: new.name.clone(), key: hash, created, removed: None };
-        let stored = admin.store.add_workload(row);
+        let stored = || admin.store.add_workload(row);
         act.carry_out("workload added", id.to_string(), Some(&new.name), stored).await?;
         Ok(AddedWorkload { id, name: new.name, key, created: created.to_string() })
     })
@@ -61,7 +61,7 @@ pub(crate) async fn remove(
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::workload(&act.rows, &workload)?.clone();
-        let stored = admin.store.remove_workload(row.id, Timestamp::now());
+        let stored = || admin.store.remove_workload(row.id, Timestamp::now());
         let rows = act.carry_out("workload removed", row.id.to_string(), Some(&row.name), stored).await?;
         Ok(view::workload(&row, &rows))
     })

@@ -215,7 +215,7 @@ fn demo_secret() -> Result<String, Failure> {
     getrandom::fill(&mut random)
         .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
     let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sk_demo_{hex}"))
+    Ok(format!("sk_test_{hex}"))
 }
 
 fn text(document: &Value, member: &str) -> Result<String, Failure> {
