@@ -1,0 +1,8 @@
+//! The way out takes armed calls only.
+use cloakroom_egress::Upstream;
+
+fn bypass(upstream: &Upstream) {
+    let _ = upstream.send();
+}
+
+fn main() {}
