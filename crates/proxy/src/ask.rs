@@ -4,6 +4,7 @@ use crate::wire::{Head, Named, Target, ambiguous, malformed};
 use cloakroom_model::{Code, Destination, Host, Path, Query, Refusal, Scheme, Severity, Way, WorkloadId};
 use cloakroom_policy::PolicySet;
 use http::Method;
+use http::header::UPGRADE;
 
 const BASE: &str = "/to/";
 const HEALTH: &str = "/.cloakroom/health";
@@ -67,6 +68,10 @@ pub(crate) fn inside(head: &Head, destination: &Destination) -> Result<(Path, Qu
     let Target::Origin { path, query } = &head.target else {
         return Err(malformed("a request inside a tunnel has a path as its target"));
     };
+    if head.fields.contains_key(UPGRADE) {
+        // What may be ignored on a plain connection makes no sense inside TLS (RFC 9113, section 3.1).
+        return Err(malformed("a request inside a tunnel asks for an upgrade"));
+    }
     let tunnel = Named { host: destination.host().clone(), port: Some(destination.port()) };
     let default = destination.scheme().default_port();
     if !head.host.as_ref().is_some_and(|host| host.agrees_with(&tunnel, default)) {

@@ -10,9 +10,7 @@ use crate::reply::{AnswerBody, own, relay};
 use crate::seats::Seat;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
-use crate::wire::{
-    Framing, Handover, Head, Heard, Incoming, Inlet, Manner, Outlet, Returning, Version, malformed,
-};
+use crate::wire::{Framing, Handover, Head, Heard, Incoming, Inlet, Manner, Outlet, Returning, malformed};
 use bytes::Bytes;
 use cloakroom_model::{Call, Code, Destination, Path, Payload, Principal, Query, Refusal, Timestamp, Way};
 use cloakroom_policy::Identified;
@@ -110,7 +108,7 @@ impl Conversation {
     /// A head that is no request.
     async fn refuse_head(&mut self, refusal: Refusal, inlet: Inlet) -> Next {
         let trace = self.trace();
-        let manner = Manner { version: Version::Http11, head_only: false, close: true };
+        let manner = Manner { head_only: false, close: true };
         let response = self.refused(&trace, refusal);
         match self.outlet.answer(response, manner).await {
             Ok(()) => Next::Close(Some(inlet)),
@@ -142,12 +140,12 @@ impl Conversation {
             }
             Ok(Reply::Answer(response)) => (response, false),
             Err(refusal) => {
-                let close = ends_the_connection(refusal.code());
+                let close = ends_the_connection(&head, refusal.code());
                 (self.refused(&trace, refusal), close)
             }
         };
         let close = close || !head.keep_alive || *self.stop.borrow() || returning.is_abandoned();
-        let manner = Manner { version: head.version, head_only: head.method == Method::HEAD, close };
+        let manner = Manner { head_only: head.method == Method::HEAD, close };
         self.write(response, manner, returning).await
     }
 
@@ -302,7 +300,12 @@ fn canonical(wish: Wish, head: &Head, body: Payload, trace: &Trace) -> Call {
     Call { request, way, method, destination, path, query, headers: end_to_end(&head.fields), body }
 }
 
-/// After a request with two readings nobody can say where the next one begins; and a wrong key costs its connection.
-fn ends_the_connection(code: Code) -> bool {
-    matches!(code, Code::MalformedCall | Code::AmbiguousCall | Code::UnknownWorkload | Code::InternalFault)
+/// After a request with two readings nobody can say where the next one begins; what follows a refused CONNECT was meant
+/// for a tunnel (T39); and a wrong key costs its connection.
+fn ends_the_connection(head: &Head, code: Code) -> bool {
+    head.method == Method::CONNECT
+        || matches!(
+            code,
+            Code::MalformedCall | Code::AmbiguousCall | Code::UnknownWorkload | Code::InternalFault
+        )
 }

@@ -127,7 +127,8 @@ impl Chunked {
 /// The next line without its CRLF, if it is complete.
 fn take_line(buffer: &mut BytesMut, longest: usize) -> Result<Option<BytesMut>, BodyFault> {
     let Some(end) = memchr::memchr(b'\n', buffer) else {
-        return if buffer.len() > longest { Err(BodyFault::Broken) } else { Ok(None) };
+        // One byte more than a line may have: the CR whose LF is still to come.
+        return if buffer.len() > longest + 1 { Err(BodyFault::Broken) } else { Ok(None) };
     };
     let mut line = buffer.split_to(end + 1);
     let ends_well = line.len() >= 2 && line[line.len() - 2] == b'\r';

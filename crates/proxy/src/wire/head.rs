@@ -9,7 +9,7 @@ use http::{HeaderMap, Method};
 /// The versions of HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Version {
-    /// HTTP/1.0.
+    /// HTTP/1.0: for CONNECT only.
     Http10,
     /// HTTP/1.1.
     Http11,
@@ -33,8 +33,6 @@ pub(crate) struct Head {
     pub(crate) method: Method,
     /// The target.
     pub(crate) target: Target,
-    /// The version.
-    pub(crate) version: Version,
     /// The `Host` field. HTTP/1.1 always has it.
     pub(crate) host: Option<Named>,
     /// Every field, framing and hop-by-hop ones included.
@@ -58,6 +56,10 @@ impl Head {
             .ok_or_else(|| malformed("the request head does not end with an empty line"))?;
         let mut lines = lines(text)?.into_iter();
         let (method, target, version) = request_line(lines.next().unwrap_or_default(), bounds.target)?;
+        // COMPAT: Python before 3.12 sends CONNECT as HTTP/1.0; anything else in it has no Host and no chunks.
+        if version == Version::Http10 && method != Method::CONNECT {
+            return Err(malformed("the request is HTTP/1.0, which is understood for CONNECT only"));
+        }
         let fields = parse_fields(lines, bounds.fields)?;
         let host = host(&fields, version)?;
         agree(&target, host.as_ref())?;
@@ -66,7 +68,7 @@ impl Head {
             return Err(malformed("a CONNECT request has a body"));
         }
         let ConnectionOptions { keep_alive, expects_continue } = ConnectionOptions::of(&fields, version)?;
-        Ok(Self { method, target, version, host, fields, framing, expects_continue, keep_alive })
+        Ok(Self { method, target, host, fields, framing, expects_continue, keep_alive })
     }
 }
 
@@ -125,7 +127,7 @@ fn host(fields: &HeaderMap, version: Version) -> Result<Option<Named>, Refusal> 
             let text = value.to_str().map_err(|_| malformed("the Host field is not ASCII"))?;
             Named::parse(text).map(Some)
         }
-        // COMPAT: Python before 3.12 sends CONNECT as HTTP/1.0 without Host.
+        // COMPAT: and without Host.
         None if version == Version::Http10 => Ok(None),
         None => Err(malformed("the request has no Host field")),
     }
@@ -204,7 +206,8 @@ mod tests {
     fn t20_t21_host_is_there_once_and_agrees_with_the_target() {
         for (head, expected) in [
             ("GET / HTTP/1.1\r\n\r\n", Some(Code::MalformedCall)),
-            ("GET / HTTP/1.0\r\n\r\n", None),
+            ("GET / HTTP/1.0\r\nHost: a\r\n\r\n", Some(Code::MalformedCall)),
+            ("CONNECT a.example:443 HTTP/1.0\r\nHost: b.example\r\n\r\n", Some(Code::AmbiguousCall)),
             ("CONNECT a.example:443 HTTP/1.0\r\n\r\n", None),
             ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", Some(Code::AmbiguousCall)),
             ("GET / HTTP/1.1\r\nHost: a.example, b.example\r\n\r\n", Some(Code::MalformedCall)),

@@ -221,10 +221,11 @@ mod tests {
         assert!(matches!(back.try_recv(), Ok(Handover::Abandoned(_))));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn t42_a_slow_body_ends_at_its_deadline() {
+        let short = Pace { idle: Duration::from_millis(5), total: None };
         let (peer, ours) = tokio::io::duplex(1024);
-        let (body, _back) = Incoming::new(Inlet::new(ours), Framing::Length(3), PACE);
+        let (body, _back) = Incoming::new(Inlet::new(ours), Framing::Length(3), short);
         assert_eq!(body.collect().await.map(|_| ()).unwrap_err(), BodyFault::Slow);
         drop(peer);
     }

@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 /// How much is read ahead while an answer is on its way.
 const READ_AHEAD: usize = 16 * 1024;
 /// How much of an unwanted body is thrown away before the connection is closed, and for how long.
-const LINGER_BYTES: usize = 256 * 1024;
-const LINGER: Duration = Duration::from_secs(1);
+const LINGER_BYTES: usize = 4 * 1024 * 1024;
+const LINGER: Duration = Duration::from_secs(2);
 
 /// How long to wait for a head.
 #[derive(Clone, Copy, Debug)]
@@ -167,7 +167,9 @@ mod tests {
     use tokio::io::AsyncWriteExt;
 
     const BOUNDS: HeadBounds = HeadBounds { bytes: 256, fields: 8, target: 64 };
-    const PATIENCE: Patience = Patience { idle: Duration::from_secs(60), head: Duration::from_secs(10) };
+    /// Short: the tests that wait for it wait for nothing else.
+    const PATIENCE: Patience =
+        Patience { idle: Duration::from_millis(200), head: Duration::from_millis(200) };
 
     async fn hear(inlet: &mut Inlet) -> Result<Heard, Refusal> {
         let (_keep, mut stop) = watch::channel(false);
@@ -187,7 +189,7 @@ mod tests {
         assert!(matches!(hear(&mut inlet).await, Ok(Heard::Closed)));
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn t94_a_slow_head_is_refused_and_an_idle_connection_is_closed() {
         let (mut peer, ours) = tokio::io::duplex(1024);
         let mut inlet = Inlet::new(ours);

@@ -1,6 +1,5 @@
 //! The writing half of a connection: answers in our own framing.
 
-use super::Version;
 use bytes::{BufMut, Bytes, BytesMut};
 use cloakroom_model::BodyFault;
 use futures_util::FutureExt;
@@ -22,8 +21,6 @@ const FULL: usize = 32 * 1024;
 /// How an answer is to be written.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// The version of the request.
-    pub(crate) version: Version,
     /// The request was HEAD.
     pub(crate) head_only: bool,
     /// The connection ends with this answer.
@@ -39,8 +36,6 @@ enum Framing {
     Length(u64),
     /// In chunks.
     Chunks,
-    /// Until the connection ends; for HTTP/1.0.
-    UntilClose,
 }
 
 /// The writing half.
@@ -67,8 +62,12 @@ impl Outlet {
         let (parts, body) = response.into_parts();
         let framing = framing(parts.status, &parts.headers, &body, manner);
         write_head(&mut self.buffer, parts.status, &parts.headers, framing, manner);
-        if framing != Framing::Nothing {
-            self.body(pin!(body), framing).await?;
+        let mut body = pin!(body);
+        if framing == Framing::Nothing {
+            // An empty body that was asked once has seen its end, and its connection is free for others.
+            let _ = next(&mut body).now_or_never();
+        } else {
+            self.body(body, framing).await?;
         }
         self.flush().await
     }
@@ -167,8 +166,7 @@ fn framing<B: Body>(status: StatusCode, fields: &HeaderMap, body: &B, manner: Ma
     }
     match body.size_hint().exact().or_else(|| declared_length(fields)) {
         Some(length) => Framing::Length(length),
-        None if manner.version == Version::Http11 => Framing::Chunks,
-        None => Framing::UntilClose,
+        None => Framing::Chunks,
     }
 }
 
@@ -193,7 +191,7 @@ fn write_head(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap, framin
                 out.put_slice(format!("content-length: {length}\r\n").as_bytes());
             }
         }
-        Framing::Nothing | Framing::UntilClose => {}
+        Framing::Nothing => {}
     }
     if manner.close {
         out.put_slice(b"connection: close\r\n");
@@ -234,7 +232,6 @@ fn write_data(out: &mut BytesMut, data: &[u8], framing: Framing) -> io::Result<F
             out.put_slice(data);
             return Ok(Framing::Length(left));
         }
-        Framing::UntilClose => out.put_slice(data),
         Framing::Nothing => {}
     }
     Ok(framing)
@@ -244,7 +241,7 @@ fn finish(out: &mut BytesMut, framing: Framing) -> io::Result<()> {
     match framing {
         Framing::Chunks => out.put_slice(b"0\r\n\r\n"),
         Framing::Length(1..) => return Err(wrong_length()),
-        Framing::Length(0) | Framing::UntilClose | Framing::Nothing => {}
+        Framing::Length(0) | Framing::Nothing => {}
     }
     Ok(())
 }
@@ -259,7 +256,7 @@ mod tests {
     use http_body_util::{BodyExt, Full, StreamBody};
     use tokio::io::AsyncReadExt;
 
-    const KEEP: Manner = Manner { version: Version::Http11, head_only: false, close: false };
+    const KEEP: Manner = Manner { head_only: false, close: false };
 
     type Frames = Vec<Result<Frame<Bytes>, BodyFault>>;
 
@@ -322,7 +319,7 @@ mod tests {
     async fn an_answer_to_head_has_a_length_and_no_body() {
         let response =
             Response::builder().header("content-length", "3").body(stream(vec![data("abc")])).unwrap();
-        let (done, text) = written(response, Manner { head_only: true, close: true, ..KEEP }).await;
+        let (done, text) = written(response, Manner { head_only: true, close: true }).await;
         assert_eq!(
             (done, text.as_str()),
             (true, "HTTP/1.1 200 OK\r\ncontent-length: 3\r\nconnection: close\r\n\r\n")

@@ -1,0 +1,317 @@
+//! A broker in this process, with one workload, one credential and one policy.
+
+use arc_swap::ArcSwap;
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use cloakroom_egress::custody::{Custody, KekSource};
+use cloakroom_egress::{Upstream, UpstreamSettings};
+use cloakroom_model::{
+    ApprovalId, ApprovalRecord, Code, CredentialId, CredentialKind, CredentialRecord, Destination, LookupKey,
+    Name, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, Severity, Signature, Timestamp,
+    WorkloadId, WorkloadRecord,
+};
+use cloakroom_policy::{Approvers, Grant, Policy, PolicySet};
+use cloakroom_proxy::{Authority, Durability, Limits, Proxy};
+use cloakroom_store::journal::{Entry, Journal, JournalSettings};
+use cloakroom_store::{BoxFuture, Decision, SqliteStore, Store, StoreError};
+use cloakroom_testkit::{
+    CANARY, Log, Received, Reply, Response, TestAuthority, TlsUpstream, Wire, Workload, echo, hunt,
+};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+pub(crate) const KEY: &str = "cw_robot-key-4f1c9a7e2b";
+pub(crate) const OTHER_KEY: &str = "cw_other-key-8d2e6b0c5a";
+
+/// What differs between houses.
+pub(crate) struct Plan {
+    pub(crate) limits: Limits,
+    pub(crate) uses: Option<u32>,
+    pub(crate) more: &'static str,
+    pub(crate) panicking_store: bool,
+}
+
+impl Default for Plan {
+    fn default() -> Self {
+        Self { limits: Limits::default(), uses: None, more: "", panicking_store: false }
+    }
+}
+
+/// The broker and its upstream.
+pub(crate) struct House {
+    runtime: Runtime,
+    serving: Option<JoinHandle<()>>,
+    shutdown: Option<oneshot::Sender<()>>,
+    address: SocketAddr,
+    data: TempDir,
+    _authority: TestAuthority,
+    pub(crate) upstream: TlsUpstream,
+    pub(crate) placeholder: String,
+    pub(crate) ca: String,
+    log: Log,
+}
+
+/// A house with default limits and an upstream that echoes.
+pub(crate) fn house() -> House {
+    House::with(Plan::default(), echo)
+}
+
+impl House {
+    pub(crate) fn with(plan: Plan, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
+        let authority = TestAuthority::new();
+        let upstream = TlsUpstream::start(&authority, answer);
+        let data = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let custody = Custody::assert_unlocked(KekSource::KeyFile(data.path().join("kek"))).unwrap();
+        let lookup = Arc::new(LookupKey::from_bytes(&[7; 32]));
+        let (rows, placeholder, approvers) = rows(&plan, &custody, &lookup, &upstream.url());
+        custody.hold(&rows.credentials);
+        let (policies, ignored) = PolicySet::assert_active(&rows, &approvers, lookup, None);
+        assert_eq!(ignored, []);
+        let store = runtime.block_on(store(data.path(), &rows));
+        let store: Arc<dyn Store> = if plan.panicking_store { Arc::new(Panics) } else { Arc::new(store) };
+        let (journal, _) = Journal::open(
+            &data.path().join("journal"),
+            &data.path().join("journal.key"),
+            JournalSettings::default(),
+        )
+        .unwrap();
+        let settings = UpstreamSettings {
+            anchors: vec![authority.file()],
+            allowed: vec!["127.0.0.0/8".parse().unwrap()],
+            ..UpstreamSettings::default()
+        };
+        let own = Authority::load_or_create(data.path()).unwrap();
+        let ca = own.pem().to_owned();
+        let (shutdown, stop) = oneshot::channel();
+        let (serving, address) = runtime.block_on(async {
+            let proxy = Proxy {
+                policies: Arc::new(ArcSwap::from_pointee(policies)),
+                custody: Arc::new(custody),
+                upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),
+                store,
+                journal,
+                authority: own,
+                limits: plan.limits,
+                durability: Durability::Grouped,
+            };
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let serving = tokio::spawn(async move {
+                let stop = async { drop(stop.await) };
+                cloakroom_proxy::serve(Arc::new(proxy), listener, stop).await.unwrap();
+            });
+            (serving, address)
+        });
+        let (serving, shutdown, log) = (Some(serving), Some(shutdown), Log::default());
+        Self {
+            runtime,
+            serving,
+            shutdown,
+            address,
+            data,
+            _authority: authority,
+            upstream,
+            placeholder,
+            ca,
+            log,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// A plain connection.
+    pub(crate) fn wire(&self) -> Wire {
+        Wire::open(self.address, self.log.clone())
+    }
+
+    /// A tunnel to the upstream, TLS up.
+    pub(crate) fn tunnel(&self) -> Wire {
+        let tunnel = self.wire().tunnel(&self.upstream.authority(), Some(&robot()), "127.0.0.1", &self.ca);
+        tunnel.map_err(|answer| answer.text()).unwrap()
+    }
+
+    /// Sends bytes on a fresh connection and reads one answer.
+    pub(crate) fn plain(&self, bytes: impl AsRef<[u8]>) -> Response {
+        let mut wire = self.wire();
+        wire.send(bytes.as_ref());
+        wire.receive("GET").unwrap()
+    }
+
+    /// Sends bytes through a fresh tunnel and reads one answer.
+    pub(crate) fn inside(&self, bytes: impl AsRef<[u8]>) -> Response {
+        let mut wire = self.tunnel();
+        wire.send(bytes.as_ref());
+        wire.receive("GET").unwrap()
+    }
+
+    /// The head of a call inside a tunnel, ready to be appended to.
+    pub(crate) fn head(&self, line: &str) -> String {
+        let (authority, placeholder) = (self.upstream.authority(), &self.placeholder);
+        format!("{line} HTTP/1.1\r\nHost: {authority}\r\nAuthorization: Bearer {placeholder}\r\n")
+    }
+
+    /// The head of the same call in base-URL mode; `target` begins with a slash.
+    pub(crate) fn base(&self, method: &str, target: &str) -> String {
+        let (authority, placeholder) = (self.upstream.authority(), &self.placeholder);
+        format!(
+            "{method} /to/{authority}{target} HTTP/1.1\r\nHost: broker\r\nCloakroom-Workload: robot:{KEY}\r\n\
+             Authorization: Bearer {placeholder}\r\n"
+        )
+    }
+
+    /// Asks the broker to stop; whether it did within the time.
+    pub(crate) fn stop(&mut self, within: Duration) -> bool {
+        drop(self.shutdown.take());
+        let serving = self.serving.take();
+        self.runtime.block_on(async {
+            match serving {
+                Some(serving) => tokio::time::timeout(within, serving).await.is_ok(),
+                None => true,
+            }
+        })
+    }
+
+    /// Everything in the journal.
+    pub(crate) fn journal(&self) -> Vec<Entry> {
+        let records = cloakroom_store::journal::read(&self.data.path().join("journal"), 0).unwrap();
+        records.into_iter().map(|record| record.entry).collect()
+    }
+
+    /// The refusals in the journal.
+    pub(crate) fn refusals(&self) -> Vec<(Code, Option<Severity>)> {
+        let refusal = |entry| match entry {
+            Entry::Refusal { code, event, .. } => Some((code, event)),
+            _ => None,
+        };
+        self.journal().into_iter().filter_map(refusal).collect()
+    }
+}
+
+impl Drop for House {
+    /// Whatever a test did, the canary reached no workload and no file.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for received in self.log.lock().unwrap().iter() {
+            assert_eq!(hunt(received).len(), 0, "the canary came back to a workload");
+        }
+    }
+}
+
+pub(crate) fn robot() -> Workload {
+    Workload { name: "robot".into(), key: KEY.into() }
+}
+
+fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, String, Approvers) {
+    let now = Timestamp::now();
+    let credential = credential(custody, to, now);
+    let workload = workload("robot", KEY, lookup, now);
+    let minted = lookup.mint(&credential.shape).unwrap();
+    let policy = format!(
+        "version = 1\n[[permit]]\nname = \"items\"\nto = \"{to}\"\n\
+         call = [\"GET /v1/{{rest...}}\", \"HEAD /v1/{{rest...}}\", \"POST /v1/{{rest...}}\"]\n\
+         place = \"header authorization bearer\"\n{}",
+        plan.more
+    );
+    let policy = Policy::parse("policy.toml", &policy).unwrap();
+    let placeholder = PlaceholderRecord {
+        id: PlaceholderId::fresh().unwrap(),
+        credential: credential.id,
+        workload: workload.id,
+        core: minted.core,
+        text: minted.hash,
+        policy: policy.to_stored(),
+        created: now,
+        expires: None,
+        uses: plan.uses,
+        used: 0,
+        state: PlaceholderState::Active,
+    };
+    let approver = Ed25519KeyPair::generate().unwrap();
+    let public = STANDARD.encode(approver.public_key().as_ref());
+    let grant = Grant::from_rows(&placeholder, &credential, &workload).unwrap();
+    let signature = STANDARD.encode(approver.sign(&grant.signing_bytes()).as_ref());
+    let approval = ApprovalRecord {
+        id: ApprovalId::fresh().unwrap(),
+        placeholder: placeholder.id,
+        created: now,
+        decided: Some(now),
+        signature: Some(Signature { key: public.clone(), signature }),
+        denied: false,
+    };
+    let other = self::workload("other", OTHER_KEY, lookup, now);
+    let rows = Rows {
+        credentials: vec![credential],
+        workloads: vec![workload, other],
+        placeholders: vec![placeholder],
+        approvals: vec![approval],
+    };
+    (rows, minted.text.reveal().to_owned(), Approvers::new([public]).unwrap())
+}
+
+fn credential(custody: &Custody, to: &str, now: Timestamp) -> CredentialRecord {
+    let (id, name) = (CredentialId::fresh().unwrap(), Name::parse("echo").unwrap());
+    let destinations: Vec<Destination> = vec![to.parse().unwrap()];
+    let drop_off = custody.intake().seal(CANARY.as_bytes().to_vec().into(), &name).unwrap();
+    let accepted = custody.accept(&drop_off, &name, id, CredentialKind::Bearer, &destinations, 1).unwrap();
+    CredentialRecord {
+        id,
+        name,
+        kind: CredentialKind::Bearer,
+        destinations,
+        shape: accepted.shape,
+        generation: 1,
+        sealed: accepted.sealed,
+        created: now,
+        rotated: now,
+        removed: None,
+    }
+}
+
+fn workload(name: &str, key: &str, lookup: &LookupKey, now: Timestamp) -> WorkloadRecord {
+    let (id, name) = (WorkloadId::fresh().unwrap(), Name::parse(name).unwrap());
+    WorkloadRecord { id, name, key: lookup.workload_hash(key), created: now, removed: None }
+}
+
+async fn store(data: &std::path::Path, rows: &Rows) -> SqliteStore {
+    let store = SqliteStore::open(&data.join("cloakroom.db")).unwrap();
+    store.add_credential(rows.credentials[0].clone()).await.unwrap();
+    store.add_workload(rows.workloads[0].clone()).await.unwrap();
+    let approval = ApprovalRecord { decided: None, signature: None, ..rows.approvals[0].clone() };
+    let placeholder = PlaceholderRecord { state: PlaceholderState::Pending, ..rows.placeholders[0].clone() };
+    store.add_placeholder(placeholder, approval.clone()).await.unwrap();
+    let signature = rows.approvals[0].signature.clone().unwrap();
+    store.decide_approval(approval.id, Decision::Granted(signature), Timestamp::now()).await.unwrap();
+    store
+}
+
+/// A store with a fault: whoever spends meets a panic.
+struct Panics;
+
+type Done<'a> = BoxFuture<'a, Result<(), StoreError>>;
+
+#[rustfmt::skip]
+impl Store for Panics {
+    fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>> { panic!("load") }
+    fn add_credential(&self, _: CredentialRecord) -> Done<'_> { panic!("add") }
+    fn rotate_credential(&self, _: CredentialId, _: u32, _: cloakroom_model::SealedSecret, _: cloakroom_model::Shape, _: Timestamp) -> Done<'_> { panic!("rotate") }
+    fn remove_credential(&self, _: CredentialId, _: Timestamp) -> Done<'_> { panic!("remove") }
+    fn add_workload(&self, _: WorkloadRecord) -> Done<'_> { panic!("add") }
+    fn remove_workload(&self, _: WorkloadId, _: Timestamp) -> Done<'_> { panic!("remove") }
+    fn add_placeholder(&self, _: PlaceholderRecord, _: ApprovalRecord) -> Done<'_> { panic!("add") }
+    fn revoke_placeholder(&self, _: PlaceholderId) -> Done<'_> { panic!("revoke") }
+    fn decide_approval(&self, _: ApprovalId, _: Decision, _: Timestamp) -> Done<'_> { panic!("decide") }
+    fn spend(&self, _: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> { panic!("spend") }
+}
