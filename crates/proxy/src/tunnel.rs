@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Join};
 use tokio::time::timeout;
-use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 
 /// The raw connection, bytes that came early first.
 type Raw = Join<
@@ -42,7 +42,8 @@ impl Opened {
         let handshake = accept(&shared, raw, &destination);
         let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(Failed::WrongName)) => return wrong_name(&shared, peer, principal, destination),
+            // On record before the peer can see that it is over.
+            Ok(Err(Failed::WrongName(_open))) => return wrong_name(&shared, peer, principal, destination),
             Ok(Err(Failed::Tls(error))) => {
                 tracing::debug!(%peer, %destination, %error, "a TLS handshake with a workload failed");
                 return;
@@ -60,7 +61,7 @@ impl Opened {
 }
 
 enum Failed {
-    WrongName,
+    WrongName(Box<StartHandshake<Raw>>),
     Tls(io::Error),
 }
 
@@ -73,7 +74,7 @@ impl From<io::Error> for Failed {
 async fn accept(shared: &Shared, raw: Raw, destination: &Destination) -> Result<TlsStream<Raw>, Failed> {
     let started = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
     if !names(started.client_hello().server_name(), destination.host()) {
-        return Err(Failed::WrongName);
+        return Err(Failed::WrongName(Box::new(started)));
     }
     let _turn = shared.handshakes.acquire().await.map_err(io::Error::other)?;
     let authority = &shared.proxy.authority;

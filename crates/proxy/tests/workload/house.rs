@@ -188,6 +188,18 @@ impl House {
         records.into_iter().map(|record| record.entry).collect()
     }
 
+    /// The first entry that `find` finds. An outcome is recorded when the reply has ended, which is after its last byte.
+    pub(crate) fn eventually<T>(&self, find: impl Fn(&Entry) -> Option<T>) -> T {
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Some(found) = self.journal().iter().find_map(&find) {
+                return found;
+            }
+            assert!(std::time::Instant::now() < deadline, "not in the journal: {:?}", self.journal());
+            std::thread::yield_now();
+        }
+    }
+
     /// The refusals in the journal.
     pub(crate) fn refusals(&self) -> Vec<(Code, Option<Severity>)> {
         let refusal = |entry| match entry {
