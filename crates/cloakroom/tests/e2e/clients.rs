@@ -180,7 +180,7 @@ fn the_openai_sdk_works_unmodified_streaming_included() {
 
 #[test]
 fn the_anthropic_sdk_works_unmodified() {
-    python("use_anthropic.py", "header", "POST /v1/messages", "header x-api-key");
+    python("use_anthropic.py", "bearer", "POST /v1/messages", BEARER);
 }
 
 #[test]

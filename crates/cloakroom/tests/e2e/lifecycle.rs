@@ -43,6 +43,12 @@ impl Stage {
         assert_eq!(self.upstream.requests().len(), before, "a refused call reached the upstream");
     }
 
+    /// Nothing active names the destination any more: `CONNECT` does not get as far as the placeholder.
+    fn assert_unreachable(&self, issued: &Issued) {
+        let answer = self.call_as(Some(&self.setup.robot), &issued.text, Way::Connect);
+        assert_eq!(answer.code().as_deref(), Some("destination-not-permitted"), "{}", answer.text());
+    }
+
     fn assert_works(&self, issued: &Issued) {
         let answer = self.call(issued);
         assert_eq!(answer.status, 200, "{}", answer.text());
@@ -81,12 +87,18 @@ fn a_rotated_credential_is_used_from_the_next_call_on_under_the_same_placeholder
 #[test]
 fn the_placeholders_of_a_removed_credential_are_refused() {
     let mut stage = Stage::new();
+    // Another credential keeps the destination reachable, so that only the removal is at issue.
+    stage.broker().deposit("d", "bearer", &[&stage.upstream.url()], &shaped("ghp_"));
+    let kept = stage.broker().permit("d", "robot", &items(&stage.upstream), &[]);
     let issued = stage.permit(&[]);
     stage.assert_works(&issued);
     stage.broker().cli(&["credential", "remove", "c"]);
     stage.assert_refused(&issued, "placeholder-revoked");
     stage.setup.broker.restart();
     stage.assert_refused(&issued, "placeholder-revoked");
+    stage.assert_works(&kept);
+    stage.broker().cli(&["credential", "remove", "d"]);
+    stage.assert_unreachable(&kept);
 }
 
 #[test]
@@ -260,7 +272,7 @@ fn a_credential_goes_only_where_it_was_deposited_for() {
         "--json",
     ]);
     assert!(!answer.status.success(), "{answer:?}");
-    assert!(answer.stderr.contains("error:"), "{answer:?}");
+    assert!(answer.stderr.contains("destination-outside-credential"), "{answer:?}");
 }
 
 #[test]

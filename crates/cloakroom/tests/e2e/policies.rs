@@ -29,17 +29,13 @@ fn t23_t75_a_destination_has_one_spelling_and_it_is_ascii() {
     for (written, shown) in [
         ("https://API.Example.COM:443", "https://api.example.com"),
         ("https://b\u{fc}cher.example", "https://xn--bcher-kva.example"),
+        ("https://a\u{ad}b.example", "https://ab.example"),
     ] {
         let answer = check(&policy(written, "GET /v1", PLACE, ""));
         assert!(answer.status.success(), "{answer:?}");
         assert!(answer.stdout.contains(shown) && answer.stdout.is_ascii(), "{answer:?}");
     }
-    for written in [
-        "https://a\u{ad}b.example",
-        "https://xn--a.example",
-        "https://api.example.com.",
-        "https://a_b..example",
-    ] {
+    for written in ["https://xn--a.example", "https://api.example.com.", "https://a_b..example"] {
         assert_refused(&policy(written, "GET /v1", PLACE, ""));
     }
 }

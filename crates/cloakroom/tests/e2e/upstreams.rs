@@ -122,7 +122,7 @@ fn t43_a_lying_or_splitting_upstream_gives_the_workload_one_message_at_most() {
             assert_eq!(answer.code().as_deref(), Some("upstream-unreachable"), "{kind}: {}", answer.text());
         }
         if kind == "short" {
-            assert!(!answer.complete, "a short body looked complete");
+            assert!(answer.status == 502 || !answer.complete, "{:?}", String::from_utf8_lossy(&answer.raw));
         }
     }
 }
