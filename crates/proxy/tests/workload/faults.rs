@@ -30,6 +30,22 @@ fn t63_counted_uses_are_spent_and_the_next_call_is_refused() {
 }
 
 #[test]
+fn t91_without_a_journal_no_call_is_made_and_every_no_is_still_said() {
+    let house = house();
+    house.journal_handle.close().unwrap();
+    let answer = house.inside(house.head("GET /v1/a") + "\r\n");
+    assert_eq!(
+        (answer.status, answer.code().as_deref()),
+        (503, Some("journal-unavailable")),
+        "{}",
+        answer.text()
+    );
+    let answer = house.inside(house.head("DELETE /v1/a") + "\r\n");
+    assert_eq!(answer.code().as_deref(), Some("call-not-permitted"));
+    assert_eq!(house.upstream.connections(), 0);
+}
+
+#[test]
 fn t12_no_answer_of_ours_repeats_what_was_sent() {
     let house = house();
     let marker = "Zq8Marker";

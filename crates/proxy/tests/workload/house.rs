@@ -30,17 +30,12 @@ pub(crate) const KEY: &str = "cw_robot-key-4f1c9a7e2b";
 pub(crate) const OTHER_KEY: &str = "cw_other-key-8d2e6b0c5a";
 
 /// What differs between houses.
+#[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) limits: Limits,
     pub(crate) uses: Option<u32>,
     pub(crate) more: &'static str,
     pub(crate) panicking_store: bool,
-}
-
-impl Default for Plan {
-    fn default() -> Self {
-        Self { limits: Limits::default(), uses: None, more: "", panicking_store: false }
-    }
 }
 
 /// The broker and its upstream.
@@ -50,6 +45,7 @@ pub(crate) struct House {
     shutdown: Option<oneshot::Sender<()>>,
     address: SocketAddr,
     data: TempDir,
+    pub(crate) journal_handle: Arc<Journal>,
     _authority: TestAuthority,
     pub(crate) upstream: TlsUpstream,
     pub(crate) placeholder: String,
@@ -97,7 +93,7 @@ impl House {
                 custody: Arc::new(custody),
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),
                 store,
-                journal,
+                journal: Arc::clone(&journal),
                 authority: own,
                 limits: plan.limits,
                 durability: Durability::Grouped,
@@ -117,6 +113,7 @@ impl House {
             shutdown,
             address,
             data,
+            journal_handle: journal,
             _authority: authority,
             upstream,
             placeholder,
