@@ -139,12 +139,15 @@ fn check(file: &str, text: &str) -> Vec<String> {
                 assert!(uses.iter().all(|used| used.text() == texts.own || used.text() == texts.other));
                 ("allowed".to_owned(), uses.first().map(|used| used.permit().to_owned()), false)
             }
-            Err(refusal) => (refusal.code().to_string(), refusal.facts().permit.clone(), refusal.facts().challenge),
+            Err(refusal) => {
+                (refusal.code().to_string(), refusal.facts().permit.clone(), refusal.facts().challenge)
+            }
         };
         let permit_fits = case.permit.is_none() || case.permit == permit;
         let challenge_fits = case.challenge.is_none_or(|expected| expected == challenge);
         if outcome != case.expect || !permit_fits || !challenge_fits {
-            failures.push(format!("{file}: {}: expected {}, got {outcome} ({result:?})", case.name, case.expect));
+            failures
+                .push(format!("{file}: {}: expected {}, got {outcome} ({result:?})", case.name, case.expect));
         }
     }
     failures

@@ -27,14 +27,17 @@ pub struct Ignored {
     pub why: String,
 }
 
+/// A permit: its placeholder, and its index there.
+type PermitOf = (Arc<Held>, usize);
+
 /// An immutable snapshot of everything the data plane decides by.
 pub struct PolicySet {
     key: Arc<LookupKey>,
     workloads: HashMap<KeyedHash, (WorkloadId, Name)>,
     by_core: HashMap<CoreId, Arc<Held>>,
     by_id: HashMap<PlaceholderId, Arc<Held>>,
-    /// The permits of active placeholders: the placeholder and the index of its permit.
-    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<(Arc<Held>, usize)>>>,
+    /// The permits of active placeholders.
+    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitOf>>>,
     verified: Verified,
 }
 

@@ -39,7 +39,13 @@ impl Desk {
     pub fn workload(&mut self, name: &str) -> WorkloadId {
         let id = WorkloadId::new(NOW, self.random());
         let key = self.key.workload_hash(&format!("key of {name}"));
-        self.rows.workloads.push(WorkloadRecord { id, name: Name::parse(name).unwrap(), key, created: NOW, removed: None });
+        self.rows.workloads.push(WorkloadRecord {
+            id,
+            name: Name::parse(name).unwrap(),
+            key,
+            created: NOW,
+            removed: None,
+        });
         id
     }
 
@@ -176,7 +182,12 @@ pub fn bearer(method: &str, url: &str, placeholder: &str) -> Call {
 }
 
 /// The two stages.
-pub fn decide(call: Call, principal: Principal, set: &PolicySet, now: Timestamp) -> Result<Authorized, Refusal> {
+pub fn decide(
+    call: Call,
+    principal: Principal,
+    set: &PolicySet,
+    now: Timestamp,
+) -> Result<Authorized, Refusal> {
     Identified::new(call, principal, set)?.authorize(set, now)
 }
 
