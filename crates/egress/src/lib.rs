@@ -12,3 +12,6 @@ mod upstream;
 
 pub use stage::{Answer, Arm, Armed, Returned, ScrubbedBody, Tally};
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
+#[cfg(feature = "fuzz")]
+#[doc(hidden)]
+pub use scrub::fuzz;

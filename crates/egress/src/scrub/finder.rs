@@ -2,6 +2,7 @@
 
 use super::needle::{Attempt, Needle};
 use super::needles::{Needles, Starts};
+use super::spelling::{is_special, read};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -91,6 +92,14 @@ impl Finder {
 
     /// The longest needle at one position. While any needle is undecided there, so is the position: it could be longer.
     fn attempt(&self, text: &[u8], at: usize, ended: bool, of: fn(&Needles) -> &[Needle]) -> Next {
+        // An escape that no needle begins with is read once, not once for each needle.
+        if text.get(at).copied().is_some_and(is_special) {
+            let readings = read(text, at);
+            let mut needles = self.targets.iter().flat_map(|target| of(&target.needles));
+            if (ended || !readings.more) && !needles.any(|needle| needle.begins_with(&readings)) {
+                return Next::Clean;
+            }
+        }
         let mut best: Option<(usize, &Target, &Needle)> = None;
         for target in &self.targets {
             for needle in of(&target.needles) {

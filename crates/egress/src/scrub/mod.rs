@@ -6,6 +6,9 @@ mod cache;
 mod coding;
 mod finder;
 mod form;
+#[cfg(any(test, feature = "fuzz"))]
+#[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "public for fuzz targets only"))]
+pub mod fuzz;
 mod head;
 mod needle;
 mod needles;

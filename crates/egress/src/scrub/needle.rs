@@ -1,7 +1,7 @@
 //! One form of a secret to look for, and the matcher that finds it however it is escaped.
 
 use super::form::Form;
-use super::spelling::{Unit, is_special, read};
+use super::spelling::{Readings, Unit, is_special, read};
 use zeroize::Zeroizing;
 
 /// Blanks that may follow a line break inside base64: folded headers and indented YAML.
@@ -61,6 +61,12 @@ impl Needle {
     /// Whether the needle stands in `text` at `start`. `ended` tells that no input follows `text`. Of several readings
     /// the longest counts.
     pub(super) fn attempt(&self, text: &[u8], start: usize, ended: bool) -> Attempt {
+        if let (Some(byte), Some(wanted)) = (text.get(start).copied(), self.pattern.first())
+            && !is_special(byte)
+            && self.fold.apply(byte) != *wanted
+        {
+            return Attempt::Miss;
+        }
         let mut walk = Walk::default();
         let mut state = Some((start, 0));
         while let Some((at, done)) = state {
@@ -109,6 +115,11 @@ impl Needle {
                 walk.open(reading.end, next);
             }
         }
+    }
+
+    /// Whether any of these readings is the needle's first symbol.
+    pub(super) fn begins_with(&self, readings: &Readings) -> bool {
+        readings.all().iter().any(|reading| self.accept(0, reading.unit).is_some())
     }
 
     fn accept(&self, done: usize, unit: Unit) -> Option<usize> {

@@ -24,6 +24,7 @@ impl Scrubber {
     }
 
     /// How many bytes are held back.
+    #[cfg(test)]
     pub(crate) fn held(&self) -> usize {
         self.held.len()
     }

@@ -257,8 +257,9 @@ impl Escape<'_> {
             readings.more |= NAMES.iter().any(|(known, _)| known.starts_with(name));
             return None;
         }
-        let (_, byte) = NAMES.iter().find(|(known, _)| *known == name)?;
+        // Far more ampersands stand between query keys than begin a name: the semicolon is looked for first.
         let end = self.expect(b';', at + length, readings)?;
+        let (_, byte) = NAMES.iter().find(|(known, _)| *known == name)?;
         Some((*byte, end))
     }
 

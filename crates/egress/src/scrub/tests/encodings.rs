@@ -182,6 +182,7 @@ fn t04_a_secret_of_awkward_characters_does_not_come_back() {
         "%2541%2541",
         "++++++++",
         "aaaaaaaaaaaa",
+        "00aPp0aP",
         "&#65;&#65;&#65;",
         "x\\/y\\/z\\/",
         "{\"a\":\"b'c<d>\"}",

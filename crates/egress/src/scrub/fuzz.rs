@@ -1,0 +1,92 @@
+//! Bodies of fuzz targets: what strangers send, and what must hold.
+
+use super::needle::Attempt;
+use super::needles::Needles;
+use super::{Coding, Decoder, Finder, Scrubber, Target};
+use bytes::Bytes;
+use std::sync::Arc;
+
+const SECRET: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
+const PLACEHOLDER: &str = "placeholder";
+
+/// However the text is cut, it comes out as the whole text does. The first byte of
+/// `data` is the size of the chunks; in the rest, each byte 0xFF stands for eight bytes of the secret.
+pub fn scrubbing_equals_the_reference(data: &[u8]) {
+    let Some((size, rest)) = data.split_first() else { return };
+    let mut text = Vec::new();
+    let mut parts = SECRET.as_bytes().chunks(8).cycle();
+    for byte in rest {
+        match byte {
+            0xFF => text.extend_from_slice(parts.next().unwrap_or_default()),
+            other => text.push(*other),
+        }
+    }
+    let needles = Arc::new(Needles::new(SECRET.as_bytes(), None));
+    let expected = reference(&needles, &text);
+    let target = Target { needles, placeholder: PLACEHOLDER.into() };
+    let finder = Arc::new(Finder::new(vec![target]));
+    let mut scrubber = Scrubber::new(Arc::clone(&finder));
+    let mut clean = Vec::new();
+    for chunk in text.chunks(usize::from(*size).max(1)) {
+        clean.extend_from_slice(&scrubber.push(Bytes::copy_from_slice(chunk)));
+    }
+    clean.extend_from_slice(&scrubber.finish());
+    assert!(clean == expected, "a cut changes what is found");
+}
+
+/// Whatever a body claims to be, decoding it ends, in bounds and without a panic. The first byte chooses the coding.
+pub fn decoding_ends(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let coding = [Coding::Gzip, Coding::Deflate, Coding::Brotli, Coding::Zstd][usize::from(choice & 3)];
+    let mut decoder = Decoder::new(&[coding]);
+    decoder.take(Bytes::copy_from_slice(body));
+    while !decoder.is_idle() {
+        if decoder.step().is_err() {
+            return;
+        }
+    }
+    // A body that ends early is a fault, which is as good an end as any.
+    if let Ok(rest) = decoder.finish() {
+        drop(rest);
+    }
+}
+
+/// Leftmost, and there longest, over the whole text: no table, no holding back.
+fn reference(needles: &Needles, text: &[u8]) -> Vec<u8> {
+    let mut clean = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let hits = needles.list.iter().filter_map(|needle| match needle.attempt(text, at, true) {
+            Attempt::Hit(end) => Some((end, needle)),
+            Attempt::Miss | Attempt::More => None,
+        });
+        match hits.rev().max_by_key(|(end, _)| *end) {
+            Some((end, needle)) => {
+                clean.extend_from_slice(&needle.form.replacement(PLACEHOLDER, &text[at..end]));
+                at = end;
+            }
+            None => {
+                clean.push(text[at]);
+                at += 1;
+            }
+        }
+    }
+    clean
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_bodies_of_the_fuzz_targets_hold(
+            text in prop::collection::vec(prop_oneof![3 => any::<u8>(), 2 => Just(0xFF), 1 => Just(b'\\'), 1 => Just(b'%')], 0..60),
+            body in prop::collection::vec(any::<u8>(), 0..200),
+        ) {
+            scrubbing_equals_the_reference(&text);
+            decoding_ends(&body);
+        }
+    }
+}
