@@ -48,8 +48,11 @@ fn line() -> impl Strategy<Value = Vec<u8>> {
     prop::sample::select(lines).prop_map(<[u8]>::to_vec)
 }
 
+/// A method and fields, names in lower case.
+type Plain = (String, Vec<(String, Vec<u8>)>);
+
 /// What httparse makes of the same bytes: the method and every field, names in lower case.
-fn httparse_reads(bytes: &[u8]) -> Option<(String, Vec<(String, Vec<u8>)>)> {
+fn httparse_reads(bytes: &[u8]) -> Option<Plain> {
     let mut room = [httparse::EMPTY_HEADER; 128];
     let mut request = httparse::Request::new(&mut room);
     let length = match request.parse(bytes) {
