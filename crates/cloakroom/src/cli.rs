@@ -17,7 +17,7 @@ Exit codes:
 
 /// Leave the credential at the cloakroom, walk away with a placeholder.
 #[derive(Parser)]
-#[command(name = "cloakroom", version, about, after_help = EXIT_CODES, propagate_version = true)]
+#[command(name = "cloakroom", version, after_help = EXIT_CODES, propagate_version = true)]
 pub(crate) struct Arguments {
     /// The data directory; else CLOAKROOM_DATA, else $XDG_DATA_HOME/cloakroom or ~/.local/share/cloakroom
     #[arg(long, global = true, value_name = "DIR", env = "CLOAKROOM_DATA", hide_env_values = true)]
@@ -64,7 +64,7 @@ pub(crate) enum Command {
     )]
     Explain {
         /// The request id, from a refusal or the journal
-        #[arg(value_name = "REQUEST_ID")]
+        #[arg(value_name = "REQUEST_ID", value_parser = parse_request)]
         request: RequestId,
     },
     /// The certificate that workloads have to trust
@@ -103,7 +103,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) upstream_ca: Vec<PathBuf>,
     /// Let upstream addresses of this range be dialled although they are not public; may be repeated
-    #[arg(long, value_name = "CIDR")]
+    #[arg(long, value_name = "CIDR", value_parser = parse_range)]
     pub(crate) allow_address: Vec<IpNet>,
     /// Read the passphrase for the key-encryption key from this file
     #[arg(long, value_name = "FILE", env = "CLOAKROOM_PASSPHRASE_FILE")]
@@ -313,6 +313,16 @@ pub(crate) enum JournalCommand {
     /// Print every record as a line of JSON, with its hash
     #[command(after_help = "Example:\n  cloakroom journal export > journal.jsonl")]
     Export,
+}
+
+fn parse_request(text: &str) -> Result<RequestId, &'static str> {
+    text.parse().map_err(|_| "a request id has 26 characters of 0-9 and A-Z")
+}
+
+/// A range of addresses, or one address.
+fn parse_range(text: &str) -> Result<IpNet, &'static str> {
+    let one = || text.parse::<std::net::IpAddr>().map(IpNet::from);
+    text.parse().or_else(|_| one()).map_err(|_| "a range is ADDRESS/BITS, such as 10.20.0.0/16")
 }
 
 #[cfg(test)]

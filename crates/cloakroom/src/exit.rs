@@ -1,6 +1,8 @@
 //! How the program ends. Scripts branch on these; they are documented in `--help` and docs/cli.md.
 
-use std::io::Write;
+use crate::failure::Failure;
+use crate::output::Output;
+use clap::error::{ContextKind, ErrorKind};
 use std::process::ExitCode;
 
 /// The exit codes.
@@ -24,19 +26,45 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Help and version go to stdout and are a success; a wrong command line is bad input.
+/// Help and version go to stdout and are a success; a wrong command line is bad input, said in our own form.
 pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
     let wants_json = std::env::args_os().skip(1).any(|argument| argument == "--json");
-    if !error.use_stderr() || !wants_json {
+    let is_help = error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if !error.use_stderr() || (is_help && !wants_json) {
         // A closed pipe is no reason to fail: there is nobody left to tell.
         let _ = error.print();
         return if error.use_stderr() { Exit::BadInput } else { Exit::Done }.into();
     }
-    let text = error.render().to_string();
-    let first = text.lines().next().unwrap_or_default();
-    let message = first.strip_prefix("error: ").unwrap_or(first);
-    let hint = "run the command with --help";
-    let document = serde_json::json!({ "error": { "code": "usage", "message": message, "hint": hint } });
-    let _ = writeln!(std::io::stderr(), "{document}");
-    Exit::BadInput.into()
+    let failure = match is_help {
+        true => Failure::usage("the command is missing", "list the commands: cloakroom --help".into()),
+        false if holds_a_stray_value(error) => Failure::usage(
+            "there is a value too many on the command line",
+            "secrets come from stdin, a prompt or --secret-file FILE; see also: --help".into(),
+        ),
+        false => in_our_form(&error.render().to_string()),
+    };
+    Output::new(wants_json).failure(&failure);
+    failure.exit().into()
+}
+
+/// SECURITY: a stray value may be a secret that someone put on the command line; it is not repeated.
+fn holds_a_stray_value(error: &clap::Error) -> bool {
+    let argument = error.get(ContextKind::InvalidArg).map(ToString::to_string);
+    error.kind() == ErrorKind::UnknownArgument && argument.is_some_and(|argument| !argument.starts_with('-'))
+}
+
+/// From `error: …`, `tip: …`, `Usage: …` to one sentence and one hint.
+fn in_our_form(rendered: &str) -> Failure {
+    let lines: Vec<&str> = rendered.lines().map(str::trim).collect();
+    let sentence: Vec<&str> = lines.iter().copied().take_while(|line| !line.is_empty()).collect();
+    let message = sentence.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let tip = lines.iter().find_map(|line| line.strip_prefix("tip: "));
+    let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
+    let hint = match (tip, usage) {
+        (Some(tip), _) => tip.to_owned(),
+        (None, Some(usage)) => format!("usage: {usage}"),
+        (None, None) => "run the command with --help".to_owned(),
+    };
+    Failure::usage(message, hint)
 }

@@ -29,6 +29,11 @@ impl Failure {
         Self::with(Exit::BadInput, "bad-input", message)
     }
 
+    /// The command line is wrong.
+    pub(crate) fn usage(message: &str, hint: String) -> Self {
+        Self::with(Exit::BadInput, "usage", message).hinting(hint)
+    }
+
     /// Nothing answers.
     pub(crate) fn no_broker(message: impl Into<String>) -> Self {
         Self::with(Exit::NoBroker, "broker-not-reachable", message)
@@ -41,11 +46,13 @@ impl Failure {
 
     /// Errors in a policy file.
     pub(crate) fn bad_policy(complaints: Vec<Complaint>) -> Self {
-        let message = match complaints.as_slice() {
-            [one] => format!("{}:{}:{}: {}", one.file, one.line, one.column, one.message),
-            many => format!("the policy has {} errors", many.len()),
+        let (message, hint) = match complaints.as_slice() {
+            [one] => (format!("{}:{}:{}: {}", one.file, one.line, one.column, one.message), one.hint.clone()),
+            many => (format!("the policy has {} errors", many.len()), None),
         };
-        Self { complaints, ..Self::with(Exit::BadInput, "bad-policy", message) }
+        let hint = hint.unwrap_or_else(|| "correct the file, then run: cloakroom policy check FILE".into());
+        let failure = Self::with(Exit::BadInput, "bad-policy", message);
+        Self { complaints, ..failure.hinting(hint) }
     }
 
     /// An error in the settings file.

@@ -90,9 +90,7 @@ impl Output {
                 );
             }
         }
-        let single = failure.complaints().first().filter(|_| failure.complaints().len() == 1);
-        let hint = single.and_then(|one| one.hint.as_deref()).or(failure.hint());
-        lines.extend(hint.map(|hint| format!("{} {hint}", self.paint("hint:", AnsiColor::Cyan))));
+        lines.extend(failure.hint().map(|hint| format!("{} {hint}", self.paint("hint:", AnsiColor::Cyan))));
         let _ = writeln!(stderr(), "{}", lines.join("\n"));
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Longer input is no secret but a mistake; reading stops here.
-const LONGEST: u64 = 64 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// Reads a secret: from `file`, else from a prompt where stdin is a terminal, else from stdin. One line break at its end
 /// is dropped.
@@ -29,8 +29,8 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8
 
 /// INVARIANT: the buffer never grows, so no copy of the secret is left behind in memory that was given back.
 fn all_of(from: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
-    from.take(LONGEST).read_to_end(&mut bytes)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
+    from.take(LONGEST as u64).read_to_end(&mut bytes)?;
     strip_line_break(&mut bytes);
     Ok(bytes)
 }
@@ -56,9 +56,9 @@ fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
 }
 
 fn one_line(mut from: impl Read) -> std::io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST as usize + 1));
+    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST + 1));
     let mut byte = [0u8; 1];
-    while (bytes.len() as u64) < LONGEST && from.read(&mut byte)? == 1 && byte[0] != b'\n' {
+    while bytes.len() < LONGEST && from.read(&mut byte)? == 1 && byte[0] != b'\n' {
         bytes.push(byte[0]);
     }
     strip_line_break(&mut bytes);

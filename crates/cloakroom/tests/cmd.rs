@@ -2,6 +2,8 @@
 //!
 //! `UPDATE_CASES=1` writes what the program says now into the cases; read the difference before you keep it.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};

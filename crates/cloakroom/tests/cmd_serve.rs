@@ -1,5 +1,7 @@
 //! `cloakroom serve` and `cloakroom try` as an operator meets them: files, locks, signals, and who is let in where.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use cloakroom_testkit::{Broker, BrokerBuilder};
 use std::io::{Read, Write};
 use std::net::TcpStream;
