@@ -10,8 +10,8 @@ mod secret;
 mod stage;
 mod upstream;
 
-pub use stage::{Answer, Arm, Armed, Returned, ScrubbedBody, Tally};
-pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use scrub::fuzz;
+pub use stage::{Answer, Arm, Armed, Returned, ScrubbedBody, Tally};
+pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
