@@ -282,6 +282,28 @@ fn several_placeholders_are_allowed_together_or_not_at_all() {
 }
 
 #[test]
+fn a_rate_is_given_back_when_another_placeholder_has_none_left() {
+    let mut desk = Desk::new();
+    let robot = desk.workload("robot");
+    let mut issue = |place: &str| {
+        let rest = format!("to = \"https://api.example.com\"\ncall = \"GET /v1/me\"\nrate = \"1/h\"");
+        let text = format!("version = 1\n[[permit]]\nplace = \"{place}\"\n{rest}");
+        desk.issue_active(robot, &cloakroom_policy::Policy::parse("p", &text).unwrap()).1
+    };
+    let (one, two) = (issue("header x-one"), issue("header x-two"));
+    let set = desk.set();
+    let decide = |headers: &[(&str, &str)]| {
+        let headers: Vec<(String, String)> =
+            headers.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
+        code(decide(call("GET", URL, &headers, b"").unwrap(), desk.principal(robot), &set, NOW))
+    };
+    assert_eq!(decide(&[("x-two", &two)]), "allowed");
+    assert_eq!(decide(&[("x-one", &one), ("x-two", &two)]), "rate-limited");
+    assert_eq!(decide(&[("x-one", &one)]), "allowed");
+    assert_eq!(decide(&[("x-one", &one)]), "rate-limited");
+}
+
+#[test]
 fn a_rate_is_kept_over_snapshots_and_says_when_to_retry() {
     let mut desk = Desk::new();
     let robot = desk.workload("robot");
