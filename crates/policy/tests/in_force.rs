@@ -238,7 +238,7 @@ fn t19_a_placeholder_works_only_where_its_own_policy_says() {
     let robot = desk.workload("robot");
     let texts: Vec<String> = (0..12)
         .map(|n| {
-            let rest = format!("to = \"https://h{n}.example\"\ncall = \"GET /p{n}\"");
+            let rest = "to = \"https://h{n}.example\"\ncall = \"GET /p{n}\"";
             desk.issue_active(robot, &policy(&rest)).1
         })
         .collect();
@@ -286,7 +286,7 @@ fn a_rate_is_given_back_when_another_placeholder_has_none_left() {
     let mut desk = Desk::new();
     let robot = desk.workload("robot");
     let mut issue = |place: &str| {
-        let rest = format!("to = \"https://api.example.com\"\ncall = \"GET /v1/me\"\nrate = \"1/h\"");
+        let rest = "to = \"https://api.example.com\"\ncall = \"GET /v1/me\"\nrate = \"1/h\"";
         let text = format!("version = 1\n[[permit]]\nplace = \"{place}\"\n{rest}");
         desk.issue_active(robot, &cloakroom_policy::Policy::parse("p", &text).unwrap()).1
     };
