@@ -29,8 +29,8 @@ pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
 pub use principal::{Evidence, Principal};
 pub use query::{Pair, Query, form_pairs};
 pub use record::{
-    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
-    Signature, WorkloadRecord,
+    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows,
+    SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, Refusal, Severity};
 pub use timestamp::Timestamp;
