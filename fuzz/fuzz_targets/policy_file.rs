@@ -1,15 +1,7 @@
-//! Any text as a policy file: it is refused with a position, or it survives being stored and read again.
+//! Any bytes as a policy file, and as a JSON body that a policy reads. The bodies are in the crate they test.
 #![no_main]
 
-use cloakroom_policy::Policy;
-
-libfuzzer_sys::fuzz_target!(|text: &str| {
-    match Policy::parse("fuzz.toml", text) {
-        Ok(policy) => {
-            let again = Policy::from_stored(&policy.to_stored()).expect("a stored policy reads again");
-            assert_eq!(policy, again);
-            assert_eq!(policy.canonical_text(), again.canonical_text());
-        }
-        Err(complaints) => assert!(!complaints.is_empty()),
-    }
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    cloakroom_policy::fuzz::policy_file(bytes);
+    cloakroom_policy::fuzz::json_body(bytes);
 });

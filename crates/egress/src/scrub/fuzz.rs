@@ -89,4 +89,17 @@ mod tests {
             decoding_ends(&body);
         }
     }
+
+    #[test]
+    fn the_seeds_of_the_fuzz_target_hold() {
+        let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/scrub");
+        let mut seen = 0;
+        for entry in std::fs::read_dir(seeds).unwrap().flatten() {
+            let bytes = std::fs::read(entry.path()).unwrap();
+            scrubbing_equals_the_reference(&bytes);
+            decoding_ends(&bytes);
+            seen += 1;
+        }
+        assert!(seen > 0, "no seeds");
+    }
 }
