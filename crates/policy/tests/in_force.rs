@@ -238,7 +238,7 @@ fn t19_a_placeholder_works_only_where_its_own_policy_says() {
     let robot = desk.workload("robot");
     let texts: Vec<String> = (0..12)
         .map(|n| {
-            let rest = "to = \"https://h{n}.example\"\ncall = \"GET /p{n}\"";
+            let rest = format!("to = \"https://h{n}.example\"\ncall = \"GET /p{n}\"");
             desk.issue_active(robot, &policy(&rest)).1
         })
         .collect();
