@@ -1,6 +1,6 @@
 //! A *no*: a stable code, a fixed sentence, and typed facts that help the reader.
 
-use crate::{Destination, Name};
+use crate::{Destination, Name, PlaceholderId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -133,6 +133,8 @@ pub struct Facts {
     pub workload: Option<Name>,
     /// The credential behind the placeholder.
     pub credential: Option<Name>,
+    /// The placeholder, for the record; the answer does not show it.
+    pub placeholder: Option<PlaceholderId>,
     /// The permit that came closest, by its name in the policy.
     pub permit: Option<String>,
     /// The rule that did not hold, in words from the policy: a key, a field, a pointer, a place.

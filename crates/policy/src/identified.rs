@@ -43,7 +43,8 @@ impl Identified {
                 }
                 Some(held) if held.workload != principal.workload() => {
                     let reason = "the placeholder was issued to another workload";
-                    return Err(about(Refusal::new(Code::WrongWorkload, reason).as_event(Severity::Warning)));
+                    let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(Severity::Warning);
+                    return Err(about(refusal).with(|facts| facts.placeholder = Some(held.id)));
                 }
                 Some(_) => {}
             }
@@ -69,7 +70,10 @@ impl Identified {
             let reason = "a placeholder stands outside the place that its permit names";
             let refusal = Refusal::new(Code::PlaceNotPermitted, reason).as_event(Severity::Warning);
             let place = allowed.first().map(|allowed| allowed.chosen().permit.place.to_string());
-            let refusal = about_call(refusal, &self.call, &self.principal).with(|facts| facts.rule = place);
+            let refusal = about_call(refusal, &self.call, &self.principal).with(|facts| {
+                facts.rule = place;
+                facts.placeholder = allowed.first().map(|allowed| allowed.held.id);
+            });
             return Err(refusal);
         }
         self.take_rates(&allowed, now)?;
@@ -214,7 +218,10 @@ fn about_call(refusal: Refusal, call: &Call, principal: &Principal) -> Refusal {
 }
 
 fn about_held(refusal: Refusal, held: &Held) -> Refusal {
-    refusal.with(|facts| facts.credential = held.credential_name.clone())
+    refusal.with(|facts| {
+        facts.credential = held.credential_name.clone();
+        facts.placeholder = Some(held.id);
+    })
 }
 
 impl fmt::Debug for Identified {

@@ -200,8 +200,9 @@ impl Conversation {
             Ask::Health => Ok(Reply::Answer(Response::new(own(Bytes::from_static(b"ok\n"))))),
             Ask::Tunnel(approach) => {
                 let principal = self.admit(head, &approach, trace).await?;
-                let destination =
-                    self.destination(&approach, &principal).ok_or_else(|| not_named(&approach.wanted()))?;
+                let destination = self
+                    .destination(&approach, &principal)
+                    .ok_or_else(|| self.unnamed(&approach.wanted(), &principal))?;
                 Ok(Reply::Tunnel { principal, destination })
             }
             Ask::Call(approach, path, query) => {
@@ -252,10 +253,17 @@ impl Conversation {
         approach.permitted(principal.workload(), &self.shared.proxy.policies.load())
     }
 
+    /// No permit names the destination now. Where a placeholder of this workload did or will, its state says why.
+    fn unnamed(&self, wanted: &Destination, principal: &Principal) -> Refusal {
+        let policies = self.shared.proxy.policies.load();
+        let dormant = policies.why_dormant(principal.workload(), wanted, Timestamp::now());
+        dormant.unwrap_or_else(|| not_named(wanted))
+    }
+
     /// A destination that no permit names is refused; with a placeholder in the call that is a security event.
     fn judge_unnamed(&self, wish: Wish, head: &Head, trace: &Trace) -> Refusal {
         let policies = self.shared.proxy.policies.load_full();
-        let plain = not_named(&wish.destination);
+        let plain = self.unnamed(&wish.destination, &wish.principal);
         let principal = wish.principal.clone();
         let call = canonical(wish, head, Payload::empty(), trace);
         let judged = Identified::new(call, principal, &policies)

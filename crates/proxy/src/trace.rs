@@ -68,7 +68,7 @@ impl Trace {
             workload: self.principal.as_ref().map(Principal::workload),
             way: self.way,
             destination: refusal.facts().destination.clone().or_else(|| self.destination.clone()),
-            placeholder: None,
+            placeholder: refusal.facts().placeholder,
             peer: Some(self.peer.to_string()),
         }
     }

@@ -8,10 +8,11 @@ mod rate;
 
 pub(crate) use held::{Compiled, Held};
 
+use crate::Policy;
 use activate::Verified;
 use cloakroom_model::{
-    CoreId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord, Scheme,
-    WorkloadId,
+    CoreId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord, Refusal, Scheme,
+    Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -38,6 +39,8 @@ pub struct PolicySet {
     by_id: HashMap<PlaceholderId, Arc<Held>>,
     /// The permits of active placeholders.
     by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitOf>>>,
+    /// The newest placeholder that names a destination and does not count: it explains a refusal, and permits nothing.
+    dormant: HashMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
     verified: Verified,
 }
 
@@ -49,6 +52,7 @@ impl PolicySet {
             by_core: HashMap::new(),
             by_id: HashMap::new(),
             by_destination: HashMap::new(),
+            dormant: HashMap::new(),
             verified: Verified::new(),
         }
     }
@@ -64,7 +68,22 @@ impl PolicySet {
             return;
         }
         self.by_core.insert(row.core, Arc::clone(&held));
-        self.by_id.insert(row.id, held);
+        self.by_id.insert(row.id, Arc::clone(&held));
+        if !matches!(held.standing, Standing::Active(_)) {
+            self.insert_dormant(row, &held);
+        }
+    }
+
+    fn insert_dormant(&mut self, row: &PlaceholderRecord, held: &Arc<Held>) {
+        let table = self.dormant.entry(held.workload).or_default();
+        for destination in
+            Policy::from_stored(&row.policy).map(|policy| policy.destinations()).unwrap_or_default()
+        {
+            let newest = table.entry(destination).or_insert_with(|| Arc::clone(held));
+            if newest.id < held.id {
+                *newest = Arc::clone(held);
+            }
+        }
     }
 
     fn index(&mut self) {
@@ -108,6 +127,23 @@ impl PolicySet {
             let wanted = Destination::new(scheme, host.clone(), port.unwrap_or(scheme.default_port()));
             table.contains_key(&wanted).then_some(wanted)
         })
+    }
+
+    /// Why this workload, which has no permit at the destination now, is refused there: the newest of its placeholders
+    /// that names the destination waits, was denied or was revoked. `None`: no placeholder of it ever named it.
+    pub fn why_dormant(
+        &self,
+        workload: WorkloadId,
+        destination: &Destination,
+        now: Timestamp,
+    ) -> Option<Refusal> {
+        let held = self.dormant.get(&workload)?.get(destination)?;
+        let refusal = held.permits_at(now).err()?;
+        Some(refusal.with(|facts| {
+            facts.destination = Some(destination.clone());
+            facts.credential = held.credential_name.clone();
+            facts.placeholder = Some(held.id);
+        }))
     }
 
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
