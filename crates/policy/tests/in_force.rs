@@ -426,3 +426,35 @@ impl<B: http_body::Body<Error = std::convert::Infallible>> MapNever for B {
         self.map_err(|never| match never {})
     }
 }
+
+#[test]
+fn a_destination_without_an_active_permit_says_what_became_of_the_placeholder() {
+    let (mut desk, robot, id, _) = desk();
+    let why = |desk: &Desk| {
+        let api = Destination::parse("https://api.example.com").unwrap();
+        let refusal = desk.set().why_dormant(robot, &api, NOW);
+        refusal.map(|refusal| (refusal.code(), refusal.facts().placeholder))
+    };
+    assert_eq!(why(&desk), None);
+    desk.row(id).state = PlaceholderState::Revoked;
+    assert_eq!(why(&desk), Some((Code::PlaceholderRevoked, Some(id))));
+    let (newer, _) = desk.issue(robot, &policy(READ));
+    assert_eq!(why(&desk), Some((Code::PlaceholderPending, Some(newer))));
+    let other = desk.workload("other");
+    let api = Destination::parse("https://api.example.com").unwrap();
+    assert!(desk.set().why_dormant(other, &api, NOW).is_none());
+}
+
+#[test]
+fn a_place_in_the_body_implies_the_type_of_an_absent_body() {
+    let text = |place: &str| {
+        format!(
+            "version = 1\n[[permit]]\nto = \"https://b.example\"\ncall = \"POST /t\"\nplace = \"{place}\""
+        )
+    };
+    for (place, shown) in [("json /token", "body: empty or json"), ("form token", "body: empty or form")] {
+        let policy = cloakroom_policy::Policy::parse("p", &text(place)).unwrap();
+        assert!(policy.canonical_text().contains(shown), "{}", policy.canonical_text());
+        assert_eq!(cloakroom_policy::Policy::parse("p", &policy.to_toml()), Ok(policy));
+    }
+}

@@ -7,6 +7,7 @@ use super::size;
 use crate::constraint::Constraint;
 use crate::permit::{BodyRule, FieldRule};
 use crate::pointer::Pointer;
+use cloakroom_model::Place;
 use std::collections::BTreeMap;
 
 const BODY_KEYS: [&str; 5] = ["type", "max_bytes", "fields", "repeat", "only"];
@@ -111,6 +112,19 @@ pub(super) fn body(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Bod
             }
             Some(BodyRule::Any { max_bytes: max_bytes.flatten() })
         }
+    }
+}
+
+/// What an absent `body` means: any, but where the placeholder stands in the body its type follows from the place.
+pub(super) fn absent(place: Option<&Place>) -> BodyRule {
+    match place {
+        Some(Place::Json(_)) => {
+            BodyRule::Json { max_bytes: DEFAULT_BODY, only: false, fields: BTreeMap::new() }
+        }
+        Some(Place::Form(_)) => {
+            BodyRule::Form { max_bytes: DEFAULT_BODY, closed: false, fields: BTreeMap::new() }
+        }
+        _ => BodyRule::Any { max_bytes: None },
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
     let headers = table.value("headers").and_then(|value| body::headers(&value, to)).unwrap_or_default();
     let body = match table.value("body") {
         Some(value) => body::body(&value, to),
-        None => Some(BodyRule::Any { max_bytes: None }),
+        None => Some(body::absent(place.as_ref())),
     };
     let rate = table.value("rate").and_then(|value| rate(&value, to));
     let approve = table
