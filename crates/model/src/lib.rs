@@ -5,6 +5,7 @@
 
 mod call;
 mod destination;
+mod fields;
 mod id;
 mod ledger;
 mod name;
@@ -20,6 +21,7 @@ pub mod placeholder;
 
 pub use call::{BodyFault, Call, Payload, Rest, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
+pub use fields::{ends_here, overrides_method};
 pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use name::{Name, NameError};

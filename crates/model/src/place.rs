@@ -1,5 +1,6 @@
 //! Where in a call the placeholder stands, and so where the secret is put.
 
+use crate::{ends_here, overrides_method};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -56,25 +57,9 @@ pub enum PlaceError {
     Cookie(String),
 }
 
-/// Headers that frame or route the message: a credential there would be read by a hop, or change the call.
-const RESERVED: [&str; 16] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "cloakroom-workload",
-    "expect",
-    "content-encoding",
-    "accept-encoding",
-    "range",
-];
+/// Headers about the form of a message, beside those that [`ends_here`] names: a credential there would change how the call
+/// or its reply is read.
+const RESERVED: [&str; 4] = ["content-encoding", "accept-encoding", "range", "if-range"];
 
 impl Place {
     /// Parses the policy file's notation.
@@ -102,7 +87,8 @@ impl Place {
     fn header(name: &str, form: &str) -> Result<Self, PlaceError> {
         let parsed =
             http::HeaderName::from_bytes(name.as_bytes()).map_err(|_| PlaceError::Header(name.into()))?;
-        if RESERVED.contains(&parsed.as_str()) {
+        let name_text = parsed.as_str();
+        if RESERVED.contains(&name_text) || ends_here(name_text) || overrides_method(name_text) {
             return Err(PlaceError::Header(name.into()));
         }
         let form = match form {

@@ -4,36 +4,34 @@ use crate::Spot;
 use crate::permit::{Permit, RangeRule};
 use crate::set::Held;
 use cloakroom_model::{Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp};
-use http::HeaderMap;
 use std::fmt;
-
-/// Headers by which some origins route a request elsewhere than its authority and path say (T26). They are dropped unless
-/// a permit names them.
-const ROUTING_HEADERS: [&str; 11] = [
-    "forwarded",
-    "x-forwarded-host",
-    "x-forwarded-server",
-    "x-forwarded-port",
-    "x-forwarded-proto",
-    "x-forwarded-prefix",
-    "x-forwarded-for",
-    "x-original-url",
-    "x-rewrite-url",
-    "x-original-host",
-    "x-host",
-];
 
 /// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
 pub struct Authorized {
     call: Call,
     principal: Principal,
     uses: Vec<Use>,
+    beside: Vec<CredentialId>,
     at: Timestamp,
 }
 
 impl Authorized {
-    pub(crate) fn new(call: Call, principal: Principal, uses: Vec<Use>, at: Timestamp) -> Self {
-        Self { call, principal, uses, at }
+    pub(crate) fn new(
+        call: Call,
+        principal: Principal,
+        uses: Vec<Use>,
+        known: &[CredentialId],
+        at: Timestamp,
+    ) -> Self {
+        let used = |id: &CredentialId| uses.iter().any(|used| used.credential == *id);
+        let beside = known.iter().copied().filter(|id| !used(id)).collect();
+        Self { call, principal, uses, beside, at }
+    }
+
+    /// Credentials that are not armed into this call and may have been brought to its destination by other calls of the
+    /// same workload: the reply may hold them.
+    pub fn beside(&self) -> &[CredentialId] {
+        &self.beside
     }
 
     /// For `egress`: the call and what may be armed into it.
@@ -143,14 +141,5 @@ impl fmt::Debug for Use {
             .field("placeholder", &self.placeholder)
             .field("permit", &self.permit)
             .finish_non_exhaustive()
-    }
-}
-
-/// Drops what could route the call elsewhere and is not named by the permits.
-pub(crate) fn drop_routing_headers(headers: &mut HeaderMap, permits: &[&Permit]) {
-    for name in ROUTING_HEADERS {
-        if !permits.iter().all(|permit| permit.headers.contains_key(name)) {
-            headers.remove(name);
-        }
     }
 }

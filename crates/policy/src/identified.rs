@@ -63,7 +63,7 @@ impl Identified {
     /// `placeholder-pending`, `approval-denied`, `placeholder-revoked`, `placeholder-expired`, `placeholder-spent`; then of the
     /// permit that came closest: `destination-not-permitted`, `call-not-permitted`, `place-not-permitted`,
     /// `body-not-permitted`, `approval-required`, `rate-limited`.
-    pub fn authorize(mut self, policies: &PolicySet, now: Timestamp) -> Result<Authorized, Refusal> {
+    pub fn authorize(self, policies: &PolicySet, now: Timestamp) -> Result<Authorized, Refusal> {
         let allowed = self.choose(policies, now)?;
         let spots: Vec<&Spot> = allowed.iter().map(|allowed| &allowed.spot).collect();
         if search::strays(&self.call, &self.findings, &spots, policies) {
@@ -81,9 +81,8 @@ impl Identified {
             allowed.iter().map(|allowed| self.use_of(allowed)).collect::<Option<Vec<_>>>().ok_or_else(
                 || Refusal::new(Code::InternalFault, "a placeholder that was found is not where it was"),
             )?;
-        let permits: Vec<_> = allowed.iter().map(|allowed| &allowed.chosen().permit).collect();
-        crate::authorized::drop_routing_headers(&mut self.call.headers, &permits);
-        Ok(Authorized::new(self.call, self.principal, uses, now))
+        let known = policies.known_at(self.principal.workload(), &self.call.destination);
+        Ok(Authorized::new(self.call, self.principal, uses, known, now))
     }
 
     /// For each placeholder the permits that allow this call; every one may still lack rate.

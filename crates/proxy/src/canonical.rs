@@ -1,15 +1,15 @@
 //! From a head and a body to the fields and the payload of the canonical call.
 
 use crate::limits::Limits;
-use crate::wire::{Framing, Incoming, is_hop_by_hop, malformed};
+use crate::wire::{Framing, Incoming, malformed};
 use bytes::{Bytes, BytesMut};
-use cloakroom_model::{BodyFault, Payload, Refusal};
+use cloakroom_model::{BodyFault, Payload, Refusal, ends_here};
 use http::HeaderMap;
 use http_body_util::BodyExt;
 
 /// The fields that go end to end.
 pub(crate) fn end_to_end(fields: &HeaderMap) -> HeaderMap {
-    let kept = fields.iter().filter(|(name, _)| !is_hop_by_hop(name.as_str()));
+    let kept = fields.iter().filter(|(name, _)| !ends_here(name.as_str()));
     let mut headers = HeaderMap::with_capacity(fields.len());
     for (name, value) in kept {
         headers.append(name.clone(), value.clone());

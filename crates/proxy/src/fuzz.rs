@@ -2,7 +2,7 @@
 
 use crate::ask::Ask;
 use crate::canonical::end_to_end;
-use crate::wire::{Chunked, Framing, Head, HeadBounds, Step, is_hop_by_hop};
+use crate::wire::{Chunked, Framing, Head, HeadBounds, Step};
 use bytes::BytesMut;
 use cloakroom_model::Code;
 
@@ -38,7 +38,7 @@ pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
     let fields: Vec<_> =
         headers.iter().map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_vec())).collect();
     for (name, value) in &fields {
-        assert!(!is_hop_by_hop(name));
+        assert!(!cloakroom_model::ends_here(name));
         assert!(!value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
     }
     let length = match head.framing {

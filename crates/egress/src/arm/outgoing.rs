@@ -1,12 +1,12 @@
 //! The call as it goes out: canonical head and body with every secret in its place.
 
 use super::edit::{Edit, Splice, splice};
-use super::fields::{ends_here, forwarded};
+use super::fields::forwarded;
 use super::header::{only_value, sensitive};
 use super::{Placing, misplaced, unwritable};
 use crate::stage::OutBody;
 use bytes::Bytes;
-use cloakroom_model::{Call, Payload, Refusal};
+use cloakroom_model::{Call, Payload, Refusal, ends_here, overrides_method};
 use http::{HeaderMap, Uri, header, request};
 use zeroize::Zeroizing;
 
@@ -50,7 +50,7 @@ pub(crate) fn write(call: Call, placings: &[Placing], range_allowed: bool) -> Re
 
 fn set(fields: &mut HeaderMap, name: http::HeaderName, value: http::HeaderValue) -> Result<(), Refusal> {
     // A field that is not forwarded cannot carry a credential.
-    if ends_here(&name) || name == header::ACCEPT_ENCODING {
+    if ends_here(name.as_str()) || overrides_method(name.as_str()) || name == header::ACCEPT_ENCODING {
         return Err(unwritable());
     }
     // Two secrets in one field would each overwrite the other.

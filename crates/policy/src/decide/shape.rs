@@ -4,11 +4,8 @@ use super::{Mismatch, Stage};
 use crate::constraint::Given;
 use crate::permit::{FieldRule, Permit};
 use crate::template::Template;
-use cloakroom_model::{Call, Destination, Pair, Path, Place, Query};
+use cloakroom_model::{Call, Destination, Pair, Path, Place, Query, overrides_method};
 use std::collections::BTreeMap;
-
-/// Headers by which some servers let another method be meant (T33).
-const METHOD_OVERRIDES: [&str; 3] = ["x-http-method-override", "x-http-method", "x-method-override"];
 
 /// Everything of the call's shape.
 pub(crate) fn check(permit: &Permit, call: &Call) -> Result<(), Mismatch> {
@@ -90,13 +87,8 @@ pub(super) fn fields(
 
 fn headers(permit: &Permit, call: &Call) -> Result<(), Mismatch> {
     let mismatch = |reason, rule: String| Err(Mismatch::new(Stage::Headers, reason).rule(rule));
-    let override_name =
-        |name: &&&str| call.headers.contains_key(**name) && !permit.headers.contains_key(**name);
-    if let Some(name) = METHOD_OVERRIDES.iter().find(override_name) {
-        return mismatch(
-            "a header means another method, and the permit does not name it",
-            (*name).to_owned(),
-        );
+    if let Some(name) = call.headers.keys().find(|name| overrides_method(name.as_str())) {
+        return mismatch("a header means another method", name.to_string());
     }
     for (name, constraint) in &permit.headers {
         let mut values = call.headers.get_all(name).iter();

@@ -7,7 +7,7 @@ use super::size;
 use crate::constraint::Constraint;
 use crate::permit::{BodyRule, FieldRule};
 use crate::pointer::Pointer;
-use cloakroom_model::Place;
+use cloakroom_model::{Place, ends_here, overrides_method};
 use std::collections::BTreeMap;
 
 const BODY_KEYS: [&str; 5] = ["type", "max_bytes", "fields", "repeat", "only"];
@@ -18,23 +18,6 @@ const DEFAULT_BODY: u64 = 1 << 20;
 /// The largest bound of a body that is read, and of one that streams through.
 const LARGEST_READ: u64 = 64 << 20;
 const LARGEST_STREAM: u64 = 1 << 40;
-
-/// Headers that the broker writes itself or never forwards.
-const NOT_CONSTRAINED: [&str; 13] = [
-    "host",
-    "connection",
-    "content-length",
-    "transfer-encoding",
-    "te",
-    "trailer",
-    "upgrade",
-    "keep-alive",
-    "proxy-connection",
-    "proxy-authorization",
-    "proxy-authenticate",
-    "cloakroom-workload",
-    "expect",
-];
 
 /// `{ allow = […], repeat = […], fields = {…} }`
 pub(super) fn query(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<BTreeMap<String, FieldRule>> {
@@ -63,9 +46,9 @@ pub(super) fn headers(
             value.complain(to, format!("{name:?} is not a header name"), "");
             continue;
         };
-        if NOT_CONSTRAINED.contains(&parsed.as_str()) {
+        if ends_here(parsed.as_str()) || overrides_method(parsed.as_str()) {
             let hint = "constrain to, call or body instead";
-            value.complain(to, format!("the broker itself decides about the header {name:?}"), hint);
+            value.complain(to, format!("the header {name:?} is never forwarded"), hint);
         }
         if let Some(rule) = constraint::read(&value, Typing::Untyped, to)
             && rules.insert(parsed.as_str().to_owned(), rule).is_some()

@@ -11,8 +11,8 @@ pub(crate) use held::{Compiled, Held};
 use crate::Policy;
 use activate::Verified;
 use cloakroom_model::{
-    CoreId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord, Refusal, Scheme,
-    Timestamp, WorkloadId,
+    CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord,
+    Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -41,6 +41,8 @@ pub struct PolicySet {
     by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitOf>>>,
     /// The newest placeholder that names a destination and does not count: it explains a refusal, and permits nothing.
     dormant: HashMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
+    /// The credentials of all placeholders, retired ones too, that name a destination.
+    known: HashMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
     verified: Verified,
 }
 
@@ -53,6 +55,7 @@ impl PolicySet {
             by_id: HashMap::new(),
             by_destination: HashMap::new(),
             dormant: HashMap::new(),
+            known: HashMap::new(),
             verified: Verified::new(),
         }
     }
@@ -75,10 +78,11 @@ impl PolicySet {
     }
 
     fn insert_dormant(&mut self, row: &PlaceholderRecord, held: &Arc<Held>) {
-        let table = self.dormant.entry(held.workload).or_default();
         for destination in
             Policy::from_stored(&row.policy).map(|policy| policy.destinations()).unwrap_or_default()
         {
+            note(&mut self.known, held, &destination);
+            let table = self.dormant.entry(held.workload).or_default();
             let newest = table.entry(destination).or_insert_with(|| Arc::clone(held));
             if newest.id < held.id {
                 *newest = Arc::clone(held);
@@ -89,6 +93,7 @@ impl PolicySet {
     fn index(&mut self) {
         for held in self.by_id.values() {
             for (index, compiled) in held.permits().iter().enumerate() {
+                note(&mut self.known, held, &compiled.permit.to);
                 let table = self.by_destination.entry(held.workload).or_default();
                 table.entry(compiled.permit.to.clone()).or_default().push((Arc::clone(held), index));
             }
@@ -107,6 +112,13 @@ impl PolicySet {
     ) -> impl Iterator<Item = &Compiled> {
         let entries = self.by_destination.get(&workload).and_then(|table| table.get(destination));
         entries.into_iter().flatten().filter_map(|(held, index)| held.permits().get(*index))
+    }
+
+    /// The credentials that calls of this workload may have brought to this destination, now or before: their secrets
+    /// may be stored there.
+    pub(crate) fn known_at(&self, workload: WorkloadId, destination: &Destination) -> &[CredentialId] {
+        let known = self.known.get(&workload).and_then(|table| table.get(destination));
+        known.map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The workload whose key this is.
@@ -155,6 +167,18 @@ impl PolicySet {
     /// The broker's lookup key.
     pub fn lookup_key(&self) -> &LookupKey {
         &self.key
+    }
+}
+
+/// Notes that this placeholder's credential may be known at the destination.
+fn note(
+    known: &mut HashMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
+    held: &Held,
+    to: &Destination,
+) {
+    let credentials = known.entry(held.workload).or_default().entry(to.clone()).or_default();
+    if !credentials.contains(&held.credential) {
+        credentials.push(held.credential);
     }
 }
 

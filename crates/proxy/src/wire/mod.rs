@@ -15,7 +15,7 @@ mod returning;
 mod target;
 
 pub(crate) use chunked::{Chunked, Step};
-pub(crate) use fields::{is_hop_by_hop, single};
+pub(crate) use fields::single;
 pub(crate) use framing::Framing;
 use head::Version;
 pub(crate) use head::{Head, HeadBounds};
