@@ -209,7 +209,7 @@ fn a_mistake_is_named_with_place_key_and_remedy() {
             "headers = { \"content-length\" = {} }",
             32,
             "permit[1].headers.content-length",
-            "the broker itself",
+            "never forwarded",
             "constrain",
         ),
         (
