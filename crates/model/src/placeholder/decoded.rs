@@ -23,7 +23,7 @@ pub(super) fn decodings(text: &[u8]) -> Vec<Vec<u8>> {
         return all;
     }
     if text.iter().any(|b| matches!(b, b'%' | b'\\' | b'&') || is_filler(*b)) {
-        all.push(unescape(text));
+        all.extend(Some(unescape(text)).filter(|unescaped| unescaped != text));
     }
     for run in runs(text, |b| b.is_ascii_hexdigit()).filter(|run| run.len() >= 2 * SHORTEST) {
         all.push(unhex(run));
