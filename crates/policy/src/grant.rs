@@ -29,6 +29,8 @@ pub struct Grant {
     pub workload: WorkloadId,
     /// The workload's name.
     pub workload_name: Name,
+    /// Keyed hash of the workload's key, so that nobody else can become the workload after approval.
+    pub workload_key: KeyedHash,
     /// When it ends, if it ends.
     pub expires: Option<Timestamp>,
     /// How many uses it has, if they are counted.
@@ -61,6 +63,7 @@ impl Grant {
             kind: credential.kind,
             workload: workload.id,
             workload_name: workload.name.clone(),
+            workload_key: workload.key,
             expires: placeholder.expires,
             uses: placeholder.uses,
             policy: Policy::from_stored(&placeholder.policy)?,
@@ -78,6 +81,7 @@ impl Grant {
             kind,
             workload,
             workload_name,
+            workload_key,
             expires,
             uses,
             policy,
@@ -89,6 +93,7 @@ impl Grant {
             format!("placeholder text (keyed hash): {text}"),
             format!("credential: {credential_name} ({credential}, {kind})"),
             format!("workload: {workload_name} ({workload})"),
+            format!("workload key (keyed hash): {workload_key}"),
             format!("expires: {expires}"),
             format!("uses: {uses}"),
             policy.canonical_text(),

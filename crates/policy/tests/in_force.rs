@@ -157,11 +157,27 @@ fn t74_only_an_enrolled_approver_counts_and_only_for_this_grant() {
 }
 
 #[test]
+fn t70_a_workload_that_was_given_the_key_of_another_is_not_the_one_that_was_approved() {
+    let (mut desk, robot, id, text) = desk();
+    let thief = desk.workload("thief");
+    assert_eq!(outcome(&desk, &desk.set(), robot, &text), "allowed");
+    let key = |desk: &Desk, id| desk.rows.workloads.iter().position(|row| row.id == id).unwrap();
+    let (of_robot, of_thief) = (key(&desk, robot), key(&desk, thief));
+    let (taken, given) = (desk.rows.workloads[of_thief].key, desk.rows.workloads[of_robot].key);
+    desk.rows.workloads[of_robot].key = taken;
+    desk.rows.workloads[of_thief].key = given;
+    let (set, ignored) = desk.activate(None);
+    assert_eq!(set.workload_by_key("key of thief").map(|(id, _)| id), Some(robot));
+    assert_eq!(ignored.first().map(|ignored| ignored.placeholder), Some(id));
+    assert_eq!(outcome(&desk, &set, robot, &text), "placeholder-revoked");
+}
+
+#[test]
 fn a_grant_says_first_what_it_is() {
     let (desk, _, id, _) = desk();
     let grant = desk.grant_of(id);
     let text = grant.canonical_text();
-    let first: Vec<&str> = text.lines().take(7).map(|line| line.split(": ").next().unwrap()).collect();
+    let first: Vec<&str> = text.lines().take(8).map(|line| line.split(": ").next().unwrap()).collect();
     assert_eq!(
         first,
         [
@@ -169,6 +185,7 @@ fn a_grant_says_first_what_it_is() {
             "placeholder text (keyed hash)",
             "credential",
             "workload",
+            "workload key (keyed hash)",
             "expires",
             "uses",
             "permits"
