@@ -7,7 +7,7 @@ mod kit;
 
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_egress::{Arm, Upstream, UpstreamSettings};
-use cloakroom_model::{Code, Intent, Ledger, Name, Payload, Refusal};
+use cloakroom_model::{Code, Intent, Ledger, Name, Payload, PlaceholderState, Refusal};
 use cloakroom_policy::{Authorized, Policy};
 use http_body_util::BodyExt;
 use kit::{Desk, NOW, call, decide};
@@ -34,6 +34,14 @@ impl Ledger for Notes<'_> {
 
 /// One approved call to `authority` whose credential is the canary, and the placeholder in it.
 fn authorized(authority: SocketAddr) -> (Authorized, Custody, String, tempfile::TempDir) {
+    authorized_beside(authority, None)
+}
+
+/// The same, where the workload had a placeholder for another secret at the same destination.
+fn authorized_beside(
+    authority: SocketAddr,
+    other: Option<&str>,
+) -> (Authorized, Custody, String, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
     let custody = Custody::assert_unlocked(KekSource::KeyFile(directory.path().join("kek"))).unwrap();
     let mut desk = Desk::new();
@@ -43,15 +51,25 @@ fn authorized(authority: SocketAddr) -> (Authorized, Custody, String, tempfile::
     );
     let policy = Policy::parse("test.toml", &text).unwrap();
     let (_, placeholder) = desk.issue_active(robot, &policy);
-    let row = desk.rows.credentials.last_mut().unwrap();
-    let name: Name = row.name.clone();
-    let drop_off = custody.intake().seal(Zeroizing::new(CANARY.into()), &name).unwrap();
-    row.sealed = custody.accept(&drop_off, &name, row.id, row.kind, &row.destinations, 1).unwrap().sealed;
+    deposit(&mut desk, &custody, CANARY);
+    if let Some(other) = other {
+        let (id, _) = desk.issue_active(robot, &policy);
+        desk.row(id).state = PlaceholderState::Revoked;
+        deposit(&mut desk, &custody, other);
+    }
     custody.hold(&desk.rows.credentials);
     let fields = [("authorization".to_owned(), format!("Bearer {placeholder}"))];
     let mut call = call("GET", &format!("http://{authority}/v1/me"), &fields, b"").unwrap();
     call.body = Payload::empty();
     (decide(call, desk.principal(robot), &desk.set(), NOW).unwrap(), custody, placeholder, directory)
+}
+
+/// Makes `secret` the one of the newest credential.
+fn deposit(desk: &mut Desk, custody: &Custody, secret: &str) {
+    let row = desk.rows.credentials.last_mut().unwrap();
+    let name: Name = row.name.clone();
+    let drop_off = custody.intake().seal(Zeroizing::new(secret.into()), &name).unwrap();
+    row.sealed = custody.accept(&drop_off, &name, row.id, row.kind, &row.destinations, 1).unwrap().sealed;
 }
 
 /// Answers one request with its own head and returns what it got.
@@ -127,4 +145,26 @@ async fn t01_the_secret_goes_out_and_the_placeholder_comes_back() {
     assert_eq!(head.headers["x-echo"], placeholder);
     assert_eq!(head.headers["set-cookie"], format!("a={placeholder}"));
     assert!(!head.headers.contains_key("proxy-status") && !format!("{head:?}").contains(CANARY));
+}
+
+#[tokio::test]
+async fn t01_the_secret_of_another_credential_of_the_workload_does_not_come_back() {
+    const OTHER: &str = "canary-other-5tR8wQ2zLm7Kx9Pv";
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]).unwrap();
+        let body = format!("last calls: Bearer {OTHER}, Bearer {CANARY}");
+        write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    });
+    // The other placeholder was active once and is not any more: what it brought there may still be there.
+    let (authorized, custody, placeholder, _directory) = authorized_beside(address, Some(OTHER));
+    let notes = Notes { custody: &custody, refuse: None, intents: Mutex::default() };
+    let upstream = Upstream::assert_opened(settings()).unwrap();
+    let armed = authorized.arm(&custody, &notes).await.unwrap();
+    let answer = armed.send(&upstream).await.unwrap().scrub().unwrap();
+    let body = answer.into_response().into_body().collect().await.unwrap().to_bytes();
+    server.join().unwrap();
+    assert_eq!(body, format!("last calls: Bearer another-credential, Bearer {placeholder}"));
 }

@@ -19,14 +19,18 @@ pub(super) enum Form {
     WideLe,
     /// UTF-16, most significant byte first.
     WideBe,
+    /// A byte for each character (ISO 8859-1).
+    Latin,
+    /// UTF-8 that was read as ISO 8859-1 and written as UTF-8 again, as `Ã©` for `é`.
+    TwiceUtf8,
     /// The credentials of `Basic` (RFC 7617) with the workload's half.
     Basic { before: Zeroizing<Vec<u8>>, after: Zeroizing<Vec<u8>> },
 }
 
 impl Form {
     /// Every form of a secret that does not depend on the call.
-    pub(super) fn all() -> [Self; 7] {
-        [
+    pub(super) fn all(secret: &[u8]) -> Vec<Self> {
+        let mut forms = vec![
             Self::Raw,
             Self::Hex,
             Self::Base64 { shift: 0 },
@@ -34,7 +38,12 @@ impl Form {
             Self::Base64 { shift: 2 },
             Self::WideLe,
             Self::WideBe,
-        ]
+        ];
+        if !secret.is_ascii() {
+            // Of ASCII they are what `Raw` is.
+            forms.extend([Self::Latin, Self::TwiceUtf8]);
+        }
+        forms
     }
 
     /// `value` in this form.
@@ -45,6 +54,10 @@ impl Form {
             Self::Base64 { shift } => base64_inside(value, *shift),
             Self::WideLe => wide(value, u16::to_le_bytes),
             Self::WideBe => wide(value, u16::to_be_bytes),
+            Self::Latin => latin(value),
+            Self::TwiceUtf8 => {
+                Zeroizing::new(value.iter().copied().map(char::from).collect::<String>().into_bytes())
+            }
             Self::Basic { before, after } => {
                 let whole = Zeroizing::new([before.as_slice(), value, after.as_slice()].concat());
                 Zeroizing::new(STANDARD_NO_PAD.encode(&*whole).into_bytes())
@@ -57,7 +70,7 @@ impl Form {
         let fold = match self {
             // A secret that is itself a number in hexadecimal digits may come back in the other case.
             Self::Raw if secret.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') => Fold::Case,
-            Self::Raw | Self::WideLe | Self::WideBe => Fold::Exact,
+            Self::Raw | Self::Latin | Self::TwiceUtf8 | Self::WideLe | Self::WideBe => Fold::Exact,
             Self::Hex => Fold::Case,
             Self::Base64 { .. } | Self::Basic { .. } => Fold::Base64,
         };
@@ -104,6 +117,12 @@ fn wide(value: &[u8], order: fn(u16) -> [u8; 2]) -> Zeroizing<Vec<u8>> {
         Ok(text) => text.encode_utf16().flat_map(order).collect(),
         Err(_) => value.iter().flat_map(|byte| order(u16::from(*byte))).collect(),
     })
+}
+
+/// A character that has no byte is one that the upstream could not have written: `?` stands for it, as in most programs.
+fn latin(value: &[u8]) -> Zeroizing<Vec<u8>> {
+    let text = String::from_utf8_lossy(value);
+    Zeroizing::new(text.chars().map(|c| u8::try_from(c).unwrap_or(b'?')).collect())
 }
 
 /// The symbols of `base64(shift bytes ++ value ++ …)` that depend on `value` alone.

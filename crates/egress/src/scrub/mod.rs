@@ -19,7 +19,7 @@ pub(crate) use cache::NeedleCache;
 pub(crate) use coding::{Coding, Decoder};
 pub(crate) use finder::{Finder, Target};
 pub(crate) use head::scrub_fields;
-pub(crate) use needles::BasicHalf;
+pub(crate) use needles::{BasicHalf, Needles};
 pub(crate) use scrubber::Scrubber;
 
 #[cfg(test)]

@@ -91,6 +91,8 @@ impl Needle {
             if self.fold.apply(byte) != *wanted {
                 return;
             }
+            requote(text, at + 1, byte, |end| walk.open(end, done + 1))
+                .unwrap_or_else(|Cut| walk.more = true);
             (at, done) = (at + 1, done + 1);
             // States that meet must meet in the list, where one of them is dropped.
             if !walk.open.is_empty() {
@@ -113,6 +115,10 @@ impl Needle {
         for reading in readings.all() {
             if let Some(next) = self.accept(done, reading.unit) {
                 walk.open(reading.end, next);
+                if let Unit::Byte(byte) = reading.unit {
+                    let requoted = requote(text, reading.end, byte, |end| walk.open(end, next));
+                    requoted.unwrap_or_else(|Cut| walk.more = true);
+                }
             }
         }
     }
@@ -155,6 +161,39 @@ impl Walk {
             self.open.insert(place, (at, done));
         }
     }
+}
+
+/// What follows a quotation mark where quoted text holds one: a second one in CSV, SQL and YAML, and in a shell the end
+/// of the quoted text, a mark that is quoted otherwise, and the begin of more.
+const REQUOTED: [(u8, &[u8]); 4] = [(b'"', b"\""), (b'\'', b"'"), (b'\'', b"\\''"), (b'\'', b"\"'\"'")];
+
+/// The input ends too early to say.
+struct Cut;
+
+/// Tells `open` every place behind `after` where the quotation mark `byte` ends, if it is written as more than itself.
+fn requote(text: &[u8], after: usize, byte: u8, mut open: impl FnMut(usize)) -> Result<(), Cut> {
+    let mut cut = Ok(());
+    for (_, rest) in REQUOTED.iter().filter(|(mark, _)| *mark == byte) {
+        match follow(text, after, rest) {
+            Ok(Some(end)) => open(end),
+            Ok(None) => {}
+            Err(Cut) => cut = Err(Cut),
+        }
+    }
+    cut
+}
+
+/// Where `wanted` ends that begins at `at`, plain or escaped.
+fn follow(text: &[u8], mut at: usize, wanted: &[u8]) -> Result<Option<usize>, Cut> {
+    for byte in wanted {
+        let readings = read(text, at);
+        match readings.all().iter().find(|reading| reading.unit == Unit::Byte(*byte)) {
+            Some(reading) => at = reading.end,
+            None if readings.more => return Err(Cut),
+            None => return Ok(None),
+        }
+    }
+    Ok(Some(at))
 }
 
 enum LineBreak {

@@ -24,13 +24,13 @@ pub(crate) struct Needles {
 impl Needles {
     /// The needles of a secret; with the whole of its `Basic` credentials where it is placed in such.
     pub(crate) fn new(secret: &[u8], basic: Option<BasicHalf<'_>>) -> Self {
-        let mut list: Vec<Needle> = Form::all().into_iter().map(|form| form.needle(secret)).collect();
+        let mut list: Vec<Needle> = Form::all(secret).into_iter().map(|form| form.needle(secret)).collect();
         list.extend(basic.map(|half| {
             let before = Zeroizing::new(half.before.to_vec());
             let after = Zeroizing::new(half.after.to_vec());
             Form::Basic { before, after }.needle(secret)
         }));
-        let names = Form::all().into_iter().map(|form| form.name_needle(secret)).collect();
+        let names = Form::all(secret).into_iter().map(|form| form.name_needle(secret)).collect();
         let starts = Starts::of(&list);
         Self { list, names, starts }
     }

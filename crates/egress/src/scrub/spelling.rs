@@ -142,7 +142,7 @@ impl Escape<'_> {
         }
     }
 
-    /// `\u0041`, `\u{41}`, `\x41`, `\101`, `\n`, `\/`, each behind one to [`BACKSLASHES`] backslashes.
+    /// `\u0041`, `\u{41}`, `\U00000041`, `\x41`, `\101`, `\n`, `\/`, each behind one to [`BACKSLASHES`] backslashes.
     fn backslash(self, after: usize, readings: &mut Readings) {
         let mut at = after;
         for _ in 1..BACKSLASHES {
@@ -152,7 +152,13 @@ impl Escape<'_> {
         }
         match self.text.get(at).copied() {
             None => readings.more = true,
-            Some(b'u' | b'U') => self.unicode(at + 1, readings),
+            Some(b'u') => self.unicode(at + 1, readings),
+            Some(b'U') => {
+                self.unicode(at + 1, readings);
+                if let Some(code) = self.hex(at + 1, 8, readings) {
+                    readings.add_code(code, at + 9);
+                }
+            }
             Some(b'x' | b'X') => {
                 if let Some(code) = self.hex(at + 1, 2, readings) {
                     readings.add_code(code, at + 3);
@@ -166,12 +172,12 @@ impl Escape<'_> {
         }
     }
 
-    /// `\"`, `\/`, `\_`: a backslash before punctuation, which may be escaped itself, as in `\&quot;`.
+    /// `\"`, `\/`, `\_`, `\ `: a backslash before punctuation or a space, which may be escaped itself, as in `\&quot;`.
     fn punctuation(self, at: usize, readings: &mut Readings) {
         let escaped = read_to(self.text, at, self.depth - 1);
         readings.more |= escaped.more;
         for reading in escaped.all() {
-            if matches!(reading.unit, Unit::Byte(b) if b.is_ascii_punctuation()) {
+            if matches!(reading.unit, Unit::Byte(b) if b.is_ascii_punctuation() || b == b' ') {
                 readings.add(reading.unit, reading.end);
             }
         }
@@ -231,7 +237,7 @@ impl Escape<'_> {
                 return self.character_reference(digits, readings);
             }
             let Some((byte, end)) = self.named(at, readings) else { return };
-            readings.add(Unit::Byte(byte), end);
+            readings.add_code(u32::from(byte), end);
             if byte != b'&' {
                 return;
             }
@@ -244,14 +250,17 @@ impl Escape<'_> {
             Some(b'x' | b'X') => self.number(at + 1, 16, readings),
             _ => self.number(at, 10, readings),
         };
-        if let Some((code, end)) = code.zip(self.expect(b';', end, readings)) {
+        // Browsers read a number that no semicolon ends, too.
+        let Some(code) = code else { return };
+        readings.add_code(code, end);
+        if let Some(end) = self.expect(b';', end, readings) {
             readings.add_code(code, end);
         }
     }
 
     fn named(self, at: usize, readings: &mut Readings) -> Option<(u8, usize)> {
         let rest = self.text.get(at..).unwrap_or_default();
-        let length = rest.iter().take(LONGEST_NAME + 1).take_while(|b| b.is_ascii_alphabetic()).count();
+        let length = rest.iter().take(LONGEST_NAME + 1).take_while(|b| b.is_ascii_alphanumeric()).count();
         let name = &rest[..length];
         if length == rest.len() {
             readings.more |= NAMES.iter().any(|(known, _)| known.starts_with(name));
@@ -304,7 +313,7 @@ impl Escape<'_> {
     }
 }
 
-/// Named character references of printable ASCII (HTML, section 13.5).
+/// Named character references of printable ASCII and of Latin-1 (HTML, section 13.5).
 const NAMES: &[(&[u8], u8)] = &[
     (b"Tab", b'\t'),
     (b"NewLine", b'\n'),
@@ -351,6 +360,102 @@ const NAMES: &[(&[u8], u8)] = &[
     (b"VerticalLine", b'|'),
     (b"rcub", b'}'),
     (b"rbrace", b'}'),
+    (b"nbsp", 0xA0),
+    (b"iexcl", 0xA1),
+    (b"cent", 0xA2),
+    (b"pound", 0xA3),
+    (b"curren", 0xA4),
+    (b"yen", 0xA5),
+    (b"brvbar", 0xA6),
+    (b"sect", 0xA7),
+    (b"uml", 0xA8),
+    (b"copy", 0xA9),
+    (b"ordf", 0xAA),
+    (b"laquo", 0xAB),
+    (b"not", 0xAC),
+    (b"shy", 0xAD),
+    (b"reg", 0xAE),
+    (b"macr", 0xAF),
+    (b"deg", 0xB0),
+    (b"plusmn", 0xB1),
+    (b"sup2", 0xB2),
+    (b"sup3", 0xB3),
+    (b"acute", 0xB4),
+    (b"micro", 0xB5),
+    (b"para", 0xB6),
+    (b"middot", 0xB7),
+    (b"cedil", 0xB8),
+    (b"sup1", 0xB9),
+    (b"ordm", 0xBA),
+    (b"raquo", 0xBB),
+    (b"frac14", 0xBC),
+    (b"frac12", 0xBD),
+    (b"frac34", 0xBE),
+    (b"iquest", 0xBF),
+    (b"Agrave", 0xC0),
+    (b"Aacute", 0xC1),
+    (b"Acirc", 0xC2),
+    (b"Atilde", 0xC3),
+    (b"Auml", 0xC4),
+    (b"Aring", 0xC5),
+    (b"AElig", 0xC6),
+    (b"Ccedil", 0xC7),
+    (b"Egrave", 0xC8),
+    (b"Eacute", 0xC9),
+    (b"Ecirc", 0xCA),
+    (b"Euml", 0xCB),
+    (b"Igrave", 0xCC),
+    (b"Iacute", 0xCD),
+    (b"Icirc", 0xCE),
+    (b"Iuml", 0xCF),
+    (b"ETH", 0xD0),
+    (b"Ntilde", 0xD1),
+    (b"Ograve", 0xD2),
+    (b"Oacute", 0xD3),
+    (b"Ocirc", 0xD4),
+    (b"Otilde", 0xD5),
+    (b"Ouml", 0xD6),
+    (b"times", 0xD7),
+    (b"Oslash", 0xD8),
+    (b"Ugrave", 0xD9),
+    (b"Uacute", 0xDA),
+    (b"Ucirc", 0xDB),
+    (b"Uuml", 0xDC),
+    (b"Yacute", 0xDD),
+    (b"THORN", 0xDE),
+    (b"szlig", 0xDF),
+    (b"agrave", 0xE0),
+    (b"aacute", 0xE1),
+    (b"acirc", 0xE2),
+    (b"atilde", 0xE3),
+    (b"auml", 0xE4),
+    (b"aring", 0xE5),
+    (b"aelig", 0xE6),
+    (b"ccedil", 0xE7),
+    (b"egrave", 0xE8),
+    (b"eacute", 0xE9),
+    (b"ecirc", 0xEA),
+    (b"euml", 0xEB),
+    (b"igrave", 0xEC),
+    (b"iacute", 0xED),
+    (b"icirc", 0xEE),
+    (b"iuml", 0xEF),
+    (b"eth", 0xF0),
+    (b"ntilde", 0xF1),
+    (b"ograve", 0xF2),
+    (b"oacute", 0xF3),
+    (b"ocirc", 0xF4),
+    (b"otilde", 0xF5),
+    (b"ouml", 0xF6),
+    (b"divide", 0xF7),
+    (b"oslash", 0xF8),
+    (b"ugrave", 0xF9),
+    (b"uacute", 0xFA),
+    (b"ucirc", 0xFB),
+    (b"uuml", 0xFC),
+    (b"yacute", 0xFD),
+    (b"thorn", 0xFE),
+    (b"yuml", 0xFF),
 ];
 
 #[cfg(test)]

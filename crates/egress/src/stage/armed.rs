@@ -2,15 +2,18 @@
 
 use crate::arm::{self, Outgoing, Placing};
 use crate::custody::{Custody, Opened};
-use crate::scrub::{Finder, NeedleCache, Target};
+use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::Returned;
 use crate::upstream::{PoolKey, Upstream};
-use cloakroom_model::{Call, Code, Ledger, Refusal};
+use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal};
 use cloakroom_policy::{Authorized, Use};
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+
+/// What takes the place of a secret that was not armed into the call: the workload sent no placeholder for it.
+const ANOTHER: &str = "another-credential";
 
 /// Ends stage 2: records the intent, opens the secrets, substitutes.
 pub trait Arm: Sized {
@@ -30,8 +33,9 @@ impl Arm for Authorized {
     async fn arm<L: Ledger>(self, custody: &Custody, ledger: &L) -> Result<Armed, Refusal> {
         // INVARIANT: nothing is opened before its intent is on record (invariant 2).
         ledger.record(&self.intent()).await?;
+        let beside = others(custody, self.beside());
         let (call, _, uses, _) = self.into_parts();
-        Armed::with_secrets(call, &uses, custody)
+        Armed::with_secrets(call, &uses, beside, custody)
     }
 }
 
@@ -44,9 +48,14 @@ pub struct Armed {
 }
 
 impl Armed {
-    fn with_secrets(call: Call, uses: &[Use], custody: &Custody) -> Result<Self, Refusal> {
+    fn with_secrets(
+        call: Call,
+        uses: &[Use],
+        beside: Vec<Target>,
+        custody: &Custody,
+    ) -> Result<Self, Refusal> {
         let mut armed = Vec::with_capacity(uses.len());
-        let mut targets = Vec::with_capacity(uses.len());
+        let mut targets = Vec::with_capacity(uses.len() + beside.len());
         let mut credentials = Vec::with_capacity(uses.len());
         for used in uses {
             let opened = custody.open_for(used.credential(), &call.destination)?;
@@ -58,6 +67,8 @@ impl Armed {
                 secret: opened.secret,
             });
         }
+        // Behind those of the call: where two credentials have one secret, the workload gets the placeholder it sent.
+        targets.extend(beside);
         let range_allowed = uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
         let outgoing = arm::write(call, &armed, range_allowed)?;
@@ -85,12 +96,25 @@ impl fmt::Debug for Armed {
 
 /// What to look for in the reply on behalf of one use.
 fn target(call: &Call, used: &Use, opened: &Opened) -> Result<Target, Refusal> {
-    let kept = opened.derived.get_or_init(|| Arc::new(NeedleCache::default()) as Arc<dyn Any + Send + Sync>);
-    let cache = kept.downcast_ref::<NeedleCache>();
-    let fault =
-        || Refusal::new(Code::InternalFault, "what is kept beside a secret is not what scrubbing put there");
     let half = arm::half_of(call, used.spot());
     let basic = half.as_ref().map(arm::Half::as_basic);
-    let needles = cache.ok_or_else(fault)?.needles(basic, opened.secret.expose());
+    let needles = needles(opened, basic)?;
     Ok(Target { needles, placeholder: used.text().into() })
+}
+
+/// What to look for on behalf of credentials that other calls brought to the destination: a log or a list that it keeps
+/// may show them. One that does not open any more cannot be looked for, and cannot be armed either.
+fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
+    let target = |id: &CredentialId| {
+        let needles = needles(&custody.open(*id).ok()?, None).ok()?;
+        Some(Target { needles, placeholder: ANOTHER.into() })
+    };
+    beside.iter().filter_map(target).collect()
+}
+
+fn needles(opened: &Opened, basic: Option<BasicHalf<'_>>) -> Result<Arc<Needles>, Refusal> {
+    let kept = opened.derived.get_or_init(|| Arc::new(NeedleCache::default()) as Arc<dyn Any + Send + Sync>);
+    let fault =
+        || Refusal::new(Code::InternalFault, "what is kept beside a secret is not what scrubbing put there");
+    Ok(kept.downcast_ref::<NeedleCache>().ok_or_else(fault)?.needles(basic, opened.secret.expose()))
 }

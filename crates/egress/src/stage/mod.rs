@@ -3,6 +3,7 @@
 mod answer;
 mod armed;
 mod body;
+mod charset;
 mod out_body;
 mod returned;
 

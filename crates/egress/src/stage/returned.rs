@@ -3,6 +3,7 @@
 use crate::scrub::{Coding, Finder, scrub_fields};
 use crate::stage::Answer;
 use crate::stage::body::ScrubbedBody;
+use crate::stage::charset;
 use crate::upstream::RawBody;
 use bytes::Bytes;
 use cloakroom_model::{BodyFault, Code, Refusal};
@@ -59,9 +60,7 @@ impl Returned {
     pub fn scrub(self) -> Result<Answer, Refusal> {
         let codings = self.codings()?;
         let (mut fields, replaced) = scrub_fields(&self.head.headers, &self.finder);
-        if !codings.is_empty() {
-            fields.remove(header::CONTENT_ENCODING);
-        }
+        fields.remove(header::CONTENT_ENCODING);
         let body = match self.body {
             _ if !has_body(&self.method, self.head.status) => {
                 // The length of a body that is not here; of a decoded or scrubbed one it would be wrong.
@@ -98,6 +97,12 @@ impl Returned {
         }
         let codings =
             codings.ok_or_else(|| not_scrubbable("the reply has a coding that cannot be undone"))?;
+        if is_coded_on_the_way(&self.head.headers) {
+            return Err(not_scrubbable("the reply has a transfer coding that cannot be undone"));
+        }
+        if !charset::all_known(&self.head.headers) {
+            return Err(not_scrubbable("the reply is in a character set that cannot be searched"));
+        }
         let partial = self.head.status == StatusCode::PARTIAL_CONTENT || is_byteranges(&self.head.headers);
         if partial && !(self.range_allowed && codings.is_empty()) {
             return Err(not_scrubbable("the reply is a part that was not asked for"));
@@ -116,6 +121,14 @@ impl fmt::Debug for Returned {
 /// Whether a reply to this method with this status has a body (RFC 9112, section 6.3).
 fn has_body(method: &Method, status: StatusCode) -> bool {
     *method != Method::HEAD && !matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}
+
+/// Whether the body was coded in transfer other than by chunks: nothing that we send asks for it.
+fn is_coded_on_the_way(fields: &HeaderMap) -> bool {
+    fields
+        .get_all(header::TRANSFER_ENCODING)
+        .iter()
+        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
 }
 
 fn is_byteranges(fields: &HeaderMap) -> bool {

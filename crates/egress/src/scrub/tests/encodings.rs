@@ -13,6 +13,7 @@ pub(super) fn spellings(secret: &str) -> Vec<(&'static str, String)> {
     let json = json[1..json.len() - 1].to_owned();
     let twice = serde_json::to_string(&json).unwrap();
     let thrice = serde_json::to_string(&twice[1..twice.len() - 1]).unwrap();
+    let inside = |quoted: &str| quoted[1..quoted.len() - 1].to_owned();
     let html = |text: &str| {
         let text = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
         text.replace('"', "&quot;").replace('\'', "&#39;")
@@ -54,6 +55,21 @@ pub(super) fn spellings(secret: &str) -> Vec<(&'static str, String)> {
         ("percent of HTML", each(&|b| format!("%26%23{b}%3B"))),
         ("percent of JSON", each(&|b| format!("%5Cu{b:04x}"))),
         ("source, hexadecimal", each(&|b| format!("\\x{b:02x}"))),
+        ("source, eight digits", each(&|b| format!("\\U{b:08x}"))),
+        ("CSV", secret.replace('"', "\"\"")),
+        ("SQL and YAML", secret.replace('\'', "''")),
+        ("JSON of CSV", inside(&serde_json::to_string(&secret.replace('"', "\"\"")).unwrap())),
+        ("shell, quoted", secret.replace('\'', "'\\''")),
+        ("shell, quoted with the other quotes", secret.replace('\'', "'\"'\"'")),
+        ("JSON of shell", inside(&serde_json::to_string(&secret.replace('\'', "'\\''")).unwrap())),
+        (
+            "shell, not quoted",
+            each(&|b| match b.is_ascii_alphanumeric() {
+                true => char::from(b).into(),
+                false => format!("\\{}", char::from(b)),
+            }),
+        ),
+        ("HTML, no semicolons", each(&|b| format!("&#x{b:08x}"))),
         ("source, octal", each(&|b| format!("\\{b:03o}"))),
         ("source, braces", each(&|b| format!("\\u{{{b:x}}}"))),
         (
@@ -204,6 +220,19 @@ fn a_secret_beyond_ascii_is_found_by_character_and_by_byte() {
         .collect();
     for text in [secret, &json, &html, &percent, &only_some] {
         assert_eq!(scrub(&finder, text.as_bytes().chunks(3)), PLACEHOLDER.as_bytes(), "{text}");
+    }
+}
+
+#[test]
+fn t04_a_secret_beyond_ascii_does_not_come_back_in_another_character_set_or_by_name() {
+    let secret = "schlüssel-clé-×";
+    let finder = finder(secret, PLACEHOLDER, None);
+    let latin: Vec<u8> = secret.chars().map(|c| u8::try_from(c).unwrap()).collect();
+    // What a server makes of it that takes the bytes of a field for ISO 8859-1.
+    let twice: String = secret.bytes().map(char::from).collect();
+    let named = secret.replace('ü', "&uuml;").replace('é', "&eacute;").replace('×', "&times;");
+    for text in [latin, twice.into_bytes(), named.into_bytes()] {
+        assert_eq!(scrub(&finder, text.chunks(3)), PLACEHOLDER.as_bytes(), "{}", text.escape_ascii());
     }
 }
 

@@ -122,3 +122,47 @@ async fn a_reply_without_a_body_keeps_its_fields_and_is_not_decoded() {
     let (fields, ..) = reply.answer().await;
     assert_eq!(fields["content-length"], "1234");
 }
+
+#[tokio::test]
+async fn t02_a_transfer_coding_other_than_chunked_is_refused() {
+    for (coding, scrubbed) in [
+        ("chunked", true),
+        ("Chunked", true),
+        ("gzip, chunked", false),
+        ("chunked, gzip", false),
+        ("gzip", false),
+    ] {
+        let reply = Reply::new("x").field("transfer-encoding", coding).scrub().await;
+        let expected = if scrubbed { Ok(()) } else { Err(Code::ResponseNotScrubbable) };
+        assert_eq!(reply.map(|_| ()).map_err(|r| r.code()), expected, "{coding}");
+    }
+}
+
+#[tokio::test]
+async fn t04_a_character_set_in_which_no_secret_is_found_is_refused() {
+    for (kind, scrubbed) in [
+        ("text/plain", true),
+        ("text/plain; charset=utf-8", true),
+        ("text/plain; charset=\"UTF8\"; format=flowed", true),
+        ("text/plain; charset=", true),
+        ("text/plain;charset=ISO-8859-1", true),
+        ("text/plain;charset=utf-16le", true),
+        ("text/plain;charset=IBM037", false),
+        ("text/plain;CHARSET = x-IBM1047", false),
+        ("text/plain;charset=utf-7", false),
+        ("text/plain;charset=\"utf-32be\"", false),
+        ("text/plain;charset=utf-8;charset=cp500", false),
+    ] {
+        let reply = Reply::new("x").field("content-type", kind).scrub().await;
+        let expected = if scrubbed { Ok(()) } else { Err(Code::ResponseNotScrubbable) };
+        assert_eq!(reply.map(|_| ()).map_err(|r| r.code()), expected, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn t02_no_label_of_a_coding_goes_on() {
+    for label in ["", ",", "identity", "identity, ,"] {
+        let (fields, body, _) = Reply::new("x").field("content-encoding", label).answer().await;
+        assert_eq!((fields.get("content-encoding"), &*body), (None, &b"x"[..]), "{label}");
+    }
+}
