@@ -13,11 +13,13 @@ use zeroize::Zeroizing;
 /// What every signature begins with, so that it can mean nothing else.
 const DOMAIN: &[u8] = b"cloakroom approval v1\n";
 
-/// Makes the key pair where neither half exists: first start.
+/// Makes the key pair where neither half exists: first start. Where approvals may be stored already, a lost pair is not
+/// replaced: whose signatures count is decided by people, not by a start.
 pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
     if data.approver_keys().exists() || data.approver_key().exists() {
         return Ok(());
     }
+    data.require_first_start(&data.approver_keys())?;
     let failed = || Failure::failed("the approver's key could not be made");
     let pair = Ed25519KeyPair::generate().map_err(|_| failed())?;
     let document = pair.to_pkcs8().map_err(|_| failed())?;
@@ -32,8 +34,12 @@ pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
 pub(crate) fn enrolled(data: &DataDir) -> Result<Approvers, Failure> {
     let path = data.approver_keys();
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::file("read", &path, &error)
-            .hinting("restore the file, or remove approver.key for a new pair")
+        let hint = if data.database().exists() {
+            "restore it from a backup; without it no approval can be verified"
+        } else {
+            "remove approver.key as well, for a new pair"
+        };
+        Failure::file("read", &path, &error).hinting(hint)
     })?;
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let keys = lines.filter(|line| !line.is_empty()).map(str::to_owned);

@@ -85,6 +85,16 @@ impl DataDir {
         Ok(())
     }
 
+    /// Refuses to make this file anew where there is a store that needs the one that was lost.
+    pub(crate) fn require_first_start(&self, missing: &Path) -> Result<(), Failure> {
+        if !self.database().exists() {
+            return Ok(());
+        }
+        let text = format!("{} is missing, and there is a store that needs it", missing.display());
+        Err(Failure::failed(text)
+            .hinting("restore it from a backup; a new key would make everything stored unusable"))
+    }
+
     /// Makes this process the only broker here, as long as the file is held.
     pub(crate) fn lock(&self) -> Result<File, Failure> {
         let path = self.0.join("lock");

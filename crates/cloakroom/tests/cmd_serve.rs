@@ -92,6 +92,20 @@ fn a_lost_key_is_not_replaced_while_there_is_something_that_needs_it() {
 }
 
 #[test]
+fn t78_a_lost_approver_is_not_replaced_while_there_may_be_approvals() {
+    for lost in [&["approver.pub"][..], &["approver.pub", "approver.key"]] {
+        let mut broker = started();
+        broker.stop();
+        lost.iter().for_each(|name| std::fs::remove_file(broker.data().join(name)).unwrap());
+        let answer = broker.run(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+        assert_eq!(answer.status.code(), Some(1), "{answer:?}");
+        assert!(answer.stderr.contains("approver.pub"), "{}", answer.stderr);
+        assert!(answer.stderr.contains("hint: restore it from a backup"), "{}", answer.stderr);
+        lost.iter().for_each(|name| assert!(!broker.data().join(name).exists(), "{name}"));
+    }
+}
+
+#[test]
 fn t83_the_console_answers_to_its_own_names_alone() {
     let broker = started();
     let port = broker.console().rsplit_once(':').unwrap().1.to_owned();

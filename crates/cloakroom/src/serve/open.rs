@@ -90,20 +90,12 @@ fn lookup_key(data: &DataDir) -> Result<LookupKey, Failure> {
         })?);
         return Ok(LookupKey::from_bytes(&bytes));
     }
-    require_first_start(data, &path)?;
+    data.require_first_start(&path)?;
     let mut bytes = Zeroizing::new([0u8; 32]);
     getrandom::fill(bytes.as_mut())
         .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
     write_private(&path, bytes.as_ref())?;
     Ok(LookupKey::from_bytes(&bytes))
-}
-
-fn require_first_start(data: &DataDir, missing: &Path) -> Result<(), Failure> {
-    if !data.database().exists() {
-        return Ok(());
-    }
-    Err(Failure::failed(format!("{} is missing, and there is a store that needs it", missing.display()))
-        .hinting("restore it from a backup; a new key would make everything stored unusable"))
 }
 
 fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
@@ -116,7 +108,7 @@ fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
                 ));
             }
             if !key_file.exists() {
-                require_first_start(data, &key_file)?;
+                data.require_first_start(&key_file)?;
             }
             KekSource::KeyFile(key_file)
         }
@@ -128,7 +120,7 @@ fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
                 .hinting("set kek = \"file\" in [custody], or begin with an empty data directory"));
             }
             if !salt_file.exists() {
-                require_first_start(data, &salt_file)?;
+                data.require_first_start(&salt_file)?;
             }
             KekSource::Passphrase {
                 salt_file,
