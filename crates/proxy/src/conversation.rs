@@ -4,6 +4,7 @@ use crate::ask::{Approach, Ask, inside, not_named};
 use crate::authenticate::authenticate;
 use crate::canonical::{end_to_end, payload, read_bound};
 use crate::ledger::CallLedger;
+use crate::live::Liveness;
 use crate::problem;
 use crate::proxy::Shared;
 use crate::reply::{AnswerBody, own, relay};
@@ -289,7 +290,8 @@ impl Conversation {
         let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
         let answer = proxy.serve_call(call, principal, &ledger).await;
         trace.intended = ledger.has_recorded();
-        Ok(relay(answer?, trace, proxy.journal.clone()))
+        let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
+        Ok(relay(answer?, trace, proxy.journal.clone(), live))
     }
 
     /// Answers `Expect: 100-continue` ourselves, once we know who asks and that a permit names the destination (T38).

@@ -1,27 +1,32 @@
 //! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
 
 use crate::Durability;
-use cloakroom_model::{Code, Intent, Ledger, Refusal};
+use cloakroom_model::{Code, Intent, Ledger, PlaceholderId, Refusal};
 use cloakroom_store::Store;
 use cloakroom_store::journal::{Entry, Journal};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::OnceLock;
 
 /// The ledger of one call.
 pub(crate) struct CallLedger<'a> {
     store: &'a dyn Store,
     journal: &'a Journal,
     durability: Durability,
-    recorded: AtomicBool,
+    recorded: OnceLock<Vec<PlaceholderId>>,
 }
 
 impl<'a> CallLedger<'a> {
     pub(crate) fn new(store: &'a dyn Store, journal: &'a Journal, durability: Durability) -> Self {
-        Self { store, journal, durability, recorded: AtomicBool::new(false) }
+        Self { store, journal, durability, recorded: OnceLock::new() }
     }
 
     /// Whether the intent is on record: what goes wrong from then on is a failure, not a refusal.
     pub(crate) fn has_recorded(&self) -> bool {
-        self.recorded.load(Ordering::Relaxed)
+        self.recorded.get().is_some()
+    }
+
+    /// The placeholders of the recorded intent.
+    pub(crate) fn into_placeholders(self) -> Vec<PlaceholderId> {
+        self.recorded.into_inner().unwrap_or_default()
     }
 
     /// INVARIANT: a counted use is spent for good before the call goes out (invariant 7); whatever happens then, it is
@@ -51,7 +56,8 @@ impl Ledger for CallLedger<'_> {
         };
         let counted = self.spend(intent).await?;
         let position = self.journal.append(&Entry::Intent(intent.clone())).map_err(unavailable)?;
-        self.recorded.store(true, Ordering::Relaxed);
+        // One call records one intent; a second would change nothing about which placeholders it used.
+        let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
         if counted || self.durability == Durability::BeforeSend {
             self.journal.durable(position).await.map_err(unavailable)?;
         }

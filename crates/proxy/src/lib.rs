@@ -12,6 +12,7 @@ mod guesses;
 mod leaf;
 mod ledger;
 mod limits;
+mod live;
 mod problem;
 mod proxy;
 mod reply;

@@ -1,5 +1,6 @@
 //! The upstream's scrubbed reply, made ready for the workload.
 
+use crate::live::{Live, Liveness};
 use crate::problem::{PROXY_STATUS, REQUEST};
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -21,7 +22,12 @@ pub(crate) fn own(bytes: Bytes) -> AnswerBody {
 }
 
 /// The reply without hop-by-hop fields, named for the journal, with its outcome recorded when it ends.
-pub(crate) fn relay(answer: Answer, trace: &Trace, journal: Arc<Journal>) -> Response<AnswerBody> {
+pub(crate) fn relay(
+    answer: Answer,
+    trace: &Trace,
+    journal: Arc<Journal>,
+    live: Liveness,
+) -> Response<AnswerBody> {
     let (request, status) = (trace.request, answer.status().as_u16());
     let (mut parts, body) = answer.into_response().into_parts();
     strip(&mut parts.headers);
@@ -29,7 +35,7 @@ pub(crate) fn relay(answer: Answer, trace: &Trace, journal: Arc<Journal>) -> Res
         parts.headers.insert(REQUEST, name);
     }
     let body = body.on_end(move |tally| record(&journal, request, status, tally));
-    Response::from_parts(parts, body.boxed_unsync())
+    Response::from_parts(parts, Live::new(body, live).boxed_unsync())
 }
 
 fn record(journal: &Journal, request: RequestId, status: u16, tally: Tally) {

@@ -1,11 +1,12 @@
 //! What an upstream sends back: in every encoding, coding and placement, the secret is taken out of it.
 
-use crate::support::{item, policy, setup};
+use crate::support::{eventually, item, policy, setup};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cloakroom_testkit::{
     After, Broker, Coding, Issued, Received, Reply, Response, Setup, TAIL, TlsUpstream, Way, hunt, shaped,
 };
+use std::io::ErrorKind;
 
 fn secret() -> String {
     shaped("sk_live_")
@@ -248,4 +249,53 @@ fn a_long_reply_streams_through_whole() {
     let answer = get(&setup, &upstream, &issued, "1");
     assert!(answer.complete);
     assert_eq!(answer.body.len(), 65 * 40_000 + issued.text.len());
+}
+
+#[test]
+fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked() {
+    for busy in [false, true] {
+        let setup = setup();
+        let upstream = TlsUpstream::start_with(&setup.authority, move |_, out| {
+            out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n")?;
+            out.flush()?;
+            // Until the broker hangs up: the upstream itself never ends the stream.
+            while busy {
+                out.write_all(b"data: more\n\n")?;
+                out.flush()?;
+            }
+            Ok(After::Hang)
+        });
+        let issued = open(&setup.broker, &upstream);
+        let mut wire =
+            setup.broker.tunnel(&upstream.authority(), Some(&setup.robot)).map_err(|r| r.text()).unwrap();
+        wire.send(&item(&upstream, "1", &issued.text).bytes(Way::Connect, None));
+        let mut seen = Vec::new();
+        while !seen.windows(11).any(|window| window == b"data: one\n\n") {
+            seen.extend(wire.read_some(4096).unwrap());
+        }
+        setup.broker.cli(&["placeholder", "revoke", &issued.id]);
+        let (mut tail, mut length) = (seen, 0);
+        loop {
+            match wire.read_some(65536) {
+                Ok(more) if more.is_empty() => break,
+                Ok(more) => {
+                    length += more.len();
+                    tail.extend(more);
+                    tail.drain(..tail.len().saturating_sub(64));
+                }
+                Err(error) => {
+                    // The reader's own deadline would mean that nobody cut the stream.
+                    assert!(!matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut), "{error}");
+                    break;
+                }
+            }
+            assert!(length < 1 << 30, "the busy stream went on");
+        }
+        assert!(!tail.ends_with(b"\r\n0\r\n\r\n"), "a cut stream does not look complete");
+        let cut = || {
+            let journal = setup.broker.cli_json(&["journal", "show"]).to_string();
+            (journal.contains("\"complete\":false") && !journal.contains("\"complete\":true")).then_some(())
+        };
+        eventually("the record says that the reply was not complete", cut);
+    }
 }

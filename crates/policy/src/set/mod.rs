@@ -158,6 +158,11 @@ impl PolicySet {
         }))
     }
 
+    /// Whether this placeholder counts still: neither revoked nor bereft of credential, workload or approval.
+    pub fn is_live(&self, placeholder: PlaceholderId) -> bool {
+        self.by_id.get(&placeholder).is_some_and(|held| matches!(held.standing, Standing::Active(_)))
+    }
+
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
     /// at this destination that look at the body, or None if none does.
     pub fn body_bound(&self, workload: WorkloadId, destination: &Destination) -> Option<u64> {

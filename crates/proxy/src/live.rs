@@ -1,0 +1,96 @@
+//! A reply that ends when its placeholder does: revocation reaches open streams too (invariant 8, T67).
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use cloakroom_egress::ScrubbedBody;
+use cloakroom_model::{BodyFault, PlaceholderId};
+use cloakroom_policy::PolicySet;
+use http_body::{Body, Frame, SizeHint};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use tokio::time::{Sleep, sleep};
+
+/// How long a stream may outlive the placeholder it was armed with.
+const BOUND: Duration = Duration::from_millis(50);
+
+/// Whether the placeholders of a call count still.
+pub(crate) struct Liveness {
+    policies: Arc<ArcSwap<PolicySet>>,
+    placeholders: Vec<PlaceholderId>,
+}
+
+impl Liveness {
+    pub(crate) fn new(policies: Arc<ArcSwap<PolicySet>>, placeholders: Vec<PlaceholderId>) -> Self {
+        Self { policies, placeholders }
+    }
+
+    fn holds(&self) -> bool {
+        let policies = self.policies.load();
+        self.placeholders.iter().all(|placeholder| policies.is_live(*placeholder))
+    }
+}
+
+/// A scrubbed body that is looked after: before its first frame, and each [`BOUND`] while it lasts.
+pub(crate) struct Live {
+    body: ScrubbedBody,
+    liveness: Liveness,
+    checked: Option<Instant>,
+    /// Wakes a stream that is silent; made only when it is, so that short replies cost no timer.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Live {
+    pub(crate) fn new(body: ScrubbedBody, liveness: Liveness) -> Self {
+        Self { body, liveness, checked: None, alarm: None }
+    }
+
+    fn is_due(&self) -> bool {
+        self.checked.is_none_or(|at| at.elapsed() >= BOUND)
+    }
+
+    /// Waits for the alarm, and sets it again as often as it rings. Ready when the placeholder is gone.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep(BOUND)));
+            if alarm.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.alarm = None;
+            if !self.liveness.holds() {
+                return Poll::Ready(());
+            }
+        }
+    }
+}
+
+impl Body for Live {
+    type Data = Bytes;
+    type Error = BodyFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        if self.is_due() {
+            if !self.liveness.holds() {
+                return Poll::Ready(Some(Err(BodyFault::Ended)));
+            }
+            self.checked = Some(Instant::now());
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(frame) => Poll::Ready(frame),
+            Poll::Pending => self.poll_gone(cx).map(|()| Some(Err(BodyFault::Ended))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
