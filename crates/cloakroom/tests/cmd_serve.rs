@@ -6,7 +6,7 @@ use cloakroom_testkit::{Broker, BrokerBuilder};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_cloakroom");
 
@@ -103,6 +103,30 @@ fn t78_a_lost_approver_is_not_replaced_while_there_may_be_approvals() {
         assert!(answer.stderr.contains("hint: restore it from a backup"), "{}", answer.stderr);
         lost.iter().for_each(|name| assert!(!broker.data().join(name).exists(), "{name}"));
     }
+}
+
+#[test]
+fn t99_a_log_that_cannot_be_written_does_not_end_the_broker() {
+    use std::io::{BufRead, BufReader};
+    let data = tempfile::tempdir().unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut broker = Command::new(env!("CARGO_BIN_EXE_cloakroom"))
+        .args(["serve", "--json", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--data"])
+        .arg(data.path())
+        .stdout(Stdio::piped())
+        .stderr(full)
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(broker.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    for _ in 0..3 {
+        // A refusal is logged.
+        let answer = ask(ready["listen"].as_str().unwrap(), "NONSENSE\r\n\r\n");
+        assert_eq!(status(&answer), "400", "{answer}");
+    }
+    broker.kill().unwrap();
+    broker.wait().unwrap();
 }
 
 #[test]

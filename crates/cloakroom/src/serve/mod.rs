@@ -38,7 +38,11 @@ pub(crate) fn last_listen(data: &DataDir) -> Option<String> {
 
 /// INFO and above only: below that, libraries log what passes through them.
 fn log_to_stderr(format: LogFormat) {
-    let builder = tracing_subscriber::fmt().with_max_level(tracing::Level::INFO).with_writer(std::io::stderr);
+    // A log that cannot be written, on a full disk say, is reported to stderr too, by a macro that panics then.
+    let builder = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_writer(std::io::stderr)
+        .log_internal_errors(false);
     let set = match format {
         LogFormat::Text => {
             let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
