@@ -21,7 +21,7 @@ pub mod placeholder;
 
 pub use call::{BodyFault, Call, Payload, Rest, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
-pub use fields::{ends_here, overrides_method};
+pub use fields::{ends_here, overrides_method, same_variable};
 pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use name::{Name, NameError};

@@ -465,3 +465,19 @@ fn a_place_in_the_body_implies_the_type_of_an_absent_body() {
         assert_eq!(cloakroom_policy::Policy::parse("p", &policy.to_toml()), Ok(policy));
     }
 }
+
+#[test]
+fn t26_an_underscore_does_not_evade_a_constrained_header() {
+    let mut desk = Desk::new();
+    let robot = desk.workload("robot");
+    let (_, text) =
+        desk.issue_active(robot, &policy(&format!("{READ}\nheaders = {{ x-tenant = {{ const = \"a\" }} }}")));
+    let judged = |name: &str| {
+        let headers =
+            [("authorization", format!("Bearer {text}")), (name, "b".into())].map(|(n, v)| (n.to_owned(), v));
+        code(decide(call("GET", URL, &headers, b"").unwrap(), desk.principal(robot), &desk.set(), NOW))
+    };
+    assert_eq!(judged("x-other"), "allowed");
+    assert_eq!(judged("x-tenant"), "call-not-permitted");
+    assert_eq!(judged("x_tenant"), "call-not-permitted");
+}

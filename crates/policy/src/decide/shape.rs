@@ -4,7 +4,7 @@ use super::{Mismatch, Stage};
 use crate::constraint::Given;
 use crate::permit::{FieldRule, Permit};
 use crate::template::Template;
-use cloakroom_model::{Call, Destination, Pair, Path, Place, Query, overrides_method};
+use cloakroom_model::{Call, Destination, Pair, Path, Place, Query, overrides_method, same_variable};
 use std::collections::BTreeMap;
 
 /// Everything of the call's shape.
@@ -91,6 +91,11 @@ fn headers(permit: &Permit, call: &Call) -> Result<(), Mismatch> {
         return mismatch("a header means another method", name.to_string());
     }
     for (name, constraint) in &permit.headers {
+        let double =
+            |other: &&http::HeaderName| other.as_str() != name && same_variable(other.as_str(), name);
+        if let Some(double) = call.headers.keys().find(double) {
+            return mismatch("some servers read this header as one that is constrained", double.to_string());
+        }
         let mut values = call.headers.get_all(name).iter();
         let value = match (values.next(), values.next()) {
             (None, _) if constraint.required => {
