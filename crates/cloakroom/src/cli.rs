@@ -63,7 +63,7 @@ pub(crate) enum Command {
         after_help = "Example:\n  cloakroom explain 01HF7YAT00QTXS9F8T1S4ZKZ8M\n\nThe id stands in the refusal, member \"instance\"."
     )]
     Explain {
-        /// The request id, from a refusal or the journal
+        /// The request id, from a refusal (as it stands in "instance") or the journal
         #[arg(value_name = "REQUEST_ID", value_parser = parse_request)]
         request: RequestId,
     },
@@ -82,7 +82,7 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print the manual: a page for every command
     #[command(after_help = "Example:\n  cloakroom man | man -l -")]
     Man,
 }
@@ -94,10 +94,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Where workloads connect [default: 127.0.0.1:8480]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) listen: Option<SocketAddr>,
     /// Where the console answers [default: 127.0.0.1:8481]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) console: Option<SocketAddr>,
     /// Trust these certificate authorities upstream too; may be repeated
     #[arg(long, value_name = "FILE")]
@@ -126,7 +126,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum CredentialCommand {
     /// Deposit a credential; the secret comes from stdin, a prompt or a file
     #[command(
-        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443"
+        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
     )]
     Add(AddCredential),
     /// List the credentials
@@ -159,13 +159,14 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
-    /// How it is usually placed: bearer, basic, header, cookie, query, path, json or form
+    /// How it is usually placed: bearer, basic, header, cookie, query, path, json or form; the policy says where it
+    /// stands in a call
     #[arg(long, value_name = "KIND", required_unless_present = "preset")]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "preset")]
     pub(crate) to: Vec<Destination>,
-    /// Take kind and destinations from what is known of a service
+    /// Take kind and destinations from what is known of a service: anthropic, github, gitlab, openai, slack, stripe
     #[arg(long, value_name = "SERVICE")]
     pub(crate) preset: Option<String>,
     /// Read the secret from this file
@@ -256,7 +257,7 @@ pub(crate) enum ApprovalCommand {
         /// The approver's key [default: DIR/approver.key]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
-        /// Do not ask
+        /// Do not ask; required where there is no terminal
         #[arg(long, short)]
         yes: bool,
     },
@@ -316,7 +317,12 @@ pub(crate) enum JournalCommand {
 }
 
 fn parse_request(text: &str) -> Result<RequestId, &'static str> {
-    text.parse().map_err(|_| "a request id has 26 characters of 0-9 and A-Z")
+    let id = text.strip_prefix("urn:cloakroom:request:").unwrap_or(text);
+    id.parse().map_err(|_| "a request id has 26 characters of 0-9 and A-Z")
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "write an IP address and a port, such as 127.0.0.1:8480 or [::1]:8480")
 }
 
 /// A range of addresses, or one address.

@@ -63,8 +63,13 @@ fn in_our_form(rendered: &str) -> Failure {
     let usage = lines.iter().find_map(|line| line.strip_prefix("Usage: "));
     let hint = match (tip, usage) {
         (Some(tip), _) => tip.to_owned(),
-        (None, Some(usage)) => format!("usage: {usage}"),
+        (None, Some(usage)) => format!("usage: {}", required_only(usage)),
         (None, None) => "run the command with --help".to_owned(),
     };
     Failure::usage(message, hint)
+}
+
+/// Without the data directory, which clap lists as if it were required when it comes from the environment.
+fn required_only(usage: &str) -> String {
+    usage.replace(" --data <DIR>", "")
 }

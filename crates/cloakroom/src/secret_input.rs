@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 /// Longer input is no secret but a mistake; reading stops here.
 const LONGEST: usize = 64 * 1024;
 
+/// What is asked for when the key-encryption key comes from a passphrase.
+pub(crate) const PASSPHRASE: &str = "passphrase";
+
 /// Reads a secret: from `file`, else from a prompt where stdin is a terminal, else from stdin. One line break at its end
 /// is dropped.
 pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
@@ -21,10 +24,29 @@ pub(crate) fn read(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8
         None => all_of(stdin().lock())?,
     };
     if secret.is_empty() {
-        return Err(Failure::bad_input("the secret is empty")
-            .hinting("pipe it in: printf %s \"$SECRET\" | cloakroom …; or use --secret-file FILE"));
+        return Err(empty(prompt));
     }
     Ok(secret)
+}
+
+/// Reads a secret that cannot be looked up later: on a terminal it is typed twice.
+pub(crate) fn read_new(file: Option<&Path>, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let secret = read(file, prompt)?;
+    if file.is_none() && stdin().is_terminal() {
+        let again = ask(&format!("{prompt} again"))?;
+        aws_lc_rs::constant_time::verify_slices_are_equal(&secret, &again)
+            .map_err(|_| Failure::bad_input("the two are not the same").hinting("start again"))?;
+    }
+    Ok(secret)
+}
+
+fn empty(prompt: &str) -> Failure {
+    if prompt == PASSPHRASE {
+        return Failure::bad_input("the passphrase is empty")
+            .hinting("start on a terminal, or name a file: --passphrase-file FILE");
+    }
+    Failure::bad_input("the secret is empty")
+        .hinting("pipe it in: printf %s \"$SECRET\" | cloakroom …; or use --secret-file FILE")
 }
 
 /// INVARIANT: the buffer never grows, so no copy of the secret is left behind in memory that was given back.

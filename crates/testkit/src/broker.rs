@@ -337,7 +337,7 @@ impl Broker {
     /// Issues a placeholder and grants its approval.
     pub fn permit(&self, credential: &str, workload: &str, policy: &str, more: &[&str]) -> Issued {
         let issued = self.issue(credential, workload, policy, more);
-        self.cli(&["approval", "grant", &issued.approval]);
+        self.cli(&["approval", "grant", &issued.approval, "--yes"]);
         issued
     }
 

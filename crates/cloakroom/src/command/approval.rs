@@ -38,7 +38,7 @@ pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> 
 fn grant(broker: &Broker, id: &str, key: &Path, yes: bool, output: &Output) -> Outcome {
     let shown: ApprovalText = broker.read(&format!("approvals/{id}"))?;
     output.talk(&shown.text);
-    if shown.approval.state == "pending" && !yes && stdin().is_terminal() && !asked("grant? [y/N] ")? {
+    if shown.approval.state == "pending" && !yes && !agreed(&shown.approval, output)? {
         output.talk("nothing was granted");
         return Ok(Exit::Refused);
     }
@@ -52,6 +52,16 @@ fn said(decided: &ApprovalView, output: &Output) -> Outcome {
     output
         .data(decided, || format!("{} {}: placeholder {}", decided.state, decided.id, decided.placeholder))?;
     Ok(Exit::Done)
+}
+
+/// SECURITY: where nobody reads the text, silence is no agreement.
+fn agreed(approval: &ApprovalView, output: &Output) -> Result<bool, Failure> {
+    if output.is_json() || !stdin().is_terminal() {
+        return Err(Failure::bad_input("there is no terminal to ask on, so nothing was granted").hinting(
+            format!("once the text has been read: cloakroom approval grant {} --yes", approval.id),
+        ));
+    }
+    asked("grant? [y/N] ")
 }
 
 fn asked(question: &str) -> Result<bool, Failure> {

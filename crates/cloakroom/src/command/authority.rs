@@ -9,11 +9,15 @@ use aws_lc_rs::digest::{SHA256, digest};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde_json::json;
+use std::io::ErrorKind;
 
 pub(super) fn run(data: &DataDir, pem: bool, output: &Output) -> Outcome {
     let path = data.ca();
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::file("read", &path, &error).hinting("the first start makes it: cloakroom serve")
+        Failure::file("read", &path, &error).hinting(match error.kind() {
+            ErrorKind::NotFound => "the first start makes it: cloakroom serve",
+            _ => "run the command as the broker's user",
+        })
     })?;
     let fingerprint = fingerprint(&text)
         .ok_or_else(|| Failure::failed(format!("{} holds no certificate", path.display())))?;

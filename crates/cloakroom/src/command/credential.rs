@@ -34,7 +34,8 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
 fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     let preset = new.preset.as_deref().map(catalogue::preset).transpose()?;
     let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
-    let place = preset.map(|preset| preset.place);
+    // The place fits the preset's kind, not another that was asked for.
+    let place = preset.filter(|preset| preset.kind == kind).map(|preset| preset.place);
     let secret = sealed(broker, &new.name, new.secret_file.as_deref())?;
     let request = NewCredential { name: new.name, kind, destinations, secret };
     let added: CredentialView = broker.post("credentials", &request)?;

@@ -12,7 +12,7 @@ use cloakroom_store::journal::{Entry, Record};
 use std::collections::BTreeMap;
 
 pub(super) fn run(data: &DataDir, request: RequestId, output: &Output) -> Outcome {
-    let records = cloakroom_admin::records_of(&data.journal(), request)?;
+    let records = cloakroom_admin::records_of(&super::journal::directory(data)?, request)?;
     if records.is_empty() {
         return Err(Failure::failed(format!("the journal knows no call {request}"))
             .hinting("the id stands in the refusal, member \"instance\"; see also: cloakroom journal show"));

@@ -9,13 +9,11 @@ use crate::output::{Output, table};
 use cloakroom_model::Timestamp;
 use cloakroom_store::journal::{self, Entry, Record, Verdict};
 use serde_json::json;
+use std::io::ErrorKind;
+use std::path::PathBuf;
 
 pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> Outcome {
-    let directory = data.journal();
-    if !directory.is_dir() {
-        return Err(Failure::failed(format!("there is no journal in {}", data.path().display()))
-            .hinting("name the data directory: --data DIR"));
-    }
+    let directory = directory(data)?;
     match command {
         JournalCommand::Show { since } => {
             let records = journal::read(&directory, since)?;
@@ -32,11 +30,27 @@ pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> O
     }
 }
 
+/// Where the journal is, if it is there.
+pub(super) fn directory(data: &DataDir) -> Result<PathBuf, Failure> {
+    let directory = data.journal();
+    match directory.metadata() {
+        Ok(found) if found.is_dir() => Ok(directory),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+            Err(Failure::file("read", &directory, &error).hinting("run the command as the broker's user"))
+        }
+        _ => Err(Failure::failed(format!("there is no journal in {}", data.path().display()))
+            .hinting("name the data directory: --data DIR")),
+    }
+}
+
 fn verify(verdict: &Verdict, output: &Output) -> Outcome {
     output.data(verdict, || match &verdict.first_bad {
         None => format!(
-            "the journal verifies: {} records, {} segments, {} signed checkpoints, head {}",
-            verdict.records, verdict.segments, verdict.checkpoints, verdict.head
+            "the journal verifies: {}, {}, {}, head {}",
+            counted(verdict.records, "record"),
+            counted(verdict.segments, "segment"),
+            counted(verdict.checkpoints, "signed checkpoint"),
+            verdict.head
         ),
         Some(bad) => format!(
             "the journal does not verify: {} at offset {}, record {}: {}",
@@ -50,6 +64,11 @@ fn verify(verdict: &Verdict, output: &Output) -> Outcome {
         ));
     }
     Ok(if verdict.ok { Exit::Done } else { Exit::Refused })
+}
+
+fn counted(number: u64, noun: &str) -> String {
+    let plural = if number == 1 { "" } else { "s" };
+    format!("{number} {noun}{plural}")
 }
 
 /// Records as a table: sequence, time, kind, and what the entry says.

@@ -14,8 +14,16 @@ pub(super) fn completions(shell: clap_complete::Shell, output: &Output) -> Outco
 }
 
 pub(super) fn page(output: &Output) -> Outcome {
-    let mut page = Vec::new();
-    clap_mangen::Man::new(Arguments::command()).render(&mut page)?;
-    output.print_exactly(&page)?;
+    let mut command = Arguments::command().disable_help_subcommand(true);
+    command.build();
+    let mut text = Vec::new();
+    pages(&command, &mut text)?;
+    output.print_exactly(&text)?;
     Ok(Exit::Done)
+}
+
+/// The page of a command, then those of its subcommands: what a page refers to follows it.
+fn pages(command: &clap::Command, text: &mut Vec<u8>) -> std::io::Result<()> {
+    clap_mangen::Man::new(command.clone()).render(text)?;
+    command.get_subcommands().try_for_each(|subcommand| pages(subcommand, text))
 }

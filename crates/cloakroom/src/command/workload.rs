@@ -58,6 +58,9 @@ fn environment(data: &DataDir, added: &AddedWorkload) -> String {
         format!("HTTPS_PROXY={proxy}"),
         format!("HTTP_PROXY={proxy}"),
     ];
-    lines.extend(TRUST.iter().map(|variable| format!("{variable}={}", data.ca().display())));
+    let ca = std::path::absolute(data.ca()).unwrap_or_else(|_| data.ca());
+    lines.extend(TRUST.iter().map(|variable| format!("{variable}={}", ca.display())));
+    // Without it Node's own fetch passes by the proxy.
+    lines.push("NODE_USE_ENV_PROXY=1".to_owned());
     lines.join("\n")
 }

@@ -3,6 +3,7 @@
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
+use crate::secret_input;
 use crate::settings::{KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::{Admin, Changes};
@@ -119,13 +120,13 @@ fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
                 )
                 .hinting("set kek = \"file\" in [custody], or begin with an empty data directory"));
             }
-            if !salt_file.exists() {
+            let passphrase = if salt_file.exists() {
+                secret_input::read(file.as_deref(), secret_input::PASSPHRASE)?
+            } else {
                 data.require_first_start(&salt_file)?;
-            }
-            KekSource::Passphrase {
-                salt_file,
-                passphrase: crate::secret_input::read(file.as_deref(), "passphrase")?,
-            }
+                secret_input::read_new(file.as_deref(), secret_input::PASSPHRASE)?
+            };
+            KekSource::Passphrase { salt_file, passphrase }
         }
     };
     Custody::assert_unlocked(source).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))

@@ -139,7 +139,7 @@ fn complaint(file: &str, text: &str, error: &toml::de::Error) -> Failure {
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("known here: {}", known.join(", ")),
     });
-    let (written, message) = match unknown {
+    let (written, said) = match unknown {
         Some((written, _)) => (Some((*written).to_owned()), format!("{written:?} is not known here")),
         None => (None, message.lines().next().unwrap_or_default().to_owned()),
     };
@@ -148,8 +148,24 @@ fn complaint(file: &str, text: &str, error: &toml::de::Error) -> Failure {
         line: before.matches('\n').count() + 1,
         column: before.get(line_start..).map_or(0, |line| line.chars().count()) + 1,
         key: written,
-        message,
-        hint: Some(hint.unwrap_or_else(|| "docs/settings.md lists every setting".into())),
+        message: said,
+        hint: Some(hint.unwrap_or_else(|| remedy(message).into())),
     };
     Failure::bad_settings(complaint)
+}
+
+/// What to write instead, by what the parser did not like.
+fn remedy(message: &str) -> &'static str {
+    let about = |words: &str| message.contains(words);
+    if about("socket address") {
+        "write an IP address and a port in quotes: \"127.0.0.1:8480\""
+    } else if about("IP address") || about("prefix") {
+        "write a range as ADDRESS/BITS in quotes: \"10.20.0.0/16\""
+    } else if about("expected a sequence") {
+        "write a list: [\"…\"]"
+    } else if about("expected a string") {
+        "write the value in quotes; docs/settings.md lists every setting"
+    } else {
+        "docs/settings.md lists every setting"
+    }
 }

@@ -56,7 +56,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known() {
         (
             "[journal]\nflush-every = 5\n",
             "cloakroom.toml:2:15: invalid type: integer `5`, expected a string",
-            "docs/settings.md lists every setting",
+            "write the value in quotes; docs/settings.md lists every setting",
         ),
     ] {
         let failure = parsed(text).unwrap_err();

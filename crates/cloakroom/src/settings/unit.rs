@@ -9,7 +9,8 @@ pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wrong = || D::Error::custom("a duration is a number and ms, s, m or h, such as \"10s\"");
+        let wrong =
+            || D::Error::custom("a duration is a number above zero and ms, s, m or h, such as \"10s\"");
         let text = String::deserialize(deserializer)?;
         let (number, unit) = split(&text).ok_or_else(wrong)?;
         let millis = match unit {
@@ -46,9 +47,11 @@ impl<'de> Deserialize<'de> for Size {
             Err(_) => None,
         };
         let bytes = bytes.filter(|bytes| *bytes > 0);
-        bytes
-            .map(Self)
-            .ok_or_else(|| D::Error::custom("a size is a number of bytes, or a number and KiB or MiB"))
+        bytes.map(Self).ok_or_else(|| {
+            D::Error::custom(
+                "a size is a number of bytes above zero, or a number and KiB or MiB, such as \"64KiB\"",
+            )
+        })
     }
 }
 

@@ -63,7 +63,7 @@ impl Tour<'_> {
         self.shown(&format!(
             "$ cloakroom approval show {approval}\n{canonical}\n$ cloakroom approval grant {approval}"
         ))?;
-        stage.cli(&["approval", "grant", &approval], "")?;
+        stage.cli(&["approval", "grant", &approval, "--yes"], "")?;
 
         let robot = workload::Workload::new(stage.listen(), "robot", &key, &stage.ca()?)?;
         let kept = Kept { service: &service, robot: &robot, placeholder: &placeholder, secret: &secret };

@@ -115,7 +115,24 @@ fn a_placeholder_waits_for_its_approval() {
     for needle in ["/v1/items/", "GET", "robot", &stage.upstream.url(), "authorization"] {
         assert!(text.contains(needle), "the approval does not show {needle:?}:\n{text}");
     }
-    stage.broker().cli(&["approval", "grant", &issued.approval]);
+    stage.broker().cli(&["approval", "grant", &issued.approval, "--yes"]);
+    stage.assert_works(&issued);
+}
+
+#[test]
+fn an_approval_is_not_granted_where_nobody_can_be_asked() {
+    let stage = Stage::new();
+    let issued = stage.broker().issue("c", "robot", &items(&stage.upstream), &[]);
+    for arguments in
+        [&["approval", "grant", &issued.approval][..], &["--json", "approval", "grant", &issued.approval]]
+    {
+        let answer = stage.broker().run(arguments);
+        assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+        assert!(answer.stderr.contains("nothing was granted"), "{}", answer.stderr);
+    }
+    let state = stage.broker().cli_json(&["approval", "show", &issued.approval])["state"].clone();
+    assert_eq!(state, "pending");
+    stage.broker().cli(&["approval", "grant", &issued.approval, "--yes"]);
     stage.assert_works(&issued);
 }
 
@@ -128,7 +145,7 @@ fn a_pending_and_a_denied_placeholder_are_refused_by_their_names() {
     stage.assert_refused(&issued, "placeholder-pending");
     stage.broker().cli(&["approval", "deny", &issued.approval]);
     stage.assert_refused(&issued, "approval-denied");
-    assert!(!stage.broker().run(&["approval", "grant", &issued.approval]).status.success());
+    assert!(!stage.broker().run(&["approval", "grant", &issued.approval, "--yes"]).status.success());
     stage.assert_refused(&issued, "approval-denied");
     stage.assert_works(&active);
 }

@@ -84,7 +84,7 @@ fn a_command_that_fails_says_what_and_what_to_do() {
     for arguments in [
         &["credential", "show", "nobody"][..],
         &["workload", "remove", "nobody"],
-        &["approval", "grant", "ap_00000000000000000000000000"],
+        &["approval", "grant", "ap_00000000000000000000000000", "--yes"],
         &["placeholder", "revoke", "nonsense"],
         &["policy", "check", "/nonexistent/policy.toml"],
         &["credential", "add", "c", "--kind", "bearer", "--to", "ftp://x"],
