@@ -40,4 +40,7 @@ pub enum ProxyError {
     /// The listener failed for good.
     #[error("the workload listener failed")]
     Listener(#[source] io::Error),
+    /// A thread or its runtime could not be made.
+    #[error("a worker thread could not be started")]
+    Worker(#[source] io::Error),
 }

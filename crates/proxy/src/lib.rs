@@ -22,6 +22,7 @@ mod stages;
 mod trace;
 mod tunnel;
 mod wire;
+mod workers;
 
 #[doc(hidden)]
 pub mod fuzz;

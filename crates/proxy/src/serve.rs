@@ -3,6 +3,7 @@
 use crate::conversation::{Conversation, Door};
 use crate::proxy::Shared;
 use crate::wire::{Inlet, Outlet};
+use crate::workers::Workers;
 use crate::{Proxy, ProxyError};
 use std::io;
 use std::net::SocketAddr;
@@ -21,7 +22,7 @@ const BREATH: Duration = Duration::from_millis(50);
 /// [`Limits::drain`](crate::Limits::drain), and what is left is ended.
 ///
 /// # Errors
-/// When the listener fails for good, or no leaf key can be made.
+/// When the listener fails for good, or no leaf key or no thread can be made.
 pub async fn serve(
     proxy: Arc<Proxy>,
     listener: TcpListener,
@@ -30,8 +31,9 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let drain = proxy.limits.drain;
     let shared = Arc::new(Shared::new(proxy, stopped)?);
+    let workers = Workers::start()?;
     let mut connections = JoinSet::new();
-    let accepted = accept(&listener, &shared, &mut connections, shutdown).await;
+    let accepted = accept(&listener, &shared, &workers, &mut connections, shutdown).await;
     drop(listener);
     stop.send_replace(true);
     let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
@@ -45,6 +47,7 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     shared: &Arc<Shared>,
+    workers: &Workers,
     connections: &mut JoinSet<()>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ProxyError> {
@@ -53,7 +56,7 @@ async fn accept(
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, shared, connections),
+                Ok((stream, peer)) => admit(stream, peer, shared, workers, connections),
                 Err(error) if is_fatal(&error) => return Err(ProxyError::Listener(error)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -77,7 +80,13 @@ fn is_fatal(error: &io::Error) -> bool {
     )
 }
 
-fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections: &mut JoinSet<()>) {
+fn admit(
+    stream: TcpStream,
+    peer: SocketAddr,
+    shared: &Arc<Shared>,
+    workers: &Workers,
+    connections: &mut JoinSet<()>,
+) {
     if connections.len() >= shared.proxy.limits.connections {
         tracing::warn!(%peer, "a connection was closed: there are too many");
         return;
@@ -86,10 +95,18 @@ fn admit(stream: TcpStream, peer: SocketAddr, shared: &Arc<Shared>, connections:
     if stream.set_nodelay(true).is_err() {
         return;
     }
-    connections.spawn(connection(stream, peer, shared.clone()));
+    let (Ok(stream), Some((worker, load))) = (stream.into_std(), workers.idlest()) else { return };
+    let served = connection(stream, peer, shared.clone());
+    let counted = async move {
+        served.await;
+        drop(load);
+    };
+    connections.spawn_on(counted, worker);
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+/// Serves one connection on the runtime that runs this.
+async fn connection(stream: std::net::TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
+    let Ok(stream) = TcpStream::from_std(stream) else { return };
     let (read, write) = stream.into_split();
     let outlet = Outlet::new(write, shared.proxy.limits.body_idle);
     let stop = shared.stop.clone();

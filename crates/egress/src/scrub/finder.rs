@@ -71,8 +71,16 @@ impl Finder {
     /// Whether a header's name holds a needle.
     pub(crate) fn is_in_name(&self, name: &str) -> bool {
         let text = name.as_bytes();
-        (0..text.len())
-            .any(|at| matches!(self.attempt(text, at, true, |needles| &needles.names), Next::Found(_)))
+        self.targets.iter().map(|target| &target.needles.name_starts).any(|starts| {
+            let mut at = starts.next(text, 0);
+            while at < text.len() {
+                if let Next::Found(_) = self.attempt(text, at, true, |needles| &needles.names) {
+                    return true;
+                }
+                at = starts.next(text, at + 1);
+            }
+            false
+        })
     }
 
     /// A whole value without needles; `None` where it holds none.

@@ -19,6 +19,7 @@ pub(crate) struct Needles {
     /// For header names, which are compared without case.
     pub(super) names: Vec<Needle>,
     pub(super) starts: Starts,
+    pub(super) name_starts: Starts,
 }
 
 impl Needles {
@@ -31,8 +32,8 @@ impl Needles {
             Form::Basic { before, after }.needle(secret)
         }));
         let names = Form::all(secret).into_iter().map(|form| form.name_needle(secret)).collect();
-        let starts = Starts::of(&list);
-        Self { list, names, starts }
+        let (starts, name_starts) = (Starts::of(&list), Starts::of(&names));
+        Self { list, names, starts, name_starts }
     }
 }
 

@@ -122,7 +122,7 @@ impl Upstream {
         match taken {
             Taken::Http1 { mut sender, .. } => {
                 sending::for_http1(&mut request, &key.destination)?;
-                let reply = sender.try_send_request(request).await.map_err(Failed::from)?;
+                let reply = sender.sender.try_send_request(request).await.map_err(Failed::from)?;
                 let lease = Lease::Http1 { sender, pool: Arc::clone(&self.pool), key: Arc::clone(key) };
                 Ok((reply, lease))
             }

@@ -8,6 +8,7 @@ use hyper::client::conn::{http1, http2};
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -20,8 +21,14 @@ pub(crate) struct PoolKey {
 
 /// A connection taken for one request.
 pub(super) enum Taken {
-    Http1 { sender: http1::SendRequest<Watched>, reused: bool },
+    Http1 { sender: Homed, reused: bool },
     Http2 { sender: http2::SendRequest<Watched>, stream: Stream, reused: bool },
+}
+
+/// A connection, and the thread that drives it: another one's calls pay a wake-up for each of its reads.
+pub(super) struct Homed {
+    pub(super) sender: http1::SendRequest<Watched>,
+    home: ThreadId,
 }
 
 /// One open stream of a shared connection; counted until dropped.
@@ -49,7 +56,7 @@ pub(super) struct Pool {
 /// The connections of one key.
 #[derive(Default)]
 struct Shelf {
-    idle: Vec<(http1::SendRequest<Watched>, Instant)>,
+    idle: Vec<(Homed, Instant)>,
     shared: Vec<Shared>,
     /// Held while the first connection is made, so that a burst does not open one HTTP/2 connection per request.
     gate: Arc<tokio::sync::Mutex<()>>,
@@ -130,6 +137,7 @@ impl Pool {
         Ok(match fresh {
             Fresh::Http1(sender) => {
                 shelf.side_by_side = true;
+                let sender = Homed { sender, home: thread::current().id() };
                 Taken::Http1 { sender, reused: false }
             }
             Fresh::Http2(sender) => {
@@ -146,11 +154,8 @@ impl Pool {
         let mut shelves = self.shelves();
         let shelf = shelves.get_mut(key)?;
         shelf.sweep(self.keep);
-        // The most recently used first: the others can grow old and go.
-        while let Some((sender, _)) = shelf.idle.pop() {
-            if sender.is_ready() {
-                return Some(Taken::Http1 { sender, reused: true });
-            }
+        if let Some(sender) = shelf.take_idle() {
+            return Some(Taken::Http1 { sender, reused: true });
         }
         let shared = shelf.shared.iter_mut().find(|shared| shared.has_room())?;
         shared.used = Instant::now();
@@ -159,21 +164,21 @@ impl Pool {
     }
 
     /// Keeps a connection whose exchange is complete, once it says that it is ready for another.
-    pub(super) fn put_back(self: &Arc<Self>, key: Arc<PoolKey>, mut sender: http1::SendRequest<Watched>) {
-        if sender.is_ready() {
+    pub(super) fn put_back(self: &Arc<Self>, key: Arc<PoolKey>, mut sender: Homed) {
+        if sender.sender.is_ready() {
             self.shelve(key, sender);
         } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let pool = Arc::clone(self);
             runtime.spawn(async move {
                 // SECURITY: bytes after the message make hyper close the connection instead (T43).
-                if sender.ready().await.is_ok() {
+                if sender.sender.ready().await.is_ok() {
                     pool.shelve(key, sender);
                 }
             });
         }
     }
 
-    fn shelve(self: &Arc<Self>, key: Arc<PoolKey>, sender: http1::SendRequest<Watched>) {
+    fn shelve(self: &Arc<Self>, key: Arc<PoolKey>, sender: Homed) {
         let mut shelves = self.shelves();
         let shelf = shelves.entry(key).or_default();
         if shelf.idle.len() < self.most {
@@ -208,12 +213,28 @@ impl Pool {
 }
 
 impl Shelf {
+    /// An idle connection: of this thread before others, and of those the most recently used, so that the rest can grow
+    /// old and go. A new one would cost more than another thread's.
+    fn take_idle(&mut self) -> Option<Homed> {
+        let here = thread::current().id();
+        while let Some(last) = self.idle.len().checked_sub(1) {
+            let at = self.idle.iter().rposition(|(homed, _)| homed.home == here).unwrap_or(last);
+            let (homed, _) = self.idle.remove(at);
+            if homed.sender.is_ready() {
+                return Some(homed);
+            }
+        }
+        None
+    }
+
     /// Drops what is closed or too old. `true` when nothing is left.
     fn sweep(&mut self, keep: Duration) -> bool {
-        self.idle.retain(|(sender, since)| !sender.is_closed() && since.elapsed() < keep);
+        let now = Instant::now();
+        let young = |since: Instant| now.saturating_duration_since(since) < keep;
+        self.idle.retain(|(homed, since)| !homed.sender.is_closed() && young(*since));
         self.shared.retain(|shared| {
             let busy = shared.streams.load(Ordering::Relaxed) > 0;
-            !shared.sender.is_closed() && (busy || shared.used.elapsed() < keep)
+            !shared.sender.is_closed() && (busy || young(shared.used))
         });
         self.idle.is_empty() && self.shared.is_empty() && Arc::strong_count(&self.gate) == 1
     }

@@ -1,12 +1,10 @@
 //! The reply's body: bounded by the idle timeout, and the connection's way back into the pool.
 
-use super::pool::{Pool, PoolKey, Stream};
-use super::sending::Watched;
+use super::pool::{Homed, Pool, PoolKey, Stream};
 use bytes::Bytes;
 use cloakroom_model::BodyFault;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,7 +14,7 @@ use tokio::time::{Instant, Sleep};
 /// What is done with the connection when the reply is complete.
 pub(super) enum Lease {
     /// Put back into the pool.
-    Http1 { sender: http1::SendRequest<Watched>, pool: Arc<Pool>, key: Arc<PoolKey> },
+    Http1 { sender: Homed, pool: Arc<Pool>, key: Arc<PoolKey> },
     /// Its stream is counted as closed.
     Http2 { _stream: Stream },
 }
