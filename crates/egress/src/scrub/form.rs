@@ -3,6 +3,7 @@
 use super::needle::{Fold, Needle};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use cloakroom_model::{Path, Query};
 use zeroize::Zeroizing;
 
 /// How a needle was made from the secret.
@@ -15,6 +16,8 @@ pub(super) enum Form {
     /// Base64 where `shift` bytes stand before the secret in its group of three. The symbols that also depend on
     /// neighbours are not part of it.
     Base64 { shift: usize },
+    /// The same of the secret as it is written in a body or an address: what an upstream has that echoes those in base64.
+    Base64Of { shift: usize, written: Written },
     /// UTF-16, least significant byte first.
     WideLe,
     /// UTF-16, most significant byte first.
@@ -25,6 +28,52 @@ pub(super) enum Form {
     TwiceUtf8,
     /// The credentials of `Basic` (RFC 7617) with the workload's half.
     Basic { before: Zeroizing<Vec<u8>>, after: Zeroizing<Vec<u8>> },
+}
+
+/// How a place writes a secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Written {
+    /// In a JSON string.
+    Json,
+    /// In a JSON string of a program that escapes slashes.
+    JsonSlashes,
+    /// In a form or a query.
+    Form,
+    /// In a path.
+    Path,
+}
+
+impl Written {
+    /// The ways that write this secret otherwise than it is, each unlike the others.
+    fn of(secret: &[u8]) -> Vec<Self> {
+        // Not every secret can be written in a path; an empty needle would stand everywhere.
+        let mut texts = vec![Zeroizing::new(secret.to_vec()), Zeroizing::default()];
+        let mut ways = vec![Self::Json, Self::JsonSlashes, Self::Form, Self::Path];
+        ways.retain(|way| {
+            let text = way.apply(secret);
+            let is_new = !texts.contains(&text);
+            texts.push(text);
+            is_new
+        });
+        ways
+    }
+
+    fn apply(self, value: &[u8]) -> Zeroizing<Vec<u8>> {
+        let Ok(text) = std::str::from_utf8(value) else { return Zeroizing::new(value.to_vec()) };
+        let written = Zeroizing::new(match self {
+            Self::Json => json(text),
+            Self::JsonSlashes => Zeroizing::new(json(text)).replace('/', "\\/"),
+            Self::Form => Query::encode_value(text),
+            Self::Path => Path::encode_segment(text).unwrap_or_default(),
+        });
+        Zeroizing::new(written.as_bytes().to_vec())
+    }
+}
+
+/// What stands between the quotes.
+fn json(text: &str) -> String {
+    let quoted = Zeroizing::new(serde_json::to_string(text).unwrap_or_default());
+    quoted.get(1..quoted.len().saturating_sub(1)).unwrap_or_default().to_owned()
 }
 
 impl Form {
@@ -43,6 +92,9 @@ impl Form {
             // Of ASCII they are what `Raw` is.
             forms.extend([Self::Latin, Self::TwiceUtf8]);
         }
+        for written in Written::of(secret) {
+            forms.extend((0..3).map(|shift| Self::Base64Of { shift, written }));
+        }
         forms
     }
 
@@ -52,6 +104,7 @@ impl Form {
             Self::Raw => Zeroizing::new(value.to_vec()),
             Self::Hex => hex(value),
             Self::Base64 { shift } => base64_inside(value, *shift),
+            Self::Base64Of { shift, written } => base64_inside(&written.apply(value), *shift),
             Self::WideLe => wide(value, u16::to_le_bytes),
             Self::WideBe => wide(value, u16::to_be_bytes),
             Self::Latin => latin(value),
@@ -72,7 +125,7 @@ impl Form {
             Self::Raw if secret.iter().all(|b| b.is_ascii_hexdigit() || *b == b'-') => Fold::Case,
             Self::Raw | Self::Latin | Self::TwiceUtf8 | Self::WideLe | Self::WideBe => Fold::Exact,
             Self::Hex => Fold::Case,
-            Self::Base64 { .. } | Self::Basic { .. } => Fold::Base64,
+            Self::Base64 { .. } | Self::Base64Of { .. } | Self::Basic { .. } => Fold::Base64,
         };
         let pattern = self.write(secret);
         Needle::new(self, pattern, fold)
@@ -89,7 +142,9 @@ impl Form {
         let mut text = self.write(placeholder.as_bytes());
         match self {
             Self::Hex if found.iter().any(u8::is_ascii_uppercase) => text.make_ascii_uppercase(),
-            Self::Base64 { .. } | Self::Basic { .. } if found.iter().any(|b| matches!(b, b'-' | b'_')) => {
+            Self::Base64 { .. } | Self::Base64Of { .. } | Self::Basic { .. }
+                if found.iter().any(|b| matches!(b, b'-' | b'_')) =>
+            {
                 text.iter_mut().for_each(url_safe);
             }
             _ => {}
