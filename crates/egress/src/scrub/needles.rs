@@ -31,7 +31,7 @@ impl Needles {
             let after = Zeroizing::new(half.after.to_vec());
             Form::Basic { before, after }.needle(secret)
         }));
-        let names = Form::all(secret).into_iter().map(|form| form.name_needle(secret)).collect();
+        let names: Vec<Needle> = Form::all(secret).into_iter().map(|form| form.name_needle(secret)).collect();
         let (starts, name_starts) = (Starts::of(&list), Starts::of(&names));
         Self { list, names, starts, name_starts }
     }
