@@ -17,6 +17,25 @@ pub enum Way {
     Absolute,
     /// `/to/<authority>/<path…>`.
     BaseUrl,
+    /// SOCKS5 (RFC 1928) and interception.
+    Socks,
+}
+
+/// The protocol that a call asks to go on with after its head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Upgrade {
+    /// WebSocket (RFC 6455), asked for by `Upgrade` or by extended CONNECT (RFC 8441).
+    WebSocket,
+}
+
+impl Upgrade {
+    /// The protocol's word, as policy files write it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::WebSocket => "websocket",
+        }
+    }
 }
 
 /// Why a body ended early.
@@ -89,6 +108,8 @@ pub struct Call {
     pub query: Query,
     /// End-to-end header fields, without `Host`, framing and proxy fields.
     pub headers: HeaderMap,
+    /// The protocol that is asked for. The fields that ask for it are not in `headers`: each side makes its own.
+    pub upgrade: Option<Upgrade>,
     /// The body.
     pub body: Payload,
 }

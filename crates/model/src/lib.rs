@@ -19,7 +19,7 @@ mod timestamp;
 
 pub mod placeholder;
 
-pub use call::{BodyFault, Call, Payload, Rest, Way};
+pub use call::{BodyFault, Call, Payload, Rest, Upgrade, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
 pub use fields::{ends_here, overrides_method, same_variable};
 pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};

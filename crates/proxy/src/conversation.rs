@@ -307,7 +307,8 @@ impl Conversation {
 fn canonical(wish: Wish, head: &Head, body: Payload, trace: &Trace) -> Call {
     let Wish { way, destination, path, query, .. } = wish;
     let (request, method) = (trace.request, head.method.clone());
-    Call { request, way, method, destination, path, query, headers: end_to_end(&head.fields), body }
+    let headers = end_to_end(&head.fields);
+    Call { request, way, method, destination, path, query, headers, upgrade: None, body }
 }
 
 /// After a request with two readings nobody can say where the next one begins; what follows a refused CONNECT was meant

@@ -29,6 +29,7 @@ fn call(path: &str, query: &str, fields: &[(&str, &str)], body: &str) -> Call {
         path: Path::parse(path).unwrap(),
         query: Query::parse(query).unwrap(),
         headers: fields.iter().map(field).collect(),
+        upgrade: None,
         body: Payload {
             head: Bytes::copy_from_slice(body.as_bytes()),
             rest: None,

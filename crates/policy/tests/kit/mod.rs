@@ -172,6 +172,7 @@ pub fn call(method: &str, url: &str, headers: &[(String, String)], body: &[u8]) 
         path: Path::parse(path)?,
         query: Query::parse(query)?,
         headers: map,
+        upgrade: None,
         body: Payload { head: Bytes::copy_from_slice(body), rest: None, length: Some(body.len() as u64) },
     })
 }
