@@ -15,12 +15,13 @@ const ASSERTION_POINTS: [&str; 4] = ["assert_verified", "assert_active", "assert
 const LIST: &str = "xtask/assertion-points.txt";
 
 /// Which crates a crate may depend on (DESIGN: nothing else without a decision page).
-const ARROWS: [(&str, &[&str]); 7] = [
+const ARROWS: [(&str, &[&str]); 8] = [
     ("model", &[]),
     ("policy", &["model"]),
-    ("egress", &["model", "policy"]),
+    ("wire", &[]),
+    ("egress", &["model", "policy", "wire"]),
     ("store", &["model"]),
-    ("proxy", &["model", "policy", "egress", "store"]),
+    ("proxy", &["model", "policy", "wire", "egress", "store"]),
     ("admin", &["model", "policy", "egress", "store"]),
     ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin"]),
 ];

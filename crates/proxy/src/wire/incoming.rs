@@ -101,7 +101,7 @@ impl Incoming {
                 *left -= take as u64;
                 Ok(Step::Data(buffer.split_to(take).freeze()))
             }
-            Left::Chunks(decoder) => decoder.step(buffer),
+            Left::Chunks(decoder) => decoder.step(buffer).map_err(|_| BodyFault::Broken),
         }
     }
 

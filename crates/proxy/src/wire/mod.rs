@@ -3,7 +3,6 @@
 //! Whatever two programs could read differently is refused here, before anybody asks who is calling. What the request
 //! *means* is left to `ask` and `canonical`. Why this is not hyper's server: `docs/decisions/0004-admission.md`.
 
-mod chunked;
 mod connection_options;
 mod fields;
 mod framing;
@@ -14,7 +13,7 @@ mod outlet;
 mod returning;
 mod target;
 
-pub(crate) use chunked::{Chunked, Step};
+pub(crate) use cloakroom_wire::{Chunked, Step};
 pub(crate) use fields::single;
 pub(crate) use framing::Framing;
 use head::Version;

@@ -6,11 +6,13 @@
 //!  | +-- hex ---> Data ---> DataEnd --+
 //!  +----------------------------------+
 //! ```
-//! Chunk extensions and trailers are checked and dropped: nothing of the sender's framing goes further.
+//! Chunk extensions are checked and dropped: nothing of the sender's framing goes further.
 
-use super::fields::field;
+use crate::{Fault, field};
 use bytes::{Bytes, BytesMut};
-use cloakroom_model::BodyFault;
+use http::HeaderMap;
+
+const BROKEN: Fault = Fault("a body in chunks breaks its framing");
 
 /// Sixteen digits of size, and room for the extensions that real senders write.
 const LONGEST_SIZE_LINE: usize = 256;
@@ -20,12 +22,12 @@ const MOST_TRAILER_BYTES: usize = 8 * 1024;
 
 /// What one step gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Step {
+pub enum Step {
     /// Some bytes of the body.
     Data(Bytes),
     /// The buffer holds too little to go on.
     More,
-    /// The body is complete; what is left in the buffer belongs to the next request.
+    /// The body is complete; what is left in the buffer belongs to the next message.
     End,
 }
 
@@ -41,23 +43,30 @@ enum State {
 
 /// A decoder of one body.
 #[derive(Debug)]
-pub(crate) struct Chunked {
+pub struct Chunked {
     state: State,
     extension_bytes: usize,
     trailer_bytes: usize,
+    trailers: Option<HeaderMap>,
+}
+
+impl Default for Chunked {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Chunked {
     /// At the begin of a body.
-    pub(crate) fn new() -> Self {
-        Self { state: State::Size, extension_bytes: 0, trailer_bytes: 0 }
+    pub fn new() -> Self {
+        Self { state: State::Size, extension_bytes: 0, trailer_bytes: 0, trailers: None }
     }
 
     /// Takes what it can from the front of `buffer`.
     ///
     /// # Errors
-    /// [`BodyFault::Broken`] for everything outside the grammar.
-    pub(crate) fn step(&mut self, buffer: &mut BytesMut) -> Result<Step, BodyFault> {
+    /// A fault for everything outside the grammar.
+    pub fn step(&mut self, buffer: &mut BytesMut) -> Result<Step, Fault> {
         loop {
             match self.state {
                 State::Size => {
@@ -71,7 +80,7 @@ impl Chunked {
                         return Ok(Step::More);
                     }
                     if &buffer.split_to(2)[..] != b"\r\n" {
-                        return Err(BodyFault::Broken);
+                        return Err(BROKEN);
                     }
                     self.state = State::Size;
                 }
@@ -84,7 +93,7 @@ impl Chunked {
         }
     }
 
-    fn size(&mut self, line: &[u8]) -> Result<(), BodyFault> {
+    fn size(&mut self, line: &[u8]) -> Result<(), Fault> {
         let digits = line.iter().position(|b| !b.is_ascii_hexdigit()).unwrap_or(line.len());
         let extension = &line[digits..];
         // SECURITY: no sign, no `0x`, no `_`, no blank before the end of the line, no more than 64 bits (T37).
@@ -93,11 +102,11 @@ impl Chunked {
             && extension.iter().all(|b| matches!(b, b'\t' | b' '..=b'~'));
         self.extension_bytes += extension.len();
         if !well_formed || self.extension_bytes > MOST_EXTENSION_BYTES {
-            return Err(BodyFault::Broken);
+            return Err(BROKEN);
         }
         let size =
             std::str::from_utf8(&line[..digits]).ok().and_then(|text| u64::from_str_radix(text, 16).ok());
-        self.state = match size.ok_or(BodyFault::Broken)? {
+        self.state = match size.ok_or(BROKEN)? {
             0 => State::Trailers,
             size => State::Data(size),
         };
@@ -111,32 +120,45 @@ impl Chunked {
         buffer.split_to(take).freeze()
     }
 
-    fn trailer(&mut self, line: &[u8]) -> Result<(), BodyFault> {
+    fn trailer(&mut self, line: &[u8]) -> Result<(), Fault> {
         if line.is_empty() {
             self.state = State::Done;
             return Ok(());
         }
         self.trailer_bytes += line.len() + 2;
         if self.trailer_bytes > MOST_TRAILER_BYTES {
-            return Err(BodyFault::Broken);
+            return Err(BROKEN);
         }
-        field(line).map(drop).map_err(|_| BodyFault::Broken)
+        let (name, value) = field(line)?;
+        let trailers = self.trailers.get_or_insert_default();
+        trailers.try_append(name, value).map_err(|_| BROKEN)?;
+        Ok(())
+    }
+
+    /// The trailers, where the body ended with some. Once.
+    pub fn take_trailers(&mut self) -> Option<HeaderMap> {
+        self.trailers.take()
+    }
+
+    /// Whether the body is complete.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
     }
 }
 
 /// The next line without its CRLF, if it is complete.
-fn take_line(buffer: &mut BytesMut, longest: usize) -> Result<Option<BytesMut>, BodyFault> {
+fn take_line(buffer: &mut BytesMut, longest: usize) -> Result<Option<BytesMut>, Fault> {
     let Some(end) = memchr::memchr(b'\n', buffer) else {
         // One byte more than a line may have: the CR whose LF is still to come.
-        return if buffer.len() > longest + 1 { Err(BodyFault::Broken) } else { Ok(None) };
+        return if buffer.len() > longest + 1 { Err(BROKEN) } else { Ok(None) };
     };
     let mut line = buffer.split_to(end + 1);
     let ends_well = line.len() >= 2 && line[line.len() - 2] == b'\r';
     if !ends_well || line.len() > longest + 2 {
-        return Err(BodyFault::Broken);
+        return Err(BROKEN);
     }
     line.truncate(line.len() - 2);
-    if line.contains(&b'\r') { Err(BodyFault::Broken) } else { Ok(Some(line)) }
+    if line.contains(&b'\r') { Err(BROKEN) } else { Ok(Some(line)) }
 }
 
 #[cfg(test)]
@@ -144,7 +166,7 @@ mod tests {
     use super::*;
 
     /// Decodes `text` arriving in pieces of `piece` bytes: the body and what is left over.
-    fn decode(text: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>), Option<BodyFault>> {
+    fn decode(text: &[u8], piece: usize) -> Result<(Vec<u8>, Vec<u8>), Option<Fault>> {
         let mut decoder = Chunked::new();
         let mut buffer = BytesMut::new();
         let mut body = Vec::new();
@@ -200,12 +222,7 @@ mod tests {
             b"0\r\n\n",
         ] {
             for piece in 1..=text.len() {
-                assert_eq!(
-                    decode(text, piece),
-                    Err(Some(BodyFault::Broken)),
-                    "{} {piece}",
-                    text.escape_ascii()
-                );
+                assert!(matches!(decode(text, piece), Err(Some(_))), "{} {piece}", text.escape_ascii());
             }
         }
     }
@@ -220,10 +237,10 @@ mod tests {
     #[test]
     fn t96_endless_extensions_and_trailers_are_refused() {
         let long = [b"5;".as_slice(), &[b'a'; 300]].concat();
-        assert_eq!(decode(&long, 1), Err(Some(BodyFault::Broken)));
+        assert_eq!(decode(&long, 1), Err(Some(BROKEN)));
         let many = [b"1;".as_slice(), &[b'a'; 200], b"\r\nx\r\n"].concat().repeat(100);
-        assert_eq!(decode(&many, 64), Err(Some(BodyFault::Broken)));
+        assert_eq!(decode(&many, 64), Err(Some(BROKEN)));
         let trailers = [b"0\r\n".to_vec(), b"X: y\r\n".repeat(2000)].concat();
-        assert_eq!(decode(&trailers, 64), Err(Some(BodyFault::Broken)));
+        assert_eq!(decode(&trailers, 64), Err(Some(BROKEN)));
     }
 }
