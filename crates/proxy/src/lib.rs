@@ -7,6 +7,9 @@ mod authenticate;
 mod authority;
 mod canonical;
 mod conversation;
+// The listener begins to use it with its next step.
+#[cfg(test)]
+mod entry;
 mod error;
 mod guesses;
 mod leaf;
