@@ -77,6 +77,11 @@ impl Payload {
         Self { head: Bytes::new(), rest: None, length: Some(0) }
     }
 
+    /// A body that is all here.
+    pub fn complete(bytes: Bytes) -> Self {
+        Self { length: Some(bytes.len() as u64), head: bytes, rest: None }
+    }
+
     /// The whole body, where it was read completely.
     pub fn whole(&self) -> Option<&Bytes> {
         self.rest.is_none().then_some(&self.head)

@@ -1,6 +1,7 @@
 //! What a request asks the broker for: one of the ways in, or to say that it runs.
 
-use crate::wire::{Head, Named, Target, ambiguous, malformed};
+use crate::head::Head;
+use crate::wire::{Named, Target, ambiguous, malformed};
 use cloakroom_model::{Code, Destination, Host, Path, Query, Refusal, Scheme, Severity, Way, WorkloadId};
 use cloakroom_policy::PolicySet;
 use http::Method;
@@ -68,7 +69,7 @@ pub(crate) fn inside(head: &Head, destination: &Destination) -> Result<(Path, Qu
     let Target::Origin { path, query } = &head.target else {
         return Err(malformed("a request inside a tunnel has a path as its target"));
     };
-    if head.fields.contains_key(UPGRADE) {
+    if head.fields.contains_key(UPGRADE) && head.upgrade.is_none() {
         // What may be ignored on a plain connection makes no sense inside TLS (RFC 9113, section 3.1).
         return Err(malformed("a request inside a tunnel asks for an upgrade"));
     }
@@ -124,12 +125,12 @@ fn call(approach: Approach, path: &str, query: Option<&str>) -> Result<Ask, Refu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::HeadBounds;
+    use crate::wire::{HeadBounds, Received};
 
     const BOUNDS: HeadBounds = HeadBounds { bytes: 4096, fields: 16, target: 1024 };
 
     fn head(line: &str, host: &str) -> Head {
-        Head::parse(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), &BOUNDS).unwrap()
+        Received::parse(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), &BOUNDS).unwrap().head
     }
 
     fn asked(line: &str, host: &str) -> Result<Ask, Code> {

@@ -1,7 +1,7 @@
 //! From a head and a body to the fields and the payload of the canonical call.
 
 use crate::limits::Limits;
-use crate::wire::{Framing, Incoming, malformed};
+use crate::wire::malformed;
 use bytes::{Bytes, BytesMut};
 use cloakroom_model::{BodyFault, Payload, Refusal, ends_here};
 use http::HeaderMap;
@@ -26,26 +26,19 @@ pub(crate) fn read_bound(limits: &Limits, policy_bound: Option<u64>) -> usize {
 /// Reads the first bytes of a body: the whole of one with at most `bound` bytes.
 ///
 /// # Errors
-/// `malformed-call` when the body breaks off, breaks the chunked grammar or comes too slowly.
-pub(crate) async fn payload(mut body: Incoming, framing: Framing, bound: usize) -> Result<Payload, Refusal> {
-    let length = match framing {
-        Framing::Empty => return Ok(Payload::empty()),
-        Framing::Length(length) => Some(length),
-        Framing::Chunked => None,
-    };
-    let mut head = BytesMut::new();
+/// `malformed-call` when the body breaks off, breaks its framing or comes too slowly.
+pub(crate) async fn read_for_policy(body: Payload, bound: usize) -> Result<Payload, Refusal> {
+    let Payload { head, rest, length } = body;
+    let Some(mut rest) = rest else { return Ok(Payload::complete(head)) };
+    let mut head = BytesMut::from(head);
     while head.len() <= bound {
-        match body.frame().await {
-            None => return Ok(whole(head)),
+        match rest.frame().await {
+            // A body that was read completely has a known length, whatever its sender's framing was.
+            None => return Ok(Payload::complete(head.freeze())),
             Some(frame) => head.extend_from_slice(&data(frame)?),
         }
     }
-    Ok(Payload { head: head.freeze(), rest: Some(body.boxed_unsync()), length })
-}
-
-/// A body that was read completely has a known length, whatever its sender's framing was.
-fn whole(head: BytesMut) -> Payload {
-    Payload { length: Some(head.len() as u64), head: head.freeze(), rest: None }
+    Ok(Payload { head: head.freeze(), rest: Some(rest), length })
 }
 
 fn data(frame: Result<http_body::Frame<Bytes>, BodyFault>) -> Result<Bytes, Refusal> {
@@ -59,7 +52,7 @@ fn data(frame: Result<http_body::Frame<Bytes>, BodyFault>) -> Result<Bytes, Refu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::{Handover, Inlet};
+    use crate::wire::{Framing, Handover, Incoming, Inlet};
     use cloakroom_model::Code;
     use http::{HeaderName, HeaderValue};
     use tokio::io::AsyncWriteExt;
@@ -112,8 +105,10 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1024);
         peer.write_all(bytes).await.unwrap();
         drop(peer);
-        let (body, mut back) = Incoming::new(Inlet::new(ours), framing, Limits::default().pace());
-        let payload = payload(body, framing, bound).await.map_err(|r| r.code());
+        let (body, mut back) = Incoming::new(Inlet::over(ours), framing, Limits::default().pace());
+        let length = if let Framing::Length(length) = framing { Some(length) } else { None };
+        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length };
+        let payload = read_for_policy(body, bound).await.map_err(|r| r.code());
         (payload, back.try_recv().ok().map(|handover| matches!(handover, Handover::Complete(_))))
     }
 

@@ -1,43 +1,24 @@
-//! One connection: request after request, each judged on its own.
+//! A connection that speaks HTTP/1.1: request after request, each judged on its own.
 
-use crate::ask::{Approach, Ask, inside, not_named};
-use crate::authenticate::authenticate;
-use crate::canonical::{end_to_end, payload, read_bound};
-use crate::ledger::CallLedger;
-use crate::live::Liveness;
-use crate::problem;
-use crate::proxy::Shared;
-use crate::reply::{AnswerBody, own, relay};
-use crate::seats::Seat;
+use crate::desk::{Desk, Errand, healthy};
+use crate::io::Io;
+use crate::reply::AnswerBody;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
-use crate::wire::{Framing, Handover, Head, Heard, Incoming, Inlet, Manner, Outlet, Returning, malformed};
-use bytes::Bytes;
-use cloakroom_model::{Call, Code, Destination, Path, Payload, Principal, Query, Refusal, Timestamp, Way};
-use cloakroom_policy::Identified;
+use crate::wire::{Framing, Handover, Heard, Inlet, Manner, Outlet, Received, Returning, malformed};
+use bytes::BytesMut;
+use cloakroom_model::{Code, Destination, Principal, Refusal};
 use futures_util::FutureExt;
 use http::{Method, Response};
-use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use tokio::sync::watch;
-
-/// How the connection came about.
-pub(crate) enum Door {
-    /// The listener itself: every request proves who asks, and says where it goes.
-    Open,
-    /// A tunnel: who asks and where it goes was settled by its CONNECT (invariant 5).
-    Tunnel { principal: Principal, destination: Destination },
-}
 
 /// One connection with a workload.
 pub(crate) struct Conversation {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) door: Door,
-    pub(crate) peer: IpAddr,
-    pub(crate) outlet: Outlet,
-    pub(crate) stop: watch::Receiver<bool>,
-    pub(crate) seat: Option<Seat>,
+    desk: Desk,
+    outlet: Outlet,
+    inlet: Option<Inlet>,
+    stop: watch::Receiver<bool>,
 }
 
 /// What follows a request.
@@ -58,24 +39,24 @@ enum Reply {
     Tunnel { principal: Principal, destination: Destination },
 }
 
-/// Who wants what, and how it came.
-struct Wish {
-    principal: Principal,
-    way: Way,
-    destination: Destination,
-    path: Path,
-    query: Query,
-}
-
 impl Conversation {
+    /// Over this connection, of which `early` was read already.
+    pub(crate) fn new(desk: Desk, io: Box<dyn Io>, early: BytesMut) -> Self {
+        let (read, write) = tokio::io::split(io);
+        let outlet = Outlet::new(write, desk.shared.proxy.limits.body_idle);
+        let stop = desk.shared.stop.clone();
+        Self { desk, outlet, inlet: Some(Inlet::new(read, early)), stop }
+    }
+
     /// Serves until one side ends; gives back a tunnel if one was opened.
-    pub(crate) async fn run(mut self, mut inlet: Inlet) -> Option<Opened> {
-        let proxy = self.shared.proxy.clone();
+    pub(crate) async fn run(mut self) -> Option<Opened> {
+        let proxy = self.desk.shared.proxy.clone();
+        let mut inlet = self.inlet.take()?;
         let mut patience = proxy.limits.first_patience();
         loop {
             let heard = inlet.next_head(&proxy.limits.head_bounds(), patience, &mut self.stop).await;
             let next = match heard {
-                Ok(Heard::Head(head)) => self.serve(head, inlet).await,
+                Ok(Heard::Head(received)) => self.serve(received, inlet).await,
                 Ok(Heard::Closed) => Next::Close(None),
                 Err(refusal) => self.refuse_head(refusal, inlet).await,
             };
@@ -102,38 +83,29 @@ impl Conversation {
     }
 
     fn into_tunnel(self, inlet: Inlet, principal: Principal, destination: Destination) -> Opened {
-        let Self { shared, peer, outlet, seat, .. } = self;
-        Opened { shared, peer, seat, principal, destination, inlet, outlet }
+        let Self { desk, outlet, .. } = self;
+        let (read, early) = inlet.into_parts();
+        let io = Box::new(read.unsplit(outlet.into_io()));
+        let (seat, peer, shared) = (desk.take_seat(), desk.peer, desk.shared);
+        Opened { shared, peer, seat, principal, destination, io, early }
     }
 
     /// A head that is no request.
     async fn refuse_head(&mut self, refusal: Refusal, inlet: Inlet) -> Next {
-        let trace = self.trace();
         let manner = Manner { head_only: false, close: true };
-        let response = self.refused(&trace, refusal);
+        let response = self.desk.refused(&self.desk.trace(), refusal);
         match self.outlet.answer(response, manner).await {
             Ok(()) => Next::Close(Some(inlet)),
             Err(_) => Next::Abort,
         }
     }
 
-    fn trace(&self) -> Trace {
-        let mut trace = Trace::begin(self.peer);
-        if let Door::Tunnel { principal, destination } = &self.door {
-            trace.way = Some(Way::Connect);
-            trace.principal = Some(principal.clone());
-            trace.destination = Some(destination.clone());
-        }
-        trace
-    }
-
     /// One request, from its head to what follows its answer.
-    async fn serve(&mut self, head: Head, inlet: Inlet) -> Next {
-        let (body, back) = Incoming::new(inlet, head.framing, self.shared.proxy.limits.pace());
-        let mut returning = Returning::new(back);
-        let mut trace = self.trace();
+    async fn serve(&mut self, received: Received, inlet: Inlet) -> Next {
+        let mut returning = Returning::new(inlet, received.framing);
+        let mut trace = self.desk.trace();
         // A panic in one call is one call's fault: the connection says so and ends, the broker goes on (T99).
-        let reply = AssertUnwindSafe(self.reply(&head, body, &mut trace)).catch_unwind().await;
+        let reply = AssertUnwindSafe(self.reply(&received, &mut returning, &mut trace)).catch_unwind().await;
         let reply = reply.unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "the call met a fault")));
         let (response, close) = match reply {
             Ok(Reply::Tunnel { principal, destination }) => {
@@ -141,13 +113,40 @@ impl Conversation {
             }
             Ok(Reply::Answer(response)) => (response, false),
             Err(refusal) => {
-                let close = ends_the_connection(&head, refusal.code());
-                (self.refused(&trace, refusal), close)
+                let close = ends_the_connection(&received, refusal.code());
+                (self.desk.refused(&trace, refusal), close)
             }
         };
-        let close = close || !head.keep_alive || *self.stop.borrow() || returning.is_abandoned();
-        let manner = Manner { head_only: head.method == Method::HEAD, close };
+        let close = close || !received.keep_alive || *self.stop.borrow() || returning.is_abandoned();
+        let manner = Manner { head_only: received.head.method == Method::HEAD, close };
         self.write(response, manner, returning).await
+    }
+
+    async fn reply(
+        &mut self,
+        received: &Received,
+        returning: &mut Returning,
+        trace: &mut Trace,
+    ) -> Result<Reply, Refusal> {
+        match self.desk.hear(&received.head, trace).await? {
+            Errand::Health => Ok(Reply::Answer(healthy())),
+            Errand::Tunnel { principal, destination } => Ok(Reply::Tunnel { principal, destination }),
+            Errand::Call(wish) => {
+                if received.framing != Framing::Empty && !returning.holds_bytes() {
+                    self.invite(received).await?;
+                }
+                let body = returning.lend(self.desk.shared.proxy.limits.pace());
+                self.desk.serve(wish, &received.head, body, trace).await.map(Reply::Answer)
+            }
+        }
+    }
+
+    /// Answers `Expect: 100-continue` ourselves, once we know who asks and that a permit names the destination (T38).
+    async fn invite(&mut self, received: &Received) -> Result<(), Refusal> {
+        if received.expects_continue {
+            self.outlet.invite_body().await.map_err(|_| malformed("the sender went away"))?;
+        }
+        Ok(())
     }
 
     async fn write(
@@ -176,145 +175,19 @@ impl Conversation {
         principal: Principal,
         destination: Destination,
     ) -> Next {
-        let Some(inlet) = returning.take_complete() else { return Next::Abort };
+        let Some(Handover::Complete(inlet)) = returning.take() else { return Next::Abort };
         match self.outlet.open_tunnel(&trace.request.to_string()).await {
             Ok(()) => Next::Tunnel { inlet, principal, destination },
             Err(_) => Next::Abort,
         }
     }
-
-    /// Records a refusal and makes it an answer.
-    fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
-        let refusal = trace.complete(refusal);
-        trace.record(&refusal, &self.shared.proxy);
-        problem::answer(&refusal, trace.request, trace.audience()).map(own)
-    }
-
-    async fn reply(&mut self, head: &Head, body: Incoming, trace: &mut Trace) -> Result<Reply, Refusal> {
-        if let Door::Tunnel { principal, destination } = &self.door {
-            let (path, query) = inside(head, destination)?;
-            let (principal, destination) = (principal.clone(), destination.clone());
-            let wish = Wish { principal, way: Way::Connect, destination, path, query };
-            return self.call(wish, head, body, trace).await.map(Reply::Answer);
-        }
-        match Ask::of(head)? {
-            Ask::Health => Ok(Reply::Answer(Response::new(own(Bytes::from_static(b"ok\n"))))),
-            Ask::Tunnel(approach) => {
-                let principal = self.admit(head, &approach, trace).await?;
-                let destination = self
-                    .destination(&approach, &principal)
-                    .ok_or_else(|| self.unnamed(&approach.wanted(), &principal))?;
-                Ok(Reply::Tunnel { principal, destination })
-            }
-            Ask::Call(approach, path, query) => {
-                let principal = self.admit(head, &approach, trace).await?;
-                let named = self.destination(&approach, &principal);
-                let destination = named.clone().unwrap_or_else(|| approach.wanted());
-                let wish = Wish { principal, way: approach.way, destination, path, query };
-                if named.is_none() {
-                    return Err(self.judge_unnamed(wish, head, trace));
-                }
-                self.call(wish, head, body, trace).await.map(Reply::Answer)
-            }
-        }
-    }
-
-    /// Who asks: authenticated, and within the bound on its connections.
-    async fn admit(
-        &mut self,
-        head: &Head,
-        approach: &Approach,
-        trace: &mut Trace,
-    ) -> Result<Principal, Refusal> {
-        trace.way = Some(approach.way);
-        trace.destination = Some(approach.wanted());
-        let policies = self.shared.proxy.policies.load_full();
-        let principal = match authenticate(&head.fields, &policies) {
-            Ok(principal) => principal,
-            Err(refusal) => {
-                self.slow_down_guesses(head, &refusal).await;
-                return Err(refusal);
-            }
-        };
-        trace.principal = Some(principal.clone());
-        self.seat = Some(self.shared.seats.take(self.seat.take(), principal.workload())?);
-        Ok(principal)
-    }
-
-    /// Only a wrong key is a guess; none at all is how many programs begin.
-    async fn slow_down_guesses(&self, head: &Head, refusal: &Refusal) {
-        let guessed =
-            ["proxy-authorization", "cloakroom-workload"].iter().any(|name| head.fields.contains_key(*name));
-        if guessed && refusal.code() == Code::UnknownWorkload {
-            tokio::time::sleep(self.shared.guesses.failed(self.peer, std::time::Instant::now())).await;
-        }
-    }
-
-    fn destination(&self, approach: &Approach, principal: &Principal) -> Option<Destination> {
-        approach.permitted(principal.workload(), &self.shared.proxy.policies.load())
-    }
-
-    /// No permit names the destination now. Where a placeholder of this workload did or will, its state says why.
-    fn unnamed(&self, wanted: &Destination, principal: &Principal) -> Refusal {
-        let policies = self.shared.proxy.policies.load();
-        let dormant = policies.why_dormant(principal.workload(), wanted, Timestamp::now());
-        dormant.unwrap_or_else(|| not_named(wanted))
-    }
-
-    /// A destination that no permit names is refused; with a placeholder in the call that is a security event.
-    fn judge_unnamed(&self, wish: Wish, head: &Head, trace: &Trace) -> Refusal {
-        let policies = self.shared.proxy.policies.load_full();
-        let plain = self.unnamed(&wish.destination, &wish.principal);
-        let principal = wish.principal.clone();
-        let call = canonical(wish, head, Payload::empty(), trace);
-        let judged = Identified::new(call, principal, &policies)
-            .and_then(|it| it.authorize(&policies, Timestamp::now()));
-        judged.err().filter(|refusal| refusal.event().is_some()).unwrap_or(plain)
-    }
-
-    /// One call to a destination that a permit names.
-    async fn call(
-        &mut self,
-        wish: Wish,
-        head: &Head,
-        body: Incoming,
-        trace: &mut Trace,
-    ) -> Result<Response<AnswerBody>, Refusal> {
-        trace.destination = Some(wish.destination.clone());
-        let proxy = self.shared.proxy.clone();
-        let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
-        self.invite(head, &body).await?;
-        let payload = payload(body, head.framing, read_bound(&proxy.limits, bound)).await?;
-        let principal = wish.principal.clone();
-        let call = canonical(wish, head, payload, trace);
-        let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
-        let answer = proxy.serve_call(call, principal, &ledger).await;
-        trace.intended = ledger.has_recorded();
-        let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
-        Ok(relay(answer?, trace, proxy.journal.clone(), live))
-    }
-
-    /// Answers `Expect: 100-continue` ourselves, once we know who asks and that a permit names the destination (T38).
-    async fn invite(&mut self, head: &Head, body: &Incoming) -> Result<(), Refusal> {
-        if head.expects_continue && head.framing != Framing::Empty && !body.has_begun() {
-            self.outlet.invite_body().await.map_err(|_| malformed("the sender went away"))?;
-        }
-        Ok(())
-    }
-}
-
-/// The one value that is checked, recorded and sent.
-fn canonical(wish: Wish, head: &Head, body: Payload, trace: &Trace) -> Call {
-    let Wish { way, destination, path, query, .. } = wish;
-    let (request, method) = (trace.request, head.method.clone());
-    let headers = end_to_end(&head.fields);
-    Call { request, way, method, destination, path, query, headers, upgrade: None, body }
 }
 
 /// After a request with two readings nobody can say where the next one begins; what follows a refused CONNECT was meant
-/// for a tunnel (T39); and a wrong key costs its connection.
-fn ends_the_connection(head: &Head, code: Code) -> bool {
-    head.method == Method::CONNECT
+/// for a tunnel, or for another protocol (T39); and a wrong key costs its connection.
+fn ends_the_connection(received: &Received, code: Code) -> bool {
+    received.head.method == Method::CONNECT
+        || received.head.upgrade.is_some()
         || matches!(
             code,
             Code::MalformedCall | Code::AmbiguousCall | Code::UnknownWorkload | Code::InternalFault

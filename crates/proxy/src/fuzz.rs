@@ -2,7 +2,7 @@
 
 use crate::ask::Ask;
 use crate::canonical::end_to_end;
-use crate::wire::{Chunked, Framing, Head, HeadBounds, Step};
+use crate::wire::{Chunked, Framing, HeadBounds, Received, Step};
 use bytes::BytesMut;
 use cloakroom_model::Code;
 
@@ -26,8 +26,8 @@ pub struct Canonical {
 /// # Errors
 /// The code of the refusal, always `malformed-call` or `ambiguous-call`.
 pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
-    let read = Head::parse(bytes, &BOUNDS).and_then(|head| Ok((Ask::of(&head)?, head)));
-    let (ask, head) = match read {
+    let read = Received::parse(bytes, &BOUNDS).and_then(|it| Ok((Ask::of(&it.head)?, it.head, it.framing)));
+    let (ask, head, framing) = match read {
         Ok(read) => read,
         Err(refusal) => {
             assert!(matches!(refusal.code(), Code::MalformedCall | Code::AmbiguousCall));
@@ -41,7 +41,7 @@ pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
         assert!(!cloakroom_model::ends_here(name));
         assert!(!value.iter().any(|b| matches!(b, b'\r' | b'\n' | 0)));
     }
-    let length = match head.framing {
+    let length = match framing {
         Framing::Empty => Some(0),
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,

@@ -1,17 +1,21 @@
 //! Workload-facing: listeners, interception, parsing, authentication, walking the stages.
 //!
-//! What a call may do is `policy`'s decision, what a secret is only `egress` knows. Start reading at `conversation`.
+//! What a call may do is `policy`'s decision, what a secret is only `egress` knows. Start reading at `desk`.
 
 mod ask;
 mod authenticate;
 mod authority;
 mod canonical;
+mod connection;
 mod conversation;
+mod desk;
 // The listener begins to use it with its next step.
 #[cfg(test)]
 mod entry;
 mod error;
 mod guesses;
+mod head;
+mod io;
 mod leaf;
 mod ledger;
 mod limits;

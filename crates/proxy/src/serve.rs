@@ -1,10 +1,10 @@
 //! The accept loop, and the drain at its end.
 
-use crate::conversation::{Conversation, Door};
+use crate::connection::{self, Protocol};
 use crate::proxy::Shared;
-use crate::wire::{Inlet, Outlet};
 use crate::workers::Workers;
 use crate::{Proxy, ProxyError};
+use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -107,12 +107,6 @@ fn admit(
 /// Serves one connection on the runtime that runs this.
 async fn connection(stream: std::net::TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let (read, write) = stream.into_split();
-    let outlet = Outlet::new(write, shared.proxy.limits.body_idle);
-    let stop = shared.stop.clone();
     let peer = peer.ip().to_canonical();
-    let conversation = Conversation { shared, door: Door::Open, peer, outlet, stop, seat: None };
-    if let Some(tunnel) = conversation.run(Inlet::new(read)).await {
-        tunnel.intercept().await;
-    }
+    connection::serve(shared, peer, Box::new(stream), BytesMut::new(), Protocol::Http1).await;
 }

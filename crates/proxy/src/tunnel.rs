@@ -1,26 +1,21 @@
 //! Interception: the workload's TLS ends here, under a leaf for the host that its CONNECT named.
 
-use crate::conversation::{Conversation, Door};
+use crate::connection::{Protocol, talk};
+use crate::desk::{Desk, Door};
+use crate::io::{Io, Rewound};
 use crate::proxy::Shared;
 use crate::seats::Seat;
 use crate::trace::Trace;
-use crate::wire::{Inlet, Outlet, ambiguous};
+use crate::wire::ambiguous;
 use bytes::BytesMut;
 use cloakroom_model::{Destination, Host, Principal, Severity, Way};
 use rustls::server::Acceptor;
-use std::io::{self, Cursor};
+use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, Chain, Join};
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
 use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
-
-/// The raw connection, bytes that came early first.
-type Raw = Join<
-    Chain<Cursor<BytesMut>, Box<dyn AsyncRead + Send + Sync + Unpin>>,
-    Box<dyn AsyncWrite + Send + Sync + Unpin>,
->;
 
 /// A tunnel that was granted; no byte of its TLS has been looked at.
 pub(crate) struct Opened {
@@ -29,17 +24,16 @@ pub(crate) struct Opened {
     pub(crate) seat: Option<Seat>,
     pub(crate) principal: Principal,
     pub(crate) destination: Destination,
-    pub(crate) inlet: Inlet,
-    pub(crate) outlet: Outlet,
+    pub(crate) io: Box<dyn Io>,
+    /// What was read beyond the request that opened it.
+    pub(crate) early: BytesMut,
 }
 
 impl Opened {
     /// Accepts TLS, and serves the calls inside.
     pub(crate) async fn intercept(self) {
-        let Self { shared, peer, seat, principal, destination, inlet, outlet } = self;
-        let (read, early) = inlet.into_parts();
-        let raw = tokio::io::join(Cursor::new(early).chain(read), outlet.into_io());
-        let handshake = accept(&shared, raw, &destination);
+        let Self { shared, peer, seat, principal, destination, io, early } = self;
+        let handshake = accept(&shared, Rewound::new(early, io), &destination);
         let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
             Ok(Ok(stream)) => stream,
             // On record before the peer can see that it is over.
@@ -50,18 +44,15 @@ impl Opened {
             }
             Err(_) => return,
         };
-        let (read, write) = tokio::io::split(stream);
-        let outlet = Outlet::new(write, shared.proxy.limits.body_idle);
-        let door = Door::Tunnel { principal, destination };
-        let stop = shared.stop.clone();
-        let inner = Conversation { shared, door, peer, outlet, stop, seat };
+        let door = Door::Tunnel { principal, destination, way: Way::Connect };
+        let desk = Desk::new(shared, door, peer, seat);
         // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
-        let _ = inner.run(Inlet::new(read)).await;
+        let _ = talk(desk, Box::new(stream), BytesMut::new(), Protocol::Http1).await;
     }
 }
 
 enum Failed {
-    WrongName(Box<StartHandshake<Raw>>),
+    WrongName(Box<StartHandshake<Rewound>>),
     Tls(io::Error),
 }
 
@@ -71,7 +62,11 @@ impl From<io::Error> for Failed {
     }
 }
 
-async fn accept(shared: &Shared, raw: Raw, destination: &Destination) -> Result<TlsStream<Raw>, Failed> {
+async fn accept(
+    shared: &Shared,
+    raw: Rewound,
+    destination: &Destination,
+) -> Result<TlsStream<Rewound>, Failed> {
     let started = LazyConfigAcceptor::new(Acceptor::default(), raw).await?;
     if !names(started.client_hello().server_name(), destination.host()) {
         return Err(Failed::WrongName(Box::new(started)));

@@ -2,7 +2,7 @@
 
 use super::fields::single;
 use super::{Version, ambiguous, malformed};
-use cloakroom_model::Refusal;
+use cloakroom_model::{Refusal, Upgrade};
 use http::HeaderMap;
 
 /// The options of one request.
@@ -12,6 +12,8 @@ pub(super) struct ConnectionOptions {
     pub(super) keep_alive: bool,
     /// Whether the sender waits for `100 (Continue)` before it sends the body.
     pub(super) expects_continue: bool,
+    /// Which other protocol the connection is to speak.
+    pub(super) upgrade: Option<Upgrade>,
 }
 
 impl ConnectionOptions {
@@ -22,10 +24,11 @@ impl ConnectionOptions {
     /// cannot be ignored and for unknown expectations.
     pub(super) fn of(fields: &HeaderMap, version: Version) -> Result<Self, Refusal> {
         let close = has_close(fields)?;
-        refuse_upgrades(fields)?;
+        let upgrade = upgrade(fields, version)?;
         Ok(Self {
             keep_alive: version == Version::Http11 && !close,
             expects_continue: expects_continue(fields)? && version == Version::Http11,
+            upgrade,
         })
     }
 }
@@ -50,11 +53,23 @@ fn has_close(fields: &HeaderMap) -> Result<bool, Refusal> {
     Ok(close)
 }
 
-/// `h2c` may be ignored (RFC 9110, section 7.8), and is; a WebSocket cannot work without its upgrade, so it is refused.
-fn refuse_upgrades(fields: &HeaderMap) -> Result<(), Refusal> {
-    let ignorable = |value: &[u8]| value.eq_ignore_ascii_case(b"h2c");
-    let all = fields.get_all("upgrade").iter().all(|value| ignorable(value.as_bytes()));
-    if all { Ok(()) } else { Err(malformed("the request asks for an upgrade, which is not relayed")) }
+/// `h2c` may be ignored (RFC 9110, section 7.8), and is; a WebSocket cannot work without its upgrade.
+fn upgrade(fields: &HeaderMap, version: Version) -> Result<Option<Upgrade>, Refusal> {
+    let Some(value) = single(fields, "upgrade", "the request has two Upgrade fields")? else {
+        return Ok(None);
+    };
+    if value.as_bytes().eq_ignore_ascii_case(b"h2c") {
+        return Ok(None);
+    }
+    if !value.as_bytes().eq_ignore_ascii_case(b"websocket") || version != Version::Http11 {
+        return Err(malformed("the request asks for an upgrade other than to a WebSocket"));
+    }
+    let said = fields.get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    if said.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade")) {
+        Ok(Some(Upgrade::WebSocket))
+    } else {
+        Err(malformed("the request has an Upgrade field that its Connection field does not name"))
+    }
 }
 
 fn expects_continue(fields: &HeaderMap) -> Result<bool, Refusal> {
@@ -123,6 +138,19 @@ mod tests {
             options(Version::Http11, &[("upgrade", "h2c"), ("connection", "upgrade, http2-settings")]),
             Ok((true, false))
         );
-        assert_eq!(options(Version::Http11, &[("upgrade", "websocket")]), Err(Code::MalformedCall));
+        for fields in [
+            &[("upgrade", "websocket")][..],
+            &[("upgrade", "websocket, h2c"), ("connection", "upgrade")],
+            &[("upgrade", "tls/1.0"), ("connection", "upgrade")],
+        ] {
+            assert_eq!(options(Version::Http11, fields), Err(Code::MalformedCall), "{fields:?}");
+        }
+        let twice = [("upgrade", "websocket"), ("upgrade", "websocket"), ("connection", "upgrade")];
+        assert_eq!(options(Version::Http11, &twice), Err(Code::AmbiguousCall));
+        let mut map = HeaderMap::new();
+        map.insert("upgrade", HeaderValue::from_static("WebSocket"));
+        map.insert("connection", HeaderValue::from_static("keep-alive, Upgrade"));
+        assert_eq!(ConnectionOptions::of(&map, Version::Http11).unwrap().upgrade, Some(Upgrade::WebSocket));
+        assert!(ConnectionOptions::of(&map, Version::Http10).is_err());
     }
 }

@@ -3,6 +3,7 @@
 use super::connection_options::ConnectionOptions;
 use super::fields::{parse as parse_fields, single};
 use super::{Framing, Named, Target, ambiguous, malformed};
+use crate::head::Head;
 use cloakroom_model::Refusal;
 use http::{HeaderMap, Method};
 
@@ -26,17 +27,11 @@ pub(crate) struct HeadBounds {
     pub(crate) target: usize,
 }
 
-/// A head that has exactly one reading.
+/// A head as it came over HTTP/1, and what it says about its connection.
 #[derive(Clone, Debug)]
-pub(crate) struct Head {
-    /// The method: upper case, never TRACE.
-    pub(crate) method: Method,
-    /// The target.
-    pub(crate) target: Target,
-    /// The `Host` field. HTTP/1.1 always has it.
-    pub(crate) host: Option<Named>,
-    /// Every field, framing and hop-by-hop ones included.
-    pub(crate) fields: HeaderMap,
+pub(crate) struct Received {
+    /// The request.
+    pub(crate) head: Head,
     /// How long the body is.
     pub(crate) framing: Framing,
     /// Whether the sender waits for `100 (Continue)`.
@@ -45,7 +40,7 @@ pub(crate) struct Head {
     pub(crate) keep_alive: bool,
 }
 
-impl Head {
+impl Received {
     /// Parses a head, its final empty line included.
     ///
     /// # Errors
@@ -67,8 +62,13 @@ impl Head {
         if method == Method::CONNECT && framing != Framing::Empty {
             return Err(malformed("a CONNECT request has a body"));
         }
-        let ConnectionOptions { keep_alive, expects_continue } = ConnectionOptions::of(&fields, version)?;
-        Ok(Self { method, target, host, fields, framing, expects_continue, keep_alive })
+        let ConnectionOptions { keep_alive, expects_continue, upgrade } =
+            ConnectionOptions::of(&fields, version)?;
+        if upgrade.is_some() && (method != Method::GET || framing != Framing::Empty) {
+            return Err(malformed("a WebSocket begins with a GET without a body"));
+        }
+        let head = Head { method, target, host, fields, upgrade };
+        Ok(Self { head, framing, expects_continue, keep_alive })
     }
 }
 
@@ -159,17 +159,19 @@ mod tests {
     const BOUNDS: HeadBounds = HeadBounds { bytes: 4096, fields: 8, target: 64 };
 
     fn code(head: &str) -> Option<Code> {
-        Head::parse(head.as_bytes(), &BOUNDS).err().map(|r| r.code())
+        Received::parse(head.as_bytes(), &BOUNDS).err().map(|r| r.code())
     }
 
     #[test]
     fn a_plain_head_has_one_reading() {
-        let head =
-            Head::parse(b"POST /v1?a=b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 3\r\n\r\n", &BOUNDS)
-                .unwrap();
-        assert_eq!(head.method, Method::POST);
-        assert_eq!(head.framing, Framing::Length(3));
-        assert!(head.keep_alive && !head.expects_continue);
+        let received = Received::parse(
+            b"POST /v1?a=b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 3\r\n\r\n",
+            &BOUNDS,
+        )
+        .unwrap();
+        assert_eq!(received.head.method, Method::POST);
+        assert_eq!(received.framing, Framing::Length(3));
+        assert!(received.keep_alive && !received.expects_continue);
     }
 
     #[test]

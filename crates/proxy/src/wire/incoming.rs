@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::ReadBuf;
+use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -75,11 +75,6 @@ impl Incoming {
             body.hand_back(Handover::Complete);
         }
         (body, handed_back)
-    }
-
-    /// Whether some of the body is in the buffer already.
-    pub(crate) fn has_begun(&self) -> bool {
-        self.inlet.as_ref().is_some_and(Inlet::holds_bytes)
     }
 
     fn hand_back(&mut self, how: impl FnOnce(Inlet) -> Handover) {
@@ -199,7 +194,7 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1024);
         peer.write_all(bytes).await.unwrap();
         drop(peer);
-        let (body, mut back) = Incoming::new(Inlet::new(ours), framing, PACE);
+        let (body, mut back) = Incoming::new(Inlet::over(ours), framing, PACE);
         let read = body.collect().await.map(http_body_util::Collected::to_bytes);
         (read, back.try_recv().ok().map(|handover| matches!(handover, Handover::Complete(_))))
     }
@@ -216,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn t38_a_dropped_body_gives_the_connection_back_as_abandoned() {
         let (_peer, ours) = tokio::io::duplex(1024);
-        let (body, mut back) = Incoming::new(Inlet::new(ours), Framing::Length(3), PACE);
+        let (body, mut back) = Incoming::new(Inlet::over(ours), Framing::Length(3), PACE);
         drop(body);
         assert!(matches!(back.try_recv(), Ok(Handover::Abandoned(_))));
     }
@@ -225,7 +220,7 @@ mod tests {
     async fn t42_a_slow_body_ends_at_its_deadline() {
         let short = Pace { idle: Duration::from_millis(5), total: None };
         let (peer, ours) = tokio::io::duplex(1024);
-        let (body, _back) = Incoming::new(Inlet::new(ours), Framing::Length(3), short);
+        let (body, _back) = Incoming::new(Inlet::over(ours), Framing::Length(3), short);
         assert_eq!(body.collect().await.map(|_| ()).unwrap_err(), BodyFault::Slow);
         drop(peer);
     }

@@ -1,12 +1,13 @@
 //! The reading half of a connection: one head at a time, with deadlines.
 
-use super::{Head, HeadBounds, malformed};
-use bytes::BytesMut;
+use super::{HeadBounds, Received, malformed};
+use crate::io::Io;
+use bytes::{Bytes, BytesMut};
 use cloakroom_model::Refusal;
 use std::future::pending;
 use std::io;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncReadExt, ReadHalf};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout, timeout_at};
 
@@ -29,21 +30,28 @@ pub(crate) struct Patience {
 #[derive(Debug)]
 pub(crate) enum Heard {
     /// A request.
-    Head(Head),
+    Head(Received),
     /// Nothing more: the peer or the broker is done.
     Closed,
 }
 
 /// The reading half and what was read beyond the last message.
 pub(crate) struct Inlet {
-    io: Box<dyn AsyncRead + Send + Sync + Unpin>,
+    io: ReadHalf<Box<dyn Io>>,
     buffer: BytesMut,
 }
 
 impl Inlet {
-    /// Over this half.
-    pub(crate) fn new(io: impl AsyncRead + Send + Sync + Unpin + 'static) -> Self {
-        Self { io: Box::new(io), buffer: BytesMut::new() }
+    /// Over this half, of which `buffer` was read already.
+    pub(crate) fn new(io: ReadHalf<Box<dyn Io>>, buffer: BytesMut) -> Self {
+        Self { io, buffer }
+    }
+
+    /// Over one end of a pipe.
+    #[cfg(test)]
+    pub(crate) fn over(io: impl Io + 'static) -> Self {
+        let io: Box<dyn Io> = Box::new(io);
+        Self::new(tokio::io::split(io).0, BytesMut::new())
     }
 
     /// The next head. `stop` ends the wait between requests, never one that has begun.
@@ -82,7 +90,7 @@ impl Inlet {
                     return Err(malformed("the request head is too large"));
                 }
                 let head = self.buffer.split_to(end);
-                return Head::parse(&head, bounds).map(Heard::Head);
+                return Received::parse(&head, bounds).map(Heard::Head);
             }
             if self.buffer.len() > bounds.bytes {
                 return Err(malformed("the request head is too large"));
@@ -100,12 +108,18 @@ impl Inlet {
     }
 
     /// The halves of the reader, for the body that comes next.
-    pub(super) fn parts(&mut self) -> (&mut (dyn AsyncRead + Send + Sync + Unpin), &mut BytesMut) {
-        (&mut *self.io, &mut self.buffer)
+    pub(super) fn parts(&mut self) -> (&mut ReadHalf<Box<dyn Io>>, &mut BytesMut) {
+        (&mut self.io, &mut self.buffer)
+    }
+
+    /// The next `length` bytes, if they are all here.
+    pub(super) fn take_exactly(&mut self, length: u64) -> Option<Bytes> {
+        let length = usize::try_from(length).ok().filter(|length| *length <= self.buffer.len())?;
+        Some(self.buffer.split_to(length).freeze())
     }
 
     /// The reading half and the bytes read too far, for a tunnel.
-    pub(crate) fn into_parts(self) -> (Box<dyn AsyncRead + Send + Sync + Unpin>, BytesMut) {
+    pub(crate) fn into_parts(self) -> (ReadHalf<Box<dyn Io>>, BytesMut) {
         (self.io, self.buffer)
     }
 
@@ -179,7 +193,7 @@ mod tests {
     #[tokio::test]
     async fn pipelined_heads_come_one_at_a_time() {
         let (mut peer, ours) = tokio::io::duplex(1024);
-        let mut inlet = Inlet::new(ours);
+        let mut inlet = Inlet::over(ours);
         peer.write_all(b"GET /a HTTP/1.1\r\nHost: h\r\n\r\nGET /b HTTP/1.1\r\nHost: h\r\n\r\n")
             .await
             .unwrap();
@@ -192,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn t94_a_slow_head_is_refused_and_an_idle_connection_is_closed() {
         let (mut peer, ours) = tokio::io::duplex(1024);
-        let mut inlet = Inlet::new(ours);
+        let mut inlet = Inlet::over(ours);
         assert!(matches!(hear(&mut inlet).await, Ok(Heard::Closed)));
         peer.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
         assert_eq!(hear(&mut inlet).await.unwrap_err(), malformed("the request head came too slowly"));
@@ -201,7 +215,7 @@ mod tests {
     #[tokio::test]
     async fn t96_a_head_beyond_the_bound_is_refused() {
         let (mut peer, ours) = tokio::io::duplex(1024);
-        let mut inlet = Inlet::new(ours);
+        let mut inlet = Inlet::over(ours);
         peer.write_all(&[b'A'; 300]).await.unwrap();
         assert_eq!(hear(&mut inlet).await.unwrap_err(), malformed("the request head is too large"));
     }
@@ -210,7 +224,7 @@ mod tests {
     async fn t37_a_bare_line_feed_is_refused_without_waiting_for_more() {
         for bytes in [&b"GET / HTTP/1.1\n"[..], b"\n", b"\r\n", b"\x16\x03\x01", b" GET"] {
             let (mut peer, ours) = tokio::io::duplex(1024);
-            let mut inlet = Inlet::new(ours);
+            let mut inlet = Inlet::over(ours);
             peer.write_all(bytes).await.unwrap();
             assert!(hear(&mut inlet).await.is_err(), "{}", bytes.escape_ascii());
         }

@@ -17,7 +17,7 @@ pub(crate) use cloakroom_wire::{Chunked, Step};
 pub(crate) use fields::single;
 pub(crate) use framing::Framing;
 use head::Version;
-pub(crate) use head::{Head, HeadBounds};
+pub(crate) use head::{HeadBounds, Received};
 pub(crate) use incoming::{Handover, Incoming, Pace};
 pub(crate) use inlet::{Heard, Inlet, Patience};
 pub(crate) use outlet::{Manner, Outlet};

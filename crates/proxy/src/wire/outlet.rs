@@ -1,5 +1,6 @@
 //! The writing half of a connection: answers in our own framing.
 
+use crate::io::Io;
 use bytes::{BufMut, Bytes, BytesMut};
 use cloakroom_model::BodyFault;
 use futures_util::FutureExt;
@@ -12,7 +13,7 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::time::Duration;
-use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncWriteExt, WriteHalf};
 use tokio::time::timeout;
 
 /// How much is collected before it is written. Less is written at once when nothing more is ready.
@@ -40,15 +41,15 @@ enum Framing {
 
 /// The writing half.
 pub(crate) struct Outlet {
-    io: Box<dyn AsyncWrite + Send + Sync + Unpin>,
+    io: WriteHalf<Box<dyn Io>>,
     buffer: BytesMut,
     patience: Duration,
 }
 
 impl Outlet {
     /// Over this half. A peer that takes nothing for `patience` is given up.
-    pub(crate) fn new(io: impl AsyncWrite + Send + Sync + Unpin + 'static, patience: Duration) -> Self {
-        Self { io: Box::new(io), buffer: BytesMut::new(), patience }
+    pub(crate) fn new(io: WriteHalf<Box<dyn Io>>, patience: Duration) -> Self {
+        Self { io, buffer: BytesMut::new(), patience }
     }
 
     /// Writes an answer to its end.
@@ -151,7 +152,7 @@ impl Outlet {
     }
 
     /// The writing half, for a tunnel.
-    pub(crate) fn into_io(self) -> Box<dyn AsyncWrite + Send + Sync + Unpin> {
+    pub(crate) fn into_io(self) -> WriteHalf<Box<dyn Io>> {
         self.io
     }
 }
@@ -273,7 +274,8 @@ mod tests {
         B: Body<Data = Bytes, Error = BodyFault>,
     {
         let (ours, mut peer) = tokio::io::duplex(64 * 1024);
-        let mut outlet = Outlet::new(ours, Duration::from_secs(5));
+        let ours: Box<dyn Io> = Box::new(ours);
+        let mut outlet = Outlet::new(tokio::io::split(ours).1, Duration::from_secs(5));
         let done = outlet.answer(response, manner).await;
         drop(outlet);
         let mut text = String::new();

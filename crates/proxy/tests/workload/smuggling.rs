@@ -164,12 +164,25 @@ fn t38_t39_t44_connection_options_with_two_readings() {
         "Connection: x-anything",
         "Expect: 200-ok",
         "Expect: 100-continue\r\nExpect: 100-continue",
-        "Upgrade: websocket\r\nConnection: upgrade",
+        "Upgrade: websocket",
+        "Upgrade: tls/1.0\r\nConnection: upgrade",
         "Upgrade: h2c\r\nConnection: upgrade, http2-settings\r\nHTTP2-Settings: AAMAAABkAAQAAP__",
     ] {
         let bytes = format!("{}{more}\r\n\r\n", house.head("GET /v1/a"));
         assert_refused(&house, bytes.as_bytes(), BAD);
     }
+}
+
+#[test]
+fn t39_an_upgrade_that_no_permit_allows_is_refused_and_what_follows_is_no_request() {
+    let house = house();
+    let mut wire = house.tunnel();
+    let upgrade = house.head("GET /v1/a") + "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+    wire.send((upgrade + &house.head("GET /v1/a") + "\r\n").as_bytes());
+    let answer = wire.receive("GET").unwrap();
+    assert_eq!((answer.status, answer.code().as_deref()), (403, Some("call-not-permitted")));
+    assert!(wire.receive("GET").is_err());
+    assert_eq!(house.upstream.connections(), 0);
 }
 
 #[test]

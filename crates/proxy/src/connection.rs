@@ -1,0 +1,38 @@
+//! One connection with a workload, and the tunnels that open in it.
+
+use crate::conversation::Conversation;
+use crate::desk::{Desk, Door};
+use crate::io::Io;
+use crate::proxy::Shared;
+use crate::tunnel::Opened;
+use bytes::BytesMut;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What is spoken on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.1.
+    Http1,
+}
+
+/// Serves a connection that came in through the listener, to its end. `early` is what was read of it.
+pub(crate) async fn serve(
+    shared: Arc<Shared>,
+    peer: IpAddr,
+    io: Box<dyn Io>,
+    early: BytesMut,
+    protocol: Protocol,
+) {
+    let desk = Desk::new(shared, Door::Open, peer, None);
+    if let Some(tunnel) = talk(desk, io, early, protocol).await {
+        tunnel.intercept().await;
+    }
+}
+
+/// Serves requests until one side ends; gives back a tunnel if one was opened.
+pub(crate) async fn talk(desk: Desk, io: Box<dyn Io>, early: BytesMut, protocol: Protocol) -> Option<Opened> {
+    match protocol {
+        Protocol::Http1 => Conversation::new(desk, io, early).run().await,
+    }
+}

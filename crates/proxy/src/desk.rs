@@ -1,0 +1,212 @@
+//! Where every request is heard: who asks, what for, and what becomes of it, whatever version of HTTP brought it.
+
+use crate::ask::{Approach, Ask, inside, not_named};
+use crate::authenticate::authenticate;
+use crate::canonical::{end_to_end, read_bound, read_for_policy};
+use crate::head::Head;
+use crate::ledger::CallLedger;
+use crate::live::Liveness;
+use crate::problem;
+use crate::proxy::Shared;
+use crate::reply::{AnswerBody, own, relay};
+use crate::seats::Seat;
+use crate::trace::Trace;
+use bytes::Bytes;
+use cloakroom_model::{Call, Code, Destination, Path, Payload, Principal, Query, Refusal, Timestamp, Way};
+use cloakroom_policy::{Identified, PolicySet};
+use http::Response;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// How the connection came about.
+pub(crate) enum Door {
+    /// The listener itself: every request proves who asks, and says where it goes.
+    Open,
+    /// A tunnel: who asks and where it goes was settled when it was opened (invariant 5).
+    Tunnel { principal: Principal, destination: Destination, way: Way },
+}
+
+/// One connection's desk. The streams of a connection share it.
+pub(crate) struct Desk {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) door: Door,
+    pub(crate) peer: IpAddr,
+    seat: Mutex<Option<Seat>>,
+}
+
+/// What a request is about, once it is known who asks.
+pub(crate) enum Errand {
+    /// Whether the broker runs.
+    Health,
+    /// A tunnel to intercept.
+    Tunnel { principal: Principal, destination: Destination },
+    /// One call to a destination that a permit names.
+    Call(Wish),
+}
+
+/// Who wants what, and how it came.
+pub(crate) struct Wish {
+    principal: Principal,
+    way: Way,
+    destination: Destination,
+    path: Path,
+    query: Query,
+}
+
+impl Desk {
+    /// `seat` is the one that the connection holds already.
+    pub(crate) fn new(shared: Arc<Shared>, door: Door, peer: IpAddr, seat: Option<Seat>) -> Self {
+        Self { shared, door, peer, seat: Mutex::new(seat) }
+    }
+
+    /// The seat, for a tunnel that takes the connection over.
+    pub(crate) fn take_seat(&self) -> Option<Seat> {
+        self.seat.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// What is known of a request before it is read.
+    pub(crate) fn trace(&self) -> Trace {
+        let mut trace = Trace::begin(self.peer);
+        if let Door::Tunnel { principal, destination, way } = &self.door {
+            trace.way = Some(*way);
+            trace.principal = Some(principal.clone());
+            trace.destination = Some(destination.clone());
+        }
+        trace
+    }
+
+    /// Who asks, and what for. Nothing of a body has been looked at.
+    ///
+    /// # Errors
+    /// `unknown-workload`, `rate-limited`, `destination-not-permitted`; `malformed-call` and `ambiguous-call` for targets.
+    pub(crate) async fn hear(&self, head: &Head, trace: &mut Trace) -> Result<Errand, Refusal> {
+        if let Door::Tunnel { principal, destination, way } = &self.door {
+            let (path, query) = inside(head, destination)?;
+            let (principal, destination) = (principal.clone(), destination.clone());
+            return Ok(Errand::Call(Wish { principal, way: *way, destination, path, query }));
+        }
+        match Ask::of(head)? {
+            Ask::Health => Ok(Errand::Health),
+            Ask::Tunnel(approach) => {
+                let policies = self.shared.proxy.policies.load_full();
+                let principal = self.admit(head, &approach, &policies, trace).await?;
+                let destination = approach.permitted(principal.workload(), &policies);
+                let destination =
+                    destination.ok_or_else(|| unnamed(&approach.wanted(), &principal, &policies))?;
+                Ok(Errand::Tunnel { principal, destination })
+            }
+            Ask::Call(approach, path, query) => {
+                let policies = self.shared.proxy.policies.load_full();
+                let principal = self.admit(head, &approach, &policies, trace).await?;
+                let named = approach.permitted(principal.workload(), &policies);
+                let is_named = named.is_some();
+                let destination = named.unwrap_or_else(|| approach.wanted());
+                let wish = Wish { principal, way: approach.way, destination, path, query };
+                if is_named {
+                    trace.destination = Some(wish.destination.clone());
+                    Ok(Errand::Call(wish))
+                } else {
+                    Err(judge_unnamed(wish, head, &policies, trace))
+                }
+            }
+        }
+    }
+
+    /// One call through its stages.
+    ///
+    /// # Errors
+    /// Whatever stage says no.
+    pub(crate) async fn serve(
+        &self,
+        wish: Wish,
+        head: &Head,
+        body: Payload,
+        trace: &mut Trace,
+    ) -> Result<Response<AnswerBody>, Refusal> {
+        if head.upgrade.is_some() {
+            // Nothing here relays another protocol.
+            return Err(Refusal::new(
+                Code::CallNotPermitted,
+                "no permit allows the upgrade that is asked for",
+            ));
+        }
+        let proxy = &self.shared.proxy;
+        let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
+        let body = read_for_policy(body, read_bound(&proxy.limits, bound)).await?;
+        let principal = wish.principal.clone();
+        let call = canonical(wish, head, body, trace);
+        let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
+        let answer = proxy.serve_call(call, principal, &ledger).await;
+        trace.intended = ledger.has_recorded();
+        let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
+        Ok(relay(answer?, trace, proxy.journal.clone(), live))
+    }
+
+    /// Records a refusal and makes it an answer.
+    pub(crate) fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
+        let refusal = trace.complete(refusal);
+        trace.record(&refusal, &self.shared.proxy);
+        problem::answer(&refusal, trace.request, trace.audience()).map(own)
+    }
+
+    /// Who asks: authenticated, and within the bound on its connections.
+    async fn admit(
+        &self,
+        head: &Head,
+        approach: &Approach,
+        policies: &PolicySet,
+        trace: &mut Trace,
+    ) -> Result<Principal, Refusal> {
+        trace.way = Some(approach.way);
+        trace.destination = Some(approach.wanted());
+        let principal = match authenticate(&head.fields, policies) {
+            Ok(principal) => principal,
+            Err(refusal) => {
+                self.slow_down_guesses(head, &refusal).await;
+                return Err(refusal);
+            }
+        };
+        trace.principal = Some(principal.clone());
+        let mut seat = self.seat.lock().unwrap_or_else(PoisonError::into_inner);
+        *seat = Some(self.shared.seats.take(seat.take(), principal.workload())?);
+        Ok(principal)
+    }
+
+    /// Only a wrong key is a guess; none at all is how many programs begin.
+    async fn slow_down_guesses(&self, head: &Head, refusal: &Refusal) {
+        let guessed =
+            ["proxy-authorization", "cloakroom-workload"].iter().any(|name| head.fields.contains_key(*name));
+        if guessed && refusal.code() == Code::UnknownWorkload {
+            tokio::time::sleep(self.shared.guesses.failed(self.peer, std::time::Instant::now())).await;
+        }
+    }
+}
+
+/// The answer to a question for the broker's health.
+pub(crate) fn healthy() -> Response<AnswerBody> {
+    Response::new(own(Bytes::from_static(b"ok\n")))
+}
+
+/// No permit names the destination now. Where a placeholder of this workload did or will, its state says why.
+fn unnamed(wanted: &Destination, principal: &Principal, policies: &PolicySet) -> Refusal {
+    let dormant = policies.why_dormant(principal.workload(), wanted, Timestamp::now());
+    dormant.unwrap_or_else(|| not_named(wanted))
+}
+
+/// A destination that no permit names is refused; with a placeholder in the call that is a security event.
+fn judge_unnamed(wish: Wish, head: &Head, policies: &PolicySet, trace: &Trace) -> Refusal {
+    let plain = unnamed(&wish.destination, &wish.principal, policies);
+    let principal = wish.principal.clone();
+    let call = canonical(wish, head, Payload::empty(), trace);
+    let judged =
+        Identified::new(call, principal, policies).and_then(|it| it.authorize(policies, Timestamp::now()));
+    judged.err().filter(|refusal| refusal.event().is_some()).unwrap_or(plain)
+}
+
+/// The one value that is checked, recorded and sent.
+fn canonical(wish: Wish, head: &Head, body: Payload, trace: &Trace) -> Call {
+    let Wish { way, destination, path, query, .. } = wish;
+    let (request, method) = (trace.request, head.method.clone());
+    let (headers, upgrade) = (end_to_end(&head.fields), head.upgrade);
+    Call { request, way, method, destination, path, query, headers, upgrade, body }
+}
