@@ -33,6 +33,8 @@ pub enum Place {
     Json(Box<str>),
     /// The value of this field of a form body.
     Form(Box<str>),
+    /// The string at this JSON pointer of one of the first text messages of a WebSocket.
+    WebSocket(Box<str>),
 }
 
 /// Why a text is not a place.
@@ -40,7 +42,7 @@ pub enum Place {
 pub enum PlaceError {
     /// The first word is unknown.
     #[error(
-        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD"
+        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER"
     )]
     Kind,
     /// A header name that is not a token, or one the broker itself sets.
@@ -78,7 +80,10 @@ impl Place {
             ["query", key] => Ok(Self::Query((*key).into())),
             ["path", name] => Ok(Self::Path(name.trim_start_matches('{').trim_end_matches('}').into())),
             ["json", pointer] if pointer.starts_with('/') => Ok(Self::Json((*pointer).into())),
-            ["json", _] => Err(PlaceError::Pointer),
+            ["websocket", "json", pointer] if pointer.starts_with('/') => {
+                Ok(Self::WebSocket((*pointer).into()))
+            }
+            ["json", _] | ["websocket", "json", _] => Err(PlaceError::Pointer),
             ["form", field] => Ok(Self::Form((*field).into())),
             _ => Err(PlaceError::Kind),
         }
@@ -129,6 +134,7 @@ impl fmt::Display for Place {
             Self::Path(name) => write!(f, "path {name}"),
             Self::Json(pointer) => write!(f, "json {pointer}"),
             Self::Form(field) => write!(f, "form {field}"),
+            Self::WebSocket(pointer) => write!(f, "websocket json {pointer}"),
         }
     }
 }
@@ -161,6 +167,7 @@ mod tests {
             "path token",
             "json /a/b~1c/0",
             "form token",
+            "websocket json /d/token",
         ] {
             assert_eq!(Place::parse(text).map(|p| p.to_string()).as_deref(), Ok(text));
         }
@@ -178,6 +185,9 @@ mod tests {
             "header Transfer-Encoding",
             "header a:b",
             "json a",
+            "websocket json a",
+            "websocket /a",
+            "websocket",
             "body x",
             "",
             "header authorization digest",

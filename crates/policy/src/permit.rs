@@ -2,7 +2,7 @@
 
 use crate::constraint::Constraint;
 use crate::template::Template;
-use cloakroom_model::{Destination, Place};
+use cloakroom_model::{Destination, Place, Upgrade};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -26,6 +26,14 @@ pub(crate) struct Permit {
     pub(crate) rate: Option<Rate>,
     pub(crate) approve: Approve,
     pub(crate) range: RangeRule,
+    /// The protocol that a call has to ask for; where there is none, it may ask for none.
+    ///
+    /// COMPAT: policies stored before there were upgrades do not have this and the next key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) upgrade: Option<Upgrade>,
+    /// How many text messages from the first on may carry the placeholder; there exactly where the place is in messages.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) messages: Option<u8>,
 }
 
 /// What holds for one query key or form field.

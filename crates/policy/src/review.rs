@@ -5,7 +5,7 @@ use crate::decide::{Mismatch, shape};
 use crate::escape::quoted;
 use crate::permit::{BodyRule, Permit};
 use crate::text::{facts, warnings};
-use cloakroom_model::{Code, Destination, Path, Query, Refusal};
+use cloakroom_model::{Code, Destination, Path, Query, Refusal, Upgrade};
 use std::collections::BTreeSet;
 
 /// What a change of policy newly allows and newly refuses.
@@ -53,13 +53,21 @@ impl Policy {
         }
     }
 
-    /// How each permit judges `METHOD URL` (no headers, no body, no placeholder): first mismatch of each.
+    /// How each permit judges `METHOD URL` (no headers, no body, no placeholder): first mismatch of each. `wss://` asks for a
+    /// WebSocket over `https://`.
     ///
     /// # Errors
     /// `malformed-call` or `ambiguous-call` where the URL is no call that could be judged.
     pub fn explain(&self, method: &str, url: &str) -> Result<Vec<Explained>, Refusal> {
+        let (url, asked) = match url.strip_prefix("ws") {
+            Some(rest) => (&*format!("http{rest}"), Some(Upgrade::WebSocket)),
+            None => (url, None),
+        };
         let (to, path, query) = parse_url(url)?;
-        let explain = |permit: &Permit| explained(permit, shape::target(permit, &to, method, &path, &query));
+        let judge = |permit: &Permit| {
+            shape::target(permit, &to, method, &path, &query).and_then(|()| shape::upgrade(permit, asked))
+        };
+        let explain = |permit: &Permit| explained(permit, judge(permit));
         Ok(self.permits().iter().map(explain).collect())
     }
 }

@@ -7,7 +7,7 @@ use crate::Policy;
 use crate::constraint::{Constraint, Scalar};
 use crate::escape::quoted;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
-use cloakroom_model::{Destination, Host, Place, Scheme};
+use cloakroom_model::{Destination, Host, Place, Scheme, Upgrade};
 use std::collections::BTreeMap;
 
 /// All permits.
@@ -28,10 +28,17 @@ pub(crate) fn policy(policy: &Policy) -> String {
 
 /// Every fact of a permit but its name, a line each.
 pub(crate) fn facts(permit: &Permit) -> Vec<String> {
-    let Permit { name: _, to, calls, place, query, headers, body, rate, approve, range } = permit;
+    let Permit { name: _, to, calls, place, query, headers, body, rate, approve, range, upgrade, messages } =
+        permit;
     let mut lines: Vec<String> =
         calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
     lines.push(format!("with the credential in: {}", place_text(place)));
+    // COMPAT: permits without an upgrade have the text that was signed before there were upgrades.
+    lines.extend(messages.map(|count| format!("messages that may carry the credential: the first {count}")));
+    lines.extend(upgrade.map(|upgrade| {
+        let Upgrade::WebSocket = upgrade;
+        "protocol: websocket (only calls that ask for it)".to_owned()
+    }));
     lines.extend(query_lines(query, place));
     lines.extend(header_lines(headers));
     lines.extend(body_lines(body, place));
@@ -55,6 +62,9 @@ pub(crate) fn warnings(permit: &Permit) -> Vec<String> {
     }
     if permit.place.is_in_url() {
         lines.push("the credential stands in the URL, where the upstream's logs keep it".to_owned());
+    }
+    if permit.upgrade == Some(Upgrade::WebSocket) {
+        lines.push("what is said on the websocket after the handshake is not constrained".to_owned());
     }
     if is_punycode(&permit.to) {
         lines.push("the host is an internationalised name (xn--): compare it letter by letter".to_owned());
@@ -80,6 +90,7 @@ pub(crate) fn place_text(place: &Place) -> String {
         Place::Path(name) => format!("path segment {}", quoted(name)),
         Place::Json(pointer) => format!("json {}", quoted(pointer)),
         Place::Form(field) => format!("form {}", quoted(field)),
+        Place::WebSocket(pointer) => format!("websocket text message, json {}", quoted(pointer)),
     }
 }
 

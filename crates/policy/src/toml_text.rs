@@ -14,7 +14,8 @@ pub(crate) fn policy(policy: &Policy) -> String {
 }
 
 fn permit(permit: &Permit) -> String {
-    let Permit { name, to, calls, place, query, headers, body, rate, approve, range } = permit;
+    let Permit { name, to, calls, place, query, headers, body, rate, approve, range, upgrade, messages } =
+        permit;
     let calls: Vec<String> = calls.iter().map(|call| string(&call.to_string())).collect();
     let mut lines = vec![
         "\n[[permit]]".to_owned(),
@@ -23,6 +24,8 @@ fn permit(permit: &Permit) -> String {
         format!("call = [{}]", calls.join(", ")),
         format!("place = {}", string(&place.to_string())),
     ];
+    lines.extend(messages.map(|count| format!("messages = {count}")));
+    lines.extend(upgrade.map(|upgrade| format!("upgrade = \"{}\"", upgrade.as_str())));
     if !query.is_empty() {
         lines.push(format!("query = {{ {} }}", fields(query).join(", ")));
     }

@@ -123,6 +123,7 @@ fn permit() -> impl Strategy<Value = String> {
         "cookie c",
         "query zz",
         "path id",
+        "websocket json /d/token",
     ]);
     let rest = select(vec![
         "",
@@ -130,6 +131,8 @@ fn permit() -> impl Strategy<Value = String> {
         "rate = \"60/min\"",
         "approve = \"each-call\"",
         "range = \"pass\"",
+        "upgrade = \"websocket\"",
+        "messages = 7",
         "headers = { X-A = { const = \"1\" } }",
         "headers = { X-B = {} }",
     ]);
@@ -184,7 +187,7 @@ proptest! {
         if let Some(policy) = parse(&permits) {
             let text = policy.canonical_text();
             prop_assert!(text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
-            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  range requests: ", "  ! "];
+            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  messages that may carry the credential: the first ", "  protocol: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  range requests: ", "  ! "];
             for line in text.lines().filter(|line| !line.is_empty()) {
                 prop_assert!(heads.iter().any(|head| line.starts_with(head)), "{}", line);
             }
@@ -249,6 +252,50 @@ permit 1 of 1: "everything"
   ! range requests can fetch an echoed credential in pieces that are not recognised
 "#;
     assert_eq!(Policy::parse("p.toml", text).unwrap().canonical_text(), expected);
+}
+
+#[test]
+fn t74_a_websocket_is_in_the_text_and_nothing_changes_for_other_permits() {
+    let permit = |place: &str| {
+        let text =
+            format!("[[permit]]\nname = \"p\"\nto = \"https://a\"\ncall = \"GET /x\"\nplace = \"{place}\"\n");
+        parse(&[text]).unwrap()
+    };
+    let expected = r#"permits: 1 (whatever none of them allows is refused)
+
+permit 1 of 1: "p"
+  may GET https://a/x
+  with the credential in: websocket text message, json "/d/token"
+  messages that may carry the credential: the first 1
+  protocol: websocket (only calls that ask for it)
+  query keys: none
+  headers: not constrained
+  body: none
+  rate: not limited
+  approve: once, with this policy
+  range requests: not forwarded
+  ! what is said on the websocket after the handshake is not constrained
+"#;
+    assert_eq!(permit("websocket json /d/token").canonical_text(), expected);
+    // What was stored and signed before there were upgrades means what it meant.
+    let plain = permit("header a");
+    assert!(!plain.to_stored().contains("upgrade") && !plain.to_stored().contains("messages"));
+    assert!(!plain.canonical_text().contains("protocol"));
+}
+
+#[test]
+fn a_wss_url_is_explained_as_one_that_asks_for_a_websocket() {
+    let permit = |upgrade: &str| {
+        format!("[[permit]]\nto = \"https://a\"\ncall = \"GET /x\"\nplace = \"header a\"\n{upgrade}\n")
+    };
+    let allowed =
+        |upgrade: &str, url: &str| parse(&[permit(upgrade)]).unwrap().explain("GET", url).unwrap()[0].allowed;
+    let websocket = "upgrade = \"websocket\"";
+    assert!(allowed(websocket, "wss://a/x") && allowed("", "https://a/x"));
+    assert!(
+        !allowed(websocket, "https://a/x") && !allowed("", "wss://a/x") && !allowed(websocket, "ws://a/x")
+    );
+    assert!(parse(&[permit("")]).unwrap().explain("GET", "wsx://a/x").is_err());
 }
 
 #[test]

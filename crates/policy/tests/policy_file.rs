@@ -27,6 +27,73 @@ fn with(line: usize, text: &str) -> String {
     lines.join("\n")
 }
 
+/// A permit for a WebSocket, with other lines for its call, place and the rest.
+fn websocket(call: &str, place: &str, rest: &str) -> String {
+    format!(
+        "version = 1\n[[permit]]\nto = \"https://ws.example\"\ncall = \"{call}\"\nplace = \"{place}\"\n{rest}\n"
+    )
+}
+
+#[test]
+fn a_permit_for_a_websocket_says_so_in_its_text() {
+    let text =
+        |place, rest| Policy::parse("p.toml", &websocket("GET /s", place, rest)).unwrap().canonical_text();
+    let plain = text("header authorization bearer", "");
+    assert!(!plain.contains("websocket") && !plain.contains("messages"), "{plain}");
+    let handshake = text("header authorization bearer", "upgrade = \"websocket\"");
+    assert!(handshake.contains("protocol: websocket (only calls that ask for it)\n"), "{handshake}");
+    assert!(handshake.contains("body: none\n") && !handshake.contains("messages that"), "{handshake}");
+    let message = text("websocket json /d/token", "messages = 3");
+    assert!(message.contains("in: websocket text message, json \"/d/token\"\n"), "{message}");
+    assert!(message.contains("messages that may carry the credential: the first 3\n"), "{message}");
+    assert_eq!(
+        text("websocket json /d/token", ""),
+        text("websocket json /d/token", "messages = 1\nupgrade = \"websocket\"\nbody = { type = \"none\" }")
+    );
+}
+
+#[test]
+fn a_mistake_about_websockets_is_named() {
+    let header = "header authorization bearer";
+    let message = "websocket json /d/token";
+    let upgrade = "upgrade = \"websocket\"";
+    for (call, place, rest, key, what) in [
+        ("POST /s", header, upgrade, "call", "begins with GET"),
+        ("POST /s", message, "", "call", "begins with GET"),
+        ("GET /s", header, "upgrade = \"h2c\"", "upgrade", "unknown word"),
+        ("GET /s", header, "upgrade = true", "upgrade", "expected a string"),
+        ("GET /s", header, "messages = 1", "messages", "goes with a place in messages"),
+        (
+            "GET /s",
+            header,
+            "upgrade = \"websocket\"\nmessages = 1",
+            "messages",
+            "goes with a place in messages",
+        ),
+        ("GET /s", message, "messages = 0", "messages", "not a count of messages"),
+        ("GET /s", message, "messages = 65", "messages", "not a count of messages"),
+        ("GET /s", message, "messages = \"1\"", "messages", "not a count of messages"),
+        ("GET /s", "websocket json d", "", "place", "begins with '/'"),
+        ("GET /s", "websocket json /~2", "", "place", "not a JSON pointer"),
+        ("GET /s", "websocket text", "", "place", "a place is one of"),
+        ("GET /s", "json /d/token", upgrade, "place", "handshake has no body"),
+        ("GET /s", "form token", upgrade, "place", "handshake has no body"),
+        (
+            "GET /s",
+            header,
+            "upgrade = \"websocket\"\nbody = { type = \"json\" }",
+            "body",
+            "handshake has no body",
+        ),
+    ] {
+        let text = websocket(call, place, rest);
+        let all = complaints(&text);
+        let key = format!("permit[1].{key}");
+        let named = |c: &Complaint| c.key.as_deref() == Some(&*key) && c.message.contains(what);
+        assert!(all.iter().any(named), "{text}\n{all:?}");
+    }
+}
+
 #[test]
 fn the_example_of_the_design_parses() {
     let policy = Policy::parse("policy.toml", WHOLE).unwrap();

@@ -6,7 +6,7 @@ mod kit;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::Refusal;
+use cloakroom_model::{Call, Refusal, Upgrade};
 use cloakroom_policy::Policy;
 use kit::{Desk, NOW};
 use serde::Deserialize;
@@ -36,6 +36,7 @@ struct Base {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: String,
+    upgrade: Option<Upgrade>,
 }
 
 #[derive(Deserialize)]
@@ -58,6 +59,8 @@ struct Case {
     #[serde(default)]
     drop: Vec<String>,
     body: Option<String>,
+    /// The protocol that is asked for; an empty text asks for none.
+    upgrade: Option<String>,
     /// Whether a Basic challenge has to be offered.
     challenge: Option<bool>,
 }
@@ -99,7 +102,7 @@ impl Texts {
 }
 
 impl Case {
-    fn call(&self, base: &Base, texts: &Texts) -> Result<cloakroom_model::Call, Refusal> {
+    fn call(&self, base: &Base, texts: &Texts) -> Result<Call, Refusal> {
         let mut headers: BTreeMap<String, String> = base.headers.clone();
         headers.extend(self.set.clone());
         self.drop.iter().for_each(|name| drop(headers.remove(name)));
@@ -110,7 +113,14 @@ impl Case {
             .collect();
         let url = texts.fill(self.url.as_deref().unwrap_or(&base.url));
         let body = texts.fill(self.body.as_deref().unwrap_or(&base.body));
-        kit::call(self.method.as_deref().unwrap_or(&base.method), &url, &headers, body.as_bytes())
+        let upgrade = match self.upgrade.as_deref() {
+            None => base.upgrade,
+            Some("") => None,
+            Some("websocket") => Some(Upgrade::WebSocket),
+            Some(other) => panic!("{}: unknown upgrade {other:?}", self.name),
+        };
+        let method = self.method.as_deref().unwrap_or(&base.method);
+        kit::call(method, &url, &headers, body.as_bytes()).map(|call| Call { upgrade, ..call })
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) enum Stage {
     Method,
     Path,
     Query,
+    Upgrade,
     Headers,
     Place,
     Body,
@@ -30,7 +31,7 @@ impl Stage {
     pub(crate) fn code(self) -> Code {
         match self {
             Self::Destination => Code::DestinationNotPermitted,
-            Self::Method | Self::Path | Self::Query | Self::Headers => Code::CallNotPermitted,
+            Self::Method | Self::Path | Self::Query | Self::Upgrade | Self::Headers => Code::CallNotPermitted,
             Self::Place => Code::PlaceNotPermitted,
             Self::Body => Code::BodyNotPermitted,
             Self::Approval => Code::ApprovalRequired,

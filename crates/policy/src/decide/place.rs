@@ -38,6 +38,9 @@ pub(super) fn find(
         Place::Path(name) => path(permit, call, name, wanted).map_err(at),
         Place::Json(pointer) => json(body, pointer, wanted).map_err(at),
         Place::Form(field) => pair(body.form()?, field, wanted).map(Spot::Form).map_err(at),
+        Place::WebSocket(_) => {
+            Err(at(elsewhere("the permit wants the placeholder in a message, not in the handshake")))
+        }
     }
 }
 

@@ -4,13 +4,26 @@ use super::{Mismatch, Stage};
 use crate::constraint::Given;
 use crate::permit::{FieldRule, Permit};
 use crate::template::Template;
-use cloakroom_model::{Call, Destination, Pair, Path, Place, Query, overrides_method, same_variable};
+use cloakroom_model::{
+    Call, Destination, Pair, Path, Place, Query, Upgrade, overrides_method, same_variable,
+};
 use std::collections::BTreeMap;
 
 /// Everything of the call's shape.
 pub(crate) fn check(permit: &Permit, call: &Call) -> Result<(), Mismatch> {
     target(permit, &call.destination, call.method.as_str(), &call.path, &call.query)?;
+    upgrade(permit, call.upgrade)?;
     headers(permit, call)
+}
+
+/// The protocol that is asked for is the permit's, or neither names one.
+pub(crate) fn upgrade(permit: &Permit, asked: Option<Upgrade>) -> Result<(), Mismatch> {
+    let mismatch = |reason| Err(Mismatch::new(Stage::Upgrade, reason).rule("upgrade"));
+    match (permit.upgrade, asked) {
+        (Some(Upgrade::WebSocket), Some(Upgrade::WebSocket)) | (None, None) => Ok(()),
+        (None, Some(_)) => mismatch("the call asks for another protocol, and the permit names none"),
+        (Some(_), None) => mismatch("the permit is for calls that ask for a websocket"),
+    }
 }
 
 /// What a method and a URL alone decide.

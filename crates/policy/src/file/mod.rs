@@ -6,6 +6,7 @@ mod constraint;
 mod permit;
 mod reader;
 mod size;
+mod upgrade;
 
 pub use complaint::Complaint;
 

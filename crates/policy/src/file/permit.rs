@@ -3,6 +3,7 @@
 use super::body;
 use super::complaint::Complaints;
 use super::reader::{Table, Value, nearest};
+use super::upgrade;
 use crate::constraint::Constraint;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
 use crate::pointer::Pointer;
@@ -12,8 +13,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::de::DeValue;
 
-const KEYS: [&str; 10] =
-    ["name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range"];
+const KEYS: [&str; 12] = [
+    "name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range", "upgrade",
+    "messages",
+];
 
 /// The most calls one permit may list.
 const MOST_CALLS: usize = 64;
@@ -36,10 +39,13 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
     let place = place_value.as_ref().and_then(|value| place(value, to));
     let query = table.value("query").and_then(|value| body::query(&value, to)).unwrap_or_default();
     let headers = table.value("headers").and_then(|value| body::headers(&value, to)).unwrap_or_default();
+    let upgrade = upgrade::read(table, place.as_ref(), to);
     let body = match table.value("body") {
         Some(value) => body::body(&value, to),
+        None if upgrade.is_some() => Some(BodyRule::None),
         None => Some(body::absent(place.as_ref())),
     };
+    let messages = upgrade::messages(table, place.as_ref(), to);
     let rate = table.value("rate").and_then(|value| rate(&value, to));
     let approve = table
         .value("approve")
@@ -59,7 +65,10 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
         rate,
         approve: approve.unwrap_or(Approve::Once),
         range: range.unwrap_or(RangeRule::Drop),
+        upgrade,
+        messages,
     };
+    upgrade::fit(&permit, table, to);
     fit_place(&mut permit, &place_value?, to);
     Some(Read { permit, named })
 }
@@ -124,23 +133,23 @@ fn calls(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<BTreeSet<Temp
 fn place(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Place> {
     let text = value.text(to)?;
     match Place::parse(text) {
-        Ok(Place::Json(pointer)) => match Pointer::parse(&pointer) {
-            Some(pointer) => Some(Place::Json(pointer.to_string().into())),
-            None => {
-                value.complain(
-                    to,
-                    format!("{text:?} is not a JSON pointer"),
-                    "in a pointer, '~' is written ~0 and '/' ~1",
-                );
-                None
-            }
-        },
+        Ok(Place::Json(pointer)) => canonical(&pointer, value, to).map(Place::Json),
+        Ok(Place::WebSocket(pointer)) => canonical(&pointer, value, to).map(Place::WebSocket),
         Ok(place) => Some(place),
         Err(error) => {
             value.complain(to, error.to_string(), "write: place = \"header authorization bearer\"");
             None
         }
     }
+}
+
+fn canonical(pointer: &str, value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Box<str>> {
+    let parsed = Pointer::parse(pointer);
+    if parsed.is_none() {
+        let hint = "in a pointer, '~' is written ~0 and '/' ~1";
+        value.complain(to, format!("{pointer:?} is not a JSON pointer"), hint);
+    }
+    parsed.map(|pointer| pointer.to_string().into())
 }
 
 fn rate(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Rate> {
@@ -153,7 +162,11 @@ fn rate(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Rate> {
     rate
 }
 
-fn word<T: Copy>(value: &Value<'_, '_>, known: &[(&str, T)], to: &mut Complaints<'_>) -> Option<T> {
+pub(super) fn word<T: Copy>(
+    value: &Value<'_, '_>,
+    known: &[(&str, T)],
+    to: &mut Complaints<'_>,
+) -> Option<T> {
     let text = value.text(to)?;
     let found = known.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
     if found.is_none() {
@@ -190,13 +203,16 @@ fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>
                     value.complain(to, "body constrains the placeholder's own field", constrained);
                 }
             }
+            // A handshake has no body; that the place is in one is complained of with the upgrade.
+            BodyRule::None if permit.upgrade.is_some() => {}
             _ => value.complain(to, "a form place needs a form body", "write: body = { type = \"form\" }"),
         },
         Place::Json(pointer) => match &permit.body {
             BodyRule::Json { fields, .. } => fit_json(pointer, fields, value, to),
+            BodyRule::None if permit.upgrade.is_some() => {}
             _ => value.complain(to, "a json place needs a json body", "write: body = { type = \"json\" }"),
         },
-        Place::Header(..) | Place::Cookie(_) => {}
+        Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) => {}
     }
 }
 
