@@ -130,7 +130,7 @@ mod tests {
     const BOUNDS: HeadBounds = HeadBounds { bytes: 4096, fields: 16, target: 1024 };
 
     fn head(line: &str, host: &str) -> Head {
-        Received::parse(format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n").as_bytes(), &BOUNDS).unwrap().head
+        Received::parse(&format!("{line} HTTP/1.1\r\nHost: {host}\r\n\r\n").into(), &BOUNDS).unwrap().head
     }
 
     fn asked(line: &str, host: &str) -> Result<Ask, Code> {

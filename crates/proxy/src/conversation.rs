@@ -104,8 +104,9 @@ impl Conversation {
     async fn serve(&mut self, received: Received, inlet: Inlet) -> Next {
         let mut returning = Returning::new(inlet, received.framing);
         let mut trace = self.desk.trace();
+        let manners = Manners::of(&received);
         // A panic in one call is one call's fault: the connection says so and ends, the broker goes on (T99).
-        let reply = AssertUnwindSafe(self.reply(&received, &mut returning, &mut trace)).catch_unwind().await;
+        let reply = AssertUnwindSafe(self.reply(received, &mut returning, &mut trace)).catch_unwind().await;
         let reply = reply.unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "the call met a fault")));
         let (response, close) = match reply {
             Ok(Reply::Tunnel { principal, destination }) => {
@@ -113,18 +114,18 @@ impl Conversation {
             }
             Ok(Reply::Answer(response)) => (response, false),
             Err(refusal) => {
-                let close = ends_the_connection(&received, refusal.code());
+                let close = manners.end_on(refusal.code());
                 (self.desk.refused(&trace, refusal), close)
             }
         };
-        let close = close || !received.keep_alive || *self.stop.borrow() || returning.is_abandoned();
-        let manner = Manner { head_only: received.head.method == Method::HEAD, close };
+        let close = close || !manners.keep_alive || *self.stop.borrow() || returning.is_abandoned();
+        let manner = Manner { head_only: manners.head_only, close };
         self.write(response, manner, returning).await
     }
 
     async fn reply(
         &mut self,
-        received: &Received,
+        received: Received,
         returning: &mut Returning,
         trace: &mut Trace,
     ) -> Result<Reply, Refusal> {
@@ -133,10 +134,10 @@ impl Conversation {
             Errand::Tunnel { principal, destination } => Ok(Reply::Tunnel { principal, destination }),
             Errand::Call(wish) => {
                 if received.framing != Framing::Empty && !returning.holds_bytes() {
-                    self.invite(received).await?;
+                    self.invite(&received).await?;
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
-                self.desk.serve(wish, &received.head, body, trace).await.map(Reply::Answer)
+                self.desk.serve(wish, received.head, body, trace).await.map(Reply::Answer)
             }
         }
     }
@@ -183,13 +184,28 @@ impl Conversation {
     }
 }
 
-/// After a request with two readings nobody can say where the next one begins; what follows a refused CONNECT was meant
-/// for a tunnel, or for another protocol (T39); and a wrong key costs its connection.
-fn ends_the_connection(received: &Received, code: Code) -> bool {
-    received.head.method == Method::CONNECT
-        || received.head.upgrade.is_some()
-        || matches!(
-            code,
-            Code::MalformedCall | Code::AmbiguousCall | Code::UnknownWorkload | Code::InternalFault
-        )
+/// What a request says about its answer and its connection.
+struct Manners {
+    head_only: bool,
+    keep_alive: bool,
+    /// What follows it is meant for a tunnel, or for another protocol.
+    switches: bool,
+}
+
+impl Manners {
+    fn of(received: &Received) -> Self {
+        let Received { head, keep_alive, .. } = received;
+        let switches = head.method == Method::CONNECT || head.upgrade.is_some();
+        Self { head_only: head.method == Method::HEAD, keep_alive: *keep_alive, switches }
+    }
+
+    /// After a request with two readings nobody can say where the next one begins; what follows a refused switch was not
+    /// meant as a request (T39); and a wrong key costs its connection.
+    fn end_on(&self, code: Code) -> bool {
+        self.switches
+            || matches!(
+                code,
+                Code::MalformedCall | Code::AmbiguousCall | Code::UnknownWorkload | Code::InternalFault
+            )
+    }
 }

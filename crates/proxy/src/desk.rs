@@ -106,7 +106,7 @@ impl Desk {
                     trace.destination = Some(wish.destination.clone());
                     Ok(Errand::Call(wish))
                 } else {
-                    Err(judge_unnamed(wish, head, &policies, trace))
+                    Err(judge_unnamed(wish, head.clone(), &policies, trace))
                 }
             }
         }
@@ -119,7 +119,7 @@ impl Desk {
     pub(crate) async fn serve(
         &self,
         wish: Wish,
-        head: &Head,
+        head: Head,
         body: Payload,
         trace: &mut Trace,
     ) -> Result<Response<AnswerBody>, Refusal> {
@@ -194,7 +194,7 @@ fn unnamed(wanted: &Destination, principal: &Principal, policies: &PolicySet) ->
 }
 
 /// A destination that no permit names is refused; with a placeholder in the call that is a security event.
-fn judge_unnamed(wish: Wish, head: &Head, policies: &PolicySet, trace: &Trace) -> Refusal {
+fn judge_unnamed(wish: Wish, head: Head, policies: &PolicySet, trace: &Trace) -> Refusal {
     let plain = unnamed(&wish.destination, &wish.principal, policies);
     let principal = wish.principal.clone();
     let call = canonical(wish, head, Payload::empty(), trace);
@@ -204,9 +204,10 @@ fn judge_unnamed(wish: Wish, head: &Head, policies: &PolicySet, trace: &Trace) -
 }
 
 /// The one value that is checked, recorded and sent.
-fn canonical(wish: Wish, head: &Head, body: Payload, trace: &Trace) -> Call {
+fn canonical(wish: Wish, head: Head, body: Payload, trace: &Trace) -> Call {
     let Wish { way, destination, path, query, .. } = wish;
-    let (request, method) = (trace.request, head.method.clone());
-    let (headers, upgrade) = (end_to_end(&head.fields), head.upgrade);
+    let Head { method, fields, upgrade, .. } = head;
+    let request = trace.request;
+    let headers = end_to_end(fields);
     Call { request, way, method, destination, path, query, headers, upgrade, body }
 }

@@ -3,7 +3,7 @@
 use crate::ask::Ask;
 use crate::canonical::end_to_end;
 use crate::wire::{Chunked, Framing, HeadBounds, Received, Step};
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use cloakroom_model::Code;
 
 const BOUNDS: HeadBounds = HeadBounds { bytes: 16 * 1024, fields: 100, target: 8 * 1024 };
@@ -26,7 +26,8 @@ pub struct Canonical {
 /// # Errors
 /// The code of the refusal, always `malformed-call` or `ambiguous-call`.
 pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
-    let read = Received::parse(bytes, &BOUNDS).and_then(|it| Ok((Ask::of(&it.head)?, it.head, it.framing)));
+    let read = Received::parse(&Bytes::copy_from_slice(bytes), &BOUNDS)
+        .and_then(|it| Ok((Ask::of(&it.head)?, it.head, it.framing)));
     let (ask, head, framing) = match read {
         Ok(read) => read,
         Err(refusal) => {
@@ -34,7 +35,7 @@ pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
             return Err(refusal.code());
         }
     };
-    let headers = end_to_end(&head.fields);
+    let (method, headers) = (head.method, end_to_end(head.fields));
     let fields: Vec<_> =
         headers.iter().map(|(n, v)| (n.as_str().to_owned(), v.as_bytes().to_vec())).collect();
     for (name, value) in &fields {
@@ -46,7 +47,7 @@ pub fn request_head(bytes: &[u8]) -> Result<Canonical, Code> {
         Framing::Length(length) => Some(length),
         Framing::Chunked => None,
     };
-    Ok(Canonical { method: head.method.to_string(), ask: format!("{ask:?}"), length, fields })
+    Ok(Canonical { method: method.to_string(), ask: format!("{ask:?}"), length, fields })
 }
 
 /// Decodes a chunked body twice: whole, and in pieces of `piece` bytes. Both must agree.

@@ -4,8 +4,10 @@ use super::connection_options::ConnectionOptions;
 use super::fields::{parse as parse_fields, single};
 use super::{Framing, Named, Target, ambiguous, malformed};
 use crate::head::Head;
+use bytes::Bytes;
 use cloakroom_model::Refusal;
 use http::{HeaderMap, Method};
+use std::ops::Range;
 
 /// The versions of HTTP/1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,17 +47,15 @@ impl Received {
     ///
     /// # Errors
     /// `malformed-call` or `ambiguous-call`.
-    pub(crate) fn parse(bytes: &[u8], bounds: &HeadBounds) -> Result<Self, Refusal> {
-        let text = bytes
-            .strip_suffix(b"\r\n\r\n")
-            .ok_or_else(|| malformed("the request head does not end with an empty line"))?;
-        let mut lines = lines(text)?.into_iter();
-        let (method, target, version) = request_line(lines.next().unwrap_or_default(), bounds.target)?;
+    pub(crate) fn parse(bytes: &Bytes, bounds: &HeadBounds) -> Result<Self, Refusal> {
+        let mut lines = Lines::of(bytes)?;
+        let first = lines.next().unwrap_or_else(|| Ok(0..0))?;
+        let (method, target, version) = request_line(&bytes[first], bounds.target)?;
         // COMPAT: Python before 3.12 sends CONNECT as HTTP/1.0; anything else in it has no Host and no chunks.
         if version == Version::Http10 && method != Method::CONNECT {
             return Err(malformed("the request is HTTP/1.0, which is understood for CONNECT only"));
         }
-        let fields = parse_fields(lines, bounds.fields)?;
+        let fields = parse_fields(bytes, lines, bounds.fields)?;
         let host = host(&fields, version)?;
         agree(&target, host.as_ref())?;
         let framing = Framing::of(&fields, version)?;
@@ -72,24 +72,39 @@ impl Received {
     }
 }
 
-/// Splits at CRLF.
+/// The lines of a head without their CRLF, and without the empty one at its end.
 ///
 /// SECURITY: a bare LF ends a line for some programs and a bare CR for others; neither stands here (T37).
-fn lines(text: &[u8]) -> Result<Vec<&[u8]>, Refusal> {
-    let mut lines = Vec::new();
-    let mut from = 0;
-    for at in memchr::memchr2_iter(b'\r', b'\n', text) {
-        if at < from {
-            continue; // The LF of the CRLF before.
-        }
-        if !text[at..].starts_with(b"\r\n") {
-            return Err(malformed("the request head has a CR or LF that does not end a line"));
-        }
-        lines.push(&text[from..at]);
-        from = at + 2;
+pub(super) struct Lines<'a> {
+    text: &'a [u8],
+    from: usize,
+}
+
+impl<'a> Lines<'a> {
+    fn of(head: &'a [u8]) -> Result<Self, Refusal> {
+        let text = head
+            .strip_suffix(b"\r\n\r\n")
+            .ok_or_else(|| malformed("the request head does not end with an empty line"))?;
+        Ok(Self { text, from: 0 })
     }
-    lines.push(&text[from..]);
-    Ok(lines)
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<Range<usize>, Refusal>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let from = self.from;
+        let rest = self.text.get(from..)?;
+        let Some(length) = memchr::memchr2(b'\r', b'\n', rest) else {
+            self.from = self.text.len() + 1;
+            return Some(Ok(from..self.text.len()));
+        };
+        if !rest[length..].starts_with(b"\r\n") {
+            return Some(Err(malformed("the request head has a CR or LF that does not end a line")));
+        }
+        self.from = from + length + 2;
+        Some(Ok(from..from + length))
+    }
 }
 
 fn request_line(line: &[u8], longest: usize) -> Result<(Method, Target, Version), Refusal> {
@@ -159,16 +174,14 @@ mod tests {
     const BOUNDS: HeadBounds = HeadBounds { bytes: 4096, fields: 8, target: 64 };
 
     fn code(head: &str) -> Option<Code> {
-        Received::parse(head.as_bytes(), &BOUNDS).err().map(|r| r.code())
+        Received::parse(&Bytes::copy_from_slice(head.as_bytes()), &BOUNDS).err().map(|r| r.code())
     }
 
     #[test]
     fn a_plain_head_has_one_reading() {
-        let received = Received::parse(
-            b"POST /v1?a=b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 3\r\n\r\n",
-            &BOUNDS,
-        )
-        .unwrap();
+        let bytes =
+            Bytes::from_static(b"POST /v1?a=b HTTP/1.1\r\nHost: h.example\r\nContent-Length: 3\r\n\r\n");
+        let received = Received::parse(&bytes, &BOUNDS).unwrap();
         assert_eq!(received.head.method, Method::POST);
         assert_eq!(received.framing, Framing::Length(3));
         assert!(received.keep_alive && !received.expects_continue);

@@ -89,7 +89,7 @@ impl Inlet {
                 if end > bounds.bytes {
                     return Err(malformed("the request head is too large"));
                 }
-                let head = self.buffer.split_to(end);
+                let head = self.buffer.split_to(end).freeze();
                 return Received::parse(&head, bounds).map(Heard::Head);
             }
             if self.buffer.len() > bounds.bytes {
