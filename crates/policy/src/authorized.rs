@@ -3,7 +3,9 @@
 use crate::Spot;
 use crate::permit::{Permit, RangeRule};
 use crate::set::Held;
-use cloakroom_model::{Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp};
+use cloakroom_model::{
+    Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp, WorkloadId,
+};
 use std::fmt;
 
 /// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
@@ -46,17 +48,30 @@ impl Authorized {
 
     /// What the journal records before anything is opened.
     pub fn intent(&self) -> Intent {
-        let spotted = |index: usize| self.uses.iter().any(|used| used.spot == Spot::Path(index));
-        Intent {
-            request: self.call.request,
-            at: self.at,
-            workload: self.principal.workload(),
-            way: self.call.way,
-            destination: self.call.destination.clone(),
-            method: self.call.method.to_string(),
-            path: self.call.path.encoded_with(|index| spotted(index).then(|| "{…}".to_owned())),
-            uses: self.uses.iter().map(Use::intent).collect(),
-        }
+        intent(&self.call, self.principal.workload(), self.at, &self.uses)
+    }
+
+    pub(crate) fn call(&self) -> &Call {
+        &self.call
+    }
+
+    pub(crate) fn principal(&self) -> &Principal {
+        &self.principal
+    }
+}
+
+/// What is recorded of a call, or of a message on the channel that it opened.
+pub(crate) fn intent(call: &Call, workload: WorkloadId, at: Timestamp, uses: &[Use]) -> Intent {
+    let spotted = |index: usize| uses.iter().any(|used| used.spot == Spot::Path(index));
+    Intent {
+        request: call.request,
+        at,
+        workload,
+        way: call.way,
+        destination: call.destination.clone(),
+        method: call.method.to_string(),
+        path: call.path.encoded_with(|index| spotted(index).then(|| "{…}".to_owned())),
+        uses: uses.iter().map(Use::intent).collect(),
     }
 }
 
@@ -70,7 +85,7 @@ impl fmt::Debug for Authorized {
 }
 
 /// One placeholder that may be exchanged for its secret, and exactly where. Made only by
-/// [`Identified::authorize`](crate::Identified::authorize).
+/// [`Identified::authorize`](crate::Identified::authorize) and [`MessageJudge::judge`](crate::MessageJudge::judge).
 pub struct Use {
     placeholder: PlaceholderId,
     credential: CredentialId,

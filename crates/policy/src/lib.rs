@@ -4,11 +4,15 @@
 //! policy file -- Policy::parse --> Policy (normal form) --> Grant -- approver signs --> row
 //! rows -- PolicySet::assert_active --> snapshot
 //! call -- Identified::new --> Identified -- authorize --> Authorized --> egress
+//! handshake without a placeholder -- PolicySet::open_channel --> OpenChannel --> egress
+//! message on a WebSocket -- MessageJudge::judge --> MessageUse --> egress
 //! ```
 //!
 //! Reading secrets, sending calls and storing rows are left to others; this crate sees none of them.
 
+mod allow;
 mod authorized;
+mod channel;
 mod constraint;
 mod decide;
 mod escape;
@@ -16,6 +20,7 @@ mod file;
 mod grant;
 mod identified;
 mod json;
+mod message;
 mod number;
 mod permit;
 mod pointer;
@@ -31,9 +36,11 @@ mod toml_text;
 pub mod fuzz;
 
 pub use authorized::{Authorized, Use};
+pub use channel::OpenChannel;
 pub use file::Complaint;
 pub use grant::{Approvers, Grant};
 pub use identified::Identified;
+pub use message::{MessageJudge, MessageUse};
 pub use policy::Policy;
 pub use review::{Diff, Explained};
 pub use set::{Ignored, PolicySet};

@@ -14,7 +14,7 @@ pub enum Spot {
     Query(usize),
     /// Index into `Path::segments`.
     Path(usize),
-    /// Byte range of the string literal, quotes included, in `Payload::head`.
+    /// Byte range of the string literal, quotes included, in `Payload::head` or in a message.
     Json(Range<usize>),
     /// Index into the pairs of the form body.
     Form(usize),

@@ -8,7 +8,6 @@ use cloakroom_model::{Call, Pair, Place, form_pairs};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use std::cell::OnceCell;
-use std::ops::Range;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -47,9 +46,9 @@ impl<'c> BodyView<'c> {
         }
     }
 
-    /// A part of the body as it came.
-    pub(crate) fn bytes(&self, span: &Range<usize>) -> &[u8] {
-        self.call.body.head.get(span.clone()).unwrap_or_default()
+    /// What was read of the body, as it came.
+    pub(crate) fn head(&self) -> &[u8] {
+        &self.call.body.head
     }
 }
 

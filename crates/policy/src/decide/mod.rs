@@ -2,12 +2,15 @@
 
 pub(crate) mod body;
 mod json_body;
+pub(crate) mod message;
 pub(crate) mod place;
 pub(crate) mod shape;
 
 use body::BodyView;
-use cloakroom_model::{Call, Code};
+use cloakroom_model::{Call, Code, Place};
+use message::Message;
 use place::Wanted;
+use std::ops::Range;
 
 use crate::permit::Permit;
 use crate::spot::Spot;
@@ -74,8 +77,36 @@ pub(crate) fn judge(
     shape::check(permit, call)?;
     let spot = place::find(permit, call, body, wanted)?;
     body::check(permit, call, body)?;
+    approved(permit)?;
+    Ok(spot)
+}
+
+/// Judges a handshake that carries no placeholder: whether the permit wants one in a message of this channel.
+pub(crate) fn judge_opening(permit: &Permit, call: &Call, body: &BodyView<'_>) -> Result<(), Mismatch> {
+    shape::check(permit, call)?;
+    if !matches!(permit.place, Place::WebSocket(_)) {
+        return Err(Mismatch::new(Stage::Place, "the permit wants the placeholder in the handshake"));
+    }
+    body::check(permit, call, body)?;
+    approved(permit)
+}
+
+/// Judges a message on the channel that this handshake opened. The value is the placeholder's literal.
+pub(crate) fn judge_message(
+    permit: &Permit,
+    handshake: &Call,
+    message: &Message<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<Range<usize>, Mismatch> {
+    shape::check(permit, handshake)?;
+    let span = message::find(permit, message, wanted)?;
+    approved(permit)?;
+    Ok(span)
+}
+
+fn approved(permit: &Permit) -> Result<(), Mismatch> {
     match permit.approve {
-        crate::permit::Approve::Once => Ok(spot),
+        crate::permit::Approve::Once => Ok(()),
         // Approval at call time is not built yet, so such a call never goes out (T78).
         crate::permit::Approve::EachCall => {
             Err(Mismatch::new(Stage::Approval, "this permit needs a human's approval of each call"))

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place};
 use http::HeaderName;
+use std::ops::Range;
 
 /// The placeholder that is looked for.
 pub(crate) struct Wanted<'a> {
@@ -44,7 +45,7 @@ pub(super) fn find(
     }
 }
 
-fn elsewhere(reason: &'static str) -> Mismatch {
+pub(super) fn elsewhere(reason: &'static str) -> Mismatch {
     Mismatch::new(Stage::Place, reason)
 }
 
@@ -139,11 +140,22 @@ fn path(permit: &Permit, call: &Call, name: &str, wanted: &Wanted<'_>) -> Result
 
 fn json(body: &BodyView<'_>, pointer: &str, wanted: &Wanted<'_>) -> Result<Spot, Mismatch> {
     let Some(root) = body.json()? else { return Err(elsewhere(ABSENT)) };
+    in_json(root, body.head(), pointer, wanted).map(Spot::Json)
+}
+
+/// The literal at the pointer, where it is exactly the placeholder, in plain spelling.
+pub(super) fn in_json(
+    root: &Node,
+    bytes: &[u8],
+    pointer: &str,
+    wanted: &Wanted<'_>,
+) -> Result<Range<usize>, Mismatch> {
     let pointer = Pointer::parse(pointer).ok_or_else(|| elsewhere(ABSENT))?;
     let node = resolve(root, &pointer).ok_or_else(|| elsewhere(ABSENT))?;
+    let literal = bytes.get(node.span.clone()).unwrap_or_default();
     match &node.value {
-        Json::Text(text) if wanted.is(text) && body.bytes(&node.span) == format!("\"{text}\"").as_bytes() => {
-            Ok(Spot::Json(node.span.clone()))
+        Json::Text(text) if wanted.is(text) && literal == format!("\"{text}\"").as_bytes() => {
+            Ok(node.span.clone())
         }
         _ => Err(elsewhere(NOT_EXACT)),
     }

@@ -109,9 +109,9 @@ impl PolicySet {
         &self,
         workload: WorkloadId,
         destination: &Destination,
-    ) -> impl Iterator<Item = &Compiled> {
+    ) -> impl Iterator<Item = (&Arc<Held>, &Compiled)> {
         let entries = self.by_destination.get(&workload).and_then(|table| table.get(destination));
-        entries.into_iter().flatten().filter_map(|(held, index)| held.permits().get(*index))
+        entries.into_iter().flatten().filter_map(|(held, index)| Some((held, held.permits().get(*index)?)))
     }
 
     /// The credentials that calls of this workload may have brought to this destination, now or before: their secrets
@@ -166,7 +166,7 @@ impl PolicySet {
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
     /// at this destination that look at the body, or None if none does.
     pub fn body_bound(&self, workload: WorkloadId, destination: &Destination) -> Option<u64> {
-        self.permits_at(workload, destination).filter_map(|compiled| compiled.permit.body.bound()).max()
+        self.permits_at(workload, destination).filter_map(|(_, compiled)| compiled.permit.body.bound()).max()
     }
 
     /// The broker's lookup key.
