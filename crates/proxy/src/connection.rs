@@ -26,7 +26,7 @@ pub(crate) async fn serve(
 ) {
     let desk = Desk::new(shared, Door::Open, peer, None);
     if let Some(tunnel) = talk(desk, io, early, protocol).await {
-        tunnel.intercept().await;
+        Box::pin(tunnel.intercept()).await;
     }
 }
 

@@ -137,7 +137,8 @@ impl Conversation {
                     self.invite(&received).await?;
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
-                self.desk.serve(wish, received.head, body, trace).await.map(Reply::Answer)
+                // A call needs much room while it lasts, and a connection that waits for one needs none of it.
+                Box::pin(self.desk.serve(wish, received.head, body, trace)).await.map(Reply::Answer)
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::authenticate::authenticate;
 use crate::canonical::{end_to_end, read_bound, read_for_policy};
 use crate::head::Head;
 use crate::ledger::CallLedger;
-use crate::live::Liveness;
+use crate::live::{Liveness, while_live};
 use crate::problem;
 use crate::proxy::Shared;
 use crate::reply::{AnswerBody, own, relay};
@@ -136,7 +136,8 @@ impl Desk {
         let principal = wish.principal.clone();
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
-        let answer = proxy.serve_call(call, principal, &ledger).await;
+        let answer = proxy.serve_call(call, principal, &ledger);
+        let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
         Ok(relay(answer?, trace, proxy.journal.clone(), live))

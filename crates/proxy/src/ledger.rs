@@ -24,7 +24,12 @@ impl<'a> CallLedger<'a> {
         self.recorded.get().is_some()
     }
 
-    /// The placeholders of the recorded intent.
+    /// The placeholders of the intent, once it is recorded.
+    pub(crate) fn placeholders(&self) -> &[PlaceholderId] {
+        self.recorded.get().map_or(&[], Vec::as_slice)
+    }
+
+    /// The same, of a call that is over.
     pub(crate) fn into_placeholders(self) -> Vec<PlaceholderId> {
         self.recorded.into_inner().unwrap_or_default()
     }

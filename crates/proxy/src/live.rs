@@ -1,20 +1,49 @@
-//! A reply that ends when its placeholder does: revocation reaches open streams too (invariant 8, T67).
+//! A call and its reply end when their placeholder does: revocation reaches what is under way (invariant 8, T67).
 
+use crate::ledger::CallLedger;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cloakroom_egress::ScrubbedBody;
-use cloakroom_model::{BodyFault, PlaceholderId};
+use cloakroom_model::{BodyFault, Code, PlaceholderId, Refusal};
 use cloakroom_policy::PolicySet;
 use http_body::{Body, Frame, SizeHint};
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::time::{Sleep, sleep};
+use tokio::time::{Sleep, sleep, timeout};
 
 /// How long a stream may outlive the placeholder it was armed with.
 const BOUND: Duration = Duration::from_millis(50);
+
+/// Runs a call up to its reply for as long as its placeholders count: while it uploads, and while the upstream thinks.
+///
+/// # Errors
+/// The call's own, and `placeholder-revoked`.
+pub(crate) async fn while_live<T>(
+    call: impl Future<Output = Result<T, Refusal>>,
+    policies: &ArcSwap<PolicySet>,
+    ledger: &CallLedger<'_>,
+) -> Result<T, Refusal> {
+    let mut call = pin!(call);
+    loop {
+        if let Ok(done) = timeout(BOUND, &mut call).await {
+            return done;
+        }
+        if !all_live(policies, ledger.placeholders()) {
+            return Err(Refusal::new(
+                Code::PlaceholderRevoked,
+                "the placeholder was revoked during the call",
+            ));
+        }
+    }
+}
+
+fn all_live(policies: &ArcSwap<PolicySet>, placeholders: &[PlaceholderId]) -> bool {
+    let policies = policies.load();
+    placeholders.iter().all(|placeholder| policies.is_live(*placeholder))
+}
 
 /// Whether the placeholders of a call count still.
 pub(crate) struct Liveness {
@@ -28,8 +57,7 @@ impl Liveness {
     }
 
     fn holds(&self) -> bool {
-        let policies = self.policies.load();
-        self.placeholders.iter().all(|placeholder| policies.is_live(*placeholder))
+        all_live(&self.policies, &self.placeholders)
     }
 }
 

@@ -252,6 +252,33 @@ fn a_long_reply_streams_through_whole() {
 }
 
 #[test]
+fn t67_an_upload_and_a_call_without_an_answer_end_when_the_placeholder_is_revoked() {
+    for upload in [false, true] {
+        let setup = setup();
+        // It never answers; of an upload it never sees the end.
+        let upstream = TlsUpstream::start_with(&setup.authority, move |_, _| Ok(After::Hang));
+        let issued = open(&setup.broker, &upstream);
+        let mut wire =
+            setup.broker.tunnel(&upstream.authority(), Some(&setup.robot)).map_err(|r| r.text()).unwrap();
+        let mut request = item(&upstream, "1", &issued.text);
+        if upload {
+            request = request.with("content-length", "1000000");
+        }
+        wire.send(&request.bytes(Way::Connect, None));
+        if upload {
+            wire.send(&vec![b'x'; 200_000]);
+        }
+        eventually("the intent is on record", || {
+            let journal = setup.broker.cli_json(&["journal", "show"]).to_string();
+            journal.contains("\"intent\"").then_some(())
+        });
+        setup.broker.cli(&["placeholder", "revoke", &issued.id]);
+        let answer = wire.receive("GET").unwrap();
+        assert_eq!((answer.status, answer.code().as_deref()), (403, Some("placeholder-revoked")), "{upload}");
+    }
+}
+
+#[test]
 fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked() {
     for busy in [false, true] {
         let setup = setup();
