@@ -3,7 +3,7 @@
 use crate::Durability;
 use cloakroom_model::{Code, Intent, Ledger, PlaceholderId, Refusal};
 use cloakroom_store::Store;
-use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::journal::Journal;
 use std::sync::OnceLock;
 
 /// The ledger of one call.
@@ -60,7 +60,9 @@ impl Ledger for CallLedger<'_> {
             Refusal::new(Code::JournalUnavailable, "the intent could not be recorded")
         };
         let counted = self.spend(intent).await?;
-        let position = self.journal.append(&Entry::Intent(intent.clone())).map_err(unavailable)?;
+        let position = self.journal.append_intent(intent).map_err(unavailable)?;
+        // INVARIANT: what is opened next is on record (invariant 2): a crash of the process cannot lose it any more.
+        self.journal.written(position).await.map_err(unavailable)?;
         // One call records one intent; a second would change nothing about which placeholders it used.
         let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
         if counted || self.durability == Durability::BeforeSend {

@@ -39,6 +39,8 @@ pub(crate) async fn explain(
     let request: RequestId = request.parse().map_err(|error: cloakroom_model::IdError| {
         Problem::new(ProblemCode::MalformedRequest, format!("not a request id: {error}"))
     })?;
+    // What waits in memory is part of what the journal knows.
+    admin.journal.write_out()?;
     let journal = admin.data.join("journal");
     let records = tokio::task::spawn_blocking(move || explain::records_of(&journal, request))
         .await

@@ -12,12 +12,14 @@ use cloakroom_store::journal::{Entry, Record};
 use std::collections::BTreeMap;
 
 pub(super) fn run(data: &DataDir, request: RequestId, output: &Output) -> Outcome {
-    let records = cloakroom_admin::records_of(&super::journal::directory(data)?, request)?;
+    let journal = super::journal::directory(data)?;
+    // Before the files are read: a broker that is asked puts its last records there.
+    let names = names(data, request);
+    let records = cloakroom_admin::records_of(&journal, request)?;
     if records.is_empty() {
         return Err(Failure::failed(format!("the journal knows no call {request}"))
             .hinting("the id stands in the refusal, member \"instance\"; see also: cloakroom journal show"));
     }
-    let names = names(data, request);
     let explanation = Explanation::new(request, &records, names.clone());
     output.data(&explanation, || text(request, &records, &names))?;
     Ok(Exit::Done)

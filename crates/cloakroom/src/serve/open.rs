@@ -53,7 +53,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
     // Nothing is permitted until the rows are read.
     let (nothing, _) = PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
     let policies = Arc::new(ArcSwap::from_pointee(nothing));
-    journal.append(&Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() })?;
+    let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
+    journal.written(journal.append(&start)?).await?;
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         journal: Arc::clone(&journal),

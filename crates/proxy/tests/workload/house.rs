@@ -181,6 +181,7 @@ impl House {
 
     /// Everything in the journal.
     pub(crate) fn journal(&self) -> Vec<Entry> {
+        self.journal_handle.write_out().unwrap();
         let records = cloakroom_store::journal::read(&self.data.path().join("journal"), 0).unwrap();
         records.into_iter().map(|record| record.entry).collect()
     }

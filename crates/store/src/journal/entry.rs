@@ -92,9 +92,16 @@ pub enum Entry {
     },
 }
 
-/// A position in the journal: the sequence number of a record, from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
+/// [`Entry::Intent`], borrowed.
+#[derive(Serialize)]
+#[serde(tag = "kind", rename_all = "kebab-case")]
+pub(super) enum IntentEntry<'a> {
+    Intent(&'a Intent),
+}
+
+/// The place of a record among all that were appended since the journal was opened, from 1. (Its sequence number is given
+/// when it is written: a record that cannot be written has none, and leaves no gap.)
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
 
 /// One record as read back.

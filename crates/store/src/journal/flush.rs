@@ -1,25 +1,30 @@
-//! Grouped flushing: one thread calls `fdatasync` for all who wait.
+//! Grouped flushing: one thread calls `fdatasync` for all who wait, and writes out what nobody waits for.
 
-use super::JournalError;
-use super::key::SigningKey;
-use super::tail::Tail;
-use super::{JournalSettings, Position};
-use std::fs::File;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use tokio::sync::watch;
+use super::Position;
+use super::error::JournalError;
+use super::file::Snapshot;
+use super::shared::{Shared, broken};
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+/// How long a record that nobody waits for stays in memory.
+const SOON: Duration = Duration::from_millis(5);
 
 /// What those who wait look at.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Flushed {
-    /// Every record up to here is on the disk.
+    /// Every record up to this position is on the disk, but for those that were lost.
     pub(super) durable: u64,
     /// The last flush failed, and would have covered records up to here.
     pub(super) failed: Option<(u64, JournalError)>,
 }
 
+/// What the flushing thread is asked for.
 #[derive(Default)]
-struct Demand {
-    wanted: bool,
+pub(super) struct Demand {
+    flush: bool,
+    /// Something was appended while it slept.
+    waiting: bool,
     stop: bool,
 }
 
@@ -30,53 +35,14 @@ enum Thread {
     Stopped,
 }
 
-/// What the journal's handle and its flushing thread share.
-pub(super) struct Shared {
-    pub(super) tail: Mutex<Tail>,
-    pub(super) key: SigningKey,
-    pub(super) settings: JournalSettings,
-    flushed: watch::Sender<Flushed>,
-    demand: Mutex<Demand>,
-    wake: Condvar,
-    /// Held as long as anything can write.
-    _lock: File,
-    #[cfg(test)]
-    pub(super) failing_flushes: std::sync::atomic::AtomicU32,
-}
-
 impl Shared {
-    pub(super) fn new(tail: Tail, key: SigningKey, settings: JournalSettings, lock: File) -> Self {
-        let (durable, _) = tail.head();
-        Self {
-            tail: Mutex::new(tail),
-            key,
-            settings,
-            flushed: watch::Sender::new(Flushed { durable, failed: None }),
-            demand: Mutex::default(),
-            wake: Condvar::new(),
-            _lock: lock,
-            #[cfg(test)]
-            failing_flushes: std::sync::atomic::AtomicU32::new(0),
-        }
-    }
-
-    /// The tail. A panic while it was changed leaves it unknown: from then on nothing is written.
-    pub(super) fn tail(&self) -> Result<MutexGuard<'_, Tail>, JournalError> {
-        self.tail
-            .lock()
-            .map_err(|_| JournalError::Failed("the journal failed in mid-write: restart the broker".into()))
-    }
-
     pub(super) async fn durable(&self, position: Position) -> Result<(), JournalError> {
+        self.written(position).await?;
         let mut flushed = self.flushed.subscribe();
         if flushed.borrow_and_update().durable >= position.0 {
             return Ok(());
         }
-        let (last, _) = self.tail()?.head();
-        if position.0 > last {
-            return Err(JournalError::Failed(format!("there is no record {} yet", position.0)));
-        }
-        if self.demand() == Thread::Stopped {
+        if self.demand_flush() == Thread::Stopped {
             return self.flush();
         }
         loop {
@@ -92,11 +58,16 @@ impl Shared {
     }
 
     /// Asks for a flush. A thread that runs now will begin one after this; a stopped one never will.
-    fn demand(&self) -> Thread {
+    fn demand_flush(&self) -> Thread {
         let mut demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
-        demand.wanted = true;
+        demand.flush = true;
         self.wake.notify_one();
         if demand.stop { Thread::Stopped } else { Thread::Running }
+    }
+
+    pub(super) fn say_that_something_waits(&self) {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner).waiting = true;
+        self.wake.notify_one();
     }
 
     pub(super) fn stop(&self) {
@@ -104,44 +75,61 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// The flushing thread: flushes when someone waits, and every `flush_every` if something was written.
+    /// The flushing thread: writes out what waits every few milliseconds while there are appends; flushes when someone
+    /// waits, and every `flush_every` if something was written.
     pub(super) fn flush_until_stopped(&self) {
-        let mut failing = false;
+        let (mut failing, mut last) = (false, Instant::now());
+        let mut patience = None;
         loop {
-            let stop = self.wait();
-            let outcome = self.flush();
-            // Say it once per outage; those who wait are told each time.
-            match &outcome {
-                Err(error) if !failing => {
-                    tracing::error!(%error, "the journal cannot be flushed; calls are refused")
-                }
-                Ok(()) if failing => tracing::info!("the journal can be flushed again"),
-                _ => {}
+            let Demand { flush, waiting, stop } = self.wait(patience);
+            if waiting && !flush && !stop {
+                // What comes within the next milliseconds goes with it.
+                patience = Some(SOON.min(self.settings.flush_every));
+                continue;
             }
-            failing = outcome.is_err();
+            // An error here is one of the flush as well.
+            let more = self.write_out().and_then(|()| Ok(self.queue()?.look())).unwrap_or_default();
+            if flush || stop || last.elapsed() >= self.settings.flush_every {
+                let outcome = self.flush();
+                tell(&outcome, failing);
+                (failing, last) = (outcome.is_err(), Instant::now());
+            }
             if stop {
                 return;
             }
+            let next_flush = self.settings.flush_every.saturating_sub(last.elapsed());
+            patience = match () {
+                () if more => Some(SOON.min(next_flush)),
+                () if failing || self.is_dirty() => Some(next_flush),
+                () => None,
+            };
         }
     }
 
-    fn wait(&self) -> bool {
-        let demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |demand: &mut Demand| !demand.wanted && !demand.stop;
-        let (mut demand, _) = self
-            .wake
-            .wait_timeout_while(demand, self.settings.flush_every, idle)
-            .unwrap_or_else(PoisonError::into_inner);
-        demand.wanted = false;
-        demand.stop
+    fn is_dirty(&self) -> bool {
+        self.tail().is_ok_and(|tail| tail.is_dirty())
     }
 
-    /// Flushes all that is written now, and tells those who wait.
+    /// Waits until something is demanded, or no longer than `patience`.
+    fn wait(&self, patience: Option<Duration>) -> Demand {
+        let demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |demand: &mut Demand| !demand.flush && !demand.waiting && !demand.stop;
+        let mut demand = match patience {
+            Some(patience) => {
+                let waited = self.wake.wait_timeout_while(demand, patience, idle);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+            None => self.wake.wait_while(demand, idle).unwrap_or_else(PoisonError::into_inner),
+        };
+        let stop = demand.stop;
+        std::mem::replace(&mut *demand, Demand { stop, ..Demand::default() })
+    }
+
+    /// Flushes all that is written, and tells those who wait.
     pub(super) fn flush(&self) -> Result<(), JournalError> {
-        let unknown = self.tail.is_poisoned().then(|| self.tail().err()).flatten();
-        if let Some(error) = unknown {
-            self.announce(u64::MAX, Some(&error));
-            return Err(error);
+        if self.tail().is_err() {
+            self.announce(u64::MAX, Some(&broken()));
+            return Err(broken());
         }
         self.flush_tail()
     }
@@ -150,11 +138,12 @@ impl Shared {
         let mut rewritten = false;
         let snapshot = {
             let mut tail = self.tail()?;
-            if tail.unflushed.is_none() && tail.head().0 == self.flushed.borrow().durable {
+            if !tail.is_dirty() {
+                self.announce(tail.settled, None);
                 return Ok(());
             }
             if tail.unflushed.is_some() {
-                tail.rewrite().inspect_err(|error| self.announce(tail.head().0, Some(error)))?;
+                tail.rewrite().inspect_err(|error| self.announce(tail.settled, Some(error)))?;
                 rewritten = true;
             }
             tail.snapshot()
@@ -167,6 +156,7 @@ impl Shared {
         if outcome.is_ok() && rewritten {
             tail.unflushed = None;
         }
+        self.queue()?.refuse(tail.refusing());
         self.announce(snapshot.last, outcome.as_ref().err());
         outcome
     }
@@ -179,13 +169,13 @@ impl Shared {
     }
 
     #[cfg(not(test))]
-    fn sync(&self, snapshot: &super::tail::Snapshot) -> Result<(), JournalError> {
+    fn sync(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
         snapshot.sync()
     }
 
     /// The one fault that no ordinary file system shows on request: `fdatasync` says EIO.
     #[cfg(test)]
-    fn sync(&self, snapshot: &super::tail::Snapshot) -> Result<(), JournalError> {
+    fn sync(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
         use std::sync::atomic::Ordering::SeqCst;
         match self.failing_flushes.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
             Ok(_) => {
@@ -193,5 +183,14 @@ impl Shared {
             }
             Err(_) => snapshot.sync(),
         }
+    }
+}
+
+/// Says it once per outage; those who wait are told each time.
+fn tell(outcome: &Result<(), JournalError>, failing: bool) {
+    match outcome {
+        Err(error) if !failing => tracing::error!(%error, "the journal cannot be flushed; calls are refused"),
+        Ok(()) if failing => tracing::info!("the journal can be flushed again"),
+        _ => {}
     }
 }

@@ -1,6 +1,6 @@
 //! The bytes: segment header, record frame, hash chain. `docs/journal.md` draws them.
 
-use aws_lc_rs::digest::{Context, SHA256};
+use aws_lc_rs::digest::{Context, SHA256, digest};
 use std::fmt;
 
 /// First bytes of every segment.
@@ -11,37 +11,35 @@ pub(super) const VERSION: u32 = 1;
 pub(super) const HEADER: usize = 8 + 4 + 4 + 8 + 32 + 32;
 /// Length, sequence, checksum of both.
 pub(super) const HEAD: usize = 4 + 8 + 4;
+/// A link of the chain.
+pub(super) const HASH: usize = 32;
 /// What a frame has beyond its payload.
-pub(super) const FRAME: usize = HEAD + 32;
+pub(super) const FRAME: usize = HEAD + HASH;
 /// The longest payload: a length beyond it is damage, not a record cut short.
 pub(super) const LONGEST: usize = 1 << 20;
 
 /// A link of the SHA-256 chain.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ChainHash(pub(super) [u8; 32]);
+pub struct ChainHash(pub(super) [u8; HASH]);
 
 impl ChainHash {
     /// Before the first segment there is nothing.
     pub(super) const ORIGIN: Self = Self([0; 32]);
 
     /// The link after `self` for one record.
-    pub(super) fn next(self, head: &[u8], payload: &[u8]) -> Self {
+    fn next(self, head: &[u8], payload: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(&self.0);
         context.update(head);
         context.update(payload);
-        Self::finish(context)
+        let mut hash = [0; HASH];
+        hash.copy_from_slice(context.finish().as_ref());
+        Self(hash)
     }
 
     fn of(bytes: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(bytes);
-        Self::finish(context)
-    }
-
-    fn finish(context: Context) -> Self {
-        let mut hash = [0; 32];
-        hash.copy_from_slice(context.finish().as_ref());
+        let mut hash = [0; HASH];
+        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Self(hash)
     }
 }
@@ -106,14 +104,13 @@ impl Header {
     }
 }
 
-/// Completes the frame that `buffer` holds: room for the head, then the payload. Returns the record's chain hash.
-pub(super) fn seal(buffer: &mut Vec<u8>, sequence: u64, previous: ChainHash) -> Option<ChainHash> {
-    let length = buffer.len().checked_sub(HEAD).filter(|length| *length <= LONGEST)?;
-    let head = head(u32::try_from(length).ok()?, sequence);
-    buffer[..HEAD].copy_from_slice(&head);
-    let hash = previous.next(&head, &buffer[HEAD..]);
-    buffer.extend_from_slice(&hash.0);
-    Some(hash)
+/// Completes one frame in place: `bytes` is the chain hash before it, then the frame with its length set.
+pub(super) fn seal(bytes: &mut [u8], sequence: u64) {
+    let end = bytes.len() - HASH;
+    let length = number32(&bytes[HASH..]);
+    bytes[HASH..HASH + HEAD].copy_from_slice(&head(length, sequence));
+    let hash = ChainHash::of(&bytes[..end]);
+    bytes[end..].copy_from_slice(&hash.0);
 }
 
 fn head(length: u32, sequence: u64) -> [u8; HEAD] {

@@ -1,11 +1,13 @@
 //! The journal that a broker holds open: append, wait, close.
 
-use super::flush::Shared;
+use super::entry::IntentEntry;
 use super::frame::ChainHash;
 use super::key::{Checkpoint, SigningKey};
 use super::segment::{self, End, Segment};
+use super::shared::Shared;
 use super::tail::Tail;
 use super::{Entry, JournalError, Position};
+use cloakroom_model::Intent;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -73,16 +75,37 @@ impl Journal {
         Ok((Arc::new(Self { shared, flusher: Mutex::new(Some(flusher)) }), recovery))
     }
 
-    /// Writes the record to the operating system (survives a crash of the process) before returning.
+    /// Puts the record behind all that were appended before, in memory. It is handed to the operating system with the next
+    /// batch, within a few milliseconds: wait for [`Self::written`] before doing what must not happen without a record.
     ///
     /// # Errors
-    /// When it cannot be written: nothing is recorded then. A later call may succeed.
+    /// When it can never be written: it is too long, the journal is closed, or could not be flushed.
     pub fn append(&self, entry: &Entry) -> Result<Position, JournalError> {
-        let Shared { key, settings, .. } = &*self.shared;
-        let mut tail = self.shared.tail()?;
-        let sequence = tail.append(entry, settings.segment_bytes, key)?;
-        tail.checkpoint_if_due(settings.checkpoint_every.max(1), key);
-        Ok(Position(sequence))
+        self.shared.append(entry)
+    }
+
+    /// As [`Self::append`], for an intent that the caller keeps.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn append_intent(&self, intent: &Intent) -> Result<Position, JournalError> {
+        self.shared.append(&IntentEntry::Intent(intent))
+    }
+
+    /// Waits until `position` is with the operating system (survives a crash of the process). Those who wait share a write.
+    ///
+    /// # Errors
+    /// When it could not be written: it is not on record then. Later records may be.
+    pub async fn written(&self, position: Position) -> Result<(), JournalError> {
+        self.shared.written(position).await
+    }
+
+    /// Hands all that was appended to the operating system now, for somebody who reads the files next.
+    ///
+    /// # Errors
+    /// When the journal failed in mid-write.
+    pub fn write_out(&self) -> Result<(), JournalError> {
+        self.shared.write_out()
     }
 
     /// Waits until `position` is on the disk (survives a power cut). Grouped: those who wait share a flush.
@@ -93,20 +116,19 @@ impl Journal {
         self.shared.durable(position).await
     }
 
-    /// The last record's position and chain hash. Kept where the broker cannot write, it is the witness that shows
+    /// The sequence number and chain hash of the last record that was written. Kept where the broker cannot write, it is the witness that shows
     /// records cut off the end.
     ///
     /// # Errors
     /// When the journal failed in mid-write.
-    pub fn head(&self) -> Result<(Position, ChainHash), JournalError> {
-        let (sequence, hash) = self.shared.tail()?.head();
-        Ok((Position(sequence), hash))
+    pub fn head(&self) -> Result<(u64, ChainHash), JournalError> {
+        Ok(self.shared.tail()?.head())
     }
 
     /// Signed checkpoint, flush, stop. Later appends are refused.
     ///
     /// # Errors
-    /// When the checkpoint cannot be written or flushed.
+    /// When what still waits, or the checkpoint, cannot be written or flushed.
     pub fn close(&self) -> Result<(), JournalError> {
         let outcome = self.finish();
         self.stop_flusher();
@@ -119,19 +141,32 @@ impl Journal {
             if tail.closed {
                 return Ok(());
             }
-            let signed = if tail.unsigned() > 0 { tail.checkpoint(&self.shared.key) } else { Ok(()) };
             tail.closed = true;
-            signed?;
+            let last = self.shared.queue()?.refuse(tail.refusing());
+            self.shared.write_out_by(&mut tail)?;
+            let fate = self.shared.queue()?.fate(last).unwrap_or(Ok(()));
+            let signed = if tail.unsigned() > 0 { tail.checkpoint(&self.shared.key) } else { Ok(()) };
+            fate.and(signed)?;
         }
         self.shared.flush()
     }
 
-    fn stop_flusher(&self) {
+    pub(super) fn stop_flusher(&self) {
         self.shared.stop();
         let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(flusher) = flusher {
             let _ = flusher.join();
         }
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_watched(&self) -> bool {
+        self.shared.queue().is_ok_and(|queue| queue.watched)
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.shared.queue().map_or(0, |queue| queue.bytes())
     }
 
     #[cfg(test)]

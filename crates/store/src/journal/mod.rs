@@ -2,15 +2,19 @@
 //!
 //! `docs/journal.md` draws the format; `docs/decisions/0003-journal-files.md` says why it is so.
 
+mod drafts;
 mod entry;
 mod error;
+mod file;
 mod flush;
 mod frame;
 mod handle;
 mod json;
 mod key;
+mod queue;
 mod read;
 mod segment;
+mod shared;
 mod tail;
 mod verify;
 

@@ -1,30 +1,38 @@
-//! The writing end: one record at a time behind the last good one, repaired when a write fails.
+//! The writing end: a batch of records behind the last good one, cut back when a write fails.
 
+use super::JournalSettings;
+use super::drafts::Drafts;
 use super::error::JournalError;
-use super::frame::{ChainHash, FRAME, HEAD, Header, LONGEST, seal};
-use super::json;
+use super::file::{Inode, Snapshot, create_segment, intact, write_once};
+use super::frame::{ChainHash, HEADER, Header};
 use super::key::SigningKey;
+use super::queue::FULL;
 use super::segment::{End, Segment};
 use cloakroom_model::Timestamp;
-use serde::Serialize;
 use std::fs::{File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
 /// Unflushed bytes kept in memory at most; more makes the writer flush by itself.
 const RETAINED: usize = 4 << 20;
 
-/// The end of the journal. Everything in here changes only after the write it describes has succeeded.
+/// The end of the journal. What stands in here of the chain changes only after the write it describes has succeeded.
 pub(super) struct Tail {
     pub(super) file: Arc<File>,
+    inode: Inode,
     pub(super) segment: Segment,
     pub(super) offset: u64,
     pub(super) next: u64,
     pub(super) closed: bool,
     /// A flush failed: nothing is written until the unflushed bytes were written again and flushed.
     pub(super) unflushed: Option<String>,
+    /// Every record up to this position was written or lost.
+    pub(super) settled: u64,
+    /// Records lost since writing began to fail; 0 while it works.
+    pub(super) lost: u64,
+    /// The records being written; empty in between.
+    pub(super) drafts: Drafts,
     hash: ChainHash,
     since_checkpoint: u64,
     /// Bytes of a failed write may lie beyond `offset`.
@@ -33,15 +41,6 @@ pub(super) struct Tail {
     /// these bytes can be trusted to be written again.
     retained: Vec<u8>,
     retained_from: u64,
-    buffer: Vec<u8>,
-}
-
-/// What a flush covers.
-pub(super) struct Snapshot {
-    pub(super) file: Arc<File>,
-    pub(super) segment: Segment,
-    pub(super) offset: u64,
-    pub(super) last: u64,
 }
 
 impl Tail {
@@ -54,7 +53,7 @@ impl Tail {
         }
         // What a crashed broker wrote may not be on the disk yet; from here on it counts as durable.
         file.sync_all().map_err(failed)?;
-        Ok(Self::at(file, segment, end, since_checkpoint))
+        Self::at(file, segment, end, since_checkpoint)
     }
 
     /// A new segment after `end`.
@@ -62,26 +61,29 @@ impl Tail {
         let segment = Segment::new(dir, number);
         let header = Header { number, first: end.next, previous: end.hash };
         let file = create_segment(dir, &segment, &header)?;
-        let offset = header.encode().len();
-        Ok(Self::at(file, segment, End { next: end.next, hash: header.link(), offset, unfinished: 0 }, 0))
+        Self::at(file, segment, End { next: end.next, hash: header.link(), offset: HEADER, unfinished: 0 }, 0)
     }
 
-    fn at(file: File, segment: Segment, end: End, since_checkpoint: u64) -> Self {
+    fn at(file: File, segment: Segment, end: End, since_checkpoint: u64) -> Result<Self, JournalError> {
         let offset = end.offset as u64;
-        Self {
+        let found = file.metadata().map_err(|error| JournalError::at("read", &segment.path, &error))?;
+        Ok(Self {
+            inode: Inode::of(&found),
             file: Arc::new(file),
             segment,
             offset,
             next: end.next,
             closed: false,
             unflushed: None,
+            settled: 0,
+            lost: 0,
+            drafts: Drafts::default(),
             hash: end.hash,
             since_checkpoint,
             torn: false,
             retained: Vec::new(),
             retained_from: offset,
-            buffer: Vec::with_capacity(1024),
-        }
+        })
     }
 
     /// The sequence number and chain hash of the last record.
@@ -89,51 +91,93 @@ impl Tail {
         (self.next - 1, self.hash)
     }
 
-    /// Serialises `entry` and writes it, rotating first where the segment is full. Returns its sequence number.
-    pub(super) fn append(
+    /// Writes the drafts and forgets them: with one system call, but where a segment ends or a checkpoint is due. An
+    /// error comes with how many of them are on record.
+    pub(super) fn write_drafts(
         &mut self,
-        entry: &impl Serialize,
-        segment_bytes: u64,
+        settings: &JournalSettings,
         key: &SigningKey,
-    ) -> Result<u64, JournalError> {
-        self.usable()?;
-        let mut buffer = std::mem::take(&mut self.buffer);
-        let outcome = self.append_in(&mut buffer, entry, segment_bytes, key);
-        self.buffer = buffer;
-        outcome
+    ) -> Result<(), (u64, JournalError)> {
+        let mut drafts = std::mem::take(&mut self.drafts);
+        let mut written = 0;
+        let outcome = self.write_each(&mut drafts, settings, key, &mut written);
+        drafts.clear(FULL);
+        self.drafts = drafts;
+        outcome.map_err(|error| (written, error))
     }
 
-    fn append_in(
+    fn write_each(
         &mut self,
-        buffer: &mut Vec<u8>,
-        entry: &impl Serialize,
-        segment_bytes: u64,
+        drafts: &mut Drafts,
+        settings: &JournalSettings,
         key: &SigningKey,
-    ) -> Result<u64, JournalError> {
-        serialise(buffer, entry)?;
-        let size = (buffer.len() - HEAD + FRAME) as u64;
-        if self.offset + size > segment_bytes && self.offset > super::frame::HEADER as u64 {
-            self.rotate(key)?;
+        written: &mut u64,
+    ) -> Result<(), JournalError> {
+        let mut at = Drafts::START;
+        while at < drafts.end() {
+            self.usable()?;
+            if self.is_full(0, drafts.size(at), settings) {
+                self.rotate(key)?;
+            }
+            if self.retained.len() > RETAINED {
+                self.flush_here()?;
+            }
+            let (end, count) = self.write_run(drafts, at, settings)?;
+            *written += count;
+            at = end;
+            self.checkpoint_if_due(settings, key);
         }
-        if self.retained.len() > RETAINED {
-            self.flush_here()?;
+        Ok(())
+    }
+
+    /// Writes the drafts from `at` on that fit in front of the next checkpoint or segment. Returns where it stopped and
+    /// how many they were.
+    fn write_run(
+        &mut self,
+        drafts: &mut Drafts,
+        at: usize,
+        settings: &JournalSettings,
+    ) -> Result<(usize, u64), JournalError> {
+        let (mut end, mut count) = (at, 0);
+        drafts.link(at, self.hash);
+        loop {
+            end = drafts.seal(end, self.next + count);
+            count += 1;
+            let signed = self.since_checkpoint + count >= settings.checkpoint_every.max(1);
+            if signed || end == drafts.end() || self.is_full(end - at, drafts.size(end), settings) {
+                break;
+            }
         }
-        self.write(buffer)
+        self.write(drafts.frames(at, end))?;
+        self.next += count;
+        self.since_checkpoint += count;
+        self.hash = drafts.hash(end);
+        Ok((end, count))
+    }
+
+    /// Whether `more` bytes behind `pending` ones belong into the next segment.
+    fn is_full(&self, pending: usize, more: usize, settings: &JournalSettings) -> bool {
+        let end = self.offset + pending as u64;
+        end > HEADER as u64 && end + more as u64 > settings.segment_bytes
     }
 
     /// Signs all that is written so far.
     pub(super) fn checkpoint(&mut self, key: &SigningKey) -> Result<(), JournalError> {
         self.usable()?;
-        let mut buffer = Vec::with_capacity(256);
-        serialise(&mut buffer, &key.sign(Timestamp::now(), self.next, self.hash))?;
-        self.write(&mut buffer)?;
+        let mut drafts = Drafts::default();
+        drafts.push(&key.sign(Timestamp::now(), self.next, self.hash))?;
+        drafts.link(Drafts::START, self.hash);
+        let end = drafts.seal(Drafts::START, self.next);
+        self.write(drafts.frames(Drafts::START, end))?;
+        self.next += 1;
         self.since_checkpoint = 0;
+        self.hash = drafts.hash(end);
         Ok(())
     }
 
-    /// A checkpoint is due after `every` records. Should it fail, the record before it stands, and the next one tries again.
-    pub(super) fn checkpoint_if_due(&mut self, every: u64, key: &SigningKey) {
-        if self.since_checkpoint >= every
+    /// Should a checkpoint fail, the record before it stands, and the next one tries again.
+    fn checkpoint_if_due(&mut self, settings: &JournalSettings, key: &SigningKey) {
+        if self.since_checkpoint >= settings.checkpoint_every.max(1)
             && let Err(error) = self.checkpoint(key)
         {
             tracing::warn!(%error, "no checkpoint could be written");
@@ -147,29 +191,30 @@ impl Tail {
 
     fn usable(&self) -> Result<(), JournalError> {
         match &self.unflushed {
-            _ if self.closed => Err(JournalError::Failed("the journal is closed".into())),
-            Some(why) => Err(JournalError::Failed(format!("the journal could not be flushed: {why}"))),
+            Some(why) => Err(unflushed(why)),
             None => Ok(()),
         }
     }
 
-    /// Writes one frame with one system call; on failure cuts the file back to the last good record.
-    fn write(&mut self, buffer: &mut Vec<u8>) -> Result<u64, JournalError> {
-        let too_long = || JournalError::Failed(format!("a journal record has at most {LONGEST} bytes"));
-        let hash = seal(buffer, self.next, self.hash).ok_or_else(too_long)?;
+    /// Why no more records are taken.
+    pub(super) fn refusing(&self) -> Option<JournalError> {
+        match &self.unflushed {
+            _ if self.closed => Some(JournalError::Failed("the journal is closed".into())),
+            why => why.as_deref().map(unflushed),
+        }
+    }
+
+    /// Writes frames with one system call; on failure cuts the file back to the last good record.
+    fn write(&mut self, frames: &[u8]) -> Result<(), JournalError> {
         self.mend()?;
-        self.intact()?;
-        if let Err(error) = write_once(&self.file, buffer, self.offset) {
+        intact(&self.inode, &self.segment, self.offset)?;
+        if let Err(error) = write_once(&self.file, frames, self.offset) {
             self.torn = self.file.set_len(self.offset).is_err();
             return Err(JournalError::at("write", &self.segment.path, &error));
         }
-        let sequence = self.next;
-        self.retained.extend_from_slice(buffer);
-        self.offset += buffer.len() as u64;
-        self.next += 1;
-        self.hash = hash;
-        self.since_checkpoint += 1;
-        Ok(sequence)
+        self.retained.extend_from_slice(frames);
+        self.offset += frames.len() as u64;
+        Ok(())
     }
 
     fn mend(&mut self) -> Result<(), JournalError> {
@@ -177,24 +222,6 @@ impl Tail {
             let failed = |error| JournalError::at("cut back", &self.segment.path, &error);
             self.file.set_len(self.offset).map_err(failed)?;
             self.torn = false;
-        }
-        Ok(())
-    }
-
-    /// One `fstat` per record: a deleted file would take our records with it, and a length that is not ours means that
-    /// someone else wrote or cut.
-    fn intact(&self) -> Result<(), JournalError> {
-        let found =
-            self.file.metadata().map_err(|error| JournalError::at("read", &self.segment.path, &error))?;
-        let name = &self.segment.name;
-        if found.nlink() == 0 {
-            return Err(JournalError::Failed(format!("the segment {name} was deleted while in use")));
-        }
-        if found.len() != self.offset {
-            let (is, was) = (found.len(), self.offset);
-            return Err(JournalError::Failed(format!(
-                "the segment {name} has {is} bytes and should have {was}: another program changed it"
-            )));
         }
         Ok(())
     }
@@ -209,7 +236,8 @@ impl Tail {
         let number =
             number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
         let end = End { next: self.next, hash: self.hash, offset: 0, unfinished: 0 };
-        *self = Self::create(dir, number, end)?;
+        let (settled, lost) = (self.settled, self.lost);
+        *self = Self { settled, lost, ..Self::create(dir, number, end)? };
         Ok(())
     }
 
@@ -219,9 +247,14 @@ impl Tail {
         self.flushed(&snapshot, outcome)
     }
 
+    /// Whether anything is written and not flushed.
+    pub(super) fn is_dirty(&self) -> bool {
+        self.unflushed.is_some() || !self.retained.is_empty()
+    }
+
     pub(super) fn snapshot(&self) -> Snapshot {
         let (file, segment) = (Arc::clone(&self.file), self.segment.clone());
-        Snapshot { file, segment, offset: self.offset, last: self.next - 1 }
+        Snapshot { file, segment, offset: self.offset, last: self.settled }
     }
 
     /// Takes note of how a flush went.
@@ -254,58 +287,6 @@ impl Tail {
     }
 }
 
-impl Snapshot {
-    /// Checks that the file still stands under its name, then flushes it.
-    pub(super) fn sync(&self) -> Result<(), JournalError> {
-        let failed = |error| JournalError::at("flush", &self.segment.path, &error);
-        let open = self.file.metadata().map_err(failed)?;
-        let named = std::fs::metadata(&self.segment.path).map_err(failed)?;
-        if (open.dev(), open.ino()) != (named.dev(), named.ino()) {
-            let name = &self.segment.name;
-            return Err(JournalError::Failed(format!("the segment {name} was replaced while in use")));
-        }
-        self.file.sync_data().map_err(failed)
-    }
-}
-
-fn serialise(buffer: &mut Vec<u8>, value: &impl Serialize) -> Result<(), JournalError> {
-    buffer.clear();
-    buffer.resize(HEAD, 0);
-    json::write(&mut *buffer, value)
-        .map_err(|error| JournalError::Failed(format!("cannot be written as JSON: {error}")))
-}
-
-/// One `pwrite`. A short one is an error: on a regular file it means that no more fits.
-fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
-    loop {
-        match file.write_at(bytes, offset) {
-            Ok(written) if written == bytes.len() => return Ok(()),
-            Ok(written) => {
-                let text =
-                    format!("only {written} of {} bytes could be written; is the disk full?", bytes.len());
-                return Err(std::io::Error::new(ErrorKind::StorageFull, text));
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// The header is on the disk before the file gets its name: a segment with half a header is never left by a crash.
-fn create_segment(dir: &Path, segment: &Segment, header: &Header) -> Result<File, JournalError> {
-    let failed = |error| JournalError::at("create", &segment.path, &error);
-    let fresh = segment.path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(failed)?;
-    file.write_all(&header.encode()).and_then(|()| file.sync_all()).map_err(failed)?;
-    std::fs::rename(&fresh, &segment.path).map_err(failed)?;
-    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
-    Ok(file)
+fn unflushed(why: &str) -> JournalError {
+    JournalError::Failed(format!("the journal could not be flushed: {why}"))
 }

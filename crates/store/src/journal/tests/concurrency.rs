@@ -1,6 +1,9 @@
 //! Many writers, many waiters, a reader beside them.
 
 use super::*;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Mutex;
 
 #[test]
 fn concurrent_records_each_get_their_own_position_and_become_durable() {
@@ -38,7 +41,13 @@ fn verifying_beside_a_running_writer_never_finds_damage() {
     let bench = Bench::new(8_000, 7);
     let journal = bench.open();
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| (1..=1500).all(|number| journal.append(&act(number)).is_ok()));
+        let writer = scope.spawn(|| {
+            let appended = (1..=1500).all(|number| match number % 5 {
+                0 => put(&journal, &act(number)).is_ok(),
+                _ => journal.append(&act(number)).is_ok(),
+            });
+            appended && journal.write_out().is_ok()
+        });
         let mut rounds = 0;
         while !writer.is_finished() || rounds == 0 {
             let verdict = crate::journal::verify(&bench.dir()).unwrap();
@@ -76,9 +85,130 @@ fn a_record_costs() {
     let rounds = 20_000;
     let start = std::time::Instant::now();
     for number in 0..rounds {
-        journal.append(&act(number)).unwrap();
+        put(&journal, &act(number)).unwrap();
     }
     let each = start.elapsed().as_nanos() / u128::from(rounds);
-    println!("append: {each} ns a record, checkpoints and flushes in the background included");
+    println!("append and wait: {each} ns a record, checkpoints and flushes in the background included");
     assert_eq!(entries(&bench).len() as u64, rounds);
+}
+
+/// Each task is a workload: it appends, waits, and only then acts. Its acts are what a crash must not outlive.
+#[test]
+fn t64_whatever_was_called_written_is_in_the_files_in_order_at_any_moment() {
+    let bench = Bench::new(40_000, 97);
+    let journal = bench.open();
+    let written = Mutex::new(0);
+    std::thread::scope(|scope| {
+        for thread in 0..3 {
+            let (journal, written) = (&journal, &written);
+            scope.spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let tasks = tokio::task::LocalSet::new();
+                let calls = Rc::new(Cell::new(0));
+                for task in 0..16 {
+                    let (journal, calls) = (Arc::clone(journal), Rc::clone(&calls));
+                    tasks.spawn_local(async move {
+                        for call in 0..25 {
+                            let number = 10_000 * (thread + 1) + 100 * task + call;
+                            let position = journal.append(&act(number)).unwrap();
+                            journal.written(position).await.unwrap();
+                            journal.append(&act(number + 100_000)).unwrap();
+                            calls.set(calls.get() + 1);
+                        }
+                    });
+                }
+                runtime.block_on(tasks);
+                *written.lock().unwrap() += calls.get();
+            });
+        }
+        // Copies of the files are what a crash at that moment would leave.
+        let mut known: Vec<Entry> = Vec::new();
+        loop {
+            let done = *written.lock().unwrap() == 3 * 16 * 25;
+            let now = entries(&bench);
+            assert!(now.starts_with(&known), "what was once on record stays, in order");
+            known = now;
+            if done {
+                break;
+            }
+        }
+        let intents = known.iter().filter(|entry| at(entry) < 1_700_000_100_000).count();
+        assert_eq!(intents, 3 * 16 * 25, "every record that was waited for");
+    });
+    journal.close().unwrap();
+    let all = entries(&bench);
+    assert_eq!(all.len(), 2 * 3 * 16 * 25);
+    for task in (1..=3).flat_map(|thread| (0..16).map(move |task| 10_000 * thread + 100 * task)) {
+        let number = |call: u64| [task + call, task + call + 100_000];
+        let mine: Vec<_> = (0..25).flat_map(number).map(act).collect();
+        let found: Vec<_> = all.iter().filter(|entry| mine.contains(entry)).cloned().collect();
+        assert_eq!(found.len(), mine.len());
+        assert!(found == mine, "the records of task {task} are out of order");
+    }
+    let verdict = crate::journal::verify(&bench.dir()).unwrap();
+    assert!(verdict.ok && verdict.segments > 5 && verdict.checkpoints > 20, "{verdict:?}");
+}
+
+fn at(entry: &Entry) -> u64 {
+    match entry {
+        Entry::Act { at, .. } => at.millis(),
+        _ => panic!("only acts were written"),
+    }
+}
+
+#[test]
+fn those_who_wait_together_share_a_write_and_the_first_of_them_makes_it() {
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    // Else it might write between two lines of this test.
+    journal.stop_flusher();
+    let mut waiting: Vec<_> = (1..=40)
+        .map(|number| {
+            let position = journal.append(&act(number)).unwrap();
+            Box::pin(journal.written(position))
+        })
+        .collect();
+    let mut context = Context::from_waker(Waker::noop());
+    for waiter in &mut waiting {
+        assert!(waiter.as_mut().poll(&mut context).is_pending(), "others run first");
+    }
+    assert_eq!(journal.head().unwrap().0, 0, "nothing was written while others could still append");
+    assert!(waiting[0].as_mut().poll(&mut context).is_ready());
+    assert_eq!(entries(&bench), acts(1..=40));
+    for waiter in &mut waiting[1..] {
+        assert!(waiter.as_mut().poll(&mut context).is_ready());
+    }
+}
+
+#[test]
+fn what_nobody_waits_for_is_written_soon_and_wakes_the_thread_again_after_it_slept() {
+    let bench = Bench::unhurried();
+    let journal = bench.open();
+    for number in 1..=5 {
+        journal.append(&act(number)).unwrap();
+        let began = std::time::Instant::now();
+        while entries(&bench).len() as u64 != number {
+            assert!(began.elapsed() < Duration::from_secs(20), "record {number} is not written");
+            std::thread::yield_now();
+        }
+        // Until the thread has gone to sleep.
+        while journal.is_watched() {
+            assert!(began.elapsed() < Duration::from_secs(20), "the thread looks for ever");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_is_full_is_written_by_whoever_appends_next() {
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    let long = Entry::Start { at: Timestamp::from_millis(1), version: "v".repeat(100_000) };
+    for _ in 0..100 {
+        journal.append(&long).unwrap();
+        let waiting = journal.waiting_bytes();
+        assert!(waiting < crate::journal::queue::FULL + 101_000, "{waiting} bytes wait");
+    }
+    journal.close().unwrap();
+    assert_eq!(entries(&bench).len(), 100);
 }

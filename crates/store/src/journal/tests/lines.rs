@@ -1,6 +1,7 @@
 //! A record is one line of printable ASCII, whatever stands in it (T89), and the export is JSON lines.
 
 use super::*;
+use cloakroom_model::{Intent, IntentUse, Way};
 use proptest::prelude::*;
 
 fn named(text: &str) -> Entry {
@@ -23,13 +24,44 @@ fn t89_control_bytes_of_every_kind_cannot_forge_a_line() {
     let forged = "x\r\n{\"sequence\":99}\u{1b}[2J\u{9b}31m\u{7f}\u{202e}\u{2028}\u{0}\t\u{1f600}";
     let bench = Bench::roomy();
     let journal = bench.open();
-    journal.append(&named(forged)).unwrap();
+    put(&journal, &named(forged)).unwrap();
     let raw = std::fs::read(bench.segment(1)).unwrap();
     let payload = &raw[crate::journal::frame::HEADER + crate::journal::frame::HEAD..raw.len() - 32];
     assert!(payload.iter().all(|byte| matches!(byte, b' '..=b'~')));
     let lines = exported(&bench);
     assert_eq!((lines.len(), lines[0]["why"].as_str()), (1, Some(forged)));
     assert_eq!(entries(&bench), [named(forged)]);
+}
+
+#[test]
+fn an_intent_that_is_borrowed_is_the_same_record() {
+    let id = "01HF0000000000000000000000";
+    let intent = Intent {
+        request: id.parse().unwrap(),
+        at: Timestamp::from_millis(1),
+        workload: format!("wl_{id}").parse().unwrap(),
+        way: Way::Connect,
+        destination: "https://api.example.com".parse().unwrap(),
+        method: "GET".into(),
+        path: "/v1/items/{…}".into(),
+        uses: vec![IntentUse {
+            placeholder: format!("ph_{id}").parse().unwrap(),
+            credential: format!("cred_{id}").parse().unwrap(),
+            permit: "items".into(),
+            counted: true,
+        }],
+    };
+    let bench = Bench::roomy();
+    let journal = bench.open();
+    journal.append_intent(&intent).unwrap();
+    journal.append(&Entry::Intent(intent.clone())).unwrap();
+    journal.close().unwrap();
+    assert_eq!(entries(&bench), [Entry::Intent(intent.clone()), Entry::Intent(intent)]);
+    let lines = exported(&bench);
+    let members = |line: &serde_json::Value| {
+        serde_json::to_string(&line.as_object().unwrap().iter().skip(3).collect::<Vec<_>>()).unwrap()
+    };
+    assert_eq!(members(&lines[0]), members(&lines[1]), "member by member");
 }
 
 #[test]

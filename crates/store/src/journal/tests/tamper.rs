@@ -1,7 +1,7 @@
 //! T90: every edit is found, but one: whole records cut off the end, which only a witness shows.
 
 use super::*;
-use crate::journal::frame::{Frame, HEAD, Header, seal};
+use crate::journal::frame::{ChainHash, Frame, HASH, HEAD, Header, seal};
 use crate::journal::{Verdict, Witness, verify, verify_against};
 use proptest::prelude::*;
 use std::path::Path;
@@ -131,10 +131,11 @@ fn t90_a_chain_that_is_made_anew_does_not_pass_the_signed_checkpoints() {
         let frame = Frame::read(&whole, pair[0], sequence, old).unwrap().unwrap();
         old = frame.hash;
         let payload = String::from_utf8(frame.payload.to_vec()).unwrap().replace("cred_1", "cred_X");
-        let mut buffer = vec![0; HEAD];
-        buffer.extend_from_slice(payload.as_bytes());
-        hash = seal(&mut buffer, sequence, hash).unwrap();
-        forged.extend_from_slice(&buffer);
+        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
+        let mut bytes = [&hash.0[..], &length, &[0; HEAD - 4], payload.as_bytes(), &[0; HASH]].concat();
+        seal(&mut bytes, sequence);
+        hash = ChainHash(*bytes.last_chunk().unwrap());
+        forged.extend_from_slice(&bytes[HASH..]);
     }
     let bad = after(&bench, &path, &forged).first_bad.unwrap();
     assert!(bad.why.contains("signature"), "{bad:?}");
@@ -156,7 +157,7 @@ proptest! {
     #[test]
     fn a_segment_of_any_bytes_is_parsed_without_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..600), framed: bool) {
         if framed {
-            let header = Header { number: 1, first: 1, previous: crate::journal::frame::ChainHash::ORIGIN };
+            let header = Header { number: 1, first: 1, previous: ChainHash::ORIGIN };
             bytes.splice(0..0, header.encode());
         }
         crate::journal::parse(&bytes);

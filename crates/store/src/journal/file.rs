@@ -1,0 +1,103 @@
+//! What is done to a segment file: made, checked, written to, flushed.
+
+use super::error::JournalError;
+use super::frame::Header;
+use super::segment::Segment;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+/// What a flush covers.
+pub(super) struct Snapshot {
+    pub(super) file: Arc<File>,
+    pub(super) segment: Segment,
+    pub(super) offset: u64,
+    /// The position of the last record that it covers.
+    pub(super) last: u64,
+}
+
+impl Snapshot {
+    /// Checks that the file still stands under its name, then flushes it.
+    pub(super) fn sync(&self) -> Result<(), JournalError> {
+        let failed = |error| JournalError::at("flush", &self.segment.path, &error);
+        let open = self.file.metadata().map_err(failed)?;
+        let named = std::fs::metadata(&self.segment.path).map_err(failed)?;
+        if Inode::of(&open) != Inode::of(&named) {
+            let name = &self.segment.name;
+            return Err(JournalError::Failed(format!("the segment {name} was replaced while in use")));
+        }
+        self.file.sync_data().map_err(failed)
+    }
+}
+
+/// Which file it is. Nothing else can be the same one while it is open.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    pub(super) fn of(found: &Metadata) -> Self {
+        Self { device: found.dev(), number: found.ino() }
+    }
+}
+
+/// One `stat` by name per batch: a file that was deleted, moved or replaced would take our records with it, and a length that
+/// is not ours means that someone else wrote or cut.
+pub(super) fn intact(file: &Inode, segment: &Segment, length: u64) -> Result<(), JournalError> {
+    let name = &segment.name;
+    let changed = |how: String| Err(JournalError::Failed(format!("the segment {name} {how}")));
+    let found = match std::fs::metadata(&segment.path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return changed("was deleted or moved away while in use".into());
+        }
+        Err(error) => return Err(JournalError::at("read", &segment.path, &error)),
+    };
+    if Inode::of(&found) != *file {
+        return changed("was replaced while in use".into());
+    }
+    if found.len() != length {
+        let is = found.len();
+        return changed(format!("has {is} bytes and should have {length}: another program changed it"));
+    }
+    Ok(())
+}
+
+/// One `pwrite`. A short one is an error: on a regular file it means that no more fits.
+pub(super) fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+    loop {
+        match file.write_at(bytes, offset) {
+            Ok(written) if written == bytes.len() => return Ok(()),
+            Ok(written) => {
+                let text =
+                    format!("only {written} of {} bytes could be written; is the disk full?", bytes.len());
+                return Err(std::io::Error::new(ErrorKind::StorageFull, text));
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The header is on the disk before the file gets its name: a segment with half a header is never left by a crash.
+pub(super) fn create_segment(dir: &Path, segment: &Segment, header: &Header) -> Result<File, JournalError> {
+    let failed = |error| JournalError::at("create", &segment.path, &error);
+    let fresh = segment.path.with_extension("new");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&fresh)
+        .map_err(failed)?;
+    file.write_all(&header.encode()).and_then(|()| file.sync_all()).map_err(failed)?;
+    std::fs::rename(&fresh, &segment.path).map_err(failed)?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+    Ok(file)
+}
