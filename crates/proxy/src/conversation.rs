@@ -5,7 +5,7 @@ use crate::io::Io;
 use crate::reply::AnswerBody;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
-use crate::wire::{Framing, Handover, Heard, Inlet, Manner, Outlet, Received, Returning, malformed};
+use crate::wire::{Framing, Handover, Heard, Inlet, Manner, Outlet, Received, Returning, Stopped, malformed};
 use bytes::BytesMut;
 use cloakroom_model::{Code, Destination, Principal, Refusal};
 use futures_util::FutureExt;
@@ -19,6 +19,7 @@ pub(crate) struct Conversation {
     outlet: Outlet,
     inlet: Option<Inlet>,
     stop: watch::Receiver<bool>,
+    stopped: Stopped,
 }
 
 /// What follows a request.
@@ -45,7 +46,9 @@ impl Conversation {
         let (read, write) = tokio::io::split(io);
         let outlet = Outlet::new(write, desk.shared.proxy.limits.body_idle);
         let stop = desk.shared.stop.clone();
-        Self { desk, outlet, inlet: Some(Inlet::new(read, early)), stop }
+        let mut told = stop.clone();
+        let stopped = Box::pin(async move { drop(told.wait_for(|stop| *stop).await) });
+        Self { desk, outlet, inlet: Some(Inlet::new(read, early)), stop, stopped }
     }
 
     /// Serves until one side ends; gives back a tunnel if one was opened.
@@ -54,7 +57,7 @@ impl Conversation {
         let mut inlet = self.inlet.take()?;
         let mut patience = proxy.limits.first_patience();
         loop {
-            let heard = inlet.next_head(&proxy.limits.head_bounds(), patience, &mut self.stop).await;
+            let heard = inlet.next_head(&proxy.limits.head_bounds(), patience, &mut self.stopped).await;
             let next = match heard {
                 Ok(Heard::Head(received)) => self.serve(received, inlet).await,
                 Ok(Heard::Closed) => Next::Close(None),

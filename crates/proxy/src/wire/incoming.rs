@@ -11,11 +11,8 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, Sleep, sleep_until};
-
-const READ: usize = 16 * 1024;
 
 /// The reading half, given back.
 pub(crate) enum Handover {
@@ -87,7 +84,7 @@ impl Incoming {
     /// One step of decoding what is in the buffer.
     fn decode(&mut self) -> Result<Step, BodyFault> {
         let Some(inlet) = self.inlet.as_mut() else { return Ok(Step::End) };
-        let (_, buffer) = inlet.parts();
+        let buffer = inlet.buffer();
         match &mut self.left {
             Left::Bytes(0) => Ok(Step::End),
             Left::Bytes(_) if !buffer.has_remaining() => Ok(Step::More),
@@ -102,14 +99,10 @@ impl Incoming {
 
     fn poll_fill(&mut self, context: &mut Context<'_>) -> Poll<Result<(), BodyFault>> {
         let Some(inlet) = self.inlet.as_mut() else { return Poll::Ready(Err(BodyFault::Broken)) };
-        let (io, buffer) = inlet.parts();
-        let mut space = [0u8; READ];
-        let mut read = ReadBuf::new(&mut space);
-        if let Poll::Ready(outcome) = Pin::new(io).poll_read(context, &mut read) {
-            if outcome.is_err() || read.filled().is_empty() {
+        if let Poll::Ready(read) = inlet.poll_fill(context) {
+            if !matches!(read, Ok(1..)) {
                 return Poll::Ready(Err(BodyFault::Broken));
             }
-            buffer.extend_from_slice(read.filled());
             self.waiting = false;
             return Poll::Ready(Ok(()));
         }

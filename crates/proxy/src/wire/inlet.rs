@@ -4,13 +4,17 @@ use super::{HeadBounds, Received, malformed};
 use crate::io::Io;
 use bytes::{Bytes, BytesMut};
 use cloakroom_model::Refusal;
-use std::future::pending;
+use std::future::{Future, pending, poll_fn};
 use std::io;
+use std::mem::MaybeUninit;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, ReadHalf};
-use tokio::sync::watch;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
+use tokio::time::{Instant, Sleep, sleep_until, timeout};
 
+/// How much is read at once.
+const READ: usize = 16 * 1024;
 /// How much is read ahead while an answer is on its way.
 const READ_AHEAD: usize = 16 * 1024;
 /// How much of an unwanted body is thrown away before the connection is closed, and for how long.
@@ -39,12 +43,17 @@ pub(crate) enum Heard {
 pub(crate) struct Inlet {
     io: ReadHalf<Box<dyn Io>>,
     buffer: BytesMut,
+    /// One for the life of the connection: moving it on costs less than making another for each wait.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
+
+/// Resolves when the broker stops. Not to be polled again then.
+pub(crate) type Stopped = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Inlet {
     /// Over this half, of which `buffer` was read already.
     pub(crate) fn new(io: ReadHalf<Box<dyn Io>>, buffer: BytesMut) -> Self {
-        Self { io, buffer }
+        Self { io, buffer, alarm: None }
     }
 
     /// Over one end of a pipe.
@@ -62,27 +71,37 @@ impl Inlet {
         &mut self,
         bounds: &HeadBounds,
         patience: Patience,
-        stop: &mut watch::Receiver<bool>,
+        stopped: &mut Stopped,
     ) -> Result<Heard, Refusal> {
         if self.buffer.is_empty() {
             // An idle connection keeps no buffer.
             self.buffer = BytesMut::new();
             let first = tokio::select! {
                 biased;
-                read = timeout(patience.idle, self.fill()) => matches!(read, Ok(Ok(1..))),
-                _ = stop.wait_for(|stop| *stop) => false,
+                read = self.fill_within(patience.idle) => matches!(read, Some(Ok(1..))),
+                () = stopped => false,
             };
             if !first {
                 return Ok(Heard::Closed);
             }
         }
-        match timeout_at(Instant::now() + patience.head, self.whole_head(bounds)).await {
-            Ok(heard) => heard,
-            Err(_) => Err(malformed("the request head came too slowly")),
-        }
+        self.whole_head(bounds, Instant::now() + patience.head).await
     }
 
-    async fn whole_head(&mut self, bounds: &HeadBounds) -> Result<Heard, Refusal> {
+    /// [`Inlet::fill`]; `None` when nothing came for so long.
+    async fn fill_within(&mut self, patience: Duration) -> Option<io::Result<usize>> {
+        let deadline = Instant::now() + patience;
+        let Self { io, buffer, alarm } = self;
+        let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        alarm.as_mut().reset(deadline);
+        poll_fn(|cx| match poll_fill(io, buffer, cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending => alarm.as_mut().poll(cx).map(|()| None),
+        })
+        .await
+    }
+
+    async fn whole_head(&mut self, bounds: &HeadBounds, deadline: Instant) -> Result<Heard, Refusal> {
         let mut scanned = 0;
         loop {
             if let Some(end) = head_end(&self.buffer, &mut scanned)? {
@@ -95,21 +114,27 @@ impl Inlet {
             if self.buffer.len() > bounds.bytes {
                 return Err(malformed("the request head is too large"));
             }
-            if !matches!(self.fill().await, Ok(1..)) {
-                return Ok(Heard::Closed);
+            match self.fill_within(deadline.saturating_duration_since(Instant::now())).await {
+                Some(Ok(1..)) => {}
+                Some(_) => return Ok(Heard::Closed),
+                None => return Err(malformed("the request head came too slowly")),
             }
         }
     }
 
     /// Reads some bytes into the buffer.
-    pub(super) async fn fill(&mut self) -> io::Result<usize> {
-        self.buffer.reserve(4096);
-        self.io.read_buf(&mut self.buffer).await
+    async fn fill(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| poll_fill(&mut self.io, &mut self.buffer, cx)).await
     }
 
-    /// The halves of the reader, for the body that comes next.
-    pub(super) fn parts(&mut self) -> (&mut ReadHalf<Box<dyn Io>>, &mut BytesMut) {
-        (&mut self.io, &mut self.buffer)
+    /// Reads some bytes into the buffer.
+    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        poll_fill(&mut self.io, &mut self.buffer, cx)
+    }
+
+    /// What was read and not taken yet.
+    pub(super) fn buffer(&mut self) -> &mut BytesMut {
+        &mut self.buffer
     }
 
     /// The next `length` bytes, if they are all here.
@@ -155,6 +180,19 @@ impl Inlet {
     }
 }
 
+/// Through a buffer on the stack: one in the connection would be kept by each that waits.
+fn poll_fill(
+    io: &mut ReadHalf<Box<dyn Io>>,
+    buffer: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let mut space = [MaybeUninit::<u8>::uninit(); READ];
+    let mut read = ReadBuf::uninit(&mut space);
+    ready!(Pin::new(io).poll_read(cx, &mut read))?;
+    buffer.extend_from_slice(read.filled());
+    Poll::Ready(Ok(read.filled().len()))
+}
+
 /// Where the head ends, its empty line included. `scanned` is how much was looked at before.
 ///
 /// SECURITY: whatever can be no head is refused at once, not when its deadline comes.
@@ -186,8 +224,8 @@ mod tests {
         Patience { idle: Duration::from_millis(200), head: Duration::from_millis(200) };
 
     async fn hear(inlet: &mut Inlet) -> Result<Heard, Refusal> {
-        let (_keep, mut stop) = watch::channel(false);
-        inlet.next_head(&BOUNDS, PATIENCE, &mut stop).await
+        let mut stopped: Stopped = Box::pin(pending());
+        inlet.next_head(&BOUNDS, PATIENCE, &mut stopped).await
     }
 
     #[tokio::test]

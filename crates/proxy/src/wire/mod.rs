@@ -19,7 +19,7 @@ pub(crate) use framing::Framing;
 use head::Version;
 pub(crate) use head::{HeadBounds, Received};
 pub(crate) use incoming::{Handover, Incoming, Pace};
-pub(crate) use inlet::{Heard, Inlet, Patience};
+pub(crate) use inlet::{Heard, Inlet, Patience, Stopped};
 pub(crate) use outlet::{Manner, Outlet};
 pub(crate) use returning::Returning;
 pub(crate) use target::{Named, Target};
