@@ -15,6 +15,7 @@ mod path;
 mod query;
 
 pub(crate) use basic::{Half, half_of};
+pub(crate) use json::write_message;
 pub(crate) use outgoing::{Outgoing, write};
 
 use crate::secret::Secret;

@@ -14,6 +14,12 @@ pub(crate) struct Target {
     pub(crate) placeholder: Box<str>,
 }
 
+impl Target {
+    fn share(&self) -> Self {
+        Self { needles: Arc::clone(&self.needles), placeholder: self.placeholder.clone() }
+    }
+}
+
 /// Where the next needle stands.
 pub(super) enum Next {
     /// No needle begins in the rest of the text.
@@ -49,6 +55,12 @@ impl Finder {
             _ => None,
         };
         Self { targets, merged }
+    }
+
+    /// A finder that looks for one more secret.
+    pub(crate) fn with(&self, target: Target) -> Self {
+        let known = self.targets.iter().map(Target::share);
+        Self::new(known.chain([target]).collect())
     }
 
     /// The first needle from `from`. `ended` tells that nothing follows `text`.

@@ -60,7 +60,8 @@ impl Armed {
         for used in uses {
             let opened = custody.open_for(used.credential(), &call.destination)?;
             credentials.push((used.credential(), opened.generation));
-            targets.push(target(&call, used, &opened)?);
+            let half = arm::half_of(&call, used.spot());
+            targets.push(target(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
             armed.push(Placing {
                 spot: used.spot().clone(),
                 text: used.text().into(),
@@ -95,11 +96,12 @@ impl fmt::Debug for Armed {
 }
 
 /// What to look for in the reply on behalf of one use.
-fn target(call: &Call, used: &Use, opened: &Opened) -> Result<Target, Refusal> {
-    let half = arm::half_of(call, used.spot());
-    let basic = half.as_ref().map(arm::Half::as_basic);
-    let needles = needles(opened, basic)?;
-    Ok(Target { needles, placeholder: used.text().into() })
+pub(crate) fn target(
+    opened: &Opened,
+    basic: Option<BasicHalf<'_>>,
+    placeholder: &str,
+) -> Result<Target, Refusal> {
+    Ok(Target { needles: needles(opened, basic)?, placeholder: placeholder.into() })
 }
 
 /// What to look for on behalf of credentials that other calls brought to the destination: a log or a list that it keeps

@@ -8,6 +8,7 @@ mod out_body;
 mod returned;
 
 pub use answer::Answer;
+pub(crate) use armed::target;
 pub use armed::{Arm, Armed};
 pub use body::{ScrubbedBody, Tally};
 pub(crate) use out_body::OutBody;

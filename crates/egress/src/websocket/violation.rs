@@ -3,8 +3,6 @@
 /// The status codes that we send (RFC 6455, section 7.4.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Status {
-    /// The end, in order.
-    Normal,
     /// The broker stops.
     GoingAway,
     /// The peer broke the protocol.
@@ -17,20 +15,16 @@ pub(crate) enum Status {
     TooBig,
     /// The other hop is gone.
     BadGateway,
-    /// The broker's own fault.
-    Fault,
 }
 
 impl Status {
     pub(crate) const fn code(self) -> u16 {
         match self {
-            Self::Normal => 1000,
             Self::GoingAway => 1001,
             Self::Protocol => 1002,
             Self::NotText => 1007,
             Self::Policy => 1008,
             Self::TooBig => 1009,
-            Self::Fault => 1011,
             Self::BadGateway => 1014,
         }
     }
