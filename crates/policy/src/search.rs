@@ -67,13 +67,12 @@ pub(crate) fn strays(call: &Call, findings: &[Finding], spots: &[&Spot], policie
 /// Which placeholders stand in a text, each once.
 pub(crate) fn in_text(text: &[u8], policies: &PolicySet) -> Vec<CoreId> {
     let known = |core| policies.held(core).is_some();
-    policies.lookup_key().sightings(text, &known).into_iter().map(|sighting| sighting.core).collect()
+    policies.lookup_key().sightings(text, &known)
 }
 
 fn in_texts(texts: &[Vec<u8>], policies: &PolicySet) -> Vec<CoreId> {
     let known = |core| policies.held(core).is_some();
-    let sightings = texts.iter().flat_map(|text| policies.lookup_key().sightings(text, &known));
-    sightings.map(|sighting| sighting.core).collect()
+    texts.iter().flat_map(|text| policies.lookup_key().sightings(text, &known)).collect()
 }
 
 /// What remains of a piece without the spots, in each spelling that some server reads.

@@ -1,58 +1,65 @@
 //! What a text may mean after one layer of decoding, leniently: the hunt wants every reading, not the right one.
 
 use super::sighting::runs;
-use base64::Engine;
-use base64::alphabet;
-use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use super::stretch::SHORTEST;
 
-/// The shortest text that can hold a placeholder's core and tag.
-const SHORTEST: usize = 24;
-
-const LENIENT: GeneralPurposeConfig = GeneralPurposeConfig::new()
-    .with_decode_allow_trailing_bits(true)
-    .with_decode_padding_mode(DecodePaddingMode::Indifferent);
-const BASE64: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
-
-/// Every text that `text` decodes to in one step. Empty where nothing looks encoded.
+/// Calls `hunt` with every text that `text` decodes to in one step; not at all where nothing looks encoded.
 ///
 /// SECURITY: all escapes are undone in one text. A text for each kind of escape, three layers deep, would let a workload
 /// buy 150 times the work that its body costs to send (T96).
-pub(super) fn decodings(text: &[u8]) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
+pub(super) fn decodings(text: &[u8], hunt: &mut dyn FnMut(&[u8])) {
     if text.len() < SHORTEST {
-        return all;
+        return;
     }
+    let mut decoded = Vec::new();
     if text.iter().any(|b| matches!(b, b'%' | b'\\' | b'&') || is_filler(*b)) {
-        all.extend(Some(unescape(text)).filter(|unescaped| unescaped != text));
-    }
-    for run in runs(text, |b| b.is_ascii_hexdigit()).filter(|run| run.len() >= 2 * SHORTEST) {
-        all.push(unhex(run));
-        all.push(unhex(&run[1..]));
-    }
-    let base64_symbol = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'-' | b'_');
-    for run in runs(text, base64_symbol).filter(|run| run.len() >= SHORTEST * 4 / 3) {
-        let standard: Vec<u8> = run
-            .iter()
-            .map(|b| match b {
-                b'-' => b'+',
-                b'_' => b'/',
-                other => *other,
-            })
-            .collect();
-        // The run may begin with other text: its first symbol is any of four in a group.
-        for skip in 0..4 {
-            let whole = (standard.len() - skip) / 4 * 4;
-            let rest = (standard.len() - skip) % 4;
-            let end = skip + whole + if rest == 1 { 0 } else { rest };
-            all.extend(BASE64.decode(&standard[skip..end]).ok());
+        unescape(text, &mut decoded);
+        if decoded != text {
+            hunt(&decoded);
         }
     }
-    all
+    for run in runs(text, |b| b.is_ascii_hexdigit()).filter(|run| run.len() >= 2 * SHORTEST) {
+        for skip in 0..2 {
+            unhex(&run[skip..], &mut decoded);
+            hunt(&decoded);
+        }
+    }
+    for run in runs(text, |b| sextet(b).is_some()).filter(|run| run.len() >= SHORTEST * 4 / 3) {
+        // The run may begin with other text: its first symbol is any of four in a group.
+        for skip in 0..4 {
+            unbase64(&run[skip..], &mut decoded);
+            hunt(&decoded);
+        }
+    }
+}
+
+/// The six bits of a base64 symbol, in either alphabet (RFC 4648, sections 4 and 5).
+fn sextet(symbol: u8) -> Option<u32> {
+    let bits = match symbol {
+        b'A'..=b'Z' => symbol - b'A',
+        b'a'..=b'z' => symbol - b'a' + 26,
+        b'0'..=b'9' => symbol - b'0' + 52,
+        b'+' | b'-' => 62,
+        b'/' | b'_' => 63,
+        _ => return None,
+    };
+    Some(u32::from(bits))
+}
+
+/// Decodes symbols; a last group of three or two is two bytes or one, whatever its last bits are.
+fn unbase64(symbols: &[u8], decoded: &mut Vec<u8>) {
+    decoded.clear();
+    for group in symbols.chunks(4) {
+        let bits = group.iter().filter_map(|symbol| sextet(*symbol)).fold(0, |bits, six| bits << 6 | six);
+        let bytes = (bits << (6 * (4 - group.len()))).to_be_bytes();
+        decoded.extend_from_slice(&bytes[1..group.len()]);
+    }
 }
 
 /// Replaces each escape that is understood and leaves filler out.
-fn unescape(text: &[u8]) -> Vec<u8> {
-    let mut decoded = Vec::with_capacity(text.len());
+fn unescape(text: &[u8], decoded: &mut Vec<u8>) {
+    decoded.clear();
+    decoded.reserve(text.len());
     let mut rest = text;
     while let [first, after @ ..] = rest {
         let escape = match first {
@@ -67,7 +74,6 @@ fn unescape(text: &[u8]) -> Vec<u8> {
         }
         rest = after.get(length..).unwrap_or_default();
     }
-    decoded
 }
 
 /// The other half of UTF-16, and the line ends inside base64.
@@ -107,25 +113,43 @@ fn entity(after: &[u8]) -> Option<(u8, usize)> {
     Some((byte, end + 1))
 }
 
-fn unhex(run: &[u8]) -> Vec<u8> {
-    run.chunks_exact(2).filter_map(crate::path::hex_byte).collect()
+fn unhex(run: &[u8], decoded: &mut Vec<u8>) {
+    decoded.clear();
+    decoded.extend(run.chunks_exact(2).filter_map(crate::path::hex_byte));
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
     /// All that is looked at, for a hunt of three layers.
     fn work(text: &[u8], layers: usize) -> usize {
-        let deeper = |text: Vec<u8>| work(&text, layers - 1);
-        text.len() + if layers == 0 { 0 } else { decodings(text).into_iter().map(deeper).sum() }
+        let mut all = text.len();
+        if layers > 0 {
+            decodings(text, &mut |decoded| all += work(decoded, layers - 1));
+        }
+        all
+    }
+
+    #[test]
+    fn base64_is_read_as_it_is_written() {
+        let bytes: Vec<u8> = (0..=255).collect();
+        for length in 0..=bytes.len() {
+            let mut decoded = Vec::new();
+            unbase64(URL_SAFE_NO_PAD.encode(&bytes[..length]).as_bytes(), &mut decoded);
+            assert_eq!(decoded, &bytes[..length]);
+            unbase64(STANDARD.encode(&bytes[..length]).trim_end_matches('=').as_bytes(), &mut decoded);
+            assert_eq!(decoded, &bytes[..length]);
+        }
     }
 
     #[test]
     fn t96_no_text_costs_many_times_its_length() {
         let symbols = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ234567".repeat(64);
         let escapes = [&b"%2541\\\\u0041&amp;#65;\0=\n"[..], b"%252541\\\\\\\\&amp;amp;amp;"].concat();
-        let inner = base64::engine::general_purpose::STANDARD.encode([&escapes[..], &symbols].concat());
+        let inner = STANDARD.encode([&escapes[..], &symbols].concat());
         for (what, text) in [
             ("every escape", [&escapes[..], &symbols].concat()),
             ("nothing but escapes", escapes.repeat(64)),

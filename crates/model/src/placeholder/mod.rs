@@ -16,8 +16,8 @@ mod key;
 mod mint;
 mod shape;
 mod sighting;
+mod stretch;
 
 pub use key::{CoreId, KeyedHash, LookupKey};
 pub use mint::{Minted, PlaceholderText};
 pub use shape::{Alphabet, Piece, Shape};
-pub use sighting::Sighting;

@@ -1,65 +1,47 @@
 //! Finding placeholders in text, plain or encoded.
 
 use super::decoded::decodings;
+use super::stretch::Stretches;
 use super::{Alphabet, CoreId, LookupKey};
 
 /// How many times text may be encoded one encoding inside another before the hunt gives up.
 const DEPTH: usize = 3;
 
-/// One placeholder seen in one piece of text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sighting {
-    /// Which placeholder.
-    pub core: CoreId,
-    /// How often, at the decoding where it stands most often.
-    pub count: usize,
-    /// Whether it stands there as it is, not only after decoding.
-    pub plain: bool,
-}
-
 impl LookupKey {
-    /// Every placeholder in `text`, as it is or under up to three layers of percent, base64, hex, JSON, HTML or UTF-16
-    /// encoding. `known` tells whether a core is in the table; where the tag has its full length, the tag alone decides.
-    pub fn sightings(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool) -> Vec<Sighting> {
+    /// Every placeholder in `text`, each once, as it is or under up to three layers of percent, base64, hex, JSON, HTML or
+    /// UTF-16 encoding. `known` tells whether a core is in the table; where the tag has its full length, the tag alone
+    /// decides.
+    pub fn sightings(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool) -> Vec<CoreId> {
         let mut seen = Vec::new();
         self.hunt(text, known, 0, &mut seen);
         seen
     }
 
-    fn hunt(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, depth: usize, seen: &mut Vec<Sighting>) {
-        let here = self.find(text, known);
-        for core in &here {
-            let count = here.iter().filter(|other| *other == core).count();
-            match seen.iter_mut().find(|sighting| sighting.core == *core) {
-                Some(sighting) => sighting.count = sighting.count.max(count),
-                None => seen.push(Sighting { core: *core, count, plain: depth == 0 }),
-            }
-        }
-        if depth < DEPTH {
-            for decoded in decodings(text) {
-                self.hunt(&decoded, known, depth + 1, seen);
+    fn hunt(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, depth: usize, seen: &mut Vec<CoreId>) {
+        for stretch in Stretches::new(text) {
+            self.find(stretch, known, seen);
+            if depth < DEPTH {
+                decodings(stretch, &mut |decoded| self.hunt(decoded, known, depth + 1, seen));
             }
         }
     }
 
     /// Every core in `text` as it stands.
-    fn find(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool) -> Vec<CoreId> {
-        let mut found = Vec::new();
+    fn find(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, seen: &mut Vec<CoreId>) {
         for run in runs(text, |b| b.is_ascii_alphanumeric()) {
-            self.find_in_run(Alphabet::Base62, run, known, &mut found);
+            self.find_in_run(Alphabet::Base62, run, known, seen);
             if run.len() >= Alphabet::Base32.shortest() {
                 for part in runs(run, |b| matches!(b, b'A'..=b'Z' | b'2'..=b'7')) {
-                    self.find_in_run(Alphabet::Base32, part, known, &mut found);
+                    self.find_in_run(Alphabet::Base32, part, known, seen);
                 }
             }
             if run.len() >= Alphabet::Hex.shortest() {
                 for part in runs(run, |b| matches!(b, b'0'..=b'9' | b'a'..=b'f')) {
-                    self.find_in_run(Alphabet::Hex, part, known, &mut found);
+                    self.find_in_run(Alphabet::Hex, part, known, seen);
                 }
             }
         }
-        self.find_uuids(text, known, &mut found);
-        found
+        self.find_uuids(text, known, seen);
     }
 
     fn find_in_run(
@@ -67,7 +49,7 @@ impl LookupKey {
         alphabet: Alphabet,
         run: &[u8],
         known: &dyn Fn(CoreId) -> bool,
-        found: &mut Vec<CoreId>,
+        seen: &mut Vec<CoreId>,
     ) {
         let core_length = alphabet.core_length();
         let mut at = 0;
@@ -75,7 +57,7 @@ impl LookupKey {
             let (core, after) = run[at..].split_at(core_length);
             match self.tagged(alphabet, core, after, known) {
                 Some(id) => {
-                    found.push(id);
+                    note(id, seen);
                     at += alphabet.shortest();
                 }
                 None => at += 1,
@@ -105,17 +87,27 @@ impl LookupKey {
         (matched == alphabet.full_tag() || known(id)).then_some(id)
     }
 
-    fn find_uuids(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, found: &mut Vec<CoreId>) {
+    fn find_uuids(&self, text: &[u8], known: &dyn Fn(CoreId) -> bool, seen: &mut Vec<CoreId>) {
         for run in runs(text, |b| b == b'-' || b.is_ascii_hexdigit()) {
             for window in run.windows(36).filter(|w| [8, 13, 18, 23].iter().all(|dash| w[*dash] == b'-')) {
-                let digits: Vec<u8> =
-                    window.iter().filter(|b| **b != b'-').map(u8::to_ascii_lowercase).collect();
-                if digits.len() == 32 {
+                let mut digits = [0u8; 32];
+                let mut given = window.iter().filter(|b| **b != b'-').map(u8::to_ascii_lowercase);
+                digits.iter_mut().zip(&mut given).for_each(|(digit, byte)| *digit = byte);
+                // Four dashes, no more: then the digits are 32.
+                if window.iter().filter(|b| **b == b'-').count() == 4 {
                     let (core, tag) = digits.split_at(Alphabet::Uuid.core_length());
-                    found.extend(self.tagged(Alphabet::Uuid, core, tag, known));
+                    if let Some(id) = self.tagged(Alphabet::Uuid, core, tag, known) {
+                        note(id, seen);
+                    }
                 }
             }
         }
+    }
+}
+
+fn note(id: CoreId, seen: &mut Vec<CoreId>) {
+    if !seen.contains(&id) {
+        seen.push(id);
     }
 }
 
@@ -130,6 +122,7 @@ mod tests {
     use super::*;
     use base64::Engine;
     use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use proptest::prelude::*;
 
     fn key() -> LookupKey {
         LookupKey::from_bytes(&[3; 32])
@@ -152,7 +145,7 @@ mod tests {
 
     fn seen(minted: &Minted, text: &[u8]) -> bool {
         let core = minted.core;
-        key().sightings(text, &|id| id == core).iter().any(|sighting| sighting.core == core)
+        key().sightings(text, &|id| id == core).contains(&core)
     }
 
     #[test]
@@ -211,13 +204,60 @@ mod tests {
     }
 
     #[test]
-    fn t16_repeats_are_counted_but_decodings_of_one_are_not() {
-        let minted = key().mint(&shapes()[2]).unwrap();
-        let text = minted.text.reveal();
-        let count = |text: String| {
-            key().sightings(text.as_bytes(), &|_| false).iter().map(|s| s.count).sum::<usize>()
-        };
-        assert_eq!(count(format!("a%20{text}")), 1);
-        assert_eq!(count(format!("{text},{text}")), 2);
+    fn t16_each_placeholder_is_seen_once_however_often_it_stands_there() {
+        let (one, two) = (key().mint(&shapes()[2]).unwrap(), key().mint(&shapes()[0]).unwrap());
+        let (first, second) = (one.text.reveal(), two.text.reveal());
+        let text = format!("a%20{first} {first},{second} {}", STANDARD.encode(second));
+        let known = |id| id == one.core || id == two.core;
+        assert_eq!(key().sightings(text.as_bytes(), &known), [one.core, two.core]);
+    }
+
+    /// The hunt without stretches, as it was before there were any.
+    fn slowly(
+        key: &LookupKey,
+        text: &[u8],
+        known: &dyn Fn(CoreId) -> bool,
+        depth: usize,
+        seen: &mut Vec<CoreId>,
+    ) {
+        key.find(text, known, seen);
+        if depth < DEPTH {
+            decodings(text, &mut |decoded| slowly(key, decoded, known, depth + 1, seen));
+        }
+    }
+
+    fn layer() -> impl Strategy<Value = fn(&str) -> String> {
+        let layers: [fn(&str) -> String; 8] = [
+            |text| text.to_owned(),
+            |text| text.bytes().map(|b| format!("%{b:02x}")).collect(),
+            |text| text.bytes().map(|b| format!("\\u{b:04x}")).collect(),
+            |text| text.bytes().map(|b| format!("&#{b};")).collect(),
+            |text| text.bytes().map(|b| format!("{b:02X}")).collect(),
+            |text| STANDARD.encode(text),
+            |text| text.replace('%', "%25").replace('\\', "\\\\").replace('"', "\\\""),
+            |text| text.replace('e', "\\\"%65").replace('a', "a\r\n"),
+        ];
+        prop::sample::select(layers.to_vec())
+    }
+
+    proptest! {
+        #[test]
+        fn t15_searching_stretches_finds_what_searching_everything_finds(
+            shape in prop::sample::select(shapes()),
+            layers in prop::collection::vec(layer(), 0..4),
+            before in "[a-z%&\"\\\\:;, =_/\r\n-]{0,12}",
+            after in "[a-z%&\"\\\\:;, =_/\r\n-]{0,12}",
+        ) {
+            let minted = key().mint(&shape).unwrap();
+            let text = layers.iter().fold(minted.text.reveal().to_owned(), |text, layer| layer(&text));
+            let text = format!("{before}{text}{after}");
+            let known = |id| id == minted.core;
+            let mut expected = Vec::new();
+            slowly(&key(), text.as_bytes(), &known, 0, &mut expected);
+            let mut found = key().sightings(text.as_bytes(), &known);
+            expected.sort();
+            found.sort();
+            prop_assert_eq!(found, expected, "{}", text);
+        }
     }
 }
