@@ -1,7 +1,7 @@
 //! The writing half of a connection: answers in our own framing.
 
 use crate::io::Io;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use cloakroom_model::BodyFault;
 use futures_util::FutureExt;
 use http::header::{
@@ -9,6 +9,7 @@ use http::header::{
 };
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
+use std::fmt::{self, Write};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -18,6 +19,10 @@ use tokio::time::timeout;
 
 /// How much is collected before it is written. Less is written at once when nothing more is ready.
 const FULL: usize = 32 * 1024;
+/// What is at least this large is not copied into the buffer.
+const LARGE: usize = 8 * 1024;
+/// The largest buffer that a waiting connection keeps.
+const KEPT: usize = 4 * 1024;
 
 /// How an answer is to be written.
 #[derive(Clone, Copy, Debug)]
@@ -88,7 +93,7 @@ impl Outlet {
                 }
             };
             match frame {
-                Some(frame) => framing = self.frame(frame.map_err(io::Error::other)?, framing)?,
+                Some(frame) => framing = self.frame(frame.map_err(io::Error::other)?, framing).await?,
                 None => return finish(&mut self.buffer, framing),
             }
             if framing == Framing::Nothing {
@@ -97,10 +102,10 @@ impl Outlet {
         }
     }
 
-    /// Puts one frame into the buffer; the framing of what is left.
-    fn frame(&mut self, frame: Frame<Bytes>, framing: Framing) -> io::Result<Framing> {
+    /// Puts one frame into the buffer, or writes it where it is large; the framing of what is left.
+    async fn frame(&mut self, frame: Frame<Bytes>, framing: Framing) -> io::Result<Framing> {
         let frame = match frame.into_data() {
-            Ok(data) => return write_data(&mut self.buffer, &data, framing),
+            Ok(data) => return self.data(data, framing).await,
             Err(frame) => frame,
         };
         match (frame.into_trailers(), framing) {
@@ -113,6 +118,30 @@ impl Outlet {
             // Without chunks there is no room for trailers.
             _ => Ok(framing),
         }
+    }
+
+    async fn data(&mut self, data: Bytes, framing: Framing) -> io::Result<Framing> {
+        let left = match framing {
+            // An empty chunk would be the last one.
+            Framing::Chunks if data.is_empty() => return Ok(framing),
+            Framing::Chunks => {
+                put(&mut self.buffer, format_args!("{:x}\r\n", data.len()));
+                framing
+            }
+            Framing::Length(left) => {
+                Framing::Length(left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?)
+            }
+            Framing::Nothing => return Ok(framing),
+        };
+        if data.len() < LARGE {
+            self.buffer.put_slice(&data);
+        } else {
+            self.write(data).await?;
+        }
+        if framing == Framing::Chunks {
+            self.buffer.put_slice(b"\r\n");
+        }
+        Ok(left)
     }
 
     /// Tells the peer to send its body.
@@ -129,18 +158,24 @@ impl Outlet {
     /// # Errors
     /// When the peer is gone.
     pub(crate) async fn open_tunnel(&mut self, request: &str) -> io::Result<()> {
-        let head = format!("HTTP/1.1 200 Connection established\r\nCloakroom-Request: {request}\r\n\r\n");
-        self.buffer.put_slice(head.as_bytes());
+        let line = "HTTP/1.1 200 Connection established";
+        put(&mut self.buffer, format_args!("{line}\r\nCloakroom-Request: {request}\r\n\r\n"));
         self.flush().await
     }
 
     async fn flush(&mut self) -> io::Result<()> {
+        self.write(Bytes::new()).await
+    }
+
+    /// Writes what is in the buffer, then `data`, without a copy of that.
+    async fn write(&mut self, data: Bytes) -> io::Result<()> {
+        let Self { io, buffer, .. } = self;
         let writing = async {
-            self.io.write_all_buf(&mut self.buffer).await?;
-            self.io.flush().await
+            io.write_all_buf(&mut (&mut *buffer).chain(data)).await?;
+            io.flush().await
         };
         timeout(self.patience, writing).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        if self.buffer.capacity() > 4 * FULL {
+        if self.buffer.capacity() > KEPT {
             self.buffer = BytesMut::new();
         }
         Ok(())
@@ -184,12 +219,12 @@ fn write_head(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap, framin
     out.put_slice(b"\r\n");
     write_fields(out, fields);
     match framing {
-        Framing::Length(length) => out.put_slice(format!("content-length: {length}\r\n").as_bytes()),
+        Framing::Length(length) => put(out, format_args!("content-length: {length}\r\n")),
         Framing::Chunks => out.put_slice(b"transfer-encoding: chunked\r\n"),
         // What a GET would have had (RFC 9110, section 8.6).
         Framing::Nothing if status != StatusCode::NO_CONTENT => {
             if let Some(length) = declared_length(fields) {
-                out.put_slice(format!("content-length: {length}\r\n").as_bytes());
+                put(out, format_args!("content-length: {length}\r\n"));
             }
         }
         Framing::Nothing => {}
@@ -219,23 +254,9 @@ fn write_fields(out: &mut BytesMut, fields: &HeaderMap) {
     }
 }
 
-fn write_data(out: &mut BytesMut, data: &[u8], framing: Framing) -> io::Result<Framing> {
-    match framing {
-        // An empty chunk would be the last one.
-        Framing::Chunks if data.is_empty() => {}
-        Framing::Chunks => {
-            out.put_slice(format!("{:x}\r\n", data.len()).as_bytes());
-            out.put_slice(data);
-            out.put_slice(b"\r\n");
-        }
-        Framing::Length(left) => {
-            let left = left.checked_sub(data.len() as u64).ok_or_else(wrong_length)?;
-            out.put_slice(data);
-            return Ok(Framing::Length(left));
-        }
-        Framing::Nothing => {}
-    }
-    Ok(framing)
+/// Writing into memory does not fail.
+fn put(out: &mut BytesMut, text: fmt::Arguments<'_>) {
+    let _ = out.write_fmt(text);
 }
 
 fn finish(out: &mut BytesMut, framing: Framing) -> io::Result<()> {
@@ -288,6 +309,20 @@ mod tests {
         let body = Full::new(Bytes::from_static(b"ok")).map_err(|never| match never {});
         let (done, text) = written(Response::new(body), KEEP).await;
         assert_eq!((done, text.as_str()), (true, "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"));
+    }
+
+    #[tokio::test]
+    async fn a_large_frame_is_written_as_it_is_between_small_ones() {
+        let large = "x".repeat(LARGE + 1);
+        let frames = || vec![data("ab"), Ok(Frame::data(large.clone().into())), data("c")];
+        let (done, text) = written(Response::new(stream(frames())), KEEP).await;
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        let expected = format!("{head}2\r\nab\r\n{:x}\r\n{large}\r\n1\r\nc\r\n0\r\n\r\n", large.len());
+        assert!(done && text == expected);
+        let response =
+            Response::builder().header("content-length", large.len() + 3).body(stream(frames())).unwrap();
+        let (done, text) = written(response, KEEP).await;
+        assert!(done && text.ends_with(&format!("\r\n\r\nab{large}c")));
     }
 
     #[tokio::test]
