@@ -81,7 +81,23 @@ pub(crate) fn inside(head: &Head, destination: &Destination) -> Result<(Path, Qu
     Ok((Path::parse(path)?, Query::parse(query.as_deref().unwrap_or_default())?))
 }
 
+/// What is spoken inside a tunnel that SOCKS5 opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Inside {
+    /// TLS, to intercept.
+    Tls,
+    /// HTTP in the clear: upgraded, as an absolute `http://` URL is.
+    Plain,
+}
+
 impl Approach {
+    /// Of a SOCKS5 request.
+    pub(crate) fn of_socks(named: &Named, inside: Inside) -> Self {
+        let tls = inside == Inside::Tls;
+        let port = named.port.filter(|port| tls || *port != Scheme::Http.default_port());
+        Self { way: Way::Socks, host: named.host.clone(), port, tls }
+    }
+
     /// The destination that an active permit of this workload names, if one does.
     pub(crate) fn permitted(&self, workload: WorkloadId, policies: &PolicySet) -> Option<Destination> {
         let port = if self.tls { self.port.or(Some(Scheme::Https.default_port())) } else { self.port };

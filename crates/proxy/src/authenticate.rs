@@ -21,8 +21,17 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 /// `ambiguous-call` when there are two keys.
 pub(crate) fn authenticate(fields: &HeaderMap, policies: &PolicySet) -> Result<Principal, Refusal> {
     let shown = Shown::find(fields)?.ok_or_else(unknown)?;
-    let (workload, name) = policies.workload_by_key(&shown.key).ok_or_else(unknown)?;
-    if shown.name.is_some_and(|shown| shown != name.as_str()) {
+    verify(shown.name.as_deref(), &shown.key, policies)
+}
+
+/// The workload whose key this is; where a name was shown too, it must be its name.
+///
+/// # Errors
+/// `unknown-workload`, as [`authenticate`].
+pub(crate) fn verify(name: Option<&str>, key: &str, policies: &PolicySet) -> Result<Principal, Refusal> {
+    let shown = name;
+    let (workload, name) = policies.workload_by_key(key).ok_or_else(unknown)?;
+    if shown.is_some_and(|shown| shown != name.as_str()) {
         return Err(unknown());
     }
     Ok(Principal::assert_verified(workload, name, Evidence::Key))

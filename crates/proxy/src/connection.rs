@@ -6,6 +6,7 @@ use crate::io::Io;
 use crate::proxy::Shared;
 use crate::tunnel::Opened;
 use bytes::BytesMut;
+use cloakroom_model::Refusal;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -35,4 +36,9 @@ pub(crate) async fn talk(desk: Desk, io: Box<dyn Io>, early: BytesMut, protocol:
     match protocol {
         Protocol::Http1 => Conversation::new(desk, io, early).run().await,
     }
+}
+
+/// Says no in HTTP/1.1 to whatever was begun there, and ends.
+pub(crate) async fn refuse(desk: Desk, io: Box<dyn Io>, early: BytesMut, refusal: Refusal) {
+    Conversation::new(desk, io, early).refuse(refusal).await;
 }

@@ -7,7 +7,7 @@ use crate::trace::Trace;
 use crate::tunnel::Opened;
 use crate::wire::{Framing, Handover, Heard, Inlet, Manner, Outlet, Received, Returning, Stopped, malformed};
 use bytes::BytesMut;
-use cloakroom_model::{Code, Destination, Principal, Refusal};
+use cloakroom_model::{Code, Destination, Principal, Refusal, Way};
 use futures_util::FutureExt;
 use http::{Method, Response};
 use std::panic::AssertUnwindSafe;
@@ -78,6 +78,14 @@ impl Conversation {
         }
     }
 
+    /// Says no before any request was read, and ends.
+    pub(crate) async fn refuse(mut self, refusal: Refusal) {
+        let Some(inlet) = self.inlet.take() else { return };
+        if let Next::Close(inlet) = self.refuse_head(refusal, inlet).await {
+            self.close(inlet).await;
+        }
+    }
+
     async fn close(&mut self, inlet: Option<Inlet>) {
         self.outlet.close().await;
         if let Some(inlet) = inlet {
@@ -90,7 +98,7 @@ impl Conversation {
         let (read, early) = inlet.into_parts();
         let io = Box::new(read.unsplit(outlet.into_io()));
         let (seat, peer, shared) = (desk.take_seat(), desk.peer, desk.shared);
-        Opened { shared, peer, seat, principal, destination, io, early }
+        Opened { shared, peer, seat, principal, destination, way: Way::Connect, io, early }
     }
 
     /// A head that is no request.

@@ -189,7 +189,7 @@ pub(crate) fn healthy() -> Response<AnswerBody> {
 }
 
 /// No permit names the destination now. Where a placeholder of this workload did or will, its state says why.
-fn unnamed(wanted: &Destination, principal: &Principal, policies: &PolicySet) -> Refusal {
+pub(crate) fn unnamed(wanted: &Destination, principal: &Principal, policies: &PolicySet) -> Refusal {
     let dormant = policies.why_dormant(principal.workload(), wanted, Timestamp::now());
     dormant.unwrap_or_else(|| not_named(wanted))
 }

@@ -11,7 +11,7 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, sign::any_ecdsa_type};
-use rustls::server::ProducesTickets;
+use rustls::server::{ProducesTickets, ResolvesServerCert};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -30,7 +30,7 @@ pub(crate) struct Leaves {
     signing: Arc<dyn SigningKey>,
     provider: Arc<CryptoProvider>,
     tickets: Arc<dyn ProducesTickets>,
-    settings: Cache<Host, Arc<ServerConfig>>,
+    settings: Cache<Vec<Host>, Arc<ServerConfig>>,
 }
 
 impl Leaves {
@@ -56,27 +56,44 @@ impl Leaves {
         host: &Host,
         authority: &Authority,
     ) -> Result<Arc<ServerConfig>, ProxyError> {
+        self.settings_for_all(std::slice::from_ref(host), authority)
+    }
+
+    /// As [`Self::settings_for`], for the listener itself: one leaf for all these names.
+    pub(crate) fn settings_for_all(
+        &self,
+        hosts: &[Host],
+        authority: &Authority,
+    ) -> Result<Arc<ServerConfig>, ProxyError> {
         self.settings
-            .try_get_with_by_ref(host, || self.settings(host, authority))
+            .try_get_with_by_ref(hosts, || self.settings(hosts, authority))
             .map_err(|error: Arc<ProxyError>| certificate_failed(error))
     }
 
-    fn settings(&self, host: &Host, authority: &Authority) -> Result<Arc<ServerConfig>, ProxyError> {
-        let certificate = self.mint(host, authority)?;
+    fn settings(&self, hosts: &[Host], authority: &Authority) -> Result<Arc<ServerConfig>, ProxyError> {
+        let certificate = self.mint(hosts, authority)?;
         let shown = CertifiedKey::new(vec![certificate], self.signing.clone());
+        self.settings_showing(Arc::new(SingleCertAndKey::from(shown))).map(Arc::new)
+    }
+
+    /// Settings that show this certificate.
+    pub(crate) fn settings_showing(
+        &self,
+        certificate: Arc<dyn ResolvesServerCert>,
+    ) -> Result<ServerConfig, ProxyError> {
         let mut settings = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .map_err(certificate_failed)?
             .with_no_client_auth()
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(shown)));
+            .with_cert_resolver(certificate);
         settings.alpn_protocols = vec![b"http/1.1".to_vec()];
         // A ticket names its server, so one ticket key for all hosts lets nobody resume as another host.
         settings.ticketer = self.tickets.clone();
         settings.send_tls13_tickets = 1;
-        Ok(Arc::new(settings))
+        Ok(settings)
     }
 
-    fn mint(&self, host: &Host, authority: &Authority) -> Result<CertificateDer<'static>, ProxyError> {
+    fn mint(&self, hosts: &[Host], authority: &Authority) -> Result<CertificateDer<'static>, ProxyError> {
         let now = OffsetDateTime::now_utc();
         let mut parameters = CertificateParams::default();
         parameters.serial_number = Some(random_serial()?);
@@ -86,8 +103,8 @@ impl Leaves {
         parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         parameters.use_authority_key_identifier_extension = true;
-        parameters.distinguished_name = subject(host);
-        parameters.subject_alt_names = vec![alternative_name(host)?];
+        parameters.distinguished_name = hosts.first().map(subject).unwrap_or_default();
+        parameters.subject_alt_names = hosts.iter().map(alternative_name).collect::<Result<_, _>>()?;
         let leaf = parameters.signed_by(&self.key, authority.issuer()).map_err(certificate_failed)?;
         Ok(leaf.der().clone())
     }
@@ -138,7 +155,8 @@ mod tests {
     fn t61_t62_a_leaf_is_for_one_host_and_no_two_are_equal() {
         let (_data, authority, leaves) = fixture();
         let host = Host::parse("api.example.com").unwrap();
-        let (one, two) = (leaves.mint(&host, &authority).unwrap(), leaves.mint(&host, &authority).unwrap());
+        let mint = || leaves.mint(std::slice::from_ref(&host), &authority).unwrap();
+        let (one, two) = (mint(), mint());
         assert_ne!(one, two);
         assert!(!one.windows(2).any(|pair| pair == b"*."));
         assert_ne!(leaves.key.serialize_der(), Leaves::new().unwrap().key.serialize_der());

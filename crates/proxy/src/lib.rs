@@ -9,8 +9,6 @@ mod canonical;
 mod connection;
 mod conversation;
 mod desk;
-// The listener begins to use it with its next step.
-#[cfg(test)]
 mod entry;
 mod error;
 mod guesses;
@@ -35,6 +33,7 @@ mod workers;
 pub mod fuzz;
 
 pub use authority::Authority;
+pub use entry::{Certificate, Entrance, GivenCertificate};
 pub use error::ProxyError;
 pub use limits::Limits;
 pub use proxy::{Durability, Proxy};

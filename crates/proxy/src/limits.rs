@@ -2,6 +2,7 @@
 
 mod units;
 
+use crate::entry::GRACE;
 use crate::wire::{HeadBounds, Pace, Patience};
 use serde::Deserialize;
 use std::time::Duration;
@@ -81,12 +82,12 @@ impl Limits {
 
     /// For the first request of a connection.
     pub(crate) fn first_patience(&self) -> Patience {
-        Patience { idle: self.header_time, head: self.header_time }
+        Patience { idle: self.header_time, head: self.header_time, grace: GRACE }
     }
 
     /// For every further request.
     pub(crate) fn patience(&self) -> Patience {
-        Patience { idle: self.keep_alive_idle, head: self.header_time }
+        Patience { idle: self.keep_alive_idle, head: self.header_time, grace: Duration::ZERO }
     }
 
     pub(crate) fn pace(&self) -> Pace {

@@ -1,5 +1,6 @@
 //! All that the workload side needs, and what its connections share.
 
+use crate::entry::{Entrance, EntryTls};
 use crate::guesses::Guesses;
 use crate::leaf::Leaves;
 use crate::seats::Seats;
@@ -36,6 +37,8 @@ pub struct Proxy {
     pub authority: Authority,
     /// What a stranger may send.
     pub limits: Limits,
+    /// What the listener speaks.
+    pub entrance: Entrance,
     /// Whether a call waits for the disk.
     pub durability: Durability,
 }
@@ -44,6 +47,7 @@ pub struct Proxy {
 pub(crate) struct Shared {
     pub(crate) proxy: Arc<Proxy>,
     pub(crate) leaves: Leaves,
+    pub(crate) tls: Option<EntryTls>,
     pub(crate) guesses: Guesses,
     pub(crate) seats: Arc<Seats>,
     pub(crate) handshakes: Semaphore,
@@ -53,9 +57,11 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(proxy: Arc<Proxy>, stop: watch::Receiver<bool>) -> Result<Self, ProxyError> {
-        let limits = &proxy.limits;
+        let (limits, leaves) = (&proxy.limits, Leaves::new()?);
+        let tls = proxy.entrance.tls.as_ref().map(|shown| EntryTls::new(shown, &leaves)).transpose()?;
         Ok(Self {
-            leaves: Leaves::new()?,
+            leaves,
+            tls,
             guesses: Guesses::new(limits.free_guesses),
             seats: Seats::new(limits.connections_per_workload),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),

@@ -1,10 +1,9 @@
 //! The accept loop, and the drain at its end.
 
-use crate::connection::{self, Protocol};
+use crate::entry::{self, Arrival};
 use crate::proxy::Shared;
 use crate::workers::Workers;
 use crate::{Proxy, ProxyError};
-use bytes::BytesMut;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
@@ -107,6 +106,7 @@ fn admit(
 /// Serves one connection on the runtime that runs this.
 async fn connection(stream: std::net::TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
     let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let peer = peer.ip().to_canonical();
-    connection::serve(shared, peer, Box::new(stream), BytesMut::new(), Protocol::Http1).await;
+    let Ok(local) = stream.local_addr() else { return };
+    let arrival = Arrival { shared, peer: peer.ip().to_canonical(), local: local.ip() };
+    entry::serve(arrival, Box::new(stream)).await;
 }

@@ -24,6 +24,8 @@ pub(crate) struct Opened {
     pub(crate) seat: Option<Seat>,
     pub(crate) principal: Principal,
     pub(crate) destination: Destination,
+    /// How it was opened.
+    pub(crate) way: Way,
     pub(crate) io: Box<dyn Io>,
     /// What was read beyond the request that opened it.
     pub(crate) early: BytesMut,
@@ -32,19 +34,27 @@ pub(crate) struct Opened {
 impl Opened {
     /// Accepts TLS, and serves the calls inside.
     pub(crate) async fn intercept(self) {
-        let Self { shared, peer, seat, principal, destination, io, early } = self;
+        let Self { shared, peer, seat, principal, destination, way, io, early } = self;
         let handshake = accept(&shared, Rewound::new(early, io), &destination);
         let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
             Ok(Ok(stream)) => stream,
             // On record before the peer can see that it is over.
-            Ok(Err(Failed::WrongName(_open))) => return wrong_name(&shared, peer, principal, destination),
+            Ok(Err(Failed::WrongName(_open))) => {
+                let trace = Trace {
+                    way: Some(way),
+                    principal: Some(principal),
+                    destination: Some(destination),
+                    ..Trace::begin(peer)
+                };
+                return wrong_name(&shared, &trace);
+            }
             Ok(Err(Failed::Tls(error))) => {
                 tracing::debug!(%peer, %destination, %error, "a TLS handshake with a workload failed");
                 return;
             }
             Err(_) => return,
         };
-        let door = Door::Tunnel { principal, destination, way: Way::Connect };
+        let door = Door::Tunnel { principal, destination, way };
         let desk = Desk::new(shared, door, peer, seat);
         // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
         let _ = talk(desk, Box::new(stream), BytesMut::new(), Protocol::Http1).await;
@@ -87,15 +97,9 @@ fn names(shown: Option<&str>, host: &Host) -> bool {
     }
 }
 
-fn wrong_name(shared: &Shared, peer: IpAddr, principal: Principal, destination: Destination) {
+fn wrong_name(shared: &Shared, trace: &Trace) {
     let refusal =
-        ambiguous("the name in the TLS handshake is not the host of the CONNECT").as_event(Severity::Notice);
-    let trace = Trace {
-        way: Some(Way::Connect),
-        principal: Some(principal),
-        destination: Some(destination),
-        ..Trace::begin(peer)
-    };
+        ambiguous("the name in the TLS handshake is not the host of the tunnel").as_event(Severity::Notice);
     trace.record(&refusal, &shared.proxy);
 }
 

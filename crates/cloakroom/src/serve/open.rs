@@ -4,14 +4,14 @@ use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
 use crate::secret_input;
-use crate::settings::{KekSetting, Settings};
+use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::{Admin, Changes};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, Timestamp};
 use cloakroom_policy::PolicySet;
-use cloakroom_proxy::{Authority, Proxy};
+use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{SqliteStore, Store};
 use std::net::SocketAddr;
@@ -42,6 +42,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
     let authority = Authority::load_or_create(data.path()).map_err(|error| Failure::failed(chain(&error)))?;
+
+    let tls = settings.certificate.map(certificate).transpose()?;
 
     let workloads = listen(settings.listen, "--listen").await?;
     let console = listen(settings.console, "--console").await?;
@@ -76,9 +78,25 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
         journal: Arc::clone(&journal),
         authority,
         limits: settings.limits,
+        entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },
         durability: settings.durability,
     };
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket })
+}
+
+/// What the workload listener shows.
+fn certificate(setting: CertificateSetting) -> Result<Certificate, Failure> {
+    match setting {
+        CertificateSetting::Own(names) => Ok(Certificate::Own(names)),
+        CertificateSetting::Given { certificate, key } => {
+            let given = GivenCertificate::load(&certificate, &key);
+            let given = given.map_err(|error| {
+                Failure::bad_input(chain(&error))
+                    .hinting("[listen.tls] names a certificate and its key, both in PEM")
+            })?;
+            Ok(Certificate::Given(Arc::new(given)))
+        }
+    }
 }
 
 /// The lookup key: 32 random bytes. Without it no placeholder and no workload key would be recognised any more, so a

@@ -5,6 +5,7 @@ use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output::Output;
 use cloakroom_model::Timestamp;
+use cloakroom_proxy::Proxy;
 use cloakroom_store::journal::Entry;
 use serde_json::json;
 use std::sync::Arc;
@@ -15,13 +16,15 @@ use tokio::task::JoinSet;
 pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Output) -> Result<(), Failure> {
     // Before the ready line: from then on a signal must drain.
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    // What is not asked for must not end the broker either.
+    let mut hangup = signal(SignalKind::hangup())?;
     let Opened { proxy, admin, journal, workloads, console, socket } = opened;
     let ready = (workloads.local_addr()?, console.local_addr()?);
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
-    let shutdown = until(&stopped);
+    let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));
     servers.spawn(async move {
-        cloakroom_proxy::serve(proxy, workloads, shutdown).await.map_err(|e| e.to_string())
+        cloakroom_proxy::serve(serving, workloads, shutdown).await.map_err(|e| e.to_string())
     });
     let (shutdown, of_console) = (until(&stopped), Arc::clone(&admin));
     servers.spawn(async move {
@@ -31,11 +34,15 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     servers.spawn(async move {
         cloakroom_admin::serve_socket(admin, socket, shutdown).await.map_err(|e| e.to_string())
     });
-    say_ready(data, ready, output)?;
+    let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
+    say_ready(data, scheme, ready, output)?;
 
-    let ended = tokio::select! {
-        () = first_of(&mut terminate, &mut interrupt) => Ok(()),
-        ended = servers.join_next() => Err(why(ended)),
+    let ended = loop {
+        tokio::select! {
+            () = first_of(&mut terminate, &mut interrupt) => break Ok(()),
+            ended = servers.join_next() => break Err(why(ended)),
+            _ = hangup.recv() => read_certificate_again(&proxy),
+        }
     };
     tracing::info!("stopping");
     stop.send_replace(true);
@@ -44,6 +51,16 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     // Nobody answers there any more; a failure to say so hurts nobody.
     let _ = std::fs::remove_file(data.socket());
     ended.and(closed.map_err(Failure::from))
+}
+
+fn read_certificate_again(proxy: &Proxy) {
+    match proxy.entrance.reload() {
+        Ok(true) => tracing::info!("the listener's certificate was read again"),
+        Ok(false) => {}
+        Err(error) => {
+            tracing::error!(%error, "the listener's certificate could not be read again; the former one is shown on")
+        }
+    }
 }
 
 async fn first_of(terminate: &mut Signal, interrupt: &mut Signal) {
@@ -67,6 +84,7 @@ fn why(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Fai
 
 fn say_ready(
     data: &DataDir,
+    scheme: &str,
     (listen, console): (std::net::SocketAddr, std::net::SocketAddr),
     output: &Output,
 ) -> Result<(), Failure> {
@@ -79,7 +97,7 @@ fn say_ready(
     });
     output.data(&document, || {
         format!(
-            "cloakroom is ready: workloads http://{listen}, console http://{console}, ca {}",
+            "cloakroom is ready: workloads {scheme}://{listen}, console http://{console}, ca {}",
             ca.display()
         )
     })

@@ -1,9 +1,11 @@
 //! The settings file as written: TOML, unknown keys refused with the nearest known.
 
+use super::CertificateSetting;
 use super::unit::{Size, Span};
 use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
+use cloakroom_model::Host;
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::journal::JournalSettings;
 use ipnet::IpNet;
@@ -28,12 +30,64 @@ pub(super) struct ConfigFile {
 pub(super) struct Listen {
     pub(super) workloads: SocketAddr,
     pub(super) console: SocketAddr,
+    pub(super) socks5: bool,
+    pub(super) proxy_protocol: Vec<IpNet>,
+    pub(super) tls: Option<ListenTls>,
 }
 
 impl Default for Listen {
     fn default() -> Self {
-        Self { workloads: ([127, 0, 0, 1], 8480).into(), console: ([127, 0, 0, 1], 8481).into() }
+        Self {
+            workloads: ([127, 0, 0, 1], 8480).into(),
+            console: ([127, 0, 0, 1], 8481).into(),
+            socks5: true,
+            proxy_protocol: Vec::new(),
+            tls: None,
+        }
     }
+}
+
+/// `[listen.tls]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct ListenTls {
+    /// `"own"`, or a file.
+    certificate: PathBuf,
+    key: Option<PathBuf>,
+    #[serde(default)]
+    names: Vec<String>,
+}
+
+impl ListenTls {
+    /// What is meant, where the keys go together.
+    pub(super) fn certificate(self) -> Result<CertificateSetting, Failure> {
+        let wrong = |text: &str, hint: &str| Err(Failure::bad_input(text).hinting(hint));
+        match (self.certificate.as_os_str() == "own", self.key) {
+            (true, None) => Ok(CertificateSetting::Own(hosts(&self.names)?)),
+            (true, Some(_)) => wrong(
+                "[listen.tls] has a key beside certificate = \"own\"",
+                "the broker makes its own key; name a file as certificate to use yours",
+            ),
+            (false, None) => {
+                wrong("[listen.tls] has no key", "name the file with the certificate's private key")
+            }
+            (false, Some(_)) if !self.names.is_empty() => wrong(
+                "[listen.tls] has names beside a certificate from a file",
+                "leave names out: the certificate has its own",
+            ),
+            (false, Some(key)) => Ok(CertificateSetting::Given { certificate: self.certificate, key }),
+        }
+    }
+}
+
+fn hosts(names: &[String]) -> Result<Vec<Host>, Failure> {
+    let host = |name: &String| {
+        Host::parse_written(name).map_err(|error| {
+            Failure::bad_input(format!("[listen.tls] names: {error}"))
+                .hinting("write names = [\"broker.internal\", \"10.0.0.5\"]")
+        })
+    };
+    names.iter().map(host).collect()
 }
 
 /// `[upstream]`; what is absent keeps the default of `egress`.

@@ -6,9 +6,11 @@ mod unit;
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
+use cloakroom_model::Host;
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::journal::JournalSettings;
-use file::{ConfigFile, Kek};
+use file::{ConfigFile, Kek, ListenTls};
+use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +21,12 @@ pub(crate) struct Settings {
     pub(crate) listen: SocketAddr,
     /// Where the console answers.
     pub(crate) console: SocketAddr,
+    /// What the workload listener shows in TLS, where it speaks TLS.
+    pub(crate) certificate: Option<CertificateSetting>,
+    /// Whether the workload listener speaks SOCKS5.
+    pub(crate) socks: bool,
+    /// Balancers that say in the PROXY protocol whom they speak for.
+    pub(crate) balancers: Vec<IpNet>,
     /// Bounds on what strangers send.
     pub(crate) limits: Limits,
     /// The way out. `own` is filled in once the listeners are bound.
@@ -29,6 +37,20 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     /// Where the key-encryption key comes from.
     pub(crate) kek: KekSetting,
+}
+
+/// What the workload listener shows in TLS.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum CertificateSetting {
+    /// A leaf of the broker's own authority, for these names and the listener's address.
+    Own(Vec<Host>),
+    /// These files.
+    Given {
+        /// The chain (PEM).
+        certificate: PathBuf,
+        /// Its private key (PEM).
+        key: PathBuf,
+    },
 }
 
 /// Where the key-encryption key comes from.
@@ -47,10 +69,10 @@ impl Settings {
             Some(path) => read_file(path)?,
             None => ConfigFile::default(),
         };
-        Ok(Self::from_file(file, options))
+        Self::from_file(file, options)
     }
 
-    fn from_file(file: ConfigFile, options: &ServeArguments) -> Self {
+    fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
         let ConfigFile { listen, limits, upstream, journal, custody } = file;
         let durability = journal.durability.into();
         let mut out = upstream.settings();
@@ -61,15 +83,18 @@ impl Settings {
             (Kek::File, None) => KekSetting::File,
             (_, passphrase_file) => KekSetting::Passphrase(passphrase_file.clone()),
         };
-        Self {
+        Ok(Self {
             listen: options.listen.unwrap_or(listen.workloads),
             console: options.console.unwrap_or(listen.console),
+            certificate: listen.tls.map(ListenTls::certificate).transpose()?,
+            socks: listen.socks5,
+            balancers: listen.proxy_protocol,
             limits,
             upstream: out,
             journal: journal.settings(),
             durability,
             kek,
-        }
+        })
     }
 }
 

@@ -10,7 +10,7 @@ fn no_options() -> ServeArguments {
 }
 
 fn parsed(text: &str) -> Result<Settings, Failure> {
-    file::parse("cloakroom.toml", text).map(|file| Settings::from_file(file, &no_options()))
+    file::parse("cloakroom.toml", text).and_then(|file| Settings::from_file(file, &no_options()))
 }
 
 #[test]
@@ -37,6 +37,30 @@ fn what_is_written_is_meant() {
     assert_eq!(settings.journal.segment_bytes, 1 << 20);
     assert_eq!(settings.durability, Durability::BeforeSend);
     assert_eq!(settings.kek, KekSetting::Passphrase(None));
+}
+
+#[test]
+fn the_listener_speaks_what_is_written() {
+    let settings = parsed("[listen]\nsocks5 = false\nproxy-protocol = [\"10.0.0.0/8\"]\n").unwrap();
+    assert!(!settings.socks);
+    assert_eq!(settings.balancers[0].to_string(), "10.0.0.0/8");
+    let own =
+        parsed("[listen.tls]\ncertificate = \"own\"\nnames = [\"Broker.internal\", \"10.0.0.5\"]\n").unwrap();
+    let names = ["broker.internal", "10.0.0.5"].map(|name| Host::parse(name).unwrap()).to_vec();
+    assert_eq!(own.certificate, Some(CertificateSetting::Own(names)));
+    let given = parsed("[listen.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\n").unwrap();
+    let (certificate, key) = ("c.pem".into(), "k.pem".into());
+    assert_eq!(given.certificate, Some(CertificateSetting::Given { certificate, key }));
+    for wrong in [
+        "[listen.tls]\n",
+        "[listen.tls]\ncertificate = \"c.pem\"\n",
+        "[listen.tls]\ncertificate = \"own\"\nkey = \"k.pem\"\n",
+        "[listen.tls]\ncertificate = \"own\"\nnames = [\"*.internal\"]\n",
+        "[listen.tls]\ncertificate = \"c.pem\"\nkey = \"k.pem\"\nnames = [\"broker.internal\"]\n",
+        "[listen]\nproxy-protocol = [\"10.0.0.0/33\"]\n",
+    ] {
+        assert_eq!(parsed(wrong).unwrap_err().exit(), crate::exit::Exit::BadInput, "{wrong}");
+    }
 }
 
 #[test]
@@ -85,7 +109,9 @@ fn bytes(number: usize) -> String {
 
 /// Every setting with the default that the code has.
 fn defaults() -> Vec<(&'static str, &'static str, String)> {
-    let Settings { listen, console, limits, upstream, journal, durability: _, kek: _ } = parsed("").unwrap();
+    let settings = parsed("").unwrap();
+    assert!(settings.certificate.is_none() && settings.balancers.is_empty());
+    let Settings { listen, console, socks, limits, upstream, journal, .. } = settings;
     let Limits {
         head_bytes,
         header_fields,
@@ -107,6 +133,11 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
     vec![
         ("listen", "workloads", format!("\"{listen}\"")),
         ("listen", "console", format!("\"{console}\"")),
+        ("listen", "socks5", socks.to_string()),
+        ("listen", "proxy-protocol", "[]".into()),
+        ("listen", "tls.certificate", "none".into()),
+        ("listen", "tls.key", "none".into()),
+        ("listen", "tls.names", "none".into()),
         ("limits", "head-bytes", bytes(head_bytes)),
         ("limits", "header-fields", header_fields.to_string()),
         ("limits", "target-bytes", bytes(target_bytes)),

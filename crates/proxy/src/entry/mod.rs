@@ -1,10 +1,20 @@
 //! What a new connection is: who stands behind a balancer, TLS, SOCKS5 or HTTP, told by its first bytes.
 //!
-//! Messages are read by pure functions over the bytes so far; only `early` touches the connection.
+//! Messages are read by pure functions over the bytes so far; `early` alone touches the connection, `arrival` puts the
+//! answers together.
 
+mod arrival;
 mod balancer;
+mod certificate;
+mod early;
+mod settings;
 mod sniff;
 mod socks;
+
+pub(crate) use arrival::{Arrival, GRACE, serve};
+pub(crate) use certificate::EntryTls;
+pub use certificate::GivenCertificate;
+pub use settings::{Certificate, Entrance};
 
 /// What bytes so far amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
-use tokio::time::{Instant, Sleep, sleep_until, timeout};
+use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
 
 /// How much is read at once.
 const READ: usize = 16 * 1024;
@@ -28,6 +28,8 @@ pub(crate) struct Patience {
     pub(crate) idle: Duration,
     /// For all of it, from its first byte on.
     pub(crate) head: Duration,
+    /// For its first byte, once the broker stops.
+    pub(crate) grace: Duration,
 }
 
 /// What came next.
@@ -79,7 +81,7 @@ impl Inlet {
             let first = tokio::select! {
                 biased;
                 read = self.fill_within(patience.idle) => matches!(read, Some(Ok(1..))),
-                () = stopped => false,
+                () = ended(stopped, patience.grace) => false,
             };
             if !first {
                 return Ok(Heard::Closed);
@@ -193,6 +195,14 @@ fn poll_fill(
     Poll::Ready(Ok(read.filled().len()))
 }
 
+/// The broker stops, and the grace is over.
+async fn ended(stopped: &mut Stopped, grace: Duration) {
+    stopped.await;
+    if !grace.is_zero() {
+        sleep(grace).await;
+    }
+}
+
 /// Where the head ends, its empty line included. `scanned` is how much was looked at before.
 ///
 /// SECURITY: whatever can be no head is refused at once, not when its deadline comes.
@@ -220,8 +230,11 @@ mod tests {
 
     const BOUNDS: HeadBounds = HeadBounds { bytes: 256, fields: 8, target: 64 };
     /// Short: the tests that wait for it wait for nothing else.
-    const PATIENCE: Patience =
-        Patience { idle: Duration::from_millis(200), head: Duration::from_millis(200) };
+    const PATIENCE: Patience = Patience {
+        idle: Duration::from_millis(200),
+        head: Duration::from_millis(200),
+        grace: Duration::from_millis(50),
+    };
 
     async fn hear(inlet: &mut Inlet) -> Result<Heard, Refusal> {
         let mut stopped: Stopped = Box::pin(pending());
@@ -248,6 +261,23 @@ mod tests {
         assert!(matches!(hear(&mut inlet).await, Ok(Heard::Closed)));
         peer.write_all(b"GET / HTTP/1.1\r\nHost:").await.unwrap();
         assert_eq!(hear(&mut inlet).await.unwrap_err(), malformed("the request head came too slowly"));
+    }
+
+    #[tokio::test]
+    async fn a_broker_that_stops_still_hears_who_was_about_to_speak_and_nobody_else() {
+        let heard = async |grace| {
+            let (mut peer, ours) = tokio::io::duplex(1024);
+            let (mut inlet, mut stop): (_, Stopped) = (Inlet::over(ours), Box::pin(std::future::ready(())));
+            let speaking = async {
+                // Not ready at the first look, as on a socket that has just been registered.
+                tokio::task::yield_now().await;
+                peer.write_all(b"GET / HTTP/1.1\r\nHost: h\r\n\r\n").await.unwrap();
+            };
+            let patience = Patience { grace, ..PATIENCE };
+            tokio::join!(inlet.next_head(&BOUNDS, patience, &mut stop), speaking).0
+        };
+        assert!(matches!(heard(PATIENCE.grace).await, Ok(Heard::Head(_))));
+        assert!(matches!(heard(Duration::ZERO).await, Ok(Heard::Closed)));
     }
 
     #[tokio::test]

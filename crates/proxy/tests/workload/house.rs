@@ -12,7 +12,7 @@ use cloakroom_model::{
     WorkloadId, WorkloadRecord,
 };
 use cloakroom_policy::{Approvers, Grant, Policy, PolicySet};
-use cloakroom_proxy::{Authority, Durability, Limits, Proxy};
+use cloakroom_proxy::{Authority, Durability, Entrance, Limits, Proxy};
 use cloakroom_store::journal::{Entry, Journal, JournalSettings};
 use cloakroom_store::{BoxFuture, Decision, SqliteStore, Store, StoreError};
 use cloakroom_testkit::{
@@ -33,6 +33,7 @@ pub(crate) const OTHER_KEY: &str = "cw_other-key-8d2e6b0c5a";
 #[derive(Default)]
 pub(crate) struct Plan {
     pub(crate) limits: Limits,
+    pub(crate) entrance: Entrance,
     pub(crate) uses: Option<u32>,
     pub(crate) more: &'static str,
     pub(crate) panicking_store: bool,
@@ -96,6 +97,7 @@ impl House {
                 journal: Arc::clone(&journal),
                 authority: own,
                 limits: plan.limits,
+                entrance: plan.entrance,
                 durability: Durability::Grouped,
             };
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

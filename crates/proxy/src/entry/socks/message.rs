@@ -12,7 +12,7 @@ const PASSWORD: u8 = 2;
 /// The server takes user name and password.
 pub(super) const CHOSEN: [u8; 2] = [VERSION, PASSWORD];
 /// The server takes none of the offered methods.
-pub(super) const NONE_ACCEPTABLE: [u8; 2] = [VERSION, 0xff];
+pub(in crate::entry) const NONE_ACCEPTABLE: [u8; 2] = [VERSION, 0xff];
 /// The password is right.
 pub(super) const WELCOME: [u8; 2] = [1, 0];
 /// It is not.

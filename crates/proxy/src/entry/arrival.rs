@@ -1,0 +1,132 @@
+//! From a fresh connection to the conversation on it.
+
+use super::balancer::{self, Source};
+use super::early::{Early, Unread};
+use super::sniff::Speech;
+use super::socks;
+use crate::connection::{self, Protocol};
+use crate::desk::{Desk, Door};
+use crate::io::Io;
+use crate::proxy::Shared;
+use crate::trace::Trace;
+use crate::wire::malformed;
+use cloakroom_model::Severity;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+
+/// How long a connection that has said nothing yet may go on saying nothing once the broker stops: who has just
+/// connected is about to speak.
+pub(crate) const GRACE: Duration = Duration::from_millis(500);
+
+const ONLY_TLS: &str = "the broker's listener speaks TLS only: call the broker itself by https";
+
+/// A fresh connection.
+pub(crate) struct Arrival {
+    pub(crate) shared: Arc<Shared>,
+    /// Who connected.
+    pub(crate) peer: IpAddr,
+    /// The address of ours that was connected to.
+    pub(crate) local: IpAddr,
+}
+
+/// Finds out what a connection is, and serves it to its end.
+pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
+    let mut early = Early::new(io);
+    let deadline = arrival.deadline();
+    if arrival.shared.proxy.entrance.is_balancer(arrival.peer) {
+        match early.message(balancer::header, deadline).await {
+            Ok(Source::Peer(peer)) => arrival.peer = peer,
+            Ok(Source::Balancer) => {}
+            Err(Unread::Malformed) => return arrival.refuse_header(early).await,
+            Err(Unread::Gone) => return,
+        }
+    }
+    let Some(speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
+    match (speech, arrival.shared.tls.is_some()) {
+        (Speech::Tls, true) => arrival.open_tls(early).await,
+        (Speech::Tls, false) => arrival.refuse(early, "the broker's listener does not speak TLS").await,
+        (Speech::Socks, true) => arrival.refuse_socks(early, ONLY_TLS).await,
+        (Speech::Http, true) => arrival.refuse(early, ONLY_TLS).await,
+        (_, false) => arrival.converse(speech, early, Protocol::Http1).await,
+    }
+}
+
+/// What is spoken. `None` when nothing is said in time, or the broker stops meanwhile.
+pub(super) async fn speech(shared: &Shared, early: &mut Early, deadline: Instant) -> Option<Speech> {
+    let mut stop = shared.stop.clone();
+    let stopped = async {
+        let _ = stop.wait_for(|stop| *stop).await;
+        sleep(GRACE).await;
+    };
+    let first = tokio::select! {
+        biased;
+        first = early.first(deadline) => first,
+        () = stopped => None,
+    };
+    first.map(Speech::of)
+}
+
+impl Arrival {
+    fn deadline(&self) -> Instant {
+        Instant::now() + self.shared.proxy.limits.header_time
+    }
+
+    async fn open_tls(self, early: Early) {
+        let patience = self.shared.proxy.limits.handshake_time;
+        let Some(tls) = &self.shared.tls else { return };
+        let handshake = async {
+            let _turn = self.shared.handshakes.acquire().await.ok()?;
+            let settings = tls.settings(self.local, &self.shared.leaves, &self.shared.proxy.authority);
+            let settings = settings
+                .inspect_err(|error| tracing::error!(%error, "no certificate could be shown"))
+                .ok()?;
+            let accepted = TlsAcceptor::from(settings).accept(early.rewound()).await;
+            accepted
+                .inspect_err(|error| tracing::debug!(peer = %self.peer, %error, "a TLS handshake failed"))
+                .ok()
+        };
+        let Ok(Some(stream)) = timeout(patience, handshake).await else { return };
+        let mut inside = Early::new(Box::new(stream));
+        let deadline = self.deadline();
+        match speech(&self.shared, &mut inside, deadline).await {
+            Some(Speech::Tls) => self.refuse(inside, "there is TLS inside the TLS").await,
+            Some(speech) => self.converse(speech, inside, Protocol::Http1).await,
+            None => {}
+        }
+    }
+
+    async fn converse(self, speech: Speech, early: Early, protocol: Protocol) {
+        if speech != Speech::Socks {
+            let (io, bytes) = early.into_parts();
+            connection::serve(self.shared, self.peer, io, bytes, protocol).await;
+        } else if self.shared.proxy.entrance.socks {
+            socks::serve(self.shared, self.peer, early).await;
+        } else {
+            self.refuse_socks(early, "SOCKS5 is switched off here").await;
+        }
+    }
+
+    /// Says no in HTTP/1.1, which every program that speaks anything here can show.
+    async fn refuse(self, early: Early, reason: &'static str) {
+        let desk = Desk::new(self.shared, Door::Open, self.peer, None);
+        let (io, bytes) = early.into_parts();
+        connection::refuse(desk, io, bytes, malformed(reason)).await;
+    }
+
+    async fn refuse_socks(self, mut early: Early, reason: &'static str) {
+        Trace::begin(self.peer).record(&malformed(reason), &self.shared.proxy);
+        if early.say(&socks::NONE_ACCEPTABLE, self.deadline()).await {
+            early.close().await;
+        }
+    }
+
+    /// A balancer that does not say whom it speaks for. SECURITY: nobody's word is taken instead (T92).
+    async fn refuse_header(self, early: Early) {
+        let refusal = malformed("the connection from a balancer does not begin with the PROXY protocol");
+        Trace::begin(self.peer).record(&refusal.as_event(Severity::Notice), &self.shared.proxy);
+        early.close().await;
+    }
+}

@@ -1,0 +1,51 @@
+//! What the operator decided about the workload listener.
+
+use super::GivenCertificate;
+use crate::ProxyError;
+use cloakroom_model::Host;
+use ipnet::IpNet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+/// What the workload listener speaks besides plain HTTP.
+#[derive(Debug)]
+pub struct Entrance {
+    /// With a certificate, every connection has to speak TLS.
+    pub tls: Option<Certificate>,
+    /// Whether SOCKS5 is spoken.
+    pub socks: bool,
+    /// Balancers: from these, and from nobody else, the PROXY protocol is required.
+    pub balancers: Vec<IpNet>,
+}
+
+/// What the listener shows in TLS.
+#[derive(Debug)]
+pub enum Certificate {
+    /// Leaves of the broker's own authority: for the address that was connected to, and for these names.
+    Own(Vec<Host>),
+    /// A certificate from elsewhere.
+    Given(Arc<GivenCertificate>),
+}
+
+impl Default for Entrance {
+    fn default() -> Self {
+        Self { tls: None, socks: true, balancers: Vec::new() }
+    }
+}
+
+impl Entrance {
+    /// Reads the files of a given certificate again. Whether there is one.
+    ///
+    /// # Errors
+    /// As [`GivenCertificate::reload`]; the former certificate is shown on.
+    pub fn reload(&self) -> Result<bool, ProxyError> {
+        match &self.tls {
+            Some(Certificate::Given(given)) => given.reload().map(|()| true),
+            Some(Certificate::Own(_)) | None => Ok(false),
+        }
+    }
+
+    pub(super) fn is_balancer(&self, peer: IpAddr) -> bool {
+        self.balancers.iter().any(|range| range.contains(&peer))
+    }
+}
