@@ -9,6 +9,7 @@ mod crash;
 mod custody;
 mod hostile;
 mod lifecycle;
+mod listener;
 mod outputs;
 mod policies;
 mod reply;
