@@ -50,7 +50,10 @@ impl Trace {
             ),
             None => tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused"),
         }
-        if let Err(error) = proxy.journal.append(&self.entry(refusal, code)) {
+        // Whoever gets the answer, or hears of it, finds the record.
+        let recorded =
+            proxy.journal.append(&self.entry(refusal, code)).and_then(|_| proxy.journal.write_out());
+        if let Err(error) = recorded {
             tracing::error!(request = %self.request, %code, %error, "a refusal could not be recorded");
         }
     }
