@@ -14,6 +14,6 @@ pub mod websocket;
 
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
-pub use scrub::fuzz;
+pub use scrub::{fuzz, gauge};
 pub use stage::{Answer, Arm, Armed, Returned, ScrubbedBody, Tally};
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};

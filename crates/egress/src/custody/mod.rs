@@ -171,6 +171,13 @@ impl Custody {
         self.open(id)
     }
 
+    /// What is kept beside a secret that may be opened, without opening it.
+    pub(crate) fn derived(&self, id: CredentialId) -> Option<Arc<Derived>> {
+        let held = self.held.load();
+        let held = held.get(&id).filter(|held| held.record.removed.is_none())?;
+        Some(Arc::clone(&held.derived))
+    }
+
     /// Opens one secret for one use.
     ///
     /// # Errors

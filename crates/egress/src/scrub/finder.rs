@@ -1,8 +1,10 @@
 //! Finds the leftmost, and there the longest, needle of all secrets armed into one call.
 
-use super::needle::{Attempt, Needle};
-use super::needles::{Needles, Starts};
-use super::spelling::{is_special, read};
+use super::bundle::{self, Place};
+use super::index::Index;
+use super::needles::Needles;
+use bytes::Bytes;
+use std::borrow::Borrow;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -17,6 +19,12 @@ pub(crate) struct Target {
 impl Target {
     fn share(&self) -> Self {
         Self { needles: Arc::clone(&self.needles), placeholder: self.placeholder.clone() }
+    }
+}
+
+impl Borrow<Needles> for Target {
+    fn borrow(&self) -> &Needles {
+        &self.needles
     }
 }
 
@@ -40,102 +48,82 @@ pub(super) struct Find {
 /// Looks for all targets of one call.
 pub(crate) struct Finder {
     targets: Vec<Target>,
-    merged: Option<Starts>,
+    index: Arc<Index>,
 }
 
 impl Finder {
-    /// A finder for these targets.
-    pub(crate) fn new(targets: Vec<Target>) -> Self {
-        let merged = match targets.as_slice() {
-            [first, second, rest @ ..] => {
-                let mut starts = first.needles.starts.clone();
-                std::iter::once(second).chain(rest).for_each(|target| starts.merge(&target.needles.starts));
-                Some(starts)
-            }
-            _ => None,
-        };
-        Self { targets, merged }
+    /// A finder for these targets, with the index that was made for their needles.
+    pub(super) fn new(targets: Vec<Target>, index: Arc<Index>) -> Self {
+        Self { targets, index }
     }
 
     /// A finder that looks for one more secret.
     pub(crate) fn with(&self, target: Target) -> Self {
-        let known = self.targets.iter().map(Target::share);
-        Self::new(known.chain([target]).collect())
+        let targets: Vec<Target> = self.targets.iter().map(Target::share).chain([target]).collect();
+        let index = Arc::new(Index::of(&targets));
+        Self::new(targets, index)
     }
 
     /// The first needle from `from`. `ended` tells that nothing follows `text`.
     pub(super) fn find(&self, text: &[u8], from: usize, ended: bool) -> Next {
-        let starts = self.merged.as_ref().or(self.targets.first().map(|target| &target.needles.starts));
-        let Some(starts) = starts else { return Next::Clean };
-        let mut at = from;
-        loop {
-            at = starts.next(text, at);
-            if at >= text.len() {
-                return Next::Clean;
+        for at in self.index.sieve.hunt(text, from, ended) {
+            let outcome = self.index.attempt(&self.targets, text, at, ended);
+            if outcome.more {
+                return Next::Open(at);
             }
-            match self.attempt(text, at, ended, |needles| &needles.list) {
-                Next::Clean => at += 1,
-                found => return found,
+            if let Some(find) = outcome.hit.and_then(|(end, place)| self.found(text, at, end, place)) {
+                return Next::Found(find);
             }
         }
+        Next::Clean
     }
 
     /// Whether a header's name holds a needle.
     pub(crate) fn is_in_name(&self, name: &str) -> bool {
-        let text = name.as_bytes();
-        self.targets.iter().map(|target| &target.needles.name_starts).any(|starts| {
-            let mut at = starts.next(text, 0);
-            while at < text.len() {
-                if let Next::Found(_) = self.attempt(text, at, true, |needles| &needles.names) {
-                    return true;
-                }
-                at = starts.next(text, at + 1);
-            }
-            false
-        })
+        self.index.is_in_name(&self.targets, name)
     }
 
-    /// A whole value without needles; `None` where it holds none.
-    pub(crate) fn replace_whole(&self, text: &[u8]) -> Option<Vec<u8>> {
+    /// A whole message without needles, uncopied where it holds none; and how many it held.
+    pub(crate) fn scrub_message(&self, message: Bytes) -> (Bytes, u64) {
+        match self.replace_whole(&message) {
+            Some((clean, replaced)) => (clean.into(), replaced),
+            None => (message, 0),
+        }
+    }
+
+    /// A whole value without needles, and how many it held; `None` where it holds none.
+    pub(crate) fn replace_whole(&self, text: &[u8]) -> Option<(Vec<u8>, u64)> {
         let mut clean = Vec::new();
-        let mut at = 0;
+        let (mut at, mut replaced) = (0, 0);
         while let Next::Found(find) = self.find(text, at, true) {
             clean.extend_from_slice(&text[at..find.start]);
             clean.extend_from_slice(&find.replacement);
             at = find.end;
+            replaced += 1;
         }
         (at > 0).then(|| {
             clean.extend_from_slice(&text[at..]);
-            clean
+            (clean, replaced)
         })
     }
 
-    /// The longest needle at one position. While any needle is undecided there, so is the position: it could be longer.
-    fn attempt(&self, text: &[u8], at: usize, ended: bool, of: fn(&Needles) -> &[Needle]) -> Next {
-        // An escape that no needle begins with is read once, not once for each needle.
-        if text.get(at).copied().is_some_and(is_special) {
-            let readings = read(text, at);
-            let mut needles = self.targets.iter().flat_map(|target| of(&target.needles));
-            if (ended || !readings.more) && !needles.any(|needle| needle.begins_with(&readings)) {
-                return Next::Clean;
-            }
-        }
-        let mut best: Option<(usize, &Target, &Needle)> = None;
-        for target in &self.targets {
-            for needle in of(&target.needles) {
-                match needle.attempt(text, at, ended) {
-                    Attempt::Miss => {}
-                    Attempt::More => return Next::Open(at),
-                    Attempt::Hit(end) if best.is_none_or(|(longest, ..)| end > longest) => {
-                        best = Some((end, target, needle));
-                    }
-                    Attempt::Hit(_) => {}
-                }
-            }
-        }
-        best.map_or(Next::Clean, |(end, target, needle)| {
-            let replacement = needle.form.replacement(&target.placeholder, &text[at..end]);
-            Next::Found(Find { start: at, end, replacement })
-        })
+    /// A finder with an index of its own.
+    pub(crate) fn alone(targets: Vec<Target>) -> Self {
+        let index = Arc::new(Index::of(&targets));
+        Self::new(targets, index)
+    }
+
+    /// What stands at `at` of a whole text.
+    #[cfg(any(test, feature = "fuzz"))]
+    pub(super) fn stands_at(&self, text: &[u8], at: usize) -> Option<Find> {
+        let outcome = self.index.attempt(&self.targets, text, at, true);
+        outcome.hit.and_then(|(end, place)| self.found(text, at, end, place))
+    }
+
+    fn found(&self, text: &[u8], start: usize, end: usize, place: Place) -> Option<Find> {
+        let needle = bundle::needle(&self.targets, place)?;
+        let target = self.targets.get(place.set as usize)?;
+        let replacement = needle.form.replacement(&target.placeholder, text.get(start..end)?);
+        Some(Find { start, end, replacement })
     }
 }

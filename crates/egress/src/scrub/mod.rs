@@ -2,6 +2,7 @@
 //!
 //! What is looked for, and what is not, is in `docs/scrubbing.md`.
 
+mod bundle;
 mod cache;
 mod coding;
 mod finder;
@@ -9,11 +10,18 @@ mod form;
 #[cfg(any(test, feature = "fuzz"))]
 #[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "public for fuzz targets only"))]
 pub mod fuzz;
+#[cfg(feature = "fuzz")]
+pub mod gauge;
 mod head;
+mod index;
 mod needle;
 mod needles;
+#[cfg(any(test, feature = "fuzz"))]
+mod reference;
 mod scrubber;
+mod sieve;
 mod spelling;
+mod walk;
 
 pub(crate) use cache::NeedleCache;
 pub(crate) use coding::{Coding, Decoder};

@@ -1,7 +1,7 @@
 //! Stage 3: the secret is in the call.
 
 use crate::arm::{self, Outgoing, Placing};
-use crate::custody::{Custody, Opened};
+use crate::custody::{Custody, Derived, Opened};
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::Returned;
 use crate::upstream::{PoolKey, Upstream};
@@ -57,11 +57,13 @@ impl Armed {
         let mut armed = Vec::with_capacity(uses.len());
         let mut targets = Vec::with_capacity(uses.len() + beside.len());
         let mut credentials = Vec::with_capacity(uses.len());
+        let mut kept: Option<Arc<Derived>> = None;
         for used in uses {
             let opened = custody.open_for(used.credential(), &call.destination)?;
             credentials.push((used.credential(), opened.generation));
             let half = arm::half_of(&call, used.spot());
             targets.push(target(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
+            kept.get_or_insert_with(|| Arc::clone(&opened.derived));
             armed.push(Placing {
                 spot: used.spot().clone(),
                 text: used.text().into(),
@@ -73,7 +75,11 @@ impl Armed {
         let range_allowed = uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
         let outgoing = arm::write(call, &armed, range_allowed)?;
-        Ok(Self { outgoing, key, finder: Arc::new(Finder::new(targets)), range_allowed })
+        let finder = match kept {
+            Some(kept) => cache(&kept)?.finder(targets),
+            None => Finder::alone(targets),
+        };
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed })
     }
 
     /// Sends the call to its destination, and nowhere else.
@@ -108,15 +114,25 @@ pub(crate) fn target(
 /// may show them. One that does not open any more cannot be looked for, and cannot be armed either.
 fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
     let target = |id: &CredentialId| {
-        let needles = needles(&custody.open(*id).ok()?, None).ok()?;
+        let known = custody.derived(*id).and_then(|kept| cache(&kept).ok()?.known());
+        // Opened only where its needles were not made yet.
+        let needles = match known {
+            Some(needles) => needles,
+            None => needles(&custody.open(*id).ok()?, None).ok()?,
+        };
         Some(Target { needles, placeholder: ANOTHER.into() })
     };
     beside.iter().filter_map(target).collect()
 }
 
 fn needles(opened: &Opened, basic: Option<BasicHalf<'_>>) -> Result<Arc<Needles>, Refusal> {
-    let kept = opened.derived.get_or_init(|| Arc::new(NeedleCache::default()) as Arc<dyn Any + Send + Sync>);
+    Ok(cache(&opened.derived)?.needles(basic, opened.secret.expose()))
+}
+
+/// What scrubbing keeps beside a secret.
+fn cache(kept: &Derived) -> Result<&NeedleCache, Refusal> {
+    let kept = kept.get_or_init(|| Arc::new(NeedleCache::default()) as Arc<dyn Any + Send + Sync>);
     let fault =
         || Refusal::new(Code::InternalFault, "what is kept beside a secret is not what scrubbing put there");
-    Ok(kept.downcast_ref::<NeedleCache>().ok_or_else(fault)?.needles(basic, opened.secret.expose()))
+    kept.downcast_ref::<NeedleCache>().ok_or_else(fault)
 }

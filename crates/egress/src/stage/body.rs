@@ -6,7 +6,6 @@ use bytes::Bytes;
 use cloakroom_model::BodyFault;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use std::collections::VecDeque;
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -27,11 +26,33 @@ type Tell = Box<dyn FnOnce(Tally) + Send>;
 
 /// A scrubbed body. What it yields holds no needle; what may be the begin of one stays inside.
 pub struct ScrubbedBody {
-    ready: VecDeque<Frame<Bytes>>,
+    ready: Ready,
     stream: Option<Stream>,
     tally: Tally,
     failed: bool,
     tell: Option<Tell>,
+}
+
+/// What may go out, in order. More than three parts never wait.
+#[derive(Default)]
+struct Ready {
+    parts: [Bytes; 3],
+    trailers: Option<HeaderMap>,
+}
+
+impl Ready {
+    fn length(&self) -> u64 {
+        self.parts.iter().map(|part| part.len() as u64).sum()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.length() == 0 && self.trailers.is_none()
+    }
+
+    fn next(&mut self) -> Option<Frame<Bytes>> {
+        let part = self.parts.iter_mut().find(|part| !part.is_empty()).map(std::mem::take);
+        part.map(Frame::data).or_else(|| self.trailers.take().map(Frame::trailers))
+    }
 }
 
 /// The rest of a body that is still arriving.
@@ -45,8 +66,7 @@ struct Stream {
 impl ScrubbedBody {
     /// A body that is already clean.
     pub(super) fn whole(bytes: Bytes, trailers: Option<HeaderMap>) -> Self {
-        let data = (!bytes.is_empty()).then(|| Frame::data(bytes));
-        let ready = data.into_iter().chain(trailers.map(Frame::trailers)).collect();
+        let ready = Ready { parts: [bytes, Bytes::new(), Bytes::new()], trailers };
         Self { ready, stream: None, tally: Tally::default(), failed: false, tell: None }
     }
 
@@ -57,20 +77,12 @@ impl ScrubbedBody {
         codings: &[Coding],
         finder: Arc<Finder>,
     ) -> Result<Self, BodyFault> {
-        let mut scrubber = Scrubber::new(Arc::clone(&finder));
-        let mut clean = Vec::new();
-        let mut decoder = Decoder::new(codings);
-        decoder.take(bytes);
-        while !decoder.is_idle() {
-            clean.push(scrubber.push(decoder.step()?));
-        }
-        clean.push(scrubber.push(decoder.finish()?));
-        clean.push(scrubber.finish());
-        clean.retain(|part| !part.is_empty());
-        let (trailers, in_trailers) = trailers.map(|fields| scrub_fields(&fields, &finder)).unzip();
-        let only = if clean.len() == 1 { clean.pop() } else { None };
-        let body = Self::whole(only.unwrap_or_else(|| clean.concat().into()), trailers);
-        Ok(body.with_replaced(scrubber.replaced() + in_trailers.unwrap_or_default()))
+        let (trailers, in_trailers) = trailers.map(|fields| scrub_fields(fields, &finder)).unzip();
+        let (clean, in_body) = match codings {
+            [] => finder.scrub_message(bytes),
+            _ => decode_and_scrub(bytes, codings, finder)?,
+        };
+        Ok(Self::whole(clean, trailers).with_replaced(in_body + in_trailers.unwrap_or_default()))
     }
 
     /// Decodes and scrubs a body as it arrives.
@@ -78,7 +90,7 @@ impl ScrubbedBody {
         let decoder = (!codings.is_empty()).then(|| Decoder::new(codings));
         let scrubber = Scrubber::new(Arc::clone(&finder));
         let stream = Some(Stream { raw, decoder, scrubber, finder });
-        Self { ready: VecDeque::new(), stream, tally: Tally::default(), failed: false, tell: None }
+        Self { ready: Ready::default(), stream, tally: Tally::default(), failed: false, tell: None }
     }
 
     /// Counts what was replaced elsewhere in the reply.
@@ -89,7 +101,7 @@ impl ScrubbedBody {
 
     /// The bytes that are ready.
     pub(super) fn length(&self) -> u64 {
-        self.ready.iter().filter_map(Frame::data_ref).map(|data| data.len() as u64).sum()
+        self.ready.length()
     }
 
     /// Calls `tell` once: when the body is dropped, at its end or before.
@@ -102,25 +114,41 @@ impl ScrubbedBody {
     fn fail(&mut self) {
         // SECURITY: what the scrubber holds may be part of a secret; it is dropped, never handed on.
         self.stream = None;
-        self.ready.clear();
+        self.ready = Ready::default();
         self.failed = true;
     }
 
     /// Ends the body: what the scrubber holds is decided now, and trailers follow.
-    fn finish(&mut self, mut stream: Stream, trailers: Option<&HeaderMap>) -> Result<(), BodyFault> {
+    fn finish(&mut self, mut stream: Stream, trailers: Option<HeaderMap>) -> Result<(), BodyFault> {
         let rest = stream.decoder.as_mut().map_or(Ok(Bytes::new()), Decoder::finish)?;
-        for part in [stream.scrubber.push(rest), stream.scrubber.finish()] {
-            if !part.is_empty() {
-                self.ready.push_back(Frame::data(part));
-            }
-        }
+        let [held, rest] = stream.scrubber.push(rest);
+        self.ready.parts = [held, rest, stream.scrubber.finish()];
         self.tally.replaced += stream.scrubber.replaced();
         if let Some((fields, replaced)) = trailers.map(|fields| scrub_fields(fields, &stream.finder)) {
             self.tally.replaced += replaced;
-            self.ready.push_back(Frame::trailers(fields));
+            self.ready.trailers = Some(fields);
         }
         Ok(())
     }
+}
+
+fn decode_and_scrub(
+    bytes: Bytes,
+    codings: &[Coding],
+    finder: Arc<Finder>,
+) -> Result<(Bytes, u64), BodyFault> {
+    let mut scrubber = Scrubber::new(finder);
+    let mut clean = Vec::new();
+    let mut decoder = Decoder::new(codings);
+    decoder.take(bytes);
+    while !decoder.is_idle() {
+        clean.extend(scrubber.push(decoder.step()?));
+    }
+    clean.extend(scrubber.push(decoder.finish()?));
+    clean.push(scrubber.finish());
+    clean.retain(|part| !part.is_empty());
+    let only = if clean.len() == 1 { clean.pop() } else { None };
+    Ok((only.unwrap_or_else(|| clean.concat().into()), scrubber.replaced()))
 }
 
 impl Drop for ScrubbedBody {
@@ -146,9 +174,9 @@ impl Stream {
             if let Some(decoder) = self.decoder.as_mut().filter(|decoder| !decoder.is_idle()) {
                 match decoder.step() {
                     Ok(bytes) => {
-                        let clean = self.scrubber.push(bytes);
-                        if !clean.is_empty() {
-                            return Poll::Ready(Step::Data(clean));
+                        let [held, rest] = self.scrubber.push(bytes);
+                        if !(held.is_empty() && rest.is_empty()) {
+                            return Poll::Ready(Step::Data(held, rest));
                         }
                         continue;
                     }
@@ -164,9 +192,9 @@ impl Stream {
                 Ok(bytes) => match self.decoder.as_mut() {
                     Some(decoder) => decoder.take(bytes),
                     None => {
-                        let clean = self.scrubber.push(bytes);
-                        if !clean.is_empty() {
-                            return Poll::Ready(Step::Data(clean));
+                        let [held, rest] = self.scrubber.push(bytes);
+                        if !(held.is_empty() && rest.is_empty()) {
+                            return Poll::Ready(Step::Data(held, rest));
                         }
                     }
                 },
@@ -182,7 +210,8 @@ impl Stream {
 
 /// What became of polling a stream.
 enum Step {
-    Data(Bytes),
+    /// Of what was held, and of what came.
+    Data(Bytes, Bytes),
     End(Option<HeaderMap>),
     Fault(BodyFault),
 }
@@ -195,12 +224,14 @@ impl Body for ScrubbedBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
-        if let Some(stream) = self.stream.as_mut() {
+        if self.ready.is_empty()
+            && let Some(stream) = self.stream.as_mut()
+        {
             match ready!(stream.poll_clean(cx)) {
-                Step::Data(bytes) => self.ready.push_back(Frame::data(bytes)),
+                Step::Data(held, rest) => self.ready.parts = [held, rest, Bytes::new()],
                 Step::End(trailers) => {
                     if let Some(stream) = self.stream.take()
-                        && let Err(fault) = self.finish(stream, trailers.as_ref())
+                        && let Err(fault) = self.finish(stream, trailers)
                     {
                         self.fail();
                         return Poll::Ready(Some(Err(fault)));
@@ -212,7 +243,7 @@ impl Body for ScrubbedBody {
                 }
             }
         }
-        let frame = self.ready.pop_front();
+        let frame = self.ready.next();
         if let Some(data) = frame.as_ref().and_then(Frame::data_ref) {
             self.tally.bytes += data.len() as u64;
         }

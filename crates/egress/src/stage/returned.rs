@@ -59,7 +59,7 @@ impl Returned {
     /// `response-not-scrubbable` when the reply cannot be searched.
     pub fn scrub(self) -> Result<Answer, Refusal> {
         let codings = self.codings()?;
-        let (mut fields, replaced) = scrub_fields(&self.head.headers, &self.finder);
+        let (mut fields, replaced) = scrub_fields(self.head.headers, &self.finder);
         fields.remove(header::CONTENT_ENCODING);
         let body = match self.body {
             _ if !has_body(&self.method, self.head.status) => {

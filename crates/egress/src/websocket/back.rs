@@ -6,10 +6,8 @@ use super::ending::{Ending, Side};
 use super::frame::{CONTROL, Opcode};
 use super::hop::{Sink, Source};
 use super::state::State;
-use crate::scrub::{Finder, Scrubber};
 use bytes::Bytes;
 use std::io;
-use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Hands on what the upstream says, until it says Close.
@@ -65,9 +63,7 @@ fn scrub(state: &State, payload: Bytes) -> Bytes {
 }
 
 fn search(state: &State, payload: Bytes) -> Bytes {
-    let finder: Arc<Finder> = state.finder();
-    let mut scrubber = Scrubber::new(finder);
-    let (begin, end) = (scrubber.push(payload), scrubber.finish());
-    state.replaced(scrubber.replaced());
-    if end.is_empty() { begin } else { [begin, end].concat().into() }
+    let (clean, replaced) = state.finder().scrub_message(payload);
+    state.replaced(replaced);
+    clean
 }

@@ -14,7 +14,7 @@ pub(crate) const PLACEHOLDER: &str = "canary-PLACEHOLDERplaceholder00";
 
 pub(crate) fn finder(secret: &str, placeholder: &str, basic: Option<BasicHalf<'_>>) -> Arc<Finder> {
     let needles = Arc::new(Needles::new(secret.as_bytes(), basic));
-    Arc::new(Finder::new(vec![Target { needles, placeholder: placeholder.into() }]))
+    Arc::new(Finder::alone(vec![Target { needles, placeholder: placeholder.into() }]))
 }
 
 /// Scrubs a stream of chunks.
@@ -22,7 +22,7 @@ pub(super) fn scrub<'a>(finder: &Arc<Finder>, chunks: impl Iterator<Item = &'a [
     let mut scrubber = Scrubber::new(Arc::clone(finder));
     let mut clean = Vec::new();
     for chunk in chunks {
-        clean.extend_from_slice(&scrubber.push(Bytes::copy_from_slice(chunk)));
+        clean.extend(scrubber.push(Bytes::copy_from_slice(chunk)).concat());
     }
     clean.extend_from_slice(&scrubber.finish());
     clean

@@ -120,7 +120,7 @@ impl House {
         let mut without = call("GET", URL, &[], b"").unwrap();
         without.upgrade = Some(Upgrade::WebSocket);
         let (_, judge) = policies.open_channel(without, principal, NOW).unwrap().into_parts();
-        (judge, Arc::new(Finder::new(Vec::new())))
+        (judge, Arc::new(Finder::alone(Vec::new())))
     }
 
     fn revoke(&mut self) {
