@@ -1,7 +1,8 @@
 //! Identifiers: a kind prefix and a ULID (<https://github.com/ulid/spec>): 48 bits of time, 80 random bits.
 
 use crate::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
+use std::cell::RefCell;
 use std::fmt;
 use std::str::FromStr;
 
@@ -14,8 +15,58 @@ pub struct IdError {
     prefix: &'static str,
 }
 
-fn encode(value: u128) -> String {
-    (0..26).rev().map(|i| char::from(CROCKFORD[((value >> (i * 5)) & 31) as usize])).collect()
+/// How many characters a ULID has.
+const LENGTH: usize = 26;
+
+/// Writes a ULID as text. 60 bits at a time: shifting 128 is slow.
+fn encode(value: u128, text: &mut [u8]) {
+    const BITS: u128 = (1 << 60) - 1;
+    for (part, shift) in [(0..2, 120), (2..14, 60), (14..26, 0)] {
+        let mut rest = ((value >> shift) & BITS) as u64;
+        for digit in text[part].iter_mut().rev() {
+            *digit = CROCKFORD[(rest & 31) as usize];
+            rest >>= 5;
+        }
+    }
+}
+
+/// Random bytes of one thread, taken from the operating system so many at a time that almost no call asks for any.
+///
+/// INVARIANT: no byte is given out twice. Threads have blocks of their own, and a process has no twin that shares them:
+/// nothing forks without `exec` (`fork` is unsafe, and unsafe code is forbidden here).
+struct Block {
+    bytes: [u8; Block::SIZE],
+    used: usize,
+}
+
+impl Block {
+    const SIZE: usize = 4096;
+
+    const fn empty() -> Self {
+        Self { bytes: [0; Self::SIZE], used: Self::SIZE }
+    }
+
+    fn next(&mut self) -> Result<[u8; 10], getrandom::Error> {
+        if let Some(random) = self.bytes[self.used..].first_chunk() {
+            self.used += random.len();
+            return Ok(*random);
+        }
+        // An error leaves the block used up.
+        getrandom::fill(&mut self.bytes)?;
+        let mut random = [0; 10];
+        random.copy_from_slice(&self.bytes[..10]);
+        self.used = random.len();
+        Ok(random)
+    }
+}
+
+thread_local! {
+    static BLOCK: RefCell<Block> = const { RefCell::new(Block::empty()) };
+}
+
+/// Random bytes for one identifier. They tell identifiers apart and protect nothing.
+fn random() -> Result<[u8; 10], getrandom::Error> {
+    BLOCK.with_borrow_mut(Block::next)
 }
 
 fn decode(text: &str) -> Option<u128> {
@@ -30,8 +81,8 @@ fn decode(text: &str) -> Option<u128> {
 macro_rules! identifiers {
     ($($(#[$doc:meta])* $name:ident $prefix:literal;)*) => {$(
         $(#[$doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-        #[serde(try_from = "String", into = "String")]
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+        #[serde(try_from = "String")]
         pub struct $name(u128);
 
         impl $name {
@@ -47,15 +98,29 @@ macro_rules! identifiers {
             /// # Errors
             /// When the operating system gives no random bytes.
             pub fn fresh() -> Result<Self, getrandom::Error> {
-                let mut random = [0u8; 10];
-                getrandom::fill(&mut random)?;
-                Ok(Self::new(Timestamp::now(), random))
+                Ok(Self::new(Timestamp::now(), random()?))
+            }
+
+            /// The text, on the stack: an identifier is written into the journal with every call.
+            fn text(self) -> [u8; $prefix.len() + LENGTH] {
+                let mut text = [0; $prefix.len() + LENGTH];
+                let (prefix, rest) = text.split_at_mut($prefix.len());
+                prefix.copy_from_slice($prefix.as_bytes());
+                encode(self.0, rest);
+                text
+            }
+        }
+
+        impl Serialize for $name {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                let text = self.text();
+                serializer.serialize_str(std::str::from_utf8(&text).map_err(serde::ser::Error::custom)?)
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, "{}{}", $prefix, encode(self.0))
+                f.write_str(std::str::from_utf8(&self.text()).map_err(|_| fmt::Error)?)
             }
         }
 
@@ -109,6 +174,31 @@ mod tests {
         let id = CredentialId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10]);
         assert_eq!(id.to_string().parse::<CredentialId>(), Ok(id));
         assert_eq!(id.to_string().len(), 31);
+    }
+
+    #[test]
+    fn the_text_of_an_id_is_a_ulid_and_so_is_its_json() {
+        let highest = RequestId(u128::MAX);
+        assert_eq!(highest.to_string(), "7ZZZZZZZZZZZZZZZZZZZZZZZZZ");
+        let each = RequestId("00123456789ABCDEFGHJKMNPQR".bytes().fold(0, |value, byte| {
+            let digit = CROCKFORD.iter().position(|character| *character == byte).unwrap();
+            (value << 5) | digit as u128
+        }));
+        assert_eq!(each.to_string(), "00123456789ABCDEFGHJKMNPQR");
+        let id = WorkloadId::new(Timestamp::from_millis(1_700_000_000_000), [9; 10]);
+        assert_eq!(serde_json::to_string(&id).unwrap(), format!("\"{id}\""));
+        assert_eq!(serde_json::from_str::<WorkloadId>(&format!("\"{id}\"")).unwrap(), id);
+    }
+
+    #[test]
+    fn ids_do_not_repeat_within_a_block_across_blocks_or_across_threads() {
+        let many = || (0..2000).map(|_| random().unwrap()).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..4).map(|_| std::thread::spawn(many)).collect();
+        let mut all: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        all.sort_unstable();
+        all.dedup();
+        assert_eq!(all.len(), 4 * 2000);
+        assert!(!all.contains(&[0; 10]));
     }
 
     #[test]
