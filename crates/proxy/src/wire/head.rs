@@ -49,7 +49,7 @@ impl Received {
     /// `malformed-call` or `ambiguous-call`.
     pub(crate) fn parse(bytes: &Bytes, bounds: &HeadBounds) -> Result<Self, Refusal> {
         let mut lines = Lines::of(bytes)?;
-        let first = lines.next().unwrap_or_else(|| Ok(0..0))?;
+        let first = lines.next().unwrap_or(Ok(0..0))?;
         let (method, target, version) = request_line(&bytes[first], bounds.target)?;
         // COMPAT: Python before 3.12 sends CONNECT as HTTP/1.0; anything else in it has no Host and no chunks.
         if version == Version::Http10 && method != Method::CONNECT {
