@@ -18,13 +18,14 @@ pub fn field(line: &[u8]) -> Result<Field, Fault> {
     Ok((name, value))
 }
 
-/// The same; the value shares the line's bytes.
+/// The same for the line that stands at `at` in a message; the value shares the message's bytes.
 ///
 /// # Errors
 /// As [`field`].
-pub fn shared_field(line: &Bytes) -> Result<Field, Fault> {
-    let (name, value) = split(line)?;
-    let value = HeaderValue::from_maybe_shared(line.slice(value)).map_err(|_| CONTROL)?;
+pub fn shared_field(message: &Bytes, at: Range<usize>) -> Result<Field, Fault> {
+    let (name, value) = split(&message[at.clone()])?;
+    let value = message.slice(at.start + value.start..at.start + value.end);
+    let value = HeaderValue::from_maybe_shared(value).map_err(|_| CONTROL)?;
     Ok((name, value))
 }
 
@@ -90,7 +91,7 @@ mod tests {
             (b"X-Blank: \t", "x-blank", ""),
             (b"x_custom_name: 1", "x_custom_name", "1"),
         ] {
-            for read in [field(line), shared_field(&Bytes::from_static(line))] {
+            for read in [field(line), shared_field(&Bytes::from_static(line), 0..line.len())] {
                 let (n, v) = read.unwrap();
                 assert_eq!((n.as_str(), v.to_str().unwrap()), (name, value));
             }
@@ -117,7 +118,7 @@ mod tests {
             b"Accept(: x",
         ] {
             assert!(field(line).is_err(), "{}", line.escape_ascii());
-            assert_eq!(shared_field(&Bytes::from_static(line)), field(line));
+            assert_eq!(shared_field(&Bytes::from_static(line), 0..line.len()), field(line));
         }
     }
 }

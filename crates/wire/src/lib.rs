@@ -5,7 +5,13 @@
 mod chunked;
 mod fault;
 mod field;
+mod head_end;
+mod reply_framing;
+mod reply_head;
 
 pub use chunked::{Chunked, Step};
 pub use fault::Fault;
 pub use field::{Field, field, is_tchar, shared_field};
+pub use head_end::HeadEnd;
+pub use reply_framing::ReplyFraming;
+pub use reply_head::{ReplyHead, Version};
