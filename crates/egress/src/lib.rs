@@ -15,5 +15,5 @@ pub mod websocket;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use scrub::{fuzz, gauge};
-pub use stage::{Answer, Arm, Armed, Returned, ScrubbedBody, Tally};
+pub use stage::{Answer, Arm, Armed, Interim, Returned, ScrubbedBody, Tally};
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};

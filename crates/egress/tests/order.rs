@@ -132,7 +132,7 @@ async fn t01_the_secret_goes_out_and_the_placeholder_comes_back() {
     let notes = Notes { custody: &custody, refuse: None, intents: Mutex::default() };
     let upstream = Upstream::assert_opened(settings()).unwrap();
     let armed = authorized.arm(&custody, &notes).await.unwrap();
-    let answer = armed.send(&upstream).await.unwrap().scrub().unwrap();
+    let answer = armed.send(&upstream, &mut |_| {}).await.unwrap().scrub().unwrap();
     let (head, body) = answer.into_response().into_parts();
     let received = server.join().unwrap();
     assert!(
@@ -163,7 +163,7 @@ async fn t01_the_secret_of_another_credential_of_the_workload_does_not_come_back
     let notes = Notes { custody: &custody, refuse: None, intents: Mutex::default() };
     let upstream = Upstream::assert_opened(settings()).unwrap();
     let armed = authorized.arm(&custody, &notes).await.unwrap();
-    let answer = armed.send(&upstream).await.unwrap().scrub().unwrap();
+    let answer = armed.send(&upstream, &mut |_| {}).await.unwrap().scrub().unwrap();
     let body = answer.into_response().into_body().collect().await.unwrap().to_bytes();
     server.join().unwrap();
     assert_eq!(body, format!("last calls: Bearer another-credential, Bearer {placeholder}"));

@@ -22,7 +22,7 @@ impl Proxy {
             .authorize(&policies, Timestamp::now())?
             .arm(&self.custody, ledger)
             .await?
-            .send(&self.upstream)
+            .send(&self.upstream, &mut |_| {})
             .await?
             .scrub()
     }

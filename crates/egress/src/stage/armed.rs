@@ -3,10 +3,11 @@
 use crate::arm::{self, Outgoing, Placing};
 use crate::custody::{Custody, Derived, Opened};
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
-use crate::stage::Returned;
-use crate::upstream::{PoolKey, Upstream};
-use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal};
+use crate::stage::{Interim, Returned};
+use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
+use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal, Upgrade};
 use cloakroom_policy::{Authorized, Use};
+use http::HeaderMap;
 use std::any::Any;
 use std::fmt;
 use std::future::Future;
@@ -45,6 +46,7 @@ pub struct Armed {
     key: PoolKey,
     finder: Arc<Finder>,
     range_allowed: bool,
+    upgrade: Option<Upgrade>,
 }
 
 impl Armed {
@@ -74,23 +76,41 @@ impl Armed {
         targets.extend(beside);
         let range_allowed = uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
+        let upgrade = call.upgrade;
         let outgoing = arm::write(call, &armed, range_allowed)?;
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed })
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, upgrade })
     }
 
-    /// Sends the call to its destination, and nowhere else.
+    /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
+    /// secrets.
     ///
     /// # Errors
-    /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`, `upstream-timeout`.
-    pub async fn send(self, upstream: &Upstream) -> Result<Returned, Refusal> {
+    /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`, `upstream-timeout`; `malformed-call` and
+    /// `body-not-permitted` when the request's own body fails.
+    pub async fn send(
+        self,
+        upstream: &Upstream,
+        on_interim: &mut (dyn FnMut(Interim) + Send),
+    ) -> Result<Returned, Refusal> {
         let Outgoing { head, body } = self.outgoing;
         let method = head.method.clone();
-        let reply = upstream.send(head, body, self.key).await?;
-        Returned::new(reply, method, self.finder, self.range_allowed).await
+        let finder = self.finder;
+        let mut tell = |status, fields: HeaderMap| on_interim(Interim::scrub(status, fields, &finder));
+        let mut hints = Hints::new(&mut tell);
+        let reply = match self.upgrade {
+            None => upstream.send(head, body, self.key, &mut hints).await?,
+            Some(Upgrade::WebSocket) => match upstream.greet(head, self.key, &mut hints).await? {
+                Greeted::Declined(reply) => reply,
+                Greeted::Switched(reply, switched) => {
+                    return Ok(Returned::switched(reply, switched, method, finder, self.range_allowed));
+                }
+            },
+        };
+        Returned::new(reply, method, finder, self.range_allowed).await
     }
 }
 

@@ -4,6 +4,7 @@ mod answer;
 mod armed;
 mod body;
 mod charset;
+mod interim;
 mod out_body;
 mod returned;
 
@@ -11,6 +12,7 @@ pub use answer::Answer;
 pub(crate) use armed::target;
 pub use armed::{Arm, Armed};
 pub use body::{ScrubbedBody, Tally};
+pub use interim::Interim;
 pub(crate) use out_body::OutBody;
 pub use returned::Returned;
 

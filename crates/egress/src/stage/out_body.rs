@@ -24,6 +24,18 @@ impl OutBody {
     pub(crate) fn streaming(head: Bytes, rest: Rest, length: Option<u64>) -> Self {
         Self { head, rest: Some(rest), left: length }
     }
+
+    /// Puts back what was taken and not sent.
+    pub(crate) fn unread(&mut self, data: Bytes) {
+        self.left = self.left.map(|left| left + data.len() as u64);
+        self.head =
+            if self.head.is_empty() { data } else { [data, std::mem::take(&mut self.head)].concat().into() };
+    }
+
+    /// The same body again, where all of it is here.
+    pub(crate) fn again(&self) -> Option<Self> {
+        self.rest.is_none().then(|| Self::whole(self.head.clone()))
+    }
 }
 
 impl Body for OutBody {

@@ -4,7 +4,7 @@ use crate::scrub::{Coding, Finder, scrub_fields};
 use crate::stage::Answer;
 use crate::stage::body::ScrubbedBody;
 use crate::stage::charset;
-use crate::upstream::RawBody;
+use crate::upstream::{RawBody, Switched};
 use bytes::Bytes;
 use cloakroom_model::{BodyFault, Code, Refusal};
 use http::response::Parts;
@@ -31,6 +31,8 @@ pub struct Returned {
 enum Received {
     Whole(Bytes, Option<HeaderMap>),
     Streaming(RawBody),
+    #[expect(dead_code, reason = "the relay of messages takes it over")]
+    Switched(Switched),
 }
 
 impl Returned {
@@ -44,13 +46,24 @@ impl Returned {
         let body = match body.size_hint().exact() {
             _ if !has_body(&method, head.status) => Received::Whole(Bytes::new(), None),
             Some(length) if length <= WHOLE => {
-                let whole = body.collect().await.map_err(cut)?;
-                let trailers = whole.trailers().cloned();
-                Received::Whole(whole.to_bytes(), trailers)
+                let (bytes, trailers) = read(body).await.map_err(cut)?;
+                Received::Whole(bytes, trailers)
             }
             _ => Received::Streaming(body),
         };
         Ok(Self { head, body, method, finder, range_allowed })
+    }
+
+    /// A reply that switched protocols, as the call asked.
+    pub(crate) fn switched(
+        reply: Response<()>,
+        switched: Switched,
+        method: Method,
+        finder: Arc<Finder>,
+        range_allowed: bool,
+    ) -> Self {
+        let (head, ()) = reply.into_parts();
+        Self { head, body: Received::Switched(switched), method, finder, range_allowed }
     }
 
     /// Takes the secret out of the reply: status text, fields, body, trailers.
@@ -81,6 +94,7 @@ impl Returned {
                 fields.remove(header::CONTENT_LENGTH);
                 ScrubbedBody::streaming(raw, &codings, self.finder)
             }
+            Received::Switched(_) => return Err(not_scrubbable("the destination switched protocols")),
         };
         Ok(Answer::new(self.head.status, fields, body.with_replaced(replaced)))
     }
@@ -134,6 +148,20 @@ fn is_coded_on_the_way(fields: &HeaderMap) -> bool {
 fn is_byteranges(fields: &HeaderMap) -> bool {
     let kind = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     kind.get(..20).is_some_and(|kind| kind.eq_ignore_ascii_case(b"multipart/byteranges"))
+}
+
+/// All of a short body. Where it came in one piece it is not copied.
+async fn read(mut body: RawBody) -> Result<(Bytes, Option<HeaderMap>), BodyFault> {
+    let (mut first, mut rest, mut trailers) = (Bytes::new(), Vec::new(), None);
+    while let Some(frame) = body.frame().await.transpose()? {
+        match frame.into_data() {
+            Ok(data) if first.is_empty() => first = data,
+            Ok(data) => rest.extend_from_slice(&data),
+            Err(frame) => trailers = frame.into_trailers().ok(),
+        }
+    }
+    let whole = if rest.is_empty() { first } else { [&first[..], &rest].concat().into() };
+    Ok((whole, trailers))
 }
 
 fn not_scrubbable(reason: &'static str) -> Refusal {

@@ -1,33 +1,40 @@
 //! Making one connection: checked address, TCP, TLS with the destination's name, HTTP by what ALPN agreed on.
 
+use super::http2;
+use super::line::Line;
 use super::resolve::Resolve;
-use super::sending::Watched;
 use super::settings::{UpstreamError, UpstreamSettings};
+use super::socket::{Socket, Stream};
 use super::trust;
+use bytes::Bytes;
 use cloakroom_model::{Code, Destination, Refusal, Scheme};
-use hyper::client::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use std::future::Future;
+use h2::client::SendRequest;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-/// Bytes of a reply's head, or of its trailers (T96, T100).
-const HEAD_LIMIT: u32 = 64 * 1024;
-
 /// A new connection, ready for a request.
 pub(super) enum Fresh {
-    Http1(http1::SendRequest<Watched>),
-    Http2(http2::SendRequest<Watched>),
+    Http1(Box<Line>),
+    Http2(SendRequest<Bytes>),
+}
+
+/// The protocols that a destination may choose from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Offer {
+    /// HTTP/2 or HTTP/1.1.
+    Any,
+    /// HTTP/1.1: what is to be upgraded.
+    Http1,
 }
 
 /// Makes connections.
 pub(super) struct Connect {
     resolve: Resolve,
-    tls: TlsConnector,
+    any: TlsConnector,
+    http1: TlsConnector,
     made: AtomicU64,
 }
 
@@ -35,8 +42,10 @@ impl Connect {
     /// # Errors
     /// When trust anchors or the resolver cannot be set up.
     pub(super) fn new(settings: &UpstreamSettings) -> Result<Self, UpstreamError> {
-        let tls = TlsConnector::from(trust::configuration(&settings.anchors)?);
-        Ok(Self { resolve: Resolve::new(settings)?, tls, made: AtomicU64::new(0) })
+        let any = trust::configuration(&settings.anchors)?;
+        let http1 = TlsConnector::from(trust::http1_only(&any));
+        let any = TlsConnector::from(any);
+        Ok(Self { resolve: Resolve::new(settings)?, any, http1, made: AtomicU64::new(0) })
     }
 
     /// How many TCP connections were made.
@@ -48,21 +57,28 @@ impl Connect {
     ///
     /// # Errors
     /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`.
-    pub(super) async fn to(&self, destination: &Destination, within: Duration) -> Result<Fresh, Refusal> {
+    pub(super) async fn to(
+        &self,
+        destination: &Destination,
+        within: Duration,
+        offer: Offer,
+    ) -> Result<Fresh, Refusal> {
         let addresses = self.resolve.addresses(destination).await?;
         let stream = self.dial(&addresses, within).await?;
+        let socket = Socket::new(stream);
         match destination.scheme() {
-            Scheme::Http => http1_over(stream).await,
+            Scheme::Http => Ok(http1_over(Stream::Plain(socket))),
             Scheme::Https => {
                 let name = trust::server_name(destination.host())?;
-                let stream = self.tls.connect(name, stream).await.map_err(|error| {
+                let tls = if offer == Offer::Any { &self.any } else { &self.http1 };
+                let stream = tls.connect(name, socket).await.map_err(|error| {
                     tracing::warn!(%destination, %error, "no trusted connection to a destination");
                     trust::refusal(&error)
                 })?;
                 // SECURITY: what was negotiated decides the parser, never what the bytes look like (T57).
                 match stream.get_ref().1.alpn_protocol() {
-                    Some(b"h2") => http2_over(stream).await,
-                    _ => http1_over(stream).await,
+                    Some(b"h2") => http2::begin(stream).await.map(Fresh::Http2),
+                    _ => Ok(http1_over(Stream::Tls(Box::new(stream)))),
                 }
             }
         }
@@ -88,40 +104,6 @@ impl Connect {
     }
 }
 
-async fn http1_over<S>(stream: S) -> Result<Fresh, Refusal>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake =
-        http1::Builder::new().max_header_size(HEAD_LIMIT as usize).handshake(TokioIo::new(stream)).await;
-    let (sender, connection) = handshake.map_err(|_| broken())?;
-    drive(connection);
-    Ok(Fresh::Http1(sender))
-}
-
-async fn http2_over<S>(stream: S) -> Result<Fresh, Refusal>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let handshake = http2::Builder::new(TokioExecutor::new())
-        .timer(TokioTimer::new())
-        .max_header_list_size(HEAD_LIMIT)
-        .handshake(TokioIo::new(stream))
-        .await;
-    let (sender, connection) = handshake.map_err(|_| broken())?;
-    drive(connection);
-    Ok(Fresh::Http2(sender))
-}
-
-/// Runs a connection until it ends. Its calls learn what went wrong; here it is only noted.
-fn drive(connection: impl Future<Output = hyper::Result<()>> + Send + 'static) {
-    tokio::spawn(async move {
-        if let Err(error) = connection.await {
-            tracing::debug!(%error, "an upstream connection ended");
-        }
-    });
-}
-
-fn broken() -> Refusal {
-    Refusal::new(Code::UpstreamUnreachable, "the connection broke before the request was sent")
+fn http1_over(stream: Stream) -> Fresh {
+    Fresh::Http1(Box::new(Line::new(stream)))
 }

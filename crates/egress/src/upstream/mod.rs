@@ -3,55 +3,87 @@
 //! No redirect is followed, nothing is sent twice, no proxy variable of the environment is read. What may be sent was
 //! decided in `policy`; what comes back is scrubbed in `scrub`.
 
+mod alarm;
 mod connect;
+mod http1;
+mod http2;
+mod line;
 mod pool;
+mod raw_body;
 mod reply;
+mod request;
 mod resolve;
-mod sending;
 mod settings;
+mod socket;
 mod special;
+mod switched;
 mod trust;
+mod upload;
 
 pub(crate) use pool::PoolKey;
+pub(crate) use raw_body::RawBody;
 pub use settings::{UpstreamError, UpstreamSettings};
+pub(crate) use switched::Switched;
 
 use crate::stage::OutBody;
-use bytes::Bytes;
-use cloakroom_model::{BodyFault, Code, Refusal};
+use cloakroom_model::{BodyFault, Code, Destination, Refusal};
+use cloakroom_wire::{ReplyFraming, ReplyHead, Version};
 use connect::Connect;
-use http::{Request, Response, StatusCode, request};
-use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
-use hyper::body::Incoming;
-use hyper::client::conn::TrySendError;
+use http::request::Parts;
+use http::{HeaderMap, Response, StatusCode};
 use pool::{Pool, Taken};
-use reply::{Lease, Reply};
-use sending::{Progress, Watched};
-use std::error::Error;
 use std::fmt;
-use std::future::Future;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
+use switched::Key;
+use upload::{Framing, Upload};
 
-/// A reply's body as it came, bounded by the idle timeout.
-pub(crate) type RawBody = UnsyncBoxBody<Bytes, BodyFault>;
+/// Informational replies handed on for one call.
+const MOST_HINTS: u8 = 32;
 
 /// The only way out. Concrete on purpose: a transport that can be swapped is a way to read secrets.
 pub struct Upstream {
     pool: Arc<Pool>,
-    header_timeout: Duration,
-    idle_timeout: Duration,
+    limits: Limits,
 }
 
-type Attempt = Result<(Response<Incoming>, Lease), Failed>;
+/// How long a destination may keep silent.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// From the last byte of the request to the whole head of the reply.
+    head: Duration,
+    /// Between two pieces of a body.
+    idle: Duration,
+}
+
+/// Informational replies on their way, not scrubbed yet: bounded in number.
+pub(crate) struct Hints<'a> {
+    tell: &'a mut (dyn FnMut(StatusCode, HeaderMap) + Send),
+    told: u8,
+}
+
+/// What came of asking for a WebSocket.
+pub(crate) enum Greeted {
+    /// The destination switched.
+    Switched(Response<()>, Switched),
+    /// It answered with something else.
+    Declined(Response<RawBody>),
+}
 
 /// One attempt that brought no reply.
 enum Failed {
-    /// hyper hands the request back: no byte of it was written.
-    Unsent(Request<Watched>),
+    /// No byte of the request was written: it may go out on another connection.
+    Unsent(Box<Upload>),
+    /// The destination processed nothing of it, or nothing was written. The body is as it was.
+    Unprocessed(Box<OutBody>),
     /// It may have arrived.
     Refused(Refusal),
+}
+
+/// A request on its way: whole, or with its head written down for HTTP/1.1 and not a byte of it sent.
+enum Sending {
+    Whole(OutBody),
+    Written(Box<Upload>),
 }
 
 impl Upstream {
@@ -61,11 +93,8 @@ impl Upstream {
     /// When trust anchors cannot be read or there are none, or the resolver cannot be set up.
     pub fn assert_opened(settings: UpstreamSettings) -> Result<Self, UpstreamError> {
         let connect = Connect::new(&settings)?;
-        Ok(Self {
-            pool: Pool::new(connect, &settings),
-            header_timeout: settings.header_timeout,
-            idle_timeout: settings.idle_timeout,
-        })
+        let limits = Limits { head: settings.header_timeout, idle: settings.idle_timeout };
+        Ok(Self { pool: Pool::new(connect, &settings), limits })
     }
 
     /// How many connections were made since the start.
@@ -75,82 +104,113 @@ impl Upstream {
 
     /// Sends one call to exactly `key.destination`, at most once.
     ///
+    /// On a kept connection where there is one. Where that proves to have been closed before a byte of the request was
+    /// written, or the destination says that it processed nothing of it, and only then, the request goes out on a new one:
+    /// nothing is ever sent twice (T65).
+    ///
     /// # Errors
     /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`, `upstream-timeout`; `malformed-call` and
     /// `body-not-permitted` when the request's own body fails.
     pub(crate) async fn send(
         &self,
-        head: request::Parts,
+        head: Parts,
         body: OutBody,
         mut key: PoolKey,
+        hints: &mut Hints<'_>,
     ) -> Result<Response<RawBody>, Refusal> {
         key.credentials.sort_unstable();
         key.credentials.dedup();
         let key = Arc::new(key);
-        let progress = Progress::new();
-        let request = sending::request(head, Watched::new(body, Arc::clone(&progress)));
-        let sending = self.exchange(request, &key);
-        let (reply, lease) = self.in_time(sending, &progress).await?;
-        if reply.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // Nothing that we send asks for it (T39).
-            return Err(unreachable("the destination switched protocols unasked"));
-        }
-        Ok(reply.map(|incoming| Reply::new(incoming, lease, self.idle_timeout).boxed_unsync()))
-    }
-
-    /// Sends on a kept connection where there is one. Where that proves to have been closed before a byte of the request
-    /// was written, and only then, the request goes out on a new one: nothing is ever sent twice (T65).
-    async fn exchange(
-        &self,
-        request: Request<Watched>,
-        key: &Arc<PoolKey>,
-    ) -> Result<(Response<Incoming>, Lease), Refusal> {
-        let taken = self.pool.take(key).await?;
+        let taken = self.pool.take(&key).await?;
         let reused = matches!(taken, Taken::Http1 { reused: true, .. } | Taken::Http2 { reused: true, .. });
-        match self.attempt(taken, request, key).await {
-            Ok(answer) => Ok(answer),
-            Err(Failed::Unsent(request)) if reused => {
-                let fresh = self.pool.take_fresh(key).await?;
-                let sent = self.attempt(fresh, request, key).await;
-                sent.map_err(Failed::into_refusal)
-            }
-            Err(failed) => Err(failed.into_refusal()),
-        }
+        let again = match self.attempt(taken, &head, Sending::Whole(body), &key, hints).await {
+            Ok(reply) => return Ok(reply),
+            Err(Failed::Refused(refusal)) => return Err(refusal),
+            Err(failed) if !reused => return Err(failed.into_refusal()),
+            Err(Failed::Unsent(upload)) => Sending::Written(upload),
+            Err(Failed::Unprocessed(body)) => Sending::Whole(*body),
+        };
+        let fresh = self.pool.take_fresh(&key).await?;
+        self.attempt(fresh, &head, again, &key, hints).await.map_err(Failed::into_refusal)
     }
 
-    async fn attempt(&self, taken: Taken, mut request: Request<Watched>, key: &Arc<PoolKey>) -> Attempt {
-        match taken {
-            Taken::Http1 { mut sender, .. } => {
-                sending::for_http1(&mut request, &key.destination)?;
-                let reply = sender.sender.try_send_request(request).await.map_err(Failed::from)?;
-                let lease = Lease::Http1 { sender, pool: Arc::clone(&self.pool), key: Arc::clone(key) };
-                Ok((reply, lease))
-            }
-            Taken::Http2 { mut sender, stream, .. } => {
-                sending::for_http2(&mut request, &key.destination)?;
-                let reply = sender.try_send_request(request).await.map_err(Failed::from)?;
-                Ok((reply, Lease::Http2 { _stream: stream }))
-            }
-        }
-    }
-
-    /// Waits for the reply's head, counting from the last time the request's body moved.
-    async fn in_time<T>(
+    /// Asks exactly this destination to speak WebSocket, on a connection of its own.
+    ///
+    /// # Errors
+    /// As [`Upstream::send`].
+    pub(crate) async fn greet(
         &self,
-        sending: impl Future<Output = Result<T, Refusal>>,
-        progress: &Progress,
-    ) -> Result<T, Refusal> {
-        let mut sending = pin!(sending);
-        loop {
-            let deadline = progress.last() + self.header_timeout;
-            if let Ok(sent) = tokio::time::timeout_at(deadline, &mut sending).await {
-                return sent;
+        mut head: Parts,
+        key: PoolKey,
+        hints: &mut Hints<'_>,
+    ) -> Result<Greeted, Refusal> {
+        let asked = Key::fresh()?;
+        let extra = asked.fields(&mut head.headers);
+        let line = self.pool.take_apart(&key.destination).await?;
+        let text = request::http1(&head, &key.destination, Framing::Empty, &extra);
+        let upload = Upload::new(text, OutBody::whole(bytes::Bytes::new()), Framing::Empty);
+        let mut exchange = http1::Exchange::new(line, upload);
+        let reply = exchange.head(&self.limits, hints).await.map_err(Failed::into_refusal)?;
+        if reply.status != StatusCode::SWITCHING_PROTOCOLS {
+            return self.body(exchange, &head, reply, Arc::new(key), false).map(Greeted::Declined);
+        }
+        asked.check(&reply)?;
+        let switched = Switched::new(exchange, &reply)?;
+        Ok(Greeted::Switched(response(reply, ()), switched))
+    }
+
+    async fn attempt(
+        &self,
+        taken: Taken,
+        head: &Parts,
+        sending: Sending,
+        key: &Arc<PoolKey>,
+        hints: &mut Hints<'_>,
+    ) -> Result<Response<RawBody>, Failed> {
+        match taken {
+            Taken::Http1 { line, .. } => {
+                let upload = sending.written(head, &key.destination);
+                let mut exchange = http1::Exchange::new(line, upload);
+                let reply = exchange.head(&self.limits, hints).await?;
+                if reply.status == StatusCode::SWITCHING_PROTOCOLS {
+                    // Nothing that we sent asks for it (T39).
+                    return Err(unreachable("the destination switched protocols unasked").into());
+                }
+                Ok(self.body(exchange, head, reply, Arc::clone(key), true)?)
             }
-            if progress.last() + self.header_timeout <= deadline {
-                return Err(Refusal::new(Code::UpstreamTimeout, "the destination did not answer in time"));
+            Taken::Http2 { sender, stream, .. } => {
+                let body = sending.whole();
+                let request = request::http2(head, &body, &key.destination)?;
+                let reply = http2::exchange(sender, stream, request, body, self.limits, hints).await?;
+                Ok(reply.map(RawBody::http2))
             }
         }
     }
+
+    /// The reply whose head came. `keep` tells whether its connection may be kept.
+    fn body(
+        &self,
+        exchange: http1::Exchange,
+        head: &Parts,
+        reply: ReplyHead,
+        key: Arc<PoolKey>,
+        keep: bool,
+    ) -> Result<Response<RawBody>, Refusal> {
+        let framing = ReplyFraming::of(&head.method, &reply).map_err(http1::malformed)?;
+        let keep = keep && reply.keeps_connection();
+        let pool = Arc::clone(&self.pool);
+        let body = reply::Reply::new(exchange, framing, keep, pool, key, self.limits);
+        Ok(response(reply, RawBody::http1(body)))
+    }
+}
+
+fn response<B>(head: ReplyHead, body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() = head.status;
+    *response.version_mut() =
+        if head.version == Version::Http10 { http::Version::HTTP_10 } else { http::Version::HTTP_11 };
+    *response.headers_mut() = head.fields;
+    response
 }
 
 impl fmt::Debug for Upstream {
@@ -159,10 +219,53 @@ impl fmt::Debug for Upstream {
     }
 }
 
+impl Limits {
+    fn shortest(&self) -> Duration {
+        self.head.min(self.idle)
+    }
+}
+
+impl<'a> Hints<'a> {
+    /// Tells of each informational reply as it comes.
+    pub(crate) fn new(tell: &'a mut (dyn FnMut(StatusCode, HeaderMap) + Send)) -> Self {
+        Self { tell, told: 0 }
+    }
+
+    fn tell(&mut self, status: StatusCode, fields: HeaderMap) -> Result<(), Refusal> {
+        if self.told == MOST_HINTS {
+            return Err(unreachable("the destination sent informational replies without end"));
+        }
+        self.told += 1;
+        (self.tell)(status, fields);
+        Ok(())
+    }
+}
+
+impl Sending {
+    fn written(self, head: &Parts, destination: &Destination) -> Upload {
+        match self {
+            Self::Written(upload) => *upload,
+            Self::Whole(body) => {
+                let framing = request::framing(&body);
+                Upload::new(request::http1(head, destination, framing, &[]), body, framing)
+            }
+        }
+    }
+
+    fn whole(self) -> OutBody {
+        match self {
+            Self::Written(upload) => upload.into_body(),
+            Self::Whole(body) => body,
+        }
+    }
+}
+
 impl Failed {
     fn into_refusal(self) -> Refusal {
         match self {
-            Self::Unsent(_) => unreachable("the connection closed before the request was sent"),
+            Self::Unsent(_) | Self::Unprocessed(_) => {
+                unreachable("the connection closed before the request was sent")
+            }
             Self::Refused(refusal) => refusal,
         }
     }
@@ -174,33 +277,14 @@ impl From<Refusal> for Failed {
     }
 }
 
-impl From<TrySendError<Request<Watched>>> for Failed {
-    fn from(mut error: TrySendError<Request<Watched>>) -> Self {
-        match error.take_message() {
-            Some(request) => Self::Unsent(request),
-            None => Self::Refused(refusal(error.error())),
-        }
-    }
-}
-
-/// What a failed exchange means. hyper's errors name no header value and no body byte.
-fn refusal(error: &hyper::Error) -> Refusal {
-    tracing::debug!(%error, "an exchange with a destination failed");
-    let fault = error.source().and_then(|source| source.downcast_ref::<BodyFault>());
+/// What a request body that failed means.
+fn cut(fault: BodyFault) -> Refusal {
     match fault {
-        Some(BodyFault::TooLarge) => {
-            return Refusal::new(Code::BodyNotPermitted, "the request body is larger than the limit");
+        BodyFault::TooLarge => {
+            Refusal::new(Code::BodyNotPermitted, "the request body is larger than the limit")
         }
-        Some(_) => return Refusal::new(Code::MalformedCall, "the request body ended early"),
-        None => {}
+        _ => Refusal::new(Code::MalformedCall, "the request body ended early"),
     }
-    if error.is_parse_too_large() {
-        return unreachable("the head of the reply is larger than the limit");
-    }
-    if error.is_parse() {
-        return unreachable("the reply is not well-formed HTTP");
-    }
-    unreachable("the connection broke before the reply began")
 }
 
 fn unreachable(reason: &'static str) -> Refusal {

@@ -1,14 +1,19 @@
 //! Connections kept for reuse, one set for the same credentials at the same destination: never shared across credentials.
+//!
+//! Each thread looks on its own shelf first, behind a lock that nobody else wants. What is not there is taken from another
+//! thread's shelf before it is made anew.
 
-use super::connect::{Connect, Fresh};
-use super::sending::Watched;
+use super::connect::{Connect, Fresh, Offer};
+use super::http2::is_open;
+use super::line::{Line, here};
 use super::settings::UpstreamSettings;
+use bytes::Bytes;
 use cloakroom_model::{Code, CredentialId, Destination, Refusal};
-use hyper::client::conn::{http1, http2};
+use h2::client::SendRequest;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::thread::{self, ThreadId};
+use std::thread;
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -21,14 +26,8 @@ pub(crate) struct PoolKey {
 
 /// A connection taken for one request.
 pub(super) enum Taken {
-    Http1 { sender: Homed, reused: bool },
-    Http2 { sender: http2::SendRequest<Watched>, stream: Stream, reused: bool },
-}
-
-/// A connection, and the thread that drives it: another one's calls pay a wake-up for each of its reads.
-pub(super) struct Homed {
-    pub(super) sender: http1::SendRequest<Watched>,
-    home: ThreadId,
+    Http1 { line: Box<Line>, reused: bool },
+    Http2 { sender: SendRequest<Bytes>, stream: Stream, reused: bool },
 }
 
 /// One open stream of a shared connection; counted until dropped.
@@ -46,35 +45,47 @@ const STREAMS: usize = 100;
 /// The pool.
 pub(super) struct Pool {
     connect: Connect,
-    shelves: Mutex<HashMap<Arc<PoolKey>, Shelf>>,
+    /// One for each thread that the machine can run at once.
+    shelves: Box<[Mutex<HashMap<Arc<PoolKey>, Shelf>>]>,
+    places: Mutex<HashMap<Arc<PoolKey>, Place>>,
     reaping: AtomicBool,
     timeout: Duration,
     keep: Duration,
     most: usize,
 }
 
-/// The connections of one key.
-#[derive(Default)]
+/// The idle connections of one key on one thread, the most recently used last.
 struct Shelf {
-    idle: Vec<(Homed, Instant)>,
+    idle: Vec<(Box<Line>, Instant)>,
+    /// How many there are on the shelves of all threads.
+    count: Arc<AtomicUsize>,
+}
+
+/// What is known of one key on all threads.
+#[derive(Default)]
+struct Place {
     shared: Vec<Shared>,
     /// Held while the first connection is made, so that a burst does not open one HTTP/2 connection per request.
     gate: Arc<tokio::sync::Mutex<()>>,
     /// HTTP/1.1 was seen here: connections are made side by side.
     side_by_side: bool,
+    idle: Arc<AtomicUsize>,
 }
 
+/// An HTTP/2 connection.
 struct Shared {
-    sender: http2::SendRequest<Watched>,
+    sender: SendRequest<Bytes>,
     streams: Arc<AtomicUsize>,
     used: Instant,
 }
 
 impl Pool {
     pub(super) fn new(connect: Connect, settings: &UpstreamSettings) -> Arc<Self> {
+        let threads = thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             connect,
-            shelves: Mutex::default(),
+            shelves: (0..threads).map(|_| Mutex::default()).collect(),
+            places: Mutex::default(),
             reaping: AtomicBool::new(false),
             timeout: settings.connect_timeout,
             keep: settings.pool_idle,
@@ -106,7 +117,20 @@ impl Pool {
         self.in_time(self.make(key)).await
     }
 
-    async fn in_time(&self, taking: impl Future<Output = Result<Taken, Refusal>>) -> Result<Taken, Refusal> {
+    /// A connection for HTTP/1.1 that this pool will never see again.
+    ///
+    /// # Errors
+    /// As [`Pool::take`].
+    pub(super) async fn take_apart(&self, destination: &Destination) -> Result<Box<Line>, Refusal> {
+        match self.in_time(self.connect.to(destination, self.timeout, Offer::Http1)).await? {
+            Fresh::Http1(line) => Ok(line),
+            Fresh::Http2(_) => {
+                Err(super::unreachable("the destination agreed to a protocol that was not offered"))
+            }
+        }
+    }
+
+    async fn in_time<T>(&self, taking: impl Future<Output = Result<T, Refusal>>) -> Result<T, Refusal> {
         tokio::time::timeout(self.timeout, taking).await.unwrap_or_else(|_| {
             Err(Refusal::new(Code::UpstreamTimeout, "the connection to the destination took too long"))
         })
@@ -114,9 +138,9 @@ impl Pool {
 
     async fn first(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
         let gate = {
-            let mut shelves = self.shelves();
-            let shelf = shelves.entry(Arc::clone(key)).or_default();
-            (!shelf.side_by_side).then(|| Arc::clone(&shelf.gate))
+            let mut places = lock(&self.places);
+            let place = places.entry(Arc::clone(key)).or_default();
+            (!place.side_by_side).then(|| Arc::clone(&place.gate))
         };
         self.reap_later();
         let Some(gate) = gate else { return self.make(key).await };
@@ -124,65 +148,85 @@ impl Pool {
         if let Some(taken) = self.reuse(key) {
             return Ok(taken);
         }
-        if self.shelves().get(key).is_some_and(|shelf| shelf.side_by_side) {
+        if lock(&self.places).get(key).is_some_and(|place| place.side_by_side) {
             drop(held);
         }
         self.make(key).await
     }
 
     async fn make(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
-        let fresh = self.connect.to(&key.destination, self.timeout).await?;
-        let mut shelves = self.shelves();
-        let shelf = shelves.entry(Arc::clone(key)).or_default();
+        let fresh = self.connect.to(&key.destination, self.timeout, Offer::Any).await?;
+        let mut places = lock(&self.places);
+        let place = places.entry(Arc::clone(key)).or_default();
         Ok(match fresh {
-            Fresh::Http1(sender) => {
-                shelf.side_by_side = true;
-                let sender = Homed { sender, home: thread::current().id() };
-                Taken::Http1 { sender, reused: false }
+            Fresh::Http1(line) => {
+                place.side_by_side = true;
+                Taken::Http1 { line, reused: false }
             }
             Fresh::Http2(sender) => {
-                shelf.side_by_side = false;
+                place.side_by_side = false;
                 let shared = Shared { sender, streams: Arc::default(), used: Instant::now() };
                 let (sender, stream) = shared.open();
-                shelf.shared.push(shared);
+                place.shared.push(shared);
                 Taken::Http2 { sender, stream, reused: false }
             }
         })
     }
 
     fn reuse(&self, key: &Arc<PoolKey>) -> Option<Taken> {
-        let mut shelves = self.shelves();
-        let shelf = shelves.get_mut(key)?;
-        shelf.sweep(self.keep);
-        if let Some(sender) = shelf.take_idle() {
-            return Some(Taken::Http1 { sender, reused: true });
+        let line = self.take_idle(key, here()).or_else(|| self.take_from_another(key));
+        if let Some(line) = line {
+            return Some(Taken::Http1 { line, reused: true });
         }
-        let shared = shelf.shared.iter_mut().find(|shared| shared.has_room())?;
+        let mut places = lock(&self.places);
+        let shared = &mut places.get_mut(key)?.shared;
+        shared.retain(|shared| is_open(&shared.sender));
+        let shared = shared.iter_mut().find(|shared| shared.has_room())?;
         shared.used = Instant::now();
         let (sender, stream) = shared.open();
         Some(Taken::Http2 { sender, stream, reused: true })
     }
 
-    /// Keeps a connection whose exchange is complete, once it says that it is ready for another.
-    pub(super) fn put_back(self: &Arc<Self>, key: Arc<PoolKey>, mut sender: Homed) {
-        if sender.sender.is_ready() {
-            self.shelve(key, sender);
-        } else if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let pool = Arc::clone(self);
-            runtime.spawn(async move {
-                // SECURITY: bytes after the message make hyper close the connection instead (T43).
-                if sender.sender.ready().await.is_ok() {
-                    pool.shelve(key, sender);
-                }
-            });
+    /// An idle connection of this thread: the most recently used, so that the rest can grow old and go.
+    fn take_idle(&self, key: &Arc<PoolKey>, thread: usize) -> Option<Box<Line>> {
+        let mut shelf = self.shelf(thread);
+        let shelf = shelf.get_mut(key)?;
+        while let Some((mut line, since)) = shelf.idle.pop() {
+            shelf.count.fetch_sub(1, Ordering::Relaxed);
+            if since.elapsed() < self.keep && line.come_here().is_ok() && line.is_quiet() {
+                return Some(line);
+            }
         }
+        None
     }
 
-    fn shelve(self: &Arc<Self>, key: Arc<PoolKey>, sender: Homed) {
-        let mut shelves = self.shelves();
-        let shelf = shelves.entry(key).or_default();
-        if shelf.idle.len() < self.most {
-            shelf.idle.push((sender, Instant::now()));
+    /// One that another thread used: making a new one would cost more.
+    fn take_from_another(&self, key: &Arc<PoolKey>) -> Option<Box<Line>> {
+        let idle = Arc::clone(&lock(&self.places).get(key)?.idle);
+        if idle.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        (1..self.shelves.len()).find_map(|further| self.take_idle(key, here() + further))
+    }
+
+    /// Keeps a connection whose exchange is complete.
+    pub(super) fn put_back(&self, key: &Arc<PoolKey>, mut line: Box<Line>) {
+        // SECURITY: bytes after the message are nobody's reply (T43).
+        if !line.is_quiet() {
+            return;
+        }
+        let mut shelves = self.shelf(here());
+        let shelf = match shelves.get_mut(key) {
+            Some(shelf) => shelf,
+            None => {
+                let count = Arc::clone(&lock(&self.places).entry(Arc::clone(key)).or_default().idle);
+                shelves.entry(Arc::clone(key)).or_insert(Shelf { idle: Vec::new(), count })
+            }
+        };
+        if shelf.count.fetch_add(1, Ordering::Relaxed) < self.most {
+            shelf.idle.push((line, Instant::now()));
+        } else {
+            shelf.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -197,9 +241,7 @@ impl Pool {
                 // Not more often than once a second, however short connections are kept.
                 tokio::time::sleep(keep.max(Duration::from_secs(1))).await;
                 let Some(pool) = Weak::upgrade(&pool) else { return };
-                let mut shelves = pool.shelves();
-                shelves.retain(|_, shelf| !shelf.sweep(keep));
-                if shelves.is_empty() {
+                if pool.sweep() {
                     pool.reaping.store(false, Ordering::Relaxed);
                     return;
                 }
@@ -207,45 +249,55 @@ impl Pool {
         });
     }
 
-    fn shelves(&self) -> MutexGuard<'_, HashMap<Arc<PoolKey>, Shelf>> {
-        self.shelves.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Drops what is closed or too old. `true` when nothing is left.
+    fn sweep(&self) -> bool {
+        for shelf in &self.shelves {
+            lock(shelf).retain(|_, shelf| {
+                shelf.sweep(self.keep);
+                !shelf.idle.is_empty()
+            });
+        }
+        let mut places = lock(&self.places);
+        places.retain(|_, place| !place.sweep(self.keep));
+        places.is_empty()
+    }
+
+    fn shelf(&self, thread: usize) -> MutexGuard<'_, HashMap<Arc<PoolKey>, Shelf>> {
+        lock(&self.shelves[thread % self.shelves.len()])
     }
 }
 
-impl Shelf {
-    /// An idle connection: of this thread before others, and of those the most recently used, so that the rest can grow
-    /// old and go. A new one would cost more than another thread's.
-    fn take_idle(&mut self) -> Option<Homed> {
-        let here = thread::current().id();
-        while let Some(last) = self.idle.len().checked_sub(1) {
-            let at = self.idle.iter().rposition(|(homed, _)| homed.home == here).unwrap_or(last);
-            let (homed, _) = self.idle.remove(at);
-            if homed.sender.is_ready() {
-                return Some(homed);
-            }
-        }
-        None
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
+impl Shelf {
+    fn sweep(&mut self, keep: Duration) {
+        let before = self.idle.len();
+        self.idle.retain_mut(|(line, since)| since.elapsed() < keep && line.is_quiet());
+        self.count.fetch_sub(before - self.idle.len(), Ordering::Relaxed);
+    }
+}
+
+impl Place {
     /// Drops what is closed or too old. `true` when nothing is left.
     fn sweep(&mut self, keep: Duration) -> bool {
-        let now = Instant::now();
-        let young = |since: Instant| now.saturating_duration_since(since) < keep;
-        self.idle.retain(|(homed, since)| !homed.sender.is_closed() && young(*since));
         self.shared.retain(|shared| {
             let busy = shared.streams.load(Ordering::Relaxed) > 0;
-            !shared.sender.is_closed() && (busy || young(shared.used))
+            is_open(&shared.sender) && (busy || shared.used.elapsed() < keep)
         });
-        self.idle.is_empty() && self.shared.is_empty() && Arc::strong_count(&self.gate) == 1
+        // Shelves count themselves here; where none does, and nobody waits at the gate, nothing is known any more.
+        self.shared.is_empty() && Arc::strong_count(&self.idle) == 1 && Arc::strong_count(&self.gate) == 1
     }
 }
 
 impl Shared {
     fn has_room(&self) -> bool {
-        self.sender.is_ready() && self.streams.load(Ordering::Relaxed) < STREAMS
+        let most = self.sender.current_max_send_streams().min(STREAMS);
+        self.streams.load(Ordering::Relaxed) < most
     }
 
-    fn open(&self) -> (http2::SendRequest<Watched>, Stream) {
+    fn open(&self) -> (SendRequest<Bytes>, Stream) {
         self.streams.fetch_add(1, Ordering::Relaxed);
         (self.sender.clone(), Stream(Arc::clone(&self.streams)))
     }

@@ -40,6 +40,13 @@ pub(super) fn configuration(anchors: &[PathBuf]) -> Result<Arc<ClientConfig>, Up
     Ok(Arc::new(configuration))
 }
 
+/// The same for connections that are to be upgraded: what leaves HTTP/1.1 cannot have begun as HTTP/2.
+pub(super) fn http1_only(any: &ClientConfig) -> Arc<ClientConfig> {
+    let mut configuration = any.clone();
+    configuration.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(configuration)
+}
+
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), UpstreamError> {
     let fault = |reason: String| UpstreamError::Anchors { path: path.into(), reason };
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;

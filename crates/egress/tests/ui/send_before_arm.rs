@@ -3,7 +3,7 @@ use cloakroom_egress::Upstream;
 use cloakroom_policy::Authorized;
 
 async fn skip(authorized: Authorized, upstream: &Upstream) {
-    authorized.send(upstream).await;
+    authorized.send(upstream, &mut |_| {}).await;
 }
 
 fn main() {}

@@ -2,8 +2,8 @@
 use cloakroom_egress::{Armed, Upstream};
 
 async fn twice(armed: Armed, upstream: &Upstream) {
-    let _ = armed.send(upstream).await;
-    let _ = armed.send(upstream).await;
+    let _ = armed.send(upstream, &mut |_| {}).await;
+    let _ = armed.send(upstream, &mut |_| {}).await;
 }
 
 fn main() {}

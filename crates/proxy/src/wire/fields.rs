@@ -34,7 +34,8 @@ const USUAL: usize = 12;
 
 /// One field line of a request.
 fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), Refusal> {
-    let (name, value) = cloakroom_wire::shared_field(line).map_err(|fault| malformed(fault.reason()))?;
+    let (name, value) =
+        cloakroom_wire::shared_field(line, 0..line.len()).map_err(|fault| malformed(fault.reason()))?;
     if looks_like_a_field_that_matters(name.as_str()) {
         return Err(ambiguous("a header field name has a '_' that some servers read as '-'"));
     }

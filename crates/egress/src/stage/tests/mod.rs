@@ -90,7 +90,7 @@ impl Reply {
         let end = self.trailers.map(|fields| Ok(Frame::trailers(fields)));
         let frames = data.chain(self.fault.map(Err)).chain(end).collect();
         let length = (self.length == Length::Declared).then_some(length);
-        let body: RawBody = Frames { frames, length }.boxed_unsync();
+        let body = RawBody::of(Frames { frames, length }.boxed_unsync());
         let mut reply = Response::new(body);
         *reply.status_mut() = self.status.try_into().unwrap();
         *reply.headers_mut() = self.fields;

@@ -9,7 +9,7 @@ use http::Method;
 use http_body::Frame;
 use http_body_util::StreamBody;
 
-fn post() -> request::Parts {
+fn post() -> Parts {
     let mut parts = head("/v1/things");
     parts.method = Method::POST;
     parts
@@ -34,7 +34,7 @@ async fn a_whole_body_has_a_length_and_a_streaming_one_is_chunked_or_has_the_dec
             "transfer-encoding: chunked\r\n\r\n2\r\na=\r\n1\r\n1\r\n0\r\n\r\n",
         ),
     ] {
-        upstream.send(post(), body, key(1, 1, &url)).await.unwrap();
+        send(&upstream, post(), body, key(1, 1, &url)).await.unwrap();
         let last = server.requests().pop().unwrap();
         assert!(last.ends_with(ending), "{last}");
     }
@@ -50,7 +50,7 @@ async fn a_body_that_breaks_is_the_workloads_fault_and_never_completes() {
         (BodyFault::TooLarge, Code::BodyNotPermitted),
     ] {
         let body = OutBody::streaming(Bytes::from("a="), rest(vec![Ok("1"), Err(fault)]), None);
-        let sent = upstream.send(post(), body, key(1, 1, &server.url("http"))).await;
+        let sent = send(&upstream, post(), body, key(1, 1, &server.url("http"))).await;
         assert_eq!(sent.map(|_| ()).unwrap_err().code(), code, "{fault:?}");
     }
     assert_eq!(server.requests().len(), 0, "no request was complete");
@@ -66,6 +66,6 @@ async fn the_time_for_the_reply_counts_from_the_last_byte_of_the_request() {
         Ok::<_, BodyFault>(Frame::data(Bytes::from("x")))
     });
     let body = OutBody::streaming(Bytes::new(), StreamBody::new(pauses).boxed_unsync(), None);
-    let reply = upstream.send(post(), body, key(1, 1, &server.url("http"))).await.unwrap();
+    let reply = send(&upstream, post(), body, key(1, 1, &server.url("http"))).await.unwrap();
     assert_eq!(text(reply).await.as_deref(), Ok("one"));
 }

@@ -10,10 +10,11 @@ mod server;
 mod tls;
 
 use super::*;
-use crate::stage::OutBody;
-use cloakroom_model::{CredentialId, Destination, Timestamp};
+use bytes::Bytes;
+use cloakroom_model::{CredentialId, Timestamp};
 use http::header::{AUTHORIZATION, HeaderValue};
-use std::time::Duration;
+use http::{Request, Response};
+use http_body_util::BodyExt;
 
 const CANARY: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
 
@@ -34,14 +35,24 @@ fn key(credential: u8, generation: u32, destination: &str) -> PoolKey {
 }
 
 /// `GET path` with the canary in `Authorization`, as an armed call would be.
-fn head(path: &str) -> request::Parts {
+fn head(path: &str) -> Parts {
     let mut secret = HeaderValue::from_str(&format!("Bearer {CANARY}")).unwrap();
     secret.set_sensitive(true);
     Request::builder().uri(path).header(AUTHORIZATION, secret).body(()).unwrap().into_parts().0
 }
 
+/// Sends one call of which nobody wants informational replies.
+async fn send(
+    upstream: &Upstream,
+    head: Parts,
+    body: OutBody,
+    key: PoolKey,
+) -> Result<Response<RawBody>, Refusal> {
+    upstream.send(head, body, key, &mut Hints::new(&mut |_, _| {})).await
+}
+
 async fn get(upstream: &Upstream, key: PoolKey) -> Result<Response<RawBody>, Refusal> {
-    upstream.send(head("/v1/things?a=b"), OutBody::whole(Bytes::new()), key).await
+    send(upstream, head("/v1/things?a=b"), OutBody::whole(Bytes::new()), key).await
 }
 
 async fn text(reply: Response<RawBody>) -> Result<String, BodyFault> {

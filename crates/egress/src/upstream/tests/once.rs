@@ -66,7 +66,7 @@ async fn the_authority_on_the_wire_is_the_destinations_and_hop_by_hop_fields_are
     }
     let upstream = open(settings());
     let url = server.url("http");
-    upstream.send(parts, OutBody::whole(Bytes::new()), key(1, 1, &url)).await.unwrap();
+    send(&upstream, parts, OutBody::whole(Bytes::new()), key(1, 1, &url)).await.unwrap();
     let request = &server.requests()[0];
     assert!(request.starts_with("GET /v1/things?a=b HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
     assert!(request.contains(&format!("authorization: Bearer {CANARY}\r\n")));

@@ -75,7 +75,7 @@ async fn in_http2_the_authority_is_the_destination_and_there_is_no_host() {
     let mut parts = head("http://evil.example/v1/things?a=b");
     parts.headers.insert("host", "evil.example".parse().unwrap());
     parts.headers.insert("connection", "authorization".parse().unwrap());
-    upstream.send(parts, OutBody::whole(Bytes::new()), key(1, 1, &url)).await.unwrap();
+    send(&upstream, parts, OutBody::whole(Bytes::new()), key(1, 1, &url)).await.unwrap();
     assert_eq!(server.requests(), [format!("GET {url}/v1/things?a=b authorization")]);
 }
 
