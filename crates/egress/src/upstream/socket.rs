@@ -32,10 +32,14 @@ impl Socket {
         Self { stream: Some(stream), wrote: false }
     }
 
-    /// Has the runtime of this thread watch the connection from now on.
     fn move_here(&mut self) -> io::Result<()> {
-        let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?;
-        self.stream = Some(TcpStream::from_std(stream.into_std()?)?);
+        let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?.into_std()?;
+        // This runtime knows nothing of what came before, and would take a closed connection for a quiet one.
+        match stream.peek(&mut [0]) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            _ => return Err(io::ErrorKind::ConnectionAborted.into()),
+        }
+        self.stream = Some(TcpStream::from_std(stream)?);
         Ok(())
     }
 
@@ -57,10 +61,10 @@ impl Stream {
         }
     }
 
-    /// Has the runtime of this thread watch the connection from now on.
+    /// Has the runtime of this thread watch the connection from now on, unless something came meanwhile.
     ///
     /// # Errors
-    /// When the operating system does not let it be moved; then it is of no more use.
+    /// When something came, or the operating system does not let it be moved; then it is of no more use.
     pub(super) fn move_here(&mut self) -> io::Result<()> {
         self.socket().move_here()
     }
