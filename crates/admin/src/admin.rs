@@ -1,5 +1,6 @@
 //! The admin side's hands: what it may touch, and how rows are put in force.
 
+use crate::handover::Handover;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
@@ -29,6 +30,8 @@ pub struct Admin {
     pub data: std::path::PathBuf,
     /// Makes changes one at a time.
     pub changes: Changes,
+    /// The listening sockets, for a broker that takes over.
+    pub handover: Handover,
 }
 
 /// Serialises changes, so that an older snapshot never overwrites a newer one, and remembers which placeholders do

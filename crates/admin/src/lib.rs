@@ -9,6 +9,7 @@ mod api;
 mod console;
 mod explain;
 mod find;
+pub mod handover;
 mod listen;
 mod peer;
 mod problem;

@@ -55,6 +55,9 @@ codes! {
     /// The route does not take this method.
     MethodNotAllowed "method-not-allowed" METHOD_NOT_ALLOWED "the route does not take this method"
         "the CLI and the broker may be of different versions";
+    /// The listening sockets went to another process.
+    HandedOver "handed-over" CONFLICT "the listening sockets are handed over already"
+        "wait until the other broker is ready, or look at its log";
     /// The name is in use.
     NameTaken "name-taken" CONFLICT "the name is in use"
         "choose another name, or remove the present holder first";

@@ -34,7 +34,7 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Run the broker
     #[command(
-        after_help = "Examples:\n  cloakroom serve\n  cloakroom serve --listen 127.0.0.1:0 --json\n  cloakroom serve --data /srv/cloakroom --upstream-ca corp-ca.pem --allow-address 10.20.0.0/16"
+        after_help = "Examples:\n  cloakroom serve\n  cloakroom serve --listen 127.0.0.1:0 --json\n  cloakroom serve --data /srv/cloakroom --upstream-ca corp-ca.pem --allow-address 10.20.0.0/16\n  cloakroom serve --take-over"
     )]
     Serve(ServeArguments),
     /// Sixty seconds: see a call go out with the real credential and come back without it
@@ -108,6 +108,9 @@ pub(crate) struct ServeArguments {
     /// Read the passphrase for the key-encryption key from this file
     #[arg(long, value_name = "FILE", env = "CLOAKROOM_PASSPHRASE_FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Take the listening sockets of the broker that runs on this directory: no connection is refused meanwhile
+    #[arg(long)]
+    pub(crate) take_over: bool,
     /// How the log on stderr is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,

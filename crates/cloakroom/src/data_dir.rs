@@ -97,16 +97,22 @@ impl DataDir {
 
     /// Makes this process the only broker here, as long as the file is held.
     pub(crate) fn lock(&self) -> Result<File, Failure> {
+        self.try_lock()?.ok_or_else(|| {
+            Failure::failed(format!("another broker runs on {}", self.0.display())).hinting(
+                "stop it first, take it over: --take-over, or give this one a directory of its own: --data DIR",
+            )
+        })
+    }
+
+    /// As [`Self::lock`]; `None` where another process has it.
+    pub(crate) fn try_lock(&self) -> Result<Option<File>, Failure> {
         let path = self.0.join("lock");
         let mut options = OpenOptions::new();
         let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
         let file = file.map_err(|error| Failure::file("open", &path, &error))?;
         match file.try_lock() {
-            Ok(()) => Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) => {
-                Err(Failure::failed(format!("another broker runs on {}", self.0.display()))
-                    .hinting("stop it first, or give this one a directory of its own: --data DIR"))
-            }
+            Ok(()) => Ok(Some(file)),
+            Err(std::fs::TryLockError::WouldBlock) => Ok(None),
             Err(std::fs::TryLockError::Error(error)) => Err(Failure::file("lock", &path, &error)),
         }
     }

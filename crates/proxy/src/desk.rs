@@ -2,6 +2,7 @@
 
 use crate::ask::{Approach, Ask, inside, not_named};
 use crate::authenticate::authenticate;
+use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy};
 use crate::head::Head;
 use crate::ledger::CallLedger;
@@ -51,6 +52,8 @@ pub(crate) struct Wish {
     destination: Destination,
     path: Path,
     query: Query,
+    /// Counted as under way; not where the call is only judged.
+    underway: Option<Underway>,
 }
 
 impl Desk {
@@ -83,7 +86,8 @@ impl Desk {
         if let Door::Tunnel { principal, destination, way } = &self.door {
             let (path, query) = inside(head, destination)?;
             let (principal, destination) = (principal.clone(), destination.clone());
-            return Ok(Errand::Call(Wish { principal, way: *way, destination, path, query }));
+            let underway = Some(self.shared.calls.begin(principal.workload())?);
+            return Ok(Errand::Call(Wish { principal, way: *way, destination, path, query, underway }));
         }
         match Ask::of(head)? {
             Ask::Health => Ok(Errand::Health),
@@ -101,8 +105,10 @@ impl Desk {
                 let named = approach.permitted(principal.workload(), &policies);
                 let is_named = named.is_some();
                 let destination = named.unwrap_or_else(|| approach.wanted());
-                let wish = Wish { principal, way: approach.way, destination, path, query };
+                let mut wish =
+                    Wish { principal, way: approach.way, destination, path, query, underway: None };
                 if is_named {
+                    wish.underway = Some(self.shared.calls.begin(wish.principal.workload())?);
                     trace.destination = Some(wish.destination.clone());
                     Ok(Errand::Call(wish))
                 } else {
@@ -118,7 +124,7 @@ impl Desk {
     /// Whatever stage says no.
     pub(crate) async fn serve(
         &self,
-        wish: Wish,
+        mut wish: Wish,
         head: Head,
         body: Payload,
         trace: &mut Trace,
@@ -133,14 +139,14 @@ impl Desk {
         let proxy = &self.shared.proxy;
         let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
         let body = read_for_policy(body, read_bound(&proxy.limits, bound)).await?;
-        let principal = wish.principal.clone();
+        let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
         let answer = proxy.serve_call(call, principal, &ledger);
         let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
-        Ok(relay(answer?, trace, proxy.journal.clone(), live))
+        Ok(relay(answer?, trace, proxy.journal.clone(), live, underway))
     }
 
     /// Records a refusal and makes it an answer.

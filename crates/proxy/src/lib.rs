@@ -5,6 +5,7 @@
 mod ask;
 mod authenticate;
 mod authority;
+mod calls;
 mod canonical;
 mod connection;
 mod conversation;

@@ -23,6 +23,10 @@ pub struct Limits {
     pub connections: usize,
     /// Connections at once that one workload has used. Default 512.
     pub connections_per_workload: usize,
+    /// Calls under way at once. Default 4,096; what comes beyond is refused before its body is read.
+    pub calls: usize,
+    /// Calls under way at once that one workload has. Default 2,048; fewer when all are nearly used up.
+    pub calls_per_workload: usize,
     /// TLS handshakes with workloads at once. Default 256; what comes beyond waits.
     pub handshakes: usize,
     /// How long a TLS handshake may take, its wait included. Default 10 s.
@@ -61,6 +65,8 @@ impl Default for Limits {
             target_bytes: 8 * 1024,
             connections: 10_000,
             connections_per_workload: 512,
+            calls: 4096,
+            calls_per_workload: 2048,
             handshakes: 256,
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(10),

@@ -1,5 +1,6 @@
 //! All that the workload side needs, and what its connections share.
 
+use crate::calls::Calls;
 use crate::entry::{Entrance, EntryTls};
 use crate::guesses::Guesses;
 use crate::leaf::Leaves;
@@ -50,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) tls: Option<EntryTls>,
     pub(crate) guesses: Guesses,
     pub(crate) seats: Arc<Seats>,
+    pub(crate) calls: Arc<Calls>,
     pub(crate) handshakes: Semaphore,
     /// Turns true when the broker stops.
     pub(crate) stop: watch::Receiver<bool>,
@@ -64,6 +66,7 @@ impl Shared {
             tls,
             guesses: Guesses::new(limits.free_guesses),
             seats: Seats::new(limits.connections_per_workload),
+            calls: Calls::new(limits.calls, limits.calls_per_workload),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
             stop,
             proxy,

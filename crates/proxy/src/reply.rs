@@ -1,5 +1,6 @@
 //! The upstream's scrubbed reply, made ready for the workload.
 
+use crate::calls::Underway;
 use crate::live::{Live, Liveness};
 use crate::problem::REQUEST;
 use crate::trace::Trace;
@@ -28,13 +29,17 @@ pub(crate) fn relay(
     trace: &Trace,
     journal: Arc<Journal>,
     live: Liveness,
+    underway: Option<Underway>,
 ) -> Response<AnswerBody> {
     let (request, status) = (trace.request, answer.status().as_u16());
     let (mut parts, body) = answer.into_response().into_parts();
     if let Ok(name) = HeaderValue::from_maybe_shared(Bytes::from(request.to_string())) {
         parts.headers.insert(REQUEST, name);
     }
-    let body = body.on_end(move |tally| record(&journal, request, status, tally));
+    let body = body.on_end(move |tally| {
+        record(&journal, request, status, tally);
+        drop(underway);
+    });
     Response::from_parts(parts, Live::new(body, live).boxed_unsync())
 }
 

@@ -167,10 +167,25 @@ impl Broker {
     /// Starts the process.
     pub fn launch(&mut self) {
         assert!(self.process.is_none(), "the broker runs already");
+        self.process = Some(self.start_process(&[]));
+    }
+
+    /// Starts another process that takes over from the one that runs, and waits for both: one ready, one ended in order.
+    pub fn take_over(&mut self) {
+        let former = self.process.take().expect("the broker is not running");
+        self.process = Some(self.start_process(&["--take-over"]));
+        let mut former = former;
+        let status = former.child.wait().unwrap();
+        former.readers.into_iter().for_each(|reader| reader.join().unwrap());
+        assert!(status.success(), "the former broker ended with {status}\n{}", self.output());
+    }
+
+    fn start_process(&mut self, more: &[&str]) -> Process {
         let mut child = self
             .server_command()
             .args(["serve", "--json", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"])
             .args(&self.builder.arguments)
+            .args(more)
             .envs(self.builder.variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -195,7 +210,7 @@ impl Broker {
         readers.push(std::thread::spawn(move || collect(&mut stdout, &rest)));
         self.listen = ready["listen"].as_str().unwrap().parse().unwrap();
         self.console = ready["console"].as_str().unwrap_or_default().to_owned();
-        self.process = Some(Process { child, readers });
+        Process { child, readers }
     }
 
     /// Kills the process at once (SIGKILL).

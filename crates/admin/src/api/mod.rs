@@ -9,6 +9,7 @@ mod view;
 mod workloads;
 
 use crate::admin::Admin;
+use crate::handover::take_over;
 use crate::peer::require_operator;
 use crate::{Problem, ProblemCode};
 use axum::Router;
@@ -27,6 +28,7 @@ fn routes() -> Vec<Route> {
     vec![
         ("GET", "/api/v1/health", get(health::show)),
         ("GET", "/api/v1/explain/{request}", get(health::explain)),
+        ("POST", "/api/v1/take-over", post(take_over)),
         ("GET", "/api/v1/intake", get(credentials::intake)),
         ("GET", "/api/v1/credentials", get(credentials::list)),
         ("POST", "/api/v1/credentials", post(credentials::add)),

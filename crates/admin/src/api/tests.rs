@@ -2,6 +2,7 @@
 
 use super::{router, routes};
 use crate::admin::{Admin, Changes};
+use crate::handover::Handover;
 use crate::peer::Peer;
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
@@ -60,6 +61,7 @@ impl House {
             lookup_key,
             data: path.to_owned(),
             changes: Changes::default(),
+            handover: Handover::default(),
         };
         Self { admin: Arc::new(admin), approver, data }
     }

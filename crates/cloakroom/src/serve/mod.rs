@@ -1,15 +1,26 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
+mod files;
 mod open;
 mod run;
+mod sockets;
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
 use cloakroom_egress::custody::Hardening;
+use sockets::Sockets;
+use std::time::{Duration, Instant};
+
+/// How often the wait for the former broker is reported, and for how long it may finish its calls.
+const REPORT: Duration = Duration::from_secs(5);
+const FINISH: Duration = Duration::from_secs(600);
+/// How often the lock is tried.
+const STEP: Duration = Duration::from_millis(20);
 
 /// Runs the broker.
 pub(crate) fn run(data: &DataDir, options: ServeArguments, output: &Output, hardening: Hardening) -> Outcome {
@@ -19,15 +30,45 @@ pub(crate) fn run(data: &DataDir, options: ServeArguments, output: &Output, hard
         tracing::warn!(?hardening, "this system does not let the process protect its memory fully");
     }
     data.create()?;
+    files::raise_bound(&settings.limits);
+    open::check(&settings)?;
+    let taken = if options.take_over { Sockets::taken_over(data)? } else { None };
+    let is_taken = taken.is_some();
+    let ran = serve(data, settings, taken, output);
+    if let (true, Err(failure)) = (is_taken, &ran) {
+        tracing::error!(%failure, "the former broker has handed over and ends: mend this, then start one without --take-over");
+    }
+    ran.map(|()| Exit::Done)
+}
+
+fn serve(data: &DataDir, settings: Settings, taken: Option<Sockets>, output: &Output) -> Result<(), Failure> {
     // Held until the end: two brokers on one directory would spend a placeholder twice.
-    let _lock = data.lock()?;
+    let _lock = if taken.is_some() { wait_for_lock(data)? } else { data.lock()? };
+    let sockets = taken.map_or_else(Sockets::passed, Ok)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ran = runtime.block_on(async {
-        let opened = open::open(data, settings).await?;
+        let opened = open::open(data, settings, sockets).await?;
         run::until_stopped(data, opened, output).await
     });
-    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
-    ran.map(|()| Exit::Done)
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    ran
+}
+
+/// The lock, once the former broker has finished its calls. Connections wait in the kernel meanwhile.
+fn wait_for_lock(data: &DataDir) -> Result<std::fs::File, Failure> {
+    let (begun, mut reported) = (Instant::now(), Instant::now());
+    tracing::info!("took the listening sockets over; the former broker finishes its calls");
+    loop {
+        match data.try_lock()? {
+            Some(lock) => return Ok(lock),
+            None if begun.elapsed() > FINISH => return data.lock(),
+            None => std::thread::sleep(STEP),
+        }
+        if reported.elapsed() >= REPORT {
+            reported = Instant::now();
+            tracing::info!(seconds = begun.elapsed().as_secs(), "the former broker still finishes its calls");
+        }
+    }
 }
 
 /// Where the broker of this data directory listens, or last did.

@@ -1,11 +1,13 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
+use super::sockets::Sockets;
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
 use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
+use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{Admin, Changes};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
@@ -15,6 +17,7 @@ use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy}
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{SqliteStore, Store};
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,7 +34,12 @@ pub(super) struct Opened {
     pub(super) socket: UnixListener,
 }
 
-pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, Failure> {
+/// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
+pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
+    settings.certificate.as_ref().map(certificate).transpose().map(drop)
+}
+
+pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
     approver::create_if_missing(data)?;
     let approvers = approver::enrolled(data)?;
     let lookup_key = Arc::new(lookup_key(data)?);
@@ -43,10 +51,10 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
     let authority = Authority::load_or_create(data.path()).map_err(|error| Failure::failed(chain(&error)))?;
 
-    let tls = settings.certificate.map(certificate).transpose()?;
+    let tls = settings.certificate.as_ref().map(certificate).transpose()?;
 
-    let workloads = listen(settings.listen, "--listen").await?;
-    let console = listen(settings.console, "--console").await?;
+    let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
+    let console = listen(sockets.console, settings.console, "--console").await?;
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let upstream = Upstream::assert_opened(out)
@@ -66,9 +74,14 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
         lookup_key,
         data: data.path().to_owned(),
         changes: Changes::default(),
+        handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
-    let socket = admin_socket(&data.socket())?;
+    let socket = admin_socket(sockets.admin, &data.socket())?;
+    let offered =
+        [workloads.as_fd(), console.as_fd(), socket.as_fd()].map(|socket| socket.try_clone_to_owned());
+    let [of_workloads, of_console, of_admin] = offered;
+    admin.handover.offer([of_workloads?, of_console?, of_admin?]);
     write_private(&data.path().join("listen"), format!("{}\n", workloads.local_addr()?).as_bytes())?;
     let proxy = Proxy {
         policies,
@@ -85,11 +98,11 @@ pub(super) async fn open(data: &DataDir, settings: Settings) -> Result<Opened, F
 }
 
 /// What the workload listener shows.
-fn certificate(setting: CertificateSetting) -> Result<Certificate, Failure> {
+fn certificate(setting: &CertificateSetting) -> Result<Certificate, Failure> {
     match setting {
-        CertificateSetting::Own(names) => Ok(Certificate::Own(names)),
+        CertificateSetting::Own(names) => Ok(Certificate::Own(names.clone())),
         CertificateSetting::Given { certificate, key } => {
-            let given = GivenCertificate::load(&certificate, &key);
+            let given = GivenCertificate::load(certificate, key);
             let given = given.map_err(|error| {
                 Failure::bad_input(chain(&error))
                     .hinting("[listen.tls] names a certificate and its key, both in PEM")
@@ -151,15 +164,31 @@ fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
     Custody::assert_unlocked(source).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
 }
 
-async fn listen(address: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+/// The socket that is open already, or a new one.
+async fn listen(
+    open: Option<std::net::TcpListener>,
+    address: SocketAddr,
+    option: &str,
+) -> Result<TcpListener, Failure> {
+    if let Some(open) = open {
+        open.set_nonblocking(true)?;
+        return Ok(TcpListener::from_std(open)?);
+    }
     TcpListener::bind(address).await.map_err(|error| {
         Failure::failed(format!("cannot listen on {address}: {}", plain(&error)))
             .hinting(format!("choose another address: {option} ADDR; port 0 takes any free one"))
     })
 }
 
-/// Binds the admin socket. Whoever holds the lock owns it, so one that is there is stale.
-fn admin_socket(path: &Path) -> Result<UnixListener, Failure> {
+/// The admin socket that is open already, or a new one. Whoever holds the lock owns it, so one that is there is stale.
+fn admin_socket(
+    open: Option<std::os::unix::net::UnixListener>,
+    path: &Path,
+) -> Result<UnixListener, Failure> {
+    if let Some(open) = open {
+        open.set_nonblocking(true)?;
+        return Ok(UnixListener::from_std(open)?);
+    }
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
             return Err(Failure::file("replace", path, &error));

@@ -31,15 +31,22 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         cloakroom_admin::serve_console(of_console, console, shutdown).await.map_err(|e| e.to_string())
     });
     let shutdown = until(&stopped);
+    let operated = Arc::clone(&admin);
     servers.spawn(async move {
-        cloakroom_admin::serve_socket(admin, socket, shutdown).await.map_err(|e| e.to_string())
+        cloakroom_admin::serve_socket(operated, socket, shutdown).await.map_err(|e| e.to_string())
     });
     let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
     say_ready(data, scheme, ready, output)?;
 
+    let mut is_handed_over = false;
     let ended = loop {
         tokio::select! {
             () = first_of(&mut terminate, &mut interrupt) => break Ok(()),
+            () = admin.handover.taken() => {
+                tracing::info!("another broker has the listening sockets");
+                is_handed_over = true;
+                break Ok(());
+            }
             ended = servers.join_next() => break Err(why(ended)),
             _ = hangup.recv() => read_certificate_again(&proxy),
         }
@@ -48,8 +55,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     stop.send_replace(true);
     while servers.join_next().await.is_some() {}
     let closed = journal.append(&Entry::Stop { at: Timestamp::now() }).and_then(|_| journal.close());
-    // Nobody answers there any more; a failure to say so hurts nobody.
-    let _ = std::fs::remove_file(data.socket());
+    if !is_handed_over {
+        // Nobody answers there any more; a failure to say so hurts nobody.
+        let _ = std::fs::remove_file(data.socket());
+    }
     ended.and(closed.map_err(Failure::from))
 }
 

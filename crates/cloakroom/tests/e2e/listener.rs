@@ -6,10 +6,12 @@ use cloakroom_testkit::{
 };
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Stage {
     broker: Broker,
-    _authority: TestAuthority,
+    authority: TestAuthority,
     upstream: TlsUpstream,
     robot: Workload,
     placeholder: String,
@@ -26,7 +28,7 @@ impl Stage {
         let robot = broker.workload("robot");
         broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
         let placeholder = broker.permit("c", "robot", &items(&upstream), &[]).text;
-        Self { broker, _authority: authority, upstream, robot, placeholder }
+        Self { broker, authority, upstream, robot, placeholder }
     }
 
     fn plain() -> Self {
@@ -366,4 +368,109 @@ fn t92_nobody_but_a_balancer_names_a_peer() {
     assert_eq!(wire.receive("GET").unwrap().code().as_deref(), Some("malformed-call"));
     stage.assert_answers(stage.broker.wire(), Way::Absolute);
     assert_eq!(stage.upstream.requests().len(), 1);
+}
+
+#[test]
+fn no_call_is_lost_while_another_process_takes_over() {
+    let mut stage = Stage::plain();
+    let (listen, log) = (stage.broker.listen(), stage.broker.log());
+    let request = stage.item().bytes(Way::Absolute, Some(&stage.robot));
+    let tunnelled = stage.item().bytes(Way::Connect, None);
+    let (authority, robot, ca) = (stage.upstream.authority(), stage.robot.clone(), stage.ca());
+    let done = Arc::new(AtomicBool::new(false));
+    let calls = |speak: Box<dyn Fn(Wire) -> Option<Wire> + Send>, bytes: Vec<u8>| {
+        let (done, log) = (done.clone(), log.clone());
+        std::thread::spawn(move || {
+            let mut made = 0;
+            while !done.load(Ordering::Relaxed) {
+                let mut wire = speak(Wire::open(listen, log.clone())).expect("no tunnel");
+                wire.send(&bytes);
+                let answer = wire.receive("GET").unwrap_or_else(|error| panic!("call {made}: {error}"));
+                assert_eq!(answer.status, 200, "call {made}: {}", answer.text());
+                made += 1;
+            }
+            made
+        })
+    };
+    let callers = [
+        calls(Box::new(Some), request),
+        calls(Box::new(move |wire| wire.tunnel(&authority, Some(&robot), "127.0.0.1", &ca).ok()), tunnelled),
+    ];
+    let made = |stage: &Stage| stage.upstream.requests().len();
+    for _ in 0..3 {
+        let before = made(&stage);
+        eventually("some calls were made", || (made(&stage) > before + 4).then_some(()));
+        let pid = stage.broker.pid();
+        stage.broker.take_over();
+        assert_ne!(stage.broker.pid(), pid);
+        assert_eq!(stage.broker.listen(), listen);
+    }
+    let before = made(&stage);
+    eventually("calls go on", || (made(&stage) > before + 4).then_some(()));
+    done.store(true, Ordering::Relaxed);
+    let told: usize = callers.map(|caller| caller.join().unwrap()).iter().sum();
+    assert_eq!(told, made(&stage));
+    // The command line finds the last one, and its journal is one chain.
+    stage.broker.cli(&["placeholder", "list"]);
+    stage.broker.verify_journal();
+}
+
+#[test]
+fn taking_over_where_nobody_runs_is_a_start_and_where_it_fails_nothing_is_taken() {
+    let mut stage = Stage::plain();
+    let wrong = stage.broker.data().join("wrong.toml");
+    std::fs::write(&wrong, "[listen.tls]\ncertificate = \"none.pem\"\nkey = \"none.pem\"\n").unwrap();
+    let answer = stage.broker.run(&["serve", "--take-over", "--config", wrong.to_str().unwrap()]);
+    assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+    stage.assert_answers(stage.broker.wire(), Way::Absolute);
+    stage.broker.stop();
+    let answer = Command::new("timeout")
+        .args(["--signal=TERM", "--kill-after=20", "3", BINARY, "serve", "--take-over", "--json"])
+        .args(["--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"])
+        .env("CLOAKROOM_DATA", stage.broker.data())
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&answer.stdout).contains("\"ready\":true"), "{answer:?}");
+}
+
+#[test]
+fn t97_a_workload_that_hammers_leaves_room_for_another() {
+    let stage = Stage::with("[limits]\ncalls = 8\ncalls-per-workload = 8\n");
+    // The upstream answers these when it is told to.
+    let (release, gate) = std::sync::mpsc::channel::<()>();
+    let gate = std::sync::Mutex::new(gate);
+    let slow = TlsUpstream::start(&stage.authority, move |request| {
+        let _ = gate.lock().unwrap().recv();
+        echo(request)
+    });
+    stage.broker.deposit("slow", "bearer", &[&slow.url()], &shaped("ghp_"));
+    let noisy = stage.broker.permit("slow", "robot", &items(&slow), &[]).text;
+    let other = stage.broker.workload("other");
+    let quiet = stage.broker.permit("c", "other", &items(&stage.upstream), &[]).text;
+    let hammer = || {
+        let mut wire = stage.broker.wire();
+        wire.send(&item(&slow, "1", &noisy).bytes(Way::Absolute, Some(&stage.robot)));
+        wire
+    };
+    // Six calls hang, for the last quarter of eight is not for who has that many.
+    let mut hanging: Vec<Wire> = (0..6).map(|_| hammer()).collect();
+    eventually("the calls are under way", || (slow.requests().len() == 6).then_some(()));
+    for _ in 0..5 {
+        let refused = hammer().receive("GET").unwrap();
+        assert_eq!(
+            (refused.status, refused.code().as_deref()),
+            (429, Some("rate-limited")),
+            "{}",
+            refused.text()
+        );
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        let served = stage.broker.call(Way::Absolute, Some(&other), &item(&stage.upstream, "1", &quiet));
+        assert_eq!(served.status, 200, "{}", served.text());
+    }
+    drop(release);
+    for wire in &mut hanging {
+        assert_eq!(wire.receive("GET").unwrap().status, 200);
+    }
+    assert_eq!(hammer().receive("GET").unwrap().status, 200);
+    assert_eq!(slow.requests().len(), 7);
 }

@@ -1,0 +1,180 @@
+//! Listening sockets that are open already: from the broker that this one takes over, or from systemd.
+
+use crate::data_dir::DataDir;
+use crate::failure::{Failure, plain};
+use cloakroom_admin::handover::{PROTOCOL, SOCKETS};
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use std::io::{self, IoSliceMut, Write};
+use std::mem::MaybeUninit;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::time::Duration;
+
+/// The running broker answers from memory.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// An answer that is not the switch is a problem document, of less than this.
+const LONGEST_ANSWER: usize = 16 * 1024;
+/// The first descriptor that systemd passes (sd_listen_fds(3)).
+const FIRST_PASSED: i32 = 3;
+
+/// What is open already.
+#[derive(Debug, Default)]
+pub(super) struct Sockets {
+    pub(super) workloads: Option<TcpListener>,
+    pub(super) console: Option<TcpListener>,
+    pub(super) admin: Option<UnixListener>,
+}
+
+impl Sockets {
+    /// Those of the broker that runs on this directory; it ends its calls and then itself. `None` where none runs.
+    pub(super) fn taken_over(data: &DataDir) -> Result<Option<Self>, Failure> {
+        let broken = |error: io::Error| {
+            Failure::failed(format!("the running broker did not hand its sockets over: {}", plain(&error)))
+                .hinting("it may be of another version: stop it, then start this one without --take-over")
+        };
+        let stream = match UnixStream::connect(data.socket()) {
+            Ok(stream) => stream,
+            Err(error)
+                if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) =>
+            {
+                return Ok(None);
+            }
+            Err(error) => return Err(Failure::file("connect to", &data.socket(), &error)),
+        };
+        let received = ask(&stream).map_err(broken)?;
+        let Ok([workloads, console, admin]) = <[OwnedFd; SOCKETS]>::try_from(received) else {
+            return Err(broken(io::Error::other("it passed another number of sockets")));
+        };
+        Ok(Some(Self {
+            workloads: Some(workloads.into()),
+            console: Some(console.into()),
+            admin: Some(admin.into()),
+        }))
+    }
+
+    /// Those that systemd passes: by the names `workloads` and `console`, or one without a name for the workloads.
+    pub(super) fn passed() -> Result<Self, Failure> {
+        let variable = |name: &str| std::env::var(name).unwrap_or_default();
+        let own = getpid().as_raw_nonzero().to_string();
+        if variable("LISTEN_PID") != own {
+            return Ok(Self::default());
+        }
+        let named = named(&variable("LISTEN_FDS"), &variable("LISTEN_FDNAMES"))?;
+        let mut sockets = Self::default();
+        for (at, name) in named {
+            let socket = duplicate(at).map_err(|error| {
+                Failure::failed(format!("a socket that systemd passed cannot be used: {}", plain(&error)))
+            })?;
+            match name {
+                Name::Workloads => sockets.workloads = Some(socket.into()),
+                Name::Console => sockets.console = Some(socket.into()),
+            }
+        }
+        Ok(sockets)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Name {
+    Workloads,
+    Console,
+}
+
+/// Which descriptor is which.
+fn named(count: &str, names: &str) -> Result<Vec<(i32, Name)>, Failure> {
+    let count: usize = count.parse().map_err(|_| Failure::bad_input("LISTEN_FDS is not a number"))?;
+    let mut names: Vec<&str> = names.split(':').filter(|name| !name.is_empty()).collect();
+    if count == 1 && !names.contains(&"console") {
+        // COMPAT: without FileDescriptorName= systemd gives the unit's name.
+        names = vec!["workloads"];
+    }
+    let known = names.iter().map(|name| match *name {
+        "workloads" => Ok(Name::Workloads),
+        "console" => Ok(Name::Console),
+        _ => Err(Failure::bad_input("systemd passes a socket that this broker does not know").hinting(
+            "write FileDescriptorName=workloads or FileDescriptorName=console in the socket's unit",
+        )),
+    });
+    let known: Vec<Name> = known.collect::<Result<_, _>>()?;
+    let is_twice = known.iter().enumerate().any(|(at, name)| known[..at].contains(name));
+    if known.len() != count || is_twice {
+        return Err(Failure::bad_input("LISTEN_FDS and LISTEN_FDNAMES do not fit together")
+            .hinting("each socket has a name of its own: workloads, console"));
+    }
+    Ok((FIRST_PASSED..).zip(known).collect())
+}
+
+/// A descriptor of this process that came with its start, as one that is owned. Asking the kernel for a duplicate does
+/// what only an unsafe call could do here: it fails where there is no such descriptor.
+fn duplicate(at: i32) -> io::Result<OwnedFd> {
+    let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+    Ok(pidfd_getfd(own, at, PidfdGetfdFlags::empty())?)
+}
+
+/// Switches the connection to the handover, and receives.
+fn ask(mut stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let request = format!(
+        "POST /api/v1/take-over HTTP/1.1\r\nHost: localhost\r\nConnection: upgrade\r\nUpgrade: {PROTOCOL}\r\n\
+         Content-Length: 0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes())?;
+    let (mut answer, mut received) = (Vec::new(), Vec::new());
+    while received.is_empty() && answer.len() < LONGEST_ANSWER {
+        let bytes = receive(stream, &mut received)?;
+        if bytes.is_empty() {
+            break;
+        }
+        answer.extend_from_slice(&bytes);
+        let status = answer.get(..12);
+        if status.is_some_and(|status| status != b"HTTP/1.1 101") {
+            return Err(io::Error::other("it refused"));
+        }
+    }
+    Ok(received)
+}
+
+/// Some bytes, and the descriptors that came with them. Any read could be the one, so each has room for them.
+fn receive(stream: &UnixStream, received: &mut Vec<OwnedFd>) -> io::Result<Vec<u8>> {
+    let mut bytes = [0; 1024];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let message = recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    for part in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(descriptors) = part {
+            received.extend(descriptors);
+        }
+    }
+    Ok(bytes[..message.bytes].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_are_known_by_their_names() {
+        let both = vec![(3, Name::Console), (4, Name::Workloads)];
+        assert_eq!(named("2", "console:workloads").unwrap(), both);
+        assert_eq!(named("1", "cloakroom.socket").unwrap(), [(3, Name::Workloads)]);
+        assert_eq!(named("1", "").unwrap(), [(3, Name::Workloads)]);
+        assert_eq!(named("1", "console").unwrap(), [(3, Name::Console)]);
+        for (count, names) in
+            [("2", ""), ("2", "workloads"), ("2", "workloads:workloads"), ("2", "a:b"), ("x", "")]
+        {
+            assert!(named(count, names).is_err(), "{count} {names}");
+        }
+    }
+
+    #[test]
+    fn a_descriptor_that_is_not_open_is_not_taken() {
+        assert!(duplicate(i32::MAX).is_err());
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = std::os::fd::AsRawFd::as_raw_fd(&listener);
+        let again = TcpListener::from(duplicate(at).unwrap());
+        assert_eq!(again.local_addr().unwrap(), listener.local_addr().unwrap());
+    }
+}
