@@ -166,3 +166,14 @@ async fn t02_no_label_of_a_coding_goes_on() {
         assert_eq!((fields.get("content-encoding"), &*body), (None, &b"x"[..]), "{label}");
     }
 }
+
+#[test]
+fn t01_an_informational_reply_is_scrubbed_like_any_head() {
+    let mut fields = HeaderMap::new();
+    fields.insert("link", HeaderValue::from_str(&format!("</{CANARY}>; rel=preload")).unwrap());
+    fields.insert("connection", HeaderValue::from_static("close"));
+    let finder = crate::scrub::tests::finder(CANARY, PLACEHOLDER, None);
+    let interim = crate::stage::Interim::scrub(http::StatusCode::EARLY_HINTS, fields, &finder);
+    assert_eq!(interim.fields["link"], format!("</{PLACEHOLDER}>; rel=preload"));
+    assert_eq!((interim.fields.len(), interim.status.as_u16()), (1, 103));
+}

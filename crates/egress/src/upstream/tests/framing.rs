@@ -23,20 +23,40 @@ async fn t43_a_reply_shorter_than_it_says_is_broken() {
 }
 
 #[tokio::test]
-async fn t43_bytes_after_the_reply_close_the_connection() {
-    let server = Server::plain(|number| match number {
-        0 => Act::Keep([ok("one"), ok("forged")].concat()),
-        _ => Act::Keep(ok("two")),
-    })
-    .await;
-    let upstream = open(settings());
-    let url = server.url("http");
-    let first = get(&upstream, key(1, 1, &url)).await.unwrap();
-    assert_eq!(text(first).await.as_deref(), Ok("one"));
-    settled().await;
-    let second = get(&upstream, key(1, 1, &url)).await.unwrap();
-    assert_eq!(text(second).await.as_deref(), Ok("two"));
-    assert_eq!(server.connections(), 2);
+async fn t43_bytes_after_the_reply_close_the_connection_and_so_does_its_word() {
+    for script in [
+        (|number| match number {
+            0 => Act::Keep([ok("one"), ok("forged")].concat()),
+            _ => Act::Keep(ok("two")),
+        }) as fn(usize) -> Act,
+        |number| match number {
+            0 => {
+                let reply = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\none\r\n0\r\n\r\n";
+                Act::Keep([&reply[..], &ok("forged")].concat())
+            }
+            _ => Act::Keep(ok("two")),
+        },
+        |number| match number {
+            0 => Act::Keep(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 3\r\n\r\none".to_vec()),
+            _ => Act::Keep(ok("two")),
+        },
+        |number| match number {
+            0 => Act::Keep(
+                b"HTTP/1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 3\r\n\r\none".to_vec(),
+            ),
+            _ => Act::Keep(ok("two")),
+        },
+    ] {
+        let server = Server::plain(script).await;
+        let upstream = open(settings());
+        let url = server.url("http");
+        let first = get(&upstream, key(1, 1, &url)).await.unwrap();
+        assert_eq!(text(first).await.as_deref(), Ok("one"));
+        settled().await;
+        let second = get(&upstream, key(1, 1, &url)).await.unwrap();
+        assert_eq!(text(second).await.as_deref(), Ok("two"));
+        assert_eq!(server.connections(), 2);
+    }
 }
 
 #[tokio::test]
@@ -55,7 +75,18 @@ async fn t43_conflicting_lengths_and_other_nonsense_are_unreachable() {
     for script in [
         (|_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 4\r\n\r\none!".to_vec()))
             as fn(usize) -> Act,
+        |_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 3\r\n\r\none".to_vec()),
+        |_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: 3, 3\r\n\r\none".to_vec()),
         |_| Act::Close(b"HTTP/1.1 200 OK\r\ncontent-length: +3\r\n\r\none".to_vec()),
+        |_| {
+            let fields = "content-length: 3\r\ntransfer-encoding: chunked\r\n";
+            Act::Close(format!("HTTP/1.1 200 OK\r\n{fields}\r\n3\r\none\r\n0\r\n\r\n").into_bytes())
+        },
+        |_| Act::Close(b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n".to_vec()),
+        |_| Act::Close(b"HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n".to_vec()),
+        |_| Act::Close(b"HTTP/1.1 200 OK\ncontent-length: 3\n\none".to_vec()),
+        |_| Act::Close(b"HTTP/1.1 200 OK\r\na: b\rc: d\r\n\r\none".to_vec()),
+        |_| Act::Close(b"HTTP/1.1 200 OK\r\na: \0\r\n\r\none".to_vec()),
         |_| Act::Close(b"HTTP/1.1 200 OK\r\nbad header: 1\r\n\r\none".to_vec()),
         |_| Act::Close(b"HTTP/1.1 200 OK\r\na: 1\r\n folded\r\n\r\none".to_vec()),
         |_| Act::Close(b"ICY 200 OK\r\n\r\none".to_vec()),

@@ -2,12 +2,16 @@
 
 mod address;
 mod body;
+mod duplex;
 mod framing;
+mod http2;
+mod interims;
 mod name_server;
 mod once;
 mod reuse;
 mod server;
 mod tls;
+mod websocket;
 
 use super::*;
 use bytes::Bytes;
