@@ -46,13 +46,16 @@ const STREAMS: usize = 100;
 pub(super) struct Pool {
     connect: Connect,
     /// One for each thread that the machine can run at once.
-    shelves: Box<[Mutex<HashMap<Arc<PoolKey>, Shelf>>]>,
+    shelves: Box<[Mutex<Shelves>]>,
     places: Mutex<HashMap<Arc<PoolKey>, Place>>,
     reaping: AtomicBool,
     timeout: Duration,
     keep: Duration,
     most: usize,
 }
+
+/// The idle connections of one thread.
+type Shelves = HashMap<Arc<PoolKey>, Shelf>;
 
 /// The idle connections of one key on one thread, the most recently used last.
 struct Shelf {
