@@ -2,6 +2,7 @@
 
 use crate::conversation::Conversation;
 use crate::desk::{Desk, Door};
+use crate::h2;
 use crate::io::Io;
 use crate::proxy::Shared;
 use crate::tunnel::Opened;
@@ -15,6 +16,8 @@ use std::sync::Arc;
 pub(crate) enum Protocol {
     /// HTTP/1.1.
     Http1,
+    /// HTTP/2.
+    Http2,
 }
 
 /// Serves a connection that came in through the listener, to its end. `early` is what was read of it.
@@ -35,6 +38,10 @@ pub(crate) async fn serve(
 pub(crate) async fn talk(desk: Desk, io: Box<dyn Io>, early: BytesMut, protocol: Protocol) -> Option<Opened> {
     match protocol {
         Protocol::Http1 => Conversation::new(desk, io, early).run().await,
+        Protocol::Http2 => {
+            h2::serve(desk, io, early).await;
+            None
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use crate::ask::{Approach, Ask, inside, not_named};
 use crate::authenticate::authenticate;
 use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy};
+use crate::grpc;
 use crate::head::Head;
 use crate::ledger::CallLedger;
 use crate::live::{Liveness, while_live};
@@ -154,6 +155,14 @@ impl Desk {
         let refusal = trace.complete(refusal);
         trace.record(&refusal, &self.shared.proxy);
         problem::answer(&refusal, trace.request, trace.audience()).map(own)
+    }
+
+    /// The same for a program that speaks gRPC.
+    pub(crate) fn refused_in_grpc(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
+        let refusal = trace.complete(refusal);
+        trace.record(&refusal, &self.shared.proxy);
+        let problem = problem::answer(&refusal, trace.request, trace.audience());
+        grpc::answer(&refusal, trace.audience(), problem.headers()).map(own)
     }
 
     /// Who asks: authenticated, and within the bound on its connections.

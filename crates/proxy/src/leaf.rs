@@ -86,7 +86,7 @@ impl Leaves {
             .map_err(certificate_failed)?
             .with_no_client_auth()
             .with_cert_resolver(certificate);
-        settings.alpn_protocols = vec![b"http/1.1".to_vec()];
+        settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // A ticket names its server, so one ticket key for all hosts lets nobody resume as another host.
         settings.ticketer = self.tickets.clone();
         settings.send_tls13_tickets = 1;
@@ -163,9 +163,9 @@ mod tests {
     }
 
     #[test]
-    fn t57_only_http_1_1_and_no_version_below_tls_1_2_is_offered() {
+    fn t57_http_2_and_http_1_1_are_offered_and_nothing_else() {
         let (_data, authority, leaves) = fixture();
         let settings = leaves.settings_for(&Host::parse("127.0.0.1").unwrap(), &authority).unwrap();
-        assert_eq!(settings.alpn_protocols, [b"http/1.1".to_vec()]);
+        assert_eq!(settings.alpn_protocols, [b"h2".to_vec(), b"http/1.1".to_vec()]);
     }
 }

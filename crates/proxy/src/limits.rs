@@ -27,6 +27,8 @@ pub struct Limits {
     pub calls: usize,
     /// Calls under way at once that one workload has. Default 2,048; fewer when all are nearly used up.
     pub calls_per_workload: usize,
+    /// Streams at once on one HTTP/2 connection. Default 256; what comes beyond is refused.
+    pub streams: usize,
     /// TLS handshakes with workloads at once. Default 256; what comes beyond waits.
     pub handshakes: usize,
     /// How long a TLS handshake may take, its wait included. Default 10 s.
@@ -67,6 +69,7 @@ impl Default for Limits {
             connections_per_workload: 512,
             calls: 4096,
             calls_per_workload: 2048,
+            streams: 256,
             handshakes: 256,
             handshake_time: Duration::from_secs(10),
             header_time: Duration::from_secs(10),

@@ -54,10 +54,15 @@ impl Opened {
             }
             Err(_) => return,
         };
+        // SECURITY: what was agreed decides, never what the bytes look like (T57).
+        let protocol = match stream.get_ref().1.alpn_protocol() {
+            Some(b"h2") => Protocol::Http2,
+            _ => Protocol::Http1,
+        };
         let door = Door::Tunnel { principal, destination, way };
         let desk = Desk::new(shared, door, peer, seat);
         // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
-        let _ = talk(desk, Box::new(stream), BytesMut::new(), Protocol::Http1).await;
+        let _ = talk(desk, Box::new(stream), BytesMut::new(), protocol).await;
     }
 }
 

@@ -72,7 +72,11 @@ fn upgrade(fields: &HeaderMap, version: Version) -> Result<Option<Upgrade>, Refu
     }
 }
 
-fn expects_continue(fields: &HeaderMap) -> Result<bool, Refusal> {
+/// Whether the sender waits for `100 (Continue)`.
+///
+/// # Errors
+/// `malformed-call` for unknown expectations.
+pub(crate) fn expects_continue(fields: &HeaderMap) -> Result<bool, Refusal> {
     match single(fields, "expect", "the request has two Expect fields")? {
         None => Ok(false),
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),

@@ -36,14 +36,16 @@ const USUAL: usize = 12;
 fn field(line: &Bytes) -> Result<(HeaderName, HeaderValue), Refusal> {
     let (name, value) =
         cloakroom_wire::shared_field(line, 0..line.len()).map_err(|fault| malformed(fault.reason()))?;
-    if looks_like_a_field_that_matters(name.as_str()) {
+    if hides_a_field_that_matters(name.as_str()) {
         return Err(ambiguous("a header field name has a '_' that some servers read as '-'"));
     }
     Ok((name, value))
 }
 
+/// Whether a name would be read as another one that matters.
+///
 /// SECURITY: gateways that turn fields into variables read `Content_Length` as `Content-Length`.
-fn looks_like_a_field_that_matters(name: &str) -> bool {
+pub(crate) fn hides_a_field_that_matters(name: &str) -> bool {
     if !name.contains('_') {
         return false;
     }

@@ -28,20 +28,25 @@ impl Framing {
             (None, None) => Ok(Self::Empty),
             // SECURITY: RFC 9112 lets a proxy choose; the one behind it may choose differently (T36).
             (Some(_), Some(_)) => Err(ambiguous("the request has both Content-Length and Transfer-Encoding")),
-            (Some(value), None) => content_length(value.as_bytes()),
+            (Some(value), None) => Ok(match plain_length(value.as_bytes())? {
+                0 => Self::Empty,
+                length => Self::Length(length),
+            }),
             (None, Some(value)) => transfer_encoding(value.as_bytes(), version),
         }
     }
 }
 
-/// Digits only: no sign, no list, no leading zero, at most 18 of them.
-fn content_length(value: &[u8]) -> Result<Framing, Refusal> {
+/// A `Content-Length`. Digits only: no sign, no list, no leading zero, at most 18 of them.
+///
+/// # Errors
+/// `malformed-call` for every other spelling.
+pub(crate) fn plain_length(value: &[u8]) -> Result<u64, Refusal> {
     let canonical = matches!(value, [b'0'] | [b'1'..=b'9', ..]) && value.len() <= 18;
     if !canonical || !value.iter().all(u8::is_ascii_digit) {
         return Err(malformed("the Content-Length is not one plain number"));
     }
-    let length = value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0'));
-    Ok(if length == 0 { Framing::Empty } else { Framing::Length(length) })
+    Ok(value.iter().fold(0, |sum, digit| sum * 10 + u64::from(digit - b'0')))
 }
 
 fn transfer_encoding(value: &[u8], version: Version) -> Result<Framing, Refusal> {

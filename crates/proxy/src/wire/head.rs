@@ -114,7 +114,7 @@ fn request_line(line: &[u8], longest: usize) -> Result<(Method, Target, Version)
     else {
         return Err(malformed("the request line is not method, target and version with single spaces"));
     };
-    let method = parse_method(method)?;
+    let method = self::method(method)?;
     let version = match version {
         b"HTTP/1.1" => Version::Http11,
         b"HTTP/1.0" => Version::Http10,
@@ -123,8 +123,13 @@ fn request_line(line: &[u8], longest: usize) -> Result<(Method, Target, Version)
     Ok((method.clone(), Target::parse(&method, target, longest)?, version))
 }
 
+/// A method.
+///
+/// # Errors
+/// `malformed-call` for what is none, and for TRACE.
+///
 /// SECURITY: methods are case-sensitive (RFC 9110, section 9.1) and not every server knows; so only upper case is one.
-fn parse_method(raw: &[u8]) -> Result<Method, Refusal> {
+pub(crate) fn method(raw: &[u8]) -> Result<Method, Refusal> {
     let well_formed = (1..=24).contains(&raw.len())
         && raw[0].is_ascii_uppercase()
         && raw.iter().all(|b| b.is_ascii_uppercase() || *b == b'-');

@@ -14,10 +14,11 @@ mod returning;
 mod target;
 
 pub(crate) use cloakroom_wire::{Chunked, Step};
-pub(crate) use fields::single;
-pub(crate) use framing::Framing;
+pub(crate) use connection_options::expects_continue;
+pub(crate) use fields::{hides_a_field_that_matters, single};
+pub(crate) use framing::{Framing, plain_length};
 use head::Version;
-pub(crate) use head::{HeadBounds, Received};
+pub(crate) use head::{HeadBounds, Received, method};
 pub(crate) use incoming::{Handover, Incoming, Pace};
 pub(crate) use inlet::{Heard, Inlet, Patience, Stopped};
 pub(crate) use outlet::{Manner, Outlet};

@@ -48,7 +48,7 @@ impl Target {
     ///
     /// # Errors
     /// `malformed-call` for bytes outside the grammar, fragments, `*`, user information and unknown schemes.
-    pub(super) fn parse(method: &Method, raw: &[u8], longest: usize) -> Result<Self, Refusal> {
+    pub(crate) fn parse(method: &Method, raw: &[u8], longest: usize) -> Result<Self, Refusal> {
         if raw.len() > longest {
             return Err(malformed("the request target is too long"));
         }
