@@ -2,6 +2,9 @@
 
 use crate::TestAuthority;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use h2::RecvStream;
+use h2::server::SendResponse;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
@@ -12,6 +15,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::runtime::Runtime;
 use tokio_rustls::TlsAcceptor;
+
+/// What a scripted server does with one stream.
+pub type Service =
+    Arc<dyn Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// The server. It echoes what it got, as JSON, and ends with a trailer that echoes `authorization`.
 pub struct H2Upstream {
@@ -24,6 +31,22 @@ pub struct H2Upstream {
 impl H2Upstream {
     /// Starts it.
     pub fn start(authority: &TestAuthority) -> Self {
+        Self::start_as(authority, None)
+    }
+
+    /// Starts one that does as it is told with each stream, instead of the echo.
+    pub fn start_with<F>(
+        authority: &TestAuthority,
+        service: impl Fn(http::Request<RecvStream>, SendResponse<Bytes>) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let service: Service = Arc::new(move |request, respond| Box::pin(service(request, respond)));
+        Self::start_as(authority, Some(service))
+    }
+
+    fn start_as(authority: &TestAuthority, service: Option<Service>) -> Self {
         let config = authority.server_config(&["localhost", "127.0.0.1"], &[b"h2"]);
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -35,7 +58,11 @@ impl H2Upstream {
             let acceptor = TlsAcceptor::from(config);
             while let Ok((stream, _)) = listener.accept().await {
                 counters.0.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(serve(acceptor.clone(), stream, Arc::clone(&counters.1)));
+                let (acceptor, requests) = (acceptor.clone(), Arc::clone(&counters.1));
+                match service.clone() {
+                    Some(service) => tokio::spawn(serve_with(acceptor, stream, requests, service)),
+                    None => tokio::spawn(serve(acceptor, stream, requests)),
+                };
             }
         });
         Self { port, connections, requests, _runtime: runtime }
@@ -46,6 +73,11 @@ impl H2Upstream {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// `https://127.0.0.1:PORT`.
+    pub fn url(&self) -> String {
+        format!("https://{}", self.authority())
+    }
+
     /// Connections so far.
     pub fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -54,6 +86,20 @@ impl H2Upstream {
     /// Requests so far.
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::SeqCst)
+    }
+}
+
+async fn serve_with(
+    acceptor: TlsAcceptor,
+    stream: tokio::net::TcpStream,
+    requests: Arc<AtomicUsize>,
+    service: Service,
+) {
+    let Ok(tls) = acceptor.accept(stream).await else { return };
+    let Ok(mut connection) = h2::server::handshake(tls).await else { return };
+    while let Some(Ok((request, respond))) = connection.accept().await {
+        requests.fetch_add(1, Ordering::SeqCst);
+        tokio::spawn(service(request, respond));
     }
 }
 

@@ -148,11 +148,26 @@ impl Wire {
     /// # Errors
     /// The response, where it is not 200.
     pub fn tunnel(
+        self,
+        authority: &str,
+        workload: Option<&Workload>,
+        name: &str,
+        ca_pem: &str,
+    ) -> Result<Self, Box<Response>> {
+        self.tunnel_speaking(authority, workload, name, ca_pem, &[b"http/1.1"])
+    }
+
+    /// The same, with these protocols in the handshake.
+    ///
+    /// # Errors
+    /// The response, where it is not 200.
+    pub fn tunnel_speaking(
         mut self,
         authority: &str,
         workload: Option<&Workload>,
         name: &str,
         ca_pem: &str,
+        protocols: &[&[u8]],
     ) -> Result<Self, Box<Response>> {
         let mut head = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n");
         if let Some(who) = workload {
@@ -163,14 +178,18 @@ impl Wire {
         if response.status != 200 {
             return Err(Box::new(response));
         }
-        Ok(self.wrap(name, ca_pem))
+        Ok(self.wrap_speaking(name, ca_pem, protocols))
     }
 
     /// Goes on with TLS for `name`, trusting `ca_pem` alone.
     pub fn wrap(self, name: &str, ca_pem: &str) -> Self {
+        self.wrap_speaking(name, ca_pem, &[b"http/1.1"])
+    }
+
+    fn wrap_speaking(self, name: &str, ca_pem: &str, protocols: &[&[u8]]) -> Self {
         assert!(self.stream.buffer().is_empty(), "the broker spoke before the TLS handshake");
         let server = ServerName::try_from(name.to_owned()).unwrap();
-        let connection = ClientConnection::new(client_config(ca_pem, &[b"http/1.1"]), server).unwrap();
+        let connection = ClientConnection::new(client_config(ca_pem, protocols), server).unwrap();
         let tls: Box<dyn Stream> = Box::new(StreamOwned::new(connection, self.stream.into_inner()));
         Self { stream: BufReader::new(tls), socket: self.socket, log: self.log }
     }

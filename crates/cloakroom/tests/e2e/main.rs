@@ -7,6 +7,7 @@ mod clients;
 mod corpora;
 mod crash;
 mod custody;
+mod h2;
 mod hostile;
 mod lifecycle;
 mod listener;
