@@ -2,7 +2,7 @@
 
 use super::balancer::{self, Source};
 use super::early::{Early, Unread};
-use super::sniff::Speech;
+use super::sniff::{Speech, preface};
 use super::socks;
 use crate::connection::{self, Protocol};
 use crate::desk::{Desk, Door};
@@ -50,7 +50,10 @@ pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
         (Speech::Tls, false) => arrival.refuse(early, "the broker's listener does not speak TLS").await,
         (Speech::Socks, true) => arrival.refuse_socks(early, ONLY_TLS).await,
         (Speech::Http, true) => arrival.refuse(early, ONLY_TLS).await,
-        (_, false) => arrival.converse(speech, early, Protocol::Http1).await,
+        (_, false) => {
+            let Some(protocol) = http(speech, &mut early, deadline).await else { return };
+            arrival.converse(speech, early, protocol).await;
+        }
     }
 }
 
@@ -67,6 +70,19 @@ pub(super) async fn speech(shared: &Shared, early: &mut Early, deadline: Instant
         () = stopped => None,
     };
     first.map(Speech::of)
+}
+
+/// Which HTTP it is, where nothing was agreed: HTTP/2 begins with a preface that is no request of HTTP/1.1
+/// (RFC 9113, section 3.4). `None` when the peer went away.
+async fn http(speech: Speech, early: &mut Early, deadline: Instant) -> Option<Protocol> {
+    if speech != Speech::Http {
+        return Some(Protocol::Http1);
+    }
+    match early.message(preface, deadline).await {
+        Ok(true) => Some(Protocol::Http2),
+        Ok(false) | Err(Unread::Malformed) => Some(Protocol::Http1),
+        Err(Unread::Gone) => None,
+    }
 }
 
 impl Arrival {
@@ -89,6 +105,11 @@ impl Arrival {
                 .ok()
         };
         let Ok(Some(stream)) = timeout(patience, handshake).await else { return };
+        // SECURITY: what was agreed decides, never what the bytes look like (T57).
+        let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
+        if agreed.as_deref() == Some(b"h2") {
+            return self.converse(Speech::Http, Early::new(Box::new(stream)), Protocol::Http2).await;
+        }
         let mut inside = Early::new(Box::new(stream));
         let deadline = self.deadline();
         match speech(&self.shared, &mut inside, deadline).await {

@@ -1,5 +1,7 @@
 //! What the first byte of a connection says it speaks.
 
+use super::{Parsed, Part};
+
 /// A TLS record of the handshake (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 0x16;
 /// The version of SOCKS that begins its greeting (RFC 1928, section 3).
@@ -27,9 +29,32 @@ impl Speech {
     }
 }
 
+/// Whether these bytes begin HTTP/2's preface. None of them is taken: whoever speaks it reads it again.
+pub(super) fn preface(bytes: &[u8]) -> Parsed<bool> {
+    const BEGIN: &[u8] = b"PRI ";
+    match bytes.get(..BEGIN.len()) {
+        Some(begin) => Ok(Part::Whole(begin == BEGIN, 0)),
+        None if BEGIN.starts_with(bytes) => Ok(Part::Beginning),
+        None => Ok(Part::Whole(false, 0)),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_preface_of_http_2_is_no_request_of_http_1() {
+        for (bytes, expected) in [
+            (&b"PRI * HTTP/2.0\r\n"[..], Part::Whole(true, 0)),
+            (b"PR", Part::Beginning),
+            (b"POST", Part::Whole(false, 0)),
+            (b"PO", Part::Whole(false, 0)),
+            (b"G", Part::Whole(false, 0)),
+        ] {
+            assert_eq!(preface(bytes), Ok(expected), "{}", bytes.escape_ascii());
+        }
+    }
 
     #[test]
     fn the_first_byte_tells_what_a_connection_speaks() {

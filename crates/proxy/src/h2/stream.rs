@@ -13,7 +13,7 @@ use crate::trace::Trace;
 use crate::tunnel::Opened;
 use crate::wire::malformed;
 use bytes::{Bytes, BytesMut};
-use cloakroom_model::{Code, Destination, Payload, Principal, Refusal};
+use cloakroom_model::{Code, Destination, Payload, Principal, Refusal, Way};
 use futures_util::FutureExt;
 use h2::RecvStream;
 use h2::server::SendResponse;
@@ -71,7 +71,7 @@ impl Stream {
             invite(&mut self.respond)?;
         }
         let body = payload(body, &received, limits);
-        let served = self.desk.serve(wish, &received.head, body, trace);
+        let served = Box::pin(self.desk.serve(wish, received.head, body, trace));
         match unless_called_off(&mut self.respond, served).await {
             Some(answer) => Ok(Reply::Answer(answer?)),
             None => Ok(Reply::CalledOff),
@@ -116,8 +116,9 @@ impl Stream {
         let io = Box::new(Pipe::new(body, write));
         let (shared, peer) = (self.desk.shared.clone(), self.desk.peer);
         // The connection around it holds the workload's seat.
-        let opened = Opened { shared, peer, seat: None, principal, destination, io, early: BytesMut::new() };
-        opened.intercept().await;
+        let (way, early) = (Way::Connect, BytesMut::new());
+        let opened = Opened { shared, peer, seat: None, principal, destination, way, io, early };
+        Box::pin(opened.intercept()).await;
     }
 }
 
