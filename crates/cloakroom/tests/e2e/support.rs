@@ -14,7 +14,7 @@ pub(crate) fn setup() -> Setup {
 /// A policy with one permit for this destination; `rest` is more of the permit.
 pub(crate) fn policy(to: &str, call: &str, place: &str, rest: &str) -> String {
     format!(
-        "version = 1\n[[permit]]\nname = \"the permit\"\nto = \"{to}\"\ncall = \"{call}\"\nplace = \"{place}\"\n{rest}\n"
+        "version = 1\n[[permit]]\nname = \"the permit\"\nto = \"{to}\"\ncall = [\"{call}\"]\nplace = \"{place}\"\n{rest}\n"
     )
 }
 

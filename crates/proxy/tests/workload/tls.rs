@@ -63,12 +63,13 @@ fn t54_t62_the_leaf_is_for_the_host_and_signed_by_the_brokers_authority_alone() 
 }
 
 #[test]
-fn t57_http_1_1_over_tls_1_2_or_1_3_and_nothing_else() {
+fn t57_http_1_1_or_2_over_tls_1_2_or_1_3_and_nothing_else() {
     let house = house();
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
         assert!(handshake(&house, &house.ca, "127.0.0.1", &[b"h2", b"http/1.1"], &[version]).is_ok());
         assert!(handshake(&house, &house.ca, "127.0.0.1", &[], &[version]).is_ok(), "no ALPN is HTTP/1.1");
-        assert!(handshake(&house, &house.ca, "127.0.0.1", &[b"h2"], &[version]).is_err());
+        assert!(handshake(&house, &house.ca, "127.0.0.1", &[b"h2"], &[version]).is_ok());
+        assert!(handshake(&house, &house.ca, "127.0.0.1", &[b"h2c"], &[version]).is_err());
     }
 }
 
