@@ -1,6 +1,7 @@
 //! A connection that speaks HTTP/1.1: request after request, each judged on its own.
 
 use crate::desk::{Desk, Errand, healthy};
+use crate::interims::Interims;
 use crate::io::Io;
 use crate::reply::AnswerBody;
 use crate::trace::Trace;
@@ -149,7 +150,17 @@ impl Conversation {
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
                 // A call needs much room while it lasts, and a connection that waits for one needs none of it.
-                Box::pin(self.desk.serve(wish, received.head, body, trace)).await.map(Reply::Answer)
+                let interims = Interims::default();
+                let mut call = Box::pin(self.desk.serve(wish, received.head, body, trace, &interims));
+                loop {
+                    let progress = interims.progress(&mut call).await;
+                    for interim in progress.interims {
+                        self.outlet.interim(&interim).await.map_err(|_| malformed("the sender went away"))?;
+                    }
+                    if let Some(done) = progress.done {
+                        return done.map(Reply::Answer);
+                    }
+                }
             }
         }
     }

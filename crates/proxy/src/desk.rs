@@ -6,6 +6,7 @@ use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy};
 use crate::grpc;
 use crate::head::Head;
+use crate::interims::Interims;
 use crate::ledger::CallLedger;
 use crate::live::{Liveness, while_live};
 use crate::problem;
@@ -119,7 +120,7 @@ impl Desk {
         }
     }
 
-    /// One call through its stages.
+    /// One call through its stages. Informational replies go to `interims` meanwhile.
     ///
     /// # Errors
     /// Whatever stage says no.
@@ -129,6 +130,7 @@ impl Desk {
         head: Head,
         body: Payload,
         trace: &mut Trace,
+        interims: &Interims,
     ) -> Result<Response<AnswerBody>, Refusal> {
         if head.upgrade.is_some() {
             // Nothing here relays another protocol.
@@ -143,7 +145,7 @@ impl Desk {
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
-        let answer = proxy.serve_call(call, principal, &ledger);
+        let answer = proxy.serve_call(call, principal, &ledger, interims);
         let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());

@@ -143,10 +143,10 @@ fn put_bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
 
 fn put_varint(out: &mut Vec<u8>, mut number: usize) {
     while number >= 0x80 {
-        out.put_u8((number & 0x7f) as u8 | 0x80);
+        out.put_u8(number.to_le_bytes()[0] | 0x80);
         number >>= 7;
     }
-    out.put_u8(number as u8);
+    out.put_u8(number.to_le_bytes()[0]);
 }
 
 #[cfg(test)]

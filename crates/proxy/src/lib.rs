@@ -16,6 +16,7 @@ mod grpc;
 mod guesses;
 mod h2;
 mod head;
+mod interims;
 mod io;
 mod leaf;
 mod ledger;

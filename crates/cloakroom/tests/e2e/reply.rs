@@ -4,7 +4,8 @@ use crate::support::{eventually, item, policy, setup};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use cloakroom_testkit::{
-    After, Broker, Coding, Issued, Received, Reply, Response, Setup, TAIL, TlsUpstream, Way, hunt, shaped,
+    After, Broker, Coding, H2Client, Issued, Received, Reply, Response, Setup, TAIL, TlsUpstream, Way, hunt,
+    shaped,
 };
 use std::io::ErrorKind;
 
@@ -249,6 +250,37 @@ fn a_long_reply_streams_through_whole() {
     let answer = get(&setup, &upstream, &issued, "1");
     assert!(answer.complete);
     assert_eq!(answer.body.len(), 65 * 40_000 + issued.text.len());
+}
+
+#[test]
+fn informational_replies_reach_the_workload_without_the_secret() {
+    let setup = setup();
+    let upstream = TlsUpstream::start_with(&setup.authority, |request, out| {
+        let secret = request.header("authorization").unwrap_or_default();
+        write!(out, "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\nx-echo: {secret}\r\n\r\n")?;
+        Reply::ok("text/plain", "done").write_to(out, false)
+    });
+    let issued = open(&setup.broker, &upstream);
+    let mut wire =
+        setup.broker.tunnel(&upstream.authority(), Some(&setup.robot)).map_err(|r| r.text()).unwrap();
+    wire.send(&item(&upstream, "1", &issued.text).bytes(Way::Connect, None));
+    let mut seen = Vec::new();
+    while !seen.ends_with(b"done") {
+        let more = wire.read_some(4096).unwrap();
+        assert!(!more.is_empty(), "{}", String::from_utf8_lossy(&seen));
+        seen.extend(more);
+    }
+    let text = String::from_utf8_lossy(&seen);
+    let hints =
+        format!("HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\nx-echo: Bearer {}\r\n\r\n", issued.text);
+    assert!(text.starts_with(&hints) && text[hints.len()..].starts_with("HTTP/1.1 200 OK\r\n"), "{text}");
+    let mut client = H2Client::tunnel(&setup.broker, &upstream.authority(), &setup.robot);
+    let request = http::Request::get(format!("{}/v1/items/1", upstream.url()))
+        .header("authorization", format!("Bearer {}", issued.text))
+        .body(bytes::Bytes::new())
+        .unwrap();
+    let answer = client.call(request).unwrap();
+    assert_eq!((answer.status, answer.informational), (200, vec![103]));
 }
 
 #[test]

@@ -129,7 +129,8 @@ impl Words {
         let word = u64::from(u32::from_le_bytes(word) | 0x2020_2020);
         let hash = word.wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let mask = (1u64 << self.bits) - 1;
-        [hash >> (64 - self.bits), hash >> (64 - 2 * self.bits) & mask].map(|place| place as usize)
+        [hash >> (64 - self.bits), hash >> (64 - 2 * self.bits) & mask]
+            .map(|place| usize::try_from(place).unwrap_or_default())
     }
 
     #[inline]

@@ -19,9 +19,9 @@ const CARRIES: [bool; 256] = {
         table[others[at] as usize] = true;
         at += 1;
     }
-    let mut byte = 0;
+    let mut byte = 0u8;
     while byte < 128 {
-        table[byte as usize] |= (byte as u8).is_ascii_alphanumeric();
+        table[byte as usize] |= byte.is_ascii_alphanumeric();
         byte += 1;
     }
     table

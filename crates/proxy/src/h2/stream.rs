@@ -6,6 +6,7 @@ use super::pipe::Pipe;
 use super::upload::{Pace, Upload};
 use crate::desk::{Desk, Door, Errand, healthy};
 use crate::grpc;
+use crate::interims::Interims;
 use crate::limits::Limits;
 use crate::problem::REQUEST;
 use crate::reply::AnswerBody;
@@ -19,7 +20,7 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::header::HeaderValue;
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
@@ -68,13 +69,23 @@ impl Stream {
         };
         if received.expects_continue && !body.is_end_stream() {
             // Answered by us, once we know who asks and that a permit names the destination (T38).
-            invite(&mut self.respond)?;
+            inform(&mut self.respond, StatusCode::CONTINUE, HeaderMap::new())?;
         }
         let body = payload(body, &received, limits);
-        let served = Box::pin(self.desk.serve(wish, received.head, body, trace));
-        match unless_called_off(&mut self.respond, served).await {
-            Some(answer) => Ok(Reply::Answer(answer?)),
-            None => Ok(Reply::CalledOff),
+        let interims = Interims::default();
+        let mut call = Box::pin(self.desk.serve(wish, received.head, body, trace, &interims));
+        loop {
+            let step = async { Ok(interims.progress(&mut call).await) };
+            let Some(progress) = unless_called_off(&mut self.respond, step).await else {
+                return Ok(Reply::CalledOff);
+            };
+            let progress = progress?;
+            for interim in progress.interims {
+                inform(&mut self.respond, interim.status, interim.fields)?;
+            }
+            if let Some(answer) = progress.done {
+                return answer.map(Reply::Answer);
+            }
         }
     }
 
@@ -155,10 +166,11 @@ async fn unless_called_off<T>(
     }
 }
 
-fn invite(respond: &mut SendResponse<Bytes>) -> Result<(), Refusal> {
-    let mut invitation = Response::new(());
-    *invitation.status_mut() = StatusCode::CONTINUE;
-    respond.send_informational(invitation).map_err(|_| malformed("the sender went away"))
+/// Sends an informational reply.
+fn inform(respond: &mut SendResponse<Bytes>, status: StatusCode, fields: HeaderMap) -> Result<(), Refusal> {
+    let mut reply = Response::new(());
+    (*reply.status_mut(), *reply.headers_mut()) = (status, fields);
+    respond.send_informational(reply).map_err(|_| malformed("the sender went away"))
 }
 
 fn payload(body: RecvStream, received: &Received, limits: &Limits) -> Payload {

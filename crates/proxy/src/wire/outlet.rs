@@ -2,6 +2,7 @@
 
 use crate::io::Io;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use cloakroom_egress::Interim;
 use cloakroom_model::BodyFault;
 use futures_util::FutureExt;
 use http::header::{
@@ -153,6 +154,17 @@ impl Outlet {
         self.flush().await
     }
 
+    /// Hands on an informational reply.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    pub(crate) async fn interim(&mut self, interim: &Interim) -> io::Result<()> {
+        write_status(&mut self.buffer, interim.status);
+        write_fields(&mut self.buffer, &interim.fields);
+        self.buffer.put_slice(b"\r\n");
+        self.flush().await
+    }
+
     /// Opens a tunnel.
     ///
     /// # Errors
@@ -211,12 +223,7 @@ fn declared_length(fields: &HeaderMap) -> Option<u64> {
 }
 
 fn write_head(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap, framing: Framing, manner: Manner) {
-    out.put_slice(b"HTTP/1.1 ");
-    out.put_slice(status.as_str().as_bytes());
-    out.put_slice(b" ");
-    // The upstream's own phrase is dropped: nobody needs it, and it could carry anything (T07).
-    out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
-    out.put_slice(b"\r\n");
+    write_status(out, status);
     write_fields(out, fields);
     match framing {
         Framing::Length(length) => put(out, format_args!("content-length: {length}\r\n")),
@@ -232,6 +239,15 @@ fn write_head(out: &mut BytesMut, status: StatusCode, fields: &HeaderMap, framin
     if manner.close {
         out.put_slice(b"connection: close\r\n");
     }
+    out.put_slice(b"\r\n");
+}
+
+fn write_status(out: &mut BytesMut, status: StatusCode) {
+    out.put_slice(b"HTTP/1.1 ");
+    out.put_slice(status.as_str().as_bytes());
+    out.put_slice(b" ");
+    // The upstream's own phrase is dropped: nobody needs it, and it could carry anything (T07).
+    out.put_slice(status.canonical_reason().unwrap_or_default().as_bytes());
     out.put_slice(b"\r\n");
 }
 
