@@ -19,6 +19,7 @@ struct Shared {
     accepted: Mutex<Vec<SocketAddr>>,
     requests: Mutex<Vec<Received>>,
     broken: AtomicUsize,
+    closed: AtomicUsize,
     stopping: AtomicBool,
 }
 
@@ -61,6 +62,7 @@ impl TlsUpstream {
             accepted: Mutex::default(),
             requests: Mutex::default(),
             broken: AtomicUsize::new(0),
+            closed: AtomicUsize::new(0),
             stopping: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
@@ -111,6 +113,11 @@ impl TlsUpstream {
         self.requests().pop().expect("the upstream got no request")
     }
 
+    /// How many connections this side has closed.
+    pub fn closed(&self) -> usize {
+        self.shared.closed.load(Ordering::SeqCst)
+    }
+
     /// How many connections broke inside a handshake or request.
     pub fn broken(&self) -> usize {
         self.shared.broken.load(Ordering::SeqCst)
@@ -138,6 +145,7 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
             if serve(stream, index + 1, &shared).is_err() {
                 shared.broken.fetch_add(1, Ordering::SeqCst);
             }
+            shared.closed.fetch_add(1, Ordering::SeqCst);
         });
     }
 }
