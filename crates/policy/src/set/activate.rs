@@ -1,6 +1,6 @@
 //! Rows become the policy in force: each approval is verified against the text rendered anew from the rows.
 
-use super::held::{Compiled, Held, Standing};
+use super::held::{Approved, Compiled, Grounds, Held, Standing};
 use super::rate::Limit;
 use super::{Ignored, PolicySet};
 use crate::permit::Permit;
@@ -10,11 +10,8 @@ use cloakroom_model::{
     ApprovalRecord, CredentialId, CredentialRecord, LookupKey, PlaceholderId, PlaceholderRecord,
     PlaceholderState, Rows, Signature, WorkloadId, WorkloadRecord,
 };
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
-
-/// Fingerprint of a signature that verified: signers, signed bytes, signature.
-pub(super) type Verified = HashSet<Vec<u8>>;
 
 impl PolicySet {
     /// ASSERTION POINT: makes these rows the policy in force. Approvals are verified here.
@@ -37,7 +34,6 @@ impl PolicySet {
             set.insert(row, activation.held(row, standing), &mut activation.ignored);
         }
         set.index();
-        set.verified = activation.verified;
         (set, activation.ignored)
     }
 }
@@ -48,7 +44,7 @@ struct Activation<'a> {
     approvals: HashMap<PlaceholderId, Vec<&'a ApprovalRecord>>,
     approvers: &'a Approvers,
     previous: Option<&'a PolicySet>,
-    verified: Verified,
+    signers: Vec<u8>,
     ignored: Vec<Ignored>,
 }
 
@@ -64,7 +60,7 @@ impl<'a> Activation<'a> {
             approvals,
             approvers,
             previous,
-            verified: HashSet::new(),
+            signers: approvers.bytes(),
             ignored: Vec::new(),
         }
     }
@@ -89,7 +85,7 @@ impl<'a> Activation<'a> {
             PlaceholderState::Denied => Standing::Denied,
             PlaceholderState::Revoked => Standing::Revoked,
             PlaceholderState::Active => match self.check(row) {
-                Ok(Check::Holds(permits)) => Standing::Active(self.compile(row.id, permits)),
+                Ok(Check::Holds(approved)) => Standing::Active(approved),
                 Ok(Check::Retired) => Standing::Revoked,
                 Err(why) => {
                     self.ignored.push(Ignored { placeholder: row.id, why });
@@ -100,13 +96,18 @@ impl<'a> Activation<'a> {
     }
 
     /// What an active placeholder may do, or in words why it does not count.
-    fn check(&mut self, row: &PlaceholderRecord) -> Result<Check, String> {
+    fn check(&self, row: &PlaceholderRecord) -> Result<Check, String> {
         let credential =
             *self.credentials.get(&row.credential).ok_or("its credential is not in the store")?;
         let workload = *self.workloads.get(&row.workload).ok_or("its workload is not in the store")?;
         // Removing a credential or workload is an ordinary act, nothing to be loud about.
         if credential.removed.is_some() || workload.removed.is_some() {
             return Ok(Check::Retired);
+        }
+        let grounds = self.grounds(row, credential, workload);
+        if let Some(before) = self.before(row.id).filter(|before| before.grounds == grounds) {
+            let (permits, by_destination) = (Arc::clone(&before.permits), Arc::clone(&before.by_destination));
+            return Ok(Check::Holds(Approved { grounds, permits, by_destination }));
         }
         let grant = Grant::from_rows(row, credential, workload)?;
         for to in grant.policy.destinations() {
@@ -120,38 +121,59 @@ impl<'a> Activation<'a> {
         if !self.is_approved(&grant) {
             return Err("no approver's signature verifies for it as it is stored".into());
         }
-        Ok(Check::Holds(grant.policy.permits().to_vec()))
+        let permits = self.compile(row.id, grant.policy.permits().to_vec());
+        Ok(Check::Holds(Approved::new(grounds, permits)))
     }
 
-    fn is_approved(&mut self, grant: &Grant) -> bool {
-        let signatures: Vec<&Signature> = self
-            .approvals
-            .get(&grant.placeholder)
-            .map(|list| list.iter().filter(|a| !a.denied).filter_map(|a| a.signature.as_ref()).collect())
-            .unwrap_or_default();
-        let signed = grant.signing_bytes();
-        signatures.into_iter().any(|signature| self.verifies(&signed, signature))
-    }
-
-    /// Verifies, or remembers that it did: a change of one row does not verify a thousand signatures again.
-    fn verifies(&mut self, signed: &[u8], signature: &Signature) -> bool {
-        let fingerprint = fingerprint(&[
-            &self.approvers.bytes(),
-            signed,
-            signature.key.as_bytes(),
-            signature.signature.as_bytes(),
-        ]);
-        let known = self.previous.is_some_and(|previous| previous.verified.contains(&fingerprint));
-        let verifies = known || self.approvers.verify_bytes(signed, signature);
-        if verifies {
-            self.verified.insert(fingerprint);
+    /// What the judgement of this row rests on: a change of one row does not verify ten thousand signatures again.
+    fn grounds(
+        &self,
+        row: &PlaceholderRecord,
+        credential: &CredentialRecord,
+        workload: &WorkloadRecord,
+    ) -> Grounds {
+        let signatures = self.signatures(row.id);
+        let signatures =
+            signatures.flat_map(|signature| [signature.key.as_bytes(), signature.signature.as_bytes()]);
+        let parts = [self.signers.as_slice(), row.policy.as_bytes()].into_iter().chain(signatures);
+        Grounds {
+            text: row.text,
+            credential: credential.id,
+            credential_name: credential.name.clone(),
+            kind: credential.kind,
+            destinations: credential.destinations.clone(),
+            workload: workload.id,
+            workload_name: workload.name.clone(),
+            workload_key: workload.key,
+            expires: row.expires,
+            uses: row.uses,
+            hash: hash(parts),
         }
-        verifies
+    }
+
+    /// What held of this placeholder in the snapshot before.
+    fn before(&self, id: PlaceholderId) -> Option<&'a Approved> {
+        match &self.previous?.by_id.get(&id)?.standing {
+            Standing::Active(approved) => Some(approved),
+            _ => None,
+        }
+    }
+
+    fn signatures(&self, id: PlaceholderId) -> impl Iterator<Item = &'a Signature> {
+        let approvals = self.approvals.get(&id).map(Vec::as_slice).unwrap_or_default();
+        approvals
+            .iter()
+            .filter(|approval| !approval.denied)
+            .filter_map(|approval| approval.signature.as_ref())
+    }
+
+    fn is_approved(&self, grant: &Grant) -> bool {
+        let signed = grant.signing_bytes();
+        self.signatures(grant.placeholder).any(|signature| self.approvers.verify_bytes(&signed, signature))
     }
 
     fn compile(&self, id: PlaceholderId, permits: Vec<Permit>) -> Vec<Compiled> {
-        let before = self.previous.and_then(|previous| previous.by_id.get(&id));
-        let before = before.map(|held| held.permits()).unwrap_or_default();
+        let before = self.before(id).map(|before| &*before.permits).unwrap_or_default();
         let compile = |permit: Permit| {
             let same = before.iter().find(|compiled| compiled.permit == permit);
             let carried = same.and_then(|compiled| compiled.limit.clone());
@@ -163,15 +185,17 @@ impl<'a> Activation<'a> {
 }
 
 enum Check {
-    Holds(Vec<Permit>),
+    Holds(Approved),
     Retired,
 }
 
-fn fingerprint(parts: &[&[u8]]) -> Vec<u8> {
+fn hash<'p>(parts: impl Iterator<Item = &'p [u8]>) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     }
-    context.finish().as_ref().to_vec()
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
 }

@@ -2,7 +2,10 @@
 
 use super::rate::Limit;
 use crate::permit::Permit;
-use cloakroom_model::{Code, CredentialId, KeyedHash, Name, PlaceholderId, Refusal, Timestamp, WorkloadId};
+use cloakroom_model::{
+    Code, CredentialId, CredentialKind, Destination, KeyedHash, Name, PlaceholderId, Refusal, Timestamp,
+    WorkloadId,
+};
 use std::sync::Arc;
 
 /// A row of the snapshot; retired placeholders are here too, so that they are recognised.
@@ -21,10 +24,51 @@ pub(crate) struct Held {
 /// Whether a placeholder counts.
 pub(crate) enum Standing {
     /// Approved, and the approval verifies: these are its permits.
-    Active(Vec<Compiled>),
+    Active(Approved),
     Pending,
     Denied,
     Revoked,
+}
+
+/// What an approver signed, with what the judgement that it holds rests on.
+pub(crate) struct Approved {
+    /// SECURITY: a later snapshot takes the permits over without another look only where all of this is the same.
+    pub(crate) grounds: Grounds,
+    pub(crate) permits: Arc<[Compiled]>,
+    /// Each destination once, with the permits that name it.
+    pub(crate) by_destination: Arc<[(Destination, Vec<usize>)]>,
+}
+
+impl Approved {
+    pub(crate) fn new(grounds: Grounds, permits: Vec<Compiled>) -> Self {
+        let mut by_destination: Vec<(Destination, Vec<usize>)> = Vec::new();
+        for (index, compiled) in permits.iter().enumerate() {
+            let to = &compiled.permit.to;
+            match by_destination.iter_mut().find(|(destination, _)| destination == to) {
+                Some((_, indices)) => indices.push(index),
+                None => by_destination.push((to.clone(), vec![index])),
+            }
+        }
+        Self { grounds, permits: permits.into(), by_destination: by_destination.into() }
+    }
+}
+
+/// Everything that decides whether an active row holds, and what it permits: what is signed, by whom, and where the
+/// credential may go.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Grounds {
+    pub(crate) text: KeyedHash,
+    pub(crate) credential: CredentialId,
+    pub(crate) credential_name: Name,
+    pub(crate) kind: CredentialKind,
+    pub(crate) destinations: Vec<Destination>,
+    pub(crate) workload: WorkloadId,
+    pub(crate) workload_name: Name,
+    pub(crate) workload_key: KeyedHash,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) uses: Option<u32>,
+    /// SHA-256 of the policy, the signatures and the approvers' keys.
+    pub(crate) hash: [u8; 32],
 }
 
 /// A permit in force, with the state of its rate limit.
@@ -37,15 +81,27 @@ impl Held {
     /// The permits; none where the placeholder does not count.
     pub(crate) fn permits(&self) -> &[Compiled] {
         match &self.standing {
-            Standing::Active(permits) => permits,
+            Standing::Active(approved) => &approved.permits,
             _ => &[],
         }
+    }
+
+    /// The permits at the destination of this index.
+    pub(crate) fn at(&self, destination: usize) -> impl Iterator<Item = &Compiled> {
+        let approved = match &self.standing {
+            Standing::Active(approved) => Some(approved),
+            _ => None,
+        };
+        approved.into_iter().flat_map(move |approved| {
+            let named = approved.by_destination.get(destination).map(|(_, indices)| indices.as_slice());
+            named.unwrap_or_default().iter().filter_map(|index| approved.permits.get(*index))
+        })
     }
 
     /// The permits, or why there are none now.
     pub(crate) fn permits_at(&self, now: Timestamp) -> Result<&[Compiled], Refusal> {
         let permits = match &self.standing {
-            Standing::Active(permits) => permits,
+            Standing::Active(approved) => &*approved.permits,
             Standing::Pending => {
                 return Err(Refusal::new(
                     Code::PlaceholderPending,

@@ -9,7 +9,6 @@ mod rate;
 pub(crate) use held::{Compiled, Held};
 
 use crate::Policy;
-use activate::Verified;
 use cloakroom_model::{
     CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord,
     Refusal, Scheme, Timestamp, WorkloadId,
@@ -28,8 +27,8 @@ pub struct Ignored {
     pub why: String,
 }
 
-/// A permit: its placeholder, and its index there.
-type PermitOf = (Arc<Held>, usize);
+/// The permits of one placeholder at one destination: the placeholder, and the index of the destination there.
+type PermitsOf = (Arc<Held>, usize);
 
 /// An immutable snapshot of everything the data plane decides by.
 pub struct PolicySet {
@@ -38,12 +37,11 @@ pub struct PolicySet {
     by_core: HashMap<CoreId, Arc<Held>>,
     by_id: HashMap<PlaceholderId, Arc<Held>>,
     /// The permits of active placeholders.
-    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitOf>>>,
+    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitsOf>>>,
     /// The newest placeholder that names a destination and does not count: it explains a refusal, and permits nothing.
     dormant: HashMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
     /// The credentials of all placeholders, retired ones too, that name a destination.
     known: HashMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
-    verified: Verified,
 }
 
 impl PolicySet {
@@ -56,7 +54,6 @@ impl PolicySet {
             by_destination: HashMap::new(),
             dormant: HashMap::new(),
             known: HashMap::new(),
-            verified: Verified::new(),
         }
     }
 
@@ -92,10 +89,15 @@ impl PolicySet {
 
     fn index(&mut self) {
         for held in self.by_id.values() {
-            for (index, compiled) in held.permits().iter().enumerate() {
-                note(&mut self.known, held, &compiled.permit.to);
+            let Standing::Active(approved) = &held.standing else { continue };
+            for (index, (destination, _)) in approved.by_destination.iter().enumerate() {
+                note(&mut self.known, held, destination);
                 let table = self.by_destination.entry(held.workload).or_default();
-                table.entry(compiled.permit.to.clone()).or_default().push((Arc::clone(held), index));
+                let entry = (Arc::clone(held), index);
+                match table.get_mut(destination) {
+                    Some(entries) => entries.push(entry),
+                    None => drop(table.insert(destination.clone(), vec![entry])),
+                }
             }
         }
     }
@@ -111,7 +113,10 @@ impl PolicySet {
         destination: &Destination,
     ) -> impl Iterator<Item = (&Arc<Held>, &Compiled)> {
         let entries = self.by_destination.get(&workload).and_then(|table| table.get(destination));
-        entries.into_iter().flatten().filter_map(|(held, index)| Some((held, held.permits().get(*index)?)))
+        entries
+            .into_iter()
+            .flatten()
+            .flat_map(|(held, index)| held.at(*index).map(move |compiled| (held, compiled)))
     }
 
     /// The credentials that calls of this workload may have brought to this destination, now or before: their secrets
@@ -181,7 +186,11 @@ fn note(
     held: &Held,
     to: &Destination,
 ) {
-    let credentials = known.entry(held.workload).or_default().entry(to.clone()).or_default();
+    let table = known.entry(held.workload).or_default();
+    let Some(credentials) = table.get_mut(to) else {
+        table.insert(to.clone(), vec![held.credential]);
+        return;
+    };
     if !credentials.contains(&held.credential) {
         credentials.push(held.credential);
     }
