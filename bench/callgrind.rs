@@ -1,0 +1,168 @@
+//! Instructions for each kept-alive request, counted by callgrind: the figure that noise cannot touch.
+//!
+//! A program starts under callgrind with counting off, answers some calls, and is counted for [`CALLS`] more over the
+//! same connection. valgrind offers no SHA instructions, so what is hashed looks dearer than it is.
+
+use crate::bed::Bed;
+use crate::machine;
+use crate::server::Server;
+use cloakroom_testkit::{Log, Way, Wire};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// Calls before counting.
+const WARM: usize = 200;
+/// Calls that are counted.
+const CALLS: usize = 1_000;
+/// Lines of each list of functions.
+const SHOWN: usize = 90;
+
+/// Counts each program, writes `callgrind.md` and `callgrind.txt` (the broker's functions) into `directory`.
+pub(crate) fn run(bed: &Bed, directory: &Path, only: &[String]) {
+    std::fs::create_dir_all(directory).unwrap();
+    let wanted = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
+    let mut table = format!(
+        "# Instructions per kept-alive request\n\n\
+         callgrind, user space, {CALLS} calls over one connection after {WARM}; TLS to the upstream, 1 KiB of JSON.\n\
+         There are no SHA instructions under valgrind: whatever hashes costs less on the machine itself.\n\n\
+         | program | instructions per request |\n|---|---|\n"
+    );
+    let mut line = |name: &str, counted: u64| {
+        println!("    {name}: {counted}");
+        table.push_str(&format!("| {name} | {counted} |\n"));
+    };
+    if wanted("nginx") {
+        let file = directory.join("callgrind.nginx");
+        let server = Server::nginx(bed, Some(&file));
+        line("nginx, reverse proxy, TLS in and out", counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()));
+    }
+    if wanted("relay") {
+        let file = directory.join("callgrind.relay");
+        let server = Server::relay(bed, Some(&file));
+        line("bare hyper relay, TLS in and out", counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()));
+    }
+    for (short, name, way) in [
+        ("connect", "broker, CONNECT and interception, TLS in and out", Way::Connect),
+        ("absolute", "broker, absolute form, TLS out", Way::Absolute),
+        ("base-url", "broker, base URL, TLS out", Way::BaseUrl),
+    ] {
+        if wanted("broker") || wanted(short) {
+            // A broker for each way in: the counter cannot be trusted once it was switched off again.
+            let file = directory.join(format!("callgrind.{short}"));
+            line(name, broker(bed, way, &file));
+            if way == Way::Connect {
+                std::fs::write(directory.join("callgrind.txt"), functions(name, &file)).unwrap();
+            }
+        }
+    }
+    let to = directory.join("callgrind.md");
+    std::fs::write(&to, &table).unwrap();
+    println!("{table}\n    written to {} and callgrind.txt beside it", to.display());
+}
+
+fn broker(bed: &Bed, way: Way, file: &Path) -> u64 {
+    let script = wrapper(bed, file);
+    let ours = bed.broker(&script.to_string_lossy(), &[]);
+    let (wire, who) = (Wire::open(ours.broker.listen(), Log::default()), &ours.robot);
+    let (wire, inside) = match way {
+        Way::Connect => {
+            let tunnel =
+                wire.tunnel(&ours.request.authority, Some(who), "127.0.0.1", &ours.broker.ca_pem());
+            (tunnel.expect("a tunnel"), None)
+        }
+        Way::Absolute | Way::BaseUrl => (wire, Some(who)),
+    };
+    counted(ours.broker.pid(), file, wire, &ours.request.bytes(way, inside))
+}
+
+/// The functions that cost most, inclusive and alone, and who calls the dearest helpers.
+fn functions(name: &str, file: &Path) -> String {
+    let head = |arguments: &[&str]| -> String {
+        let text = annotated(file, arguments);
+        let functions = text.lines().skip_while(|line| !line.contains("file:function"));
+        functions.take(SHOWN).map(|line| format!("{line}\n")).collect()
+    };
+    let (inclusive, alone) = (head(&["--inclusive=yes"]), head(&["--inclusive=no"]));
+    let callers = annotated(file, &["--inclusive=yes", "--tree=caller"]);
+    let callers: String = callers
+        .split("\n\n")
+        .filter(|block| {
+            let own = block.lines().find(|line| line.contains(" * ")).unwrap_or_default();
+            ["memcpy", "memset", ":malloc ", ":free ", "rust_dealloc"].iter().any(|helper| own.contains(helper))
+        })
+        .map(|block| format!("{block}\n\n"))
+        .collect();
+    format!(
+        "{name}: instructions over {CALLS} calls, by function\n\n# inclusive\n\n{inclusive}\n# alone\n\n{alone}\n\
+         # callers of helpers\n\n{callers}"
+    )
+}
+
+fn direct(bed: &Bed, server: &Server) -> Wire {
+    Wire::open(([127, 0, 0, 1], server.port()).into(), Log::default()).wrap("127.0.0.1", bed.authority.pem())
+}
+
+/// A program that stands in for the broker: `serve` runs under callgrind, everything else does not.
+fn wrapper(bed: &Bed, file: &Path) -> PathBuf {
+    let path = file.with_extension("sh");
+    let valgrind = callgrind(file).join(" ");
+    let broker = &bed.binary;
+    let text = format!(
+        "#!/bin/sh\n[ \"$1\" = serve ] || exec {broker} \"$@\"\nexec taskset -c {} {valgrind} {broker} \"$@\"\n",
+        machine::PROXY
+    );
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path
+}
+
+/// The words before a program that starts it under callgrind, not yet counting.
+pub(crate) fn callgrind(file: &Path) -> Vec<String> {
+    let out = format!("--callgrind-out-file={}", file.display());
+    ["valgrind", "--quiet", "--tool=callgrind", "--instr-atstart=no", &out].map(str::to_owned).to_vec()
+}
+
+fn counted(pid: u32, file: &Path, mut wire: Wire, request: &[u8]) -> u64 {
+    let mut calls = |number| {
+        for _ in 0..number {
+            wire.send(request);
+            let response = wire.receive("GET").expect("an answer");
+            assert_eq!(response.status, 200, "{response:?}");
+        }
+    };
+    calls(WARM);
+    control(&["-i", "on"], pid);
+    calls(CALLS);
+    control(&["-d"], pid);
+    let dump = newest(file);
+    std::fs::rename(&dump, file).unwrap();
+    let text = std::fs::read_to_string(file).unwrap();
+    let total = text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
+    total.unwrap().trim().parse::<u64>().unwrap() / CALLS as u64
+}
+
+fn control(arguments: &[&str], pid: u32) {
+    let status = Command::new("callgrind_control")
+        .args(arguments)
+        .arg(pid.to_string())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    assert!(status.expect("callgrind_control runs").success(), "callgrind_control {arguments:?} failed");
+}
+
+/// The dump with the highest number.
+fn newest(file: &Path) -> PathBuf {
+    let stem = format!("{}.", file.file_name().unwrap().to_string_lossy());
+    let number = |path: &Path| path.file_name()?.to_str()?.strip_prefix(&stem)?.parse::<u32>().ok();
+    let dumps = std::fs::read_dir(file.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    dumps.filter(|path| number(path).is_some()).max_by_key(|path| number(path)).expect("a dump")
+}
+
+fn annotated(file: &Path, arguments: &[&str]) -> String {
+    let mut command = Command::new("callgrind_annotate");
+    command.args(["--auto=no", "--threshold=100"]).args(arguments).arg(file);
+    let output = command.output().expect("callgrind_annotate runs");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
