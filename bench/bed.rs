@@ -1,7 +1,11 @@
 //! The bed: one authority, one upstream, and the broker with a credential, a workload and a permit.
 
+use crate::machine;
 use crate::server::Server;
 use cloakroom_testkit::{Broker, BrokerBuilder, Request, TestAuthority, Way, Workload, shaped};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// What every candidate stands on.
 pub(crate) struct Bed {
@@ -29,6 +33,24 @@ impl Bed {
         let authority = TestAuthority::new();
         let upstream = Server::upstream(&authority);
         Self { authority, upstream, binary: binary.into() }
+    }
+
+    /// Starts a broker on the proxy's core.
+    pub(crate) fn pinned_broker(&self) -> Ours {
+        let script = self.authority.directory().join("pinned.sh");
+        self.wrap(&script, &[]);
+        self.broker(&script.to_string_lossy(), &[])
+    }
+
+    /// Writes a program that stands in for the broker: `serve` runs behind `words` on the proxy's core, everything else
+    /// as it is.
+    pub(crate) fn wrap(&self, script: &Path, words: &[String]) {
+        let (broker, words, core) = (&self.binary, words.join(" "), machine::PROXY);
+        let text = format!(
+            "#!/bin/sh\n[ \"$1\" = serve ] || exec {broker} \"$@\"\nexec taskset -c {core} {words} {broker} \"$@\"\n"
+        );
+        std::fs::write(script, text).unwrap();
+        std::fs::set_permissions(script, Permissions::from_mode(0o755)).unwrap();
     }
 
     /// Starts a broker from `program`; `uses` are further arguments of `placeholder issue`.

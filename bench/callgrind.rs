@@ -4,10 +4,8 @@
 //! same connection. valgrind offers no SHA instructions, so what is hashed looks dearer than it is.
 
 use crate::bed::Bed;
-use crate::machine;
 use crate::server::Server;
 use cloakroom_testkit::{Log, Way, Wire};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -20,7 +18,6 @@ const SHOWN: usize = 90;
 
 /// Counts each program, writes `callgrind.md` and `callgrind.txt` (the broker's functions) into `directory`.
 pub(crate) fn run(bed: &Bed, directory: &Path, only: &[String]) {
-    std::fs::create_dir_all(directory).unwrap();
     let wanted = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
     let mut table = format!(
         "# Instructions per kept-alive request\n\n\
@@ -35,12 +32,18 @@ pub(crate) fn run(bed: &Bed, directory: &Path, only: &[String]) {
     if wanted("nginx") {
         let file = directory.join("callgrind.nginx");
         let server = Server::nginx(bed, Some(&file));
-        line("nginx, reverse proxy, TLS in and out", counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()));
+        line(
+            "nginx, reverse proxy, TLS in and out",
+            counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()),
+        );
     }
     if wanted("relay") {
         let file = directory.join("callgrind.relay");
         let server = Server::relay(bed, Some(&file));
-        line("bare hyper relay, TLS in and out", counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()));
+        line(
+            "bare hyper relay, TLS in and out",
+            counted(server.pid(), &file, direct(bed, &server), &bed.plain_request()),
+        );
     }
     for (short, name, way) in [
         ("connect", "broker, CONNECT and interception, TLS in and out", Way::Connect),
@@ -62,13 +65,13 @@ pub(crate) fn run(bed: &Bed, directory: &Path, only: &[String]) {
 }
 
 fn broker(bed: &Bed, way: Way, file: &Path) -> u64 {
-    let script = wrapper(bed, file);
+    let script = file.with_extension("sh");
+    bed.wrap(&script, &callgrind(file));
     let ours = bed.broker(&script.to_string_lossy(), &[]);
     let (wire, who) = (Wire::open(ours.broker.listen(), Log::default()), &ours.robot);
     let (wire, inside) = match way {
         Way::Connect => {
-            let tunnel =
-                wire.tunnel(&ours.request.authority, Some(who), "127.0.0.1", &ours.broker.ca_pem());
+            let tunnel = wire.tunnel(&ours.request.authority, Some(who), "127.0.0.1", &ours.broker.ca_pem());
             (tunnel.expect("a tunnel"), None)
         }
         Way::Absolute | Way::BaseUrl => (wire, Some(who)),
@@ -89,7 +92,9 @@ fn functions(name: &str, file: &Path) -> String {
         .split("\n\n")
         .filter(|block| {
             let own = block.lines().find(|line| line.contains(" * ")).unwrap_or_default();
-            ["memcpy", "memset", ":malloc ", ":free ", "rust_dealloc"].iter().any(|helper| own.contains(helper))
+            ["memcpy", "memset", ":malloc ", ":free ", "rust_dealloc"]
+                .iter()
+                .any(|helper| own.contains(helper))
         })
         .map(|block| format!("{block}\n\n"))
         .collect();
@@ -101,20 +106,6 @@ fn functions(name: &str, file: &Path) -> String {
 
 fn direct(bed: &Bed, server: &Server) -> Wire {
     Wire::open(([127, 0, 0, 1], server.port()).into(), Log::default()).wrap("127.0.0.1", bed.authority.pem())
-}
-
-/// A program that stands in for the broker: `serve` runs under callgrind, everything else does not.
-fn wrapper(bed: &Bed, file: &Path) -> PathBuf {
-    let path = file.with_extension("sh");
-    let valgrind = callgrind(file).join(" ");
-    let broker = &bed.binary;
-    let text = format!(
-        "#!/bin/sh\n[ \"$1\" = serve ] || exec {broker} \"$@\"\nexec taskset -c {} {valgrind} {broker} \"$@\"\n",
-        machine::PROXY
-    );
-    std::fs::write(&path, text).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-    path
 }
 
 /// The words before a program that starts it under callgrind, not yet counting.
@@ -138,7 +129,9 @@ fn counted(pid: u32, file: &Path, mut wire: Wire, request: &[u8]) -> u64 {
     let dump = newest(file);
     std::fs::rename(&dump, file).unwrap();
     let text = std::fs::read_to_string(file).unwrap();
-    let total = text.lines().find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("totals: ").or_else(|| line.strip_prefix("summary: ")));
     total.unwrap().trim().parse::<u64>().unwrap() / CALLS as u64
 }
 

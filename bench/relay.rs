@@ -2,7 +2,13 @@
 //!
 //! What our libraries cost before we add anything. It runs until it is killed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, reason = "a broken bench must stop")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a broken bench must stop"
+)]
 
 use cloakroom_testkit::client_config;
 use http::header::{AUTHORIZATION, HeaderValue};
@@ -45,7 +51,8 @@ impl Pool {
         let socket = TcpStream::connect(self.address).await.expect("the upstream listens");
         socket.set_nodelay(true).unwrap();
         let name = ServerName::try_from("127.0.0.1").unwrap();
-        let tls = TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await.expect("a TLS upstream");
+        let tls =
+            TlsConnector::from(Arc::clone(&self.tls)).connect(name, socket).await.expect("a TLS upstream");
         let (sender, connection) = handshake(TokioIo::new(tls)).await.expect("an HTTP/1.1 upstream");
         tokio::task::spawn_local(connection);
         sender

@@ -21,13 +21,12 @@ pub(crate) fn render(rows: &[Row], seconds: u64, loops: (usize, (usize, u32))) -
     let (connections, (paced, rate)) = loops;
     let mut text = format!(
         "# Bench report\n\n\
-         Upstream: nginx, one process, TLS, 1 KiB of JSON, kept connections; client, proxies and upstream share this machine's {} CPUs.\n\
+         Upstream: nginx, one process, TLS, 1 KiB of JSON, kept connections. Proxy on one core, client and upstream on another.\n\
          Requests and CPU time: closed loop, {connections} connections, {seconds} s. Latency: open loop, {rate} calls/s over \
          {paced} connections, {seconds} s; *added* is over the direct row.\n\
          Quote ratios from one run only; nothing here is asserted.\n\n\
          | route | requests/s | CPU µs/request | p50 µs | added p50 | p99 µs | added p99 | RSS MiB | errors |\n\
-         |---|---|---|---|---|---|---|---|---|\n",
-        std::thread::available_parallelism().map_or(1, usize::from)
+         |---|---|---|---|---|---|---|---|---|\n"
     );
     let (base50, base99) =
         rows.first().map_or((0.0, 0.0), |row| (row.paced.micros(50), row.paced.micros(99)));

@@ -43,7 +43,11 @@ impl Server {
         write_leaf(&bed.authority, directory.path());
         let program = std::env::current_exe().unwrap().with_file_name("relay");
         let mut command = under(counted, &program.to_string_lossy());
-        command.args([directory.path().join("leaf.pem"), directory.path().join("leaf.key"), bed.authority.file()]);
+        command.args([
+            directory.path().join("leaf.pem"),
+            directory.path().join("leaf.key"),
+            bed.authority.file(),
+        ]);
         command.arg(bed.upstream.port().to_string()).stdin(Stdio::null()).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("cannot start the relay: {error}"));
         let mut line = String::new();

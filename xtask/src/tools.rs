@@ -22,7 +22,12 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["npm", "--version"], packages: &["npm"] },
 ];
 
-const FOR_BENCH: &[Tool] = &[Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] }];
+const FOR_BENCH: &[Tool] = &[
+    Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
+    Tool { probe: &["taskset", "--version"], packages: &["util-linux"] },
+];
+
+const FOR_CALLGRIND: &[Tool] = &[Tool { probe: &["valgrind", "--version"], packages: &["valgrind"] }];
 
 /// Installs what the tests lack.
 pub(crate) fn ensure_for_tests() -> Result<(), Fault> {
@@ -34,9 +39,10 @@ pub(crate) fn ensure_for_clients() -> Result<(), Fault> {
     ensure(FOR_CLIENTS)
 }
 
-/// Installs what the benchmarks need.
-pub(crate) fn ensure_for_bench() -> Result<(), Fault> {
-    ensure(FOR_BENCH)
+/// Installs what the benchmarks need, and where instructions are counted what that needs.
+pub(crate) fn ensure_for_bench(callgrind: bool) -> Result<(), Fault> {
+    ensure(FOR_BENCH)?;
+    if callgrind { ensure(FOR_CALLGRIND) } else { Ok(()) }
 }
 
 fn ensure(tools: &[Tool]) -> Result<(), Fault> {
