@@ -4,8 +4,14 @@ use crate::limits::Limits;
 use crate::wire::malformed;
 use bytes::{Bytes, BytesMut};
 use cloakroom_model::{BodyFault, Payload, Refusal, ends_here};
+use futures_util::FutureExt;
 use http::HeaderMap;
 use http_body_util::BodyExt;
+use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long the first message of a stream is waited for: it comes with the head, or its sender waits for us.
+const FIRST_MESSAGE: Duration = Duration::from_millis(20);
 
 /// The fields that go end to end.
 pub(crate) fn end_to_end(mut fields: HeaderMap) -> HeaderMap {
@@ -35,6 +41,24 @@ pub(crate) async fn read_for_policy(body: Payload, bound: usize) -> Result<Paylo
             None => return Ok(Payload::complete(head.freeze())),
             Some(frame) => head.extend_from_slice(&data(frame)?),
         }
+    }
+    Ok(Payload { head: head.freeze(), rest: Some(rest), length })
+}
+
+/// Reads what a stream of messages begins with, up to its first pause: its sender may wait for a reply before it goes on,
+/// so nobody may wait for more. The whole of one that ends before it pauses, as a call with one message does.
+///
+/// # Errors
+/// As [`read_for_policy`].
+pub(crate) async fn read_until_it_pauses(body: Payload, bound: usize) -> Result<Payload, Refusal> {
+    let Payload { head, rest, length } = body;
+    let Some(mut rest) = rest else { return Ok(Payload::complete(head)) };
+    let mut head = BytesMut::from(head);
+    let mut next = timeout(FIRST_MESSAGE, rest.frame()).await.ok();
+    while let Some(frame) = next {
+        let Some(frame) = frame else { return Ok(Payload::complete(head.freeze())) };
+        head.extend_from_slice(&data(frame)?);
+        next = if head.len() <= bound { rest.frame().now_or_never() } else { None };
     }
     Ok(Payload { head: head.freeze(), rest: Some(rest), length })
 }
@@ -129,6 +153,24 @@ mod tests {
             // A known length ends with its last byte; chunks end only with their last line, which nobody read.
             assert_eq!(back, (framing == Framing::Length(5)).then_some(true));
         }
+    }
+
+    #[tokio::test]
+    async fn a_stream_of_messages_is_read_until_it_pauses() {
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        peer.write_all(b"3\r\nabc\r\n").await.unwrap();
+        let (body, _back) = Incoming::new(Inlet::over(ours), Framing::Chunked, Limits::default().pace());
+        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None };
+        let mut read = read_until_it_pauses(body, 64).await.unwrap();
+        assert_eq!((read.head.as_ref(), read.whole()), (&b"abc"[..], None));
+        peer.write_all(b"2\r\nde\r\n0\r\n\r\n").await.unwrap();
+        let rest = read.rest.take().unwrap().collect().await.unwrap().to_bytes();
+        assert_eq!(rest.as_ref(), b"de");
+        let (mut peer, ours) = tokio::io::duplex(1024);
+        peer.write_all(b"3\r\nabc\r\n0\r\n\r\n").await.unwrap();
+        let (body, _back) = Incoming::new(Inlet::over(ours), Framing::Chunked, Limits::default().pace());
+        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None };
+        assert_eq!(read_until_it_pauses(body, 64).await.unwrap().whole().unwrap().as_ref(), b"abc");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::ask::{Approach, Ask, inside, not_named};
 use crate::authenticate::authenticate;
 use crate::calls::Underway;
-use crate::canonical::{end_to_end, read_bound, read_for_policy};
+use crate::canonical::{end_to_end, read_bound, read_for_policy, read_until_it_pauses};
 use crate::grpc;
 use crate::head::Head;
 use crate::interims::Interims;
@@ -141,7 +141,13 @@ impl Desk {
         }
         let proxy = &self.shared.proxy;
         let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
-        let body = read_for_policy(body, read_bound(&proxy.limits, bound)).await?;
+        let read = read_bound(&proxy.limits, bound);
+        // No rule looks into a body of gRPC: those that look demand a form or JSON.
+        let body = if grpc::speaks(&head.fields) {
+            read_until_it_pauses(body, read).await?
+        } else {
+            read_for_policy(body, read).await?
+        };
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Where `cargo xtask clients` put them; `None` where the run leaves them out knowingly.
-fn installed() -> Option<PathBuf> {
+pub(crate) fn installed() -> Option<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/clients");
     let directory = std::env::var_os("CLOAKROOM_CLIENTS").map_or(here, PathBuf::from);
     if directory.as_os_str() == "left-out" {
@@ -20,7 +20,7 @@ fn installed() -> Option<PathBuf> {
     Some(directory)
 }
 
-fn script(name: &str) -> PathBuf {
+pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients").join(name).canonicalize().unwrap()
 }
 
@@ -116,7 +116,7 @@ impl Stage {
 }
 
 /// The settings that any program takes from its surroundings.
-fn surroundings(command: &mut Command, broker: &Broker, robot: &Workload) {
+pub(crate) fn surroundings(command: &mut Command, broker: &Broker, robot: &Workload) {
     let ca = broker.ca_file();
     command
         .env("HTTPS_PROXY", format!("http://{}:{}@{}", robot.name, robot.key, broker.listen()))
@@ -135,7 +135,7 @@ fn surroundings(command: &mut Command, broker: &Broker, robot: &Workload) {
 }
 
 /// Runs a client that has to succeed; gives what it told, which the hunt will see too.
-fn run(broker: &Broker, mut command: Command) -> String {
+pub(crate) fn run(broker: &Broker, mut command: Command) -> String {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     let told = [&output.stdout[..], &output.stderr].concat();
     broker.log().lock().unwrap().push(told.clone());

@@ -7,6 +7,7 @@ mod clients;
 mod corpora;
 mod crash;
 mod custody;
+mod grpc;
 mod h2;
 mod hostile;
 mod lifecycle;

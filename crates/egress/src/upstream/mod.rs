@@ -168,6 +168,9 @@ impl Upstream {
         hints: &mut Hints<'_>,
     ) -> Result<Response<RawBody>, Failed> {
         match taken {
+            Taken::Http1 { .. } if request::is_grpc(&head.headers) => {
+                Err(unreachable("the destination does not speak HTTP/2, which gRPC needs").into())
+            }
             Taken::Http1 { line, .. } => {
                 let upload = sending.written(head, &key.destination);
                 let mut exchange = http1::Exchange::new(line, upload);

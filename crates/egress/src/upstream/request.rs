@@ -115,7 +115,8 @@ pub(super) fn http2(
     Ok(request)
 }
 
-fn is_grpc(fields: &HeaderMap) -> bool {
+/// Whether a request speaks gRPC, which exists over HTTP/2 only.
+pub(super) fn is_grpc(fields: &HeaderMap) -> bool {
     let kind = fields.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     kind.get(..16).is_some_and(|kind| kind.eq_ignore_ascii_case(b"application/grpc"))
 }
