@@ -12,7 +12,7 @@ pub(super) fn forwarded(call: &Call, range_allowed: bool) -> HeaderMap {
     if let Ok(host) = HeaderValue::try_from(call.destination.authority()) {
         fields.insert(header::HOST, host);
     }
-    for (name, value) in &call.headers {
+    for (name, value) in call.headers.iter().filter(|(name, _)| !says_what_messages_may_be(name)) {
         // A reply in parts would let the secret through in parts (T06).
         if !ends_here(name.as_str())
             && !overrides_method(name.as_str())
@@ -23,5 +23,15 @@ pub(super) fn forwarded(call: &Call, range_allowed: bool) -> HeaderMap {
         }
     }
     fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(Coding::acceptable(&call.headers)));
+    for name in MESSAGE_ENCODINGS.iter().filter(|name| call.headers.contains_key(**name)) {
+        fields.insert(HeaderName::from_static(name), HeaderValue::from_static("identity"));
+    }
     fields
+}
+
+/// SECURITY: messages that are compressed one by one cannot be searched (gRPC and Connect), so none is asked for.
+const MESSAGE_ENCODINGS: [&str; 2] = ["grpc-accept-encoding", "connect-accept-encoding"];
+
+fn says_what_messages_may_be(name: &HeaderName) -> bool {
+    MESSAGE_ENCODINGS.contains(&name.as_str())
 }

@@ -226,6 +226,7 @@ fn t26_t33_t44_fields_that_would_change_the_call_are_not_forwarded() {
     fields.extend([
         ("user-agent", "curl"),
         ("accept-encoding", "zstd, br"),
+        ("grpc-accept-encoding", "identity, gzip"),
         ("accept", "a"),
         ("accept", "b"),
     ]);
@@ -237,6 +238,7 @@ fn t26_t33_t44_fields_that_would_change_the_call_are_not_forwarded() {
         ("host", "api.example.com:8443"),
         ("user-agent", "curl"),
         ("accept-encoding", "br"),
+        ("grpc-accept-encoding", "identity"),
         ("accept", "a"),
         ("accept", "b"),
         ("x-key", CANARY),

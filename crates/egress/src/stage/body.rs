@@ -1,6 +1,7 @@
 //! A reply's body without secrets, as it streams.
 
 use crate::scrub::{Coding, Decoder, Finder, Scrubber, scrub_fields};
+use crate::stage::messages::Messages;
 use crate::upstream::RawBody;
 use bytes::Bytes;
 use cloakroom_model::BodyFault;
@@ -59,6 +60,10 @@ impl Ready {
 struct Stream {
     raw: RawBody,
     decoder: Option<Decoder>,
+    /// Where the body is a stream of messages: each goes on when it is there, for its reader may wait for it.
+    messages: Option<Messages>,
+    /// Came, and is of a message that is not looked at yet.
+    ahead: Bytes,
     scrubber: Scrubber,
     finder: Arc<Finder>,
 }
@@ -89,8 +94,17 @@ impl ScrubbedBody {
     pub(super) fn streaming(raw: RawBody, codings: &[Coding], finder: Arc<Finder>) -> Self {
         let decoder = (!codings.is_empty()).then(|| Decoder::new(codings));
         let scrubber = Scrubber::new(Arc::clone(&finder));
-        let stream = Some(Stream { raw, decoder, scrubber, finder });
+        let stream = Some(Stream { raw, decoder, messages: None, ahead: Bytes::new(), scrubber, finder });
         Self { ready: Ready::default(), stream, tally: Tally::default(), failed: false, tell: None }
+    }
+
+    /// A body of gRPC messages, scrubbed one by one.
+    pub(super) fn of_messages(raw: RawBody, finder: Arc<Finder>) -> Self {
+        let mut body = Self::streaming(raw, &[], finder);
+        if let Some(stream) = body.stream.as_mut() {
+            stream.messages = Some(Messages::default());
+        }
+        body
     }
 
     /// Counts what was replaced elsewhere in the reply.
@@ -171,12 +185,25 @@ impl Stream {
     /// Clean bytes as soon as there are any; otherwise the frame that ends the body.
     fn poll_clean(&mut self, cx: &mut Context<'_>) -> Poll<Step> {
         loop {
+            if let Some(messages) = self.messages.as_mut().filter(|_| !self.ahead.is_empty()) {
+                let (piece, ends) = match messages.next(&mut self.ahead) {
+                    Ok(next) => next,
+                    Err(fault) => return Poll::Ready(Step::Fault(fault)),
+                };
+                let [held, rest] = self.scrubber.push(piece);
+                // What is between two messages is no part of a needle, so nothing is held over it.
+                let last = if ends { self.scrubber.finish() } else { Bytes::new() };
+                if !(held.is_empty() && rest.is_empty() && last.is_empty()) {
+                    return Poll::Ready(Step::Data([held, rest, last]));
+                }
+                continue;
+            }
             if let Some(decoder) = self.decoder.as_mut().filter(|decoder| !decoder.is_idle()) {
                 match decoder.step() {
                     Ok(bytes) => {
                         let [held, rest] = self.scrubber.push(bytes);
                         if !(held.is_empty() && rest.is_empty()) {
-                            return Poll::Ready(Step::Data(held, rest));
+                            return Poll::Ready(Step::Data([held, rest, Bytes::new()]));
                         }
                         continue;
                     }
@@ -189,12 +216,13 @@ impl Stream {
                 Some(Ok(frame)) => frame,
             };
             match frame.into_data() {
+                Ok(bytes) if self.messages.is_some() => self.ahead = bytes,
                 Ok(bytes) => match self.decoder.as_mut() {
                     Some(decoder) => decoder.take(bytes),
                     None => {
                         let [held, rest] = self.scrubber.push(bytes);
                         if !(held.is_empty() && rest.is_empty()) {
-                            return Poll::Ready(Step::Data(held, rest));
+                            return Poll::Ready(Step::Data([held, rest, Bytes::new()]));
                         }
                     }
                 },
@@ -210,8 +238,8 @@ impl Stream {
 
 /// What became of polling a stream.
 enum Step {
-    /// Of what was held, and of what came.
-    Data(Bytes, Bytes),
+    /// Of what was held, of what came, and the end of a message.
+    Data([Bytes; 3]),
     End(Option<HeaderMap>),
     Fault(BodyFault),
 }
@@ -228,7 +256,7 @@ impl Body for ScrubbedBody {
             && let Some(stream) = self.stream.as_mut()
         {
             match ready!(stream.poll_clean(cx)) {
-                Step::Data(held, rest) => self.ready.parts = [held, rest, Bytes::new()],
+                Step::Data(parts) => self.ready.parts = parts,
                 Step::End(trailers) => {
                     if let Some(stream) = self.stream.take()
                         && let Err(fault) = self.finish(stream, trailers)

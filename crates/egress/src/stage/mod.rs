@@ -5,6 +5,7 @@ mod armed;
 mod body;
 mod charset;
 mod interim;
+mod messages;
 mod out_body;
 mod returned;
 

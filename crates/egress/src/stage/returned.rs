@@ -45,7 +45,7 @@ impl Returned {
         let (head, body) = reply.into_parts();
         let body = match body.size_hint().exact() {
             _ if !has_body(&method, head.status) => Received::Whole(Bytes::new(), None),
-            Some(length) if length <= WHOLE => {
+            Some(length) if length <= WHOLE && (length == 0 || !is_grpc(&head.headers)) => {
                 let (bytes, trailers) = read(body).await.map_err(cut)?;
                 Received::Whole(bytes, trailers)
             }
@@ -90,6 +90,10 @@ impl Returned {
                 fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length()));
                 body
             }
+            Received::Streaming(raw) if codings.is_empty() && is_grpc(&fields) => {
+                fields.remove(header::CONTENT_LENGTH);
+                ScrubbedBody::of_messages(raw, self.finder)
+            }
             Received::Streaming(raw) => {
                 fields.remove(header::CONTENT_LENGTH);
                 ScrubbedBody::streaming(raw, &codings, self.finder)
@@ -111,6 +115,9 @@ impl Returned {
         }
         let codings =
             codings.ok_or_else(|| not_scrubbable("the reply has a coding that cannot be undone"))?;
+        if has_coded_messages(&self.head.headers) {
+            return Err(not_scrubbable("the messages in the reply are compressed, which was not asked for"));
+        }
         if is_coded_on_the_way(&self.head.headers) {
             return Err(not_scrubbable("the reply has a transfer coding that cannot be undone"));
         }
@@ -143,6 +150,19 @@ fn is_coded_on_the_way(fields: &HeaderMap) -> bool {
         .get_all(header::TRANSFER_ENCODING)
         .iter()
         .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"chunked"))
+}
+
+/// Whether the reply says that its messages are compressed one by one (gRPC, gRPC-Web, Connect).
+fn has_coded_messages(fields: &HeaderMap) -> bool {
+    ["grpc-encoding", "connect-content-encoding"].iter().any(|name| {
+        fields.get_all(*name).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    })
+}
+
+fn is_grpc(fields: &HeaderMap) -> bool {
+    let kind = fields.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    let (name, rest) = kind.split_at(kind.len().min("application/grpc".len()));
+    name.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
 }
 
 fn is_byteranges(fields: &HeaderMap) -> bool {

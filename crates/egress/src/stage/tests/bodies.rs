@@ -136,3 +136,34 @@ async fn the_tally_is_told_once_at_the_end_at_a_fault_and_at_a_drop() {
         }
     }
 }
+
+fn message(flag: u8, text: &str) -> Vec<u8> {
+    [&[flag], &u32::try_from(text.len()).unwrap().to_be_bytes()[..], text.as_bytes()].concat()
+}
+
+#[tokio::test]
+async fn a_message_of_grpc_goes_on_whole_even_if_its_end_could_begin_a_needle() {
+    let half = format!("half {}", &CANARY[..CANARY.len() / 2]);
+    let mut reply = Reply::new(message(0, &half)).field("content-type", "application/grpc");
+    reply.body.push(Bytes::from(message(0, &echo(CANARY))));
+    let body = reply.scrub().await.unwrap().into_response().into_body();
+    let (chunks, fault) = drain(body).await;
+    assert_eq!(
+        (chunks.concat(), fault),
+        ([message(0, &half), message(0, &echo(PLACEHOLDER))].concat(), None)
+    );
+    let first = chunks.iter().scan(0, |sum, chunk| Some(*sum + chunk.len()).inspect(|next| *sum = *next));
+    assert!(first.into_iter().any(|length| length == message(0, &half).len()));
+}
+
+#[tokio::test]
+async fn t02_messages_that_are_compressed_never_go_out() {
+    let reply = Reply::new(message(1, "\u{1f}8b")).field("content-type", "application/grpc+proto");
+    let (chunks, fault) = drain(reply.scrub().await.unwrap().into_response().into_body()).await;
+    assert_eq!((chunks.concat(), fault), (Vec::new(), Some(BodyFault::Undecodable)));
+    for (name, value) in [("grpc-encoding", "gzip"), ("connect-content-encoding", "br")] {
+        let refused = Reply::new(echo(CANARY)).field(name, value).scrub().await;
+        assert_eq!(refused.map(|_| ()).map_err(|r| r.code()), Err(Code::ResponseNotScrubbable), "{name}");
+        assert!(Reply::new(echo(CANARY)).field(name, "identity").scrub().await.is_ok());
+    }
+}
