@@ -55,6 +55,9 @@ pub(crate) enum Command {
     /// Policy files: check, compare, explain (works without a broker)
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Services that are known, and ready-made policies for them (works without a broker)
+    #[command(subcommand)]
+    Catalogue(CatalogueCommand),
     /// The record of what happened (works without a broker)
     #[command(subcommand)]
     Journal(JournalCommand),
@@ -169,7 +172,7 @@ pub(crate) struct AddCredential {
     /// Where it may go at all; may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "preset")]
     pub(crate) to: Vec<Destination>,
-    /// Take kind and destinations from what is known of a service: anthropic, github, gitlab, openai, slack, stripe
+    /// Take kind and destinations from what is known of a service: see "cloakroom catalogue list"
     #[arg(long, value_name = "SERVICE")]
     pub(crate) preset: Option<String>,
     /// Read the secret from this file
@@ -303,6 +306,30 @@ pub(crate) enum PolicyCommand {
 }
 
 #[derive(Subcommand)]
+pub(crate) enum CatalogueCommand {
+    /// List the services and the ready-made policies
+    #[command(after_help = "Example:\n  cloakroom catalogue list")]
+    List,
+    /// Show what is known of a service, and where it is written
+    #[command(after_help = "Example:\n  cloakroom catalogue show google-gmail")]
+    Show {
+        /// The service
+        service: String,
+    },
+    /// Print a ready-made policy file
+    #[command(
+        after_help = "Examples:\n  cloakroom catalogue policy gmail-read-and-draft > mail.toml\n  cloakroom catalogue policy github-one-repo --set owner=octocat --set repo=hello-world > repo.toml"
+    )]
+    Policy {
+        /// The policy
+        name: String,
+        /// Fill in a parameter; may be repeated
+        #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
+        set: Vec<(String, String)>,
+    },
+}
+
+#[derive(Subcommand)]
 pub(crate) enum JournalCommand {
     /// Print the records
     #[command(after_help = "Examples:\n  cloakroom journal show\n  cloakroom journal show --since 1200")]
@@ -317,6 +344,11 @@ pub(crate) enum JournalCommand {
     /// Print every record as a line of JSON, with its hash
     #[command(after_help = "Example:\n  cloakroom journal export > journal.jsonl")]
     Export,
+}
+
+fn parse_setting(text: &str) -> Result<(String, String), &'static str> {
+    let (name, value) = text.split_once('=').ok_or("write a parameter as NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 fn parse_request(text: &str) -> Result<RequestId, &'static str> {

@@ -32,7 +32,7 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
 }
 
 fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
-    let preset = new.preset.as_deref().map(catalogue::preset).transpose()?;
+    let preset = new.preset.as_deref().map(catalogue::service).transpose()?;
     let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
     // The place fits the preset's kind, not another that was asked for.
     let place = preset.filter(|preset| preset.kind == kind).map(|preset| preset.place);
@@ -53,7 +53,7 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
 /// What is written on the command line wins over the preset.
 fn kind_and_destinations(
     new: &AddCredential,
-    known: Option<&catalogue::Preset>,
+    known: Option<&catalogue::Service>,
 ) -> Result<(CredentialKind, Vec<Destination>), Failure> {
     let kind = new.kind.or(known.map(|preset| preset.kind));
     let kind = kind.ok_or_else(|| Failure::bad_input("the kind is missing").hinting("add --kind bearer"))?;

@@ -2,6 +2,7 @@
 
 mod approval;
 mod authority;
+mod catalogue;
 mod credential;
 mod explain;
 mod journal;
@@ -27,6 +28,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),
         Command::Approval(command) => approval::run(&find()?, command, output),
         Command::Policy(command) => policy::run(command, output),
+        Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),
         Command::Explain { request } => explain::run(&find()?, request, output),
         Command::Ca { pem } => authority::run(&find()?, pem, output),
