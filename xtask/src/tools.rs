@@ -14,6 +14,8 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["cc", "--version"], packages: &["gcc", "libc6-dev"] },
     Tool { probe: &["git", "--version"], packages: &["git"] },
     Tool { probe: &["curl", "--version"], packages: &["curl"] },
+    Tool { probe: &["bwrap", "--version"], packages: &["bubblewrap"] },
+    Tool { probe: &["python3", "--version"], packages: &["python3"] },
 ];
 
 const FOR_CLIENTS: &[Tool] = &[

@@ -4,6 +4,7 @@ use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
 use cloakroom_model::{CredentialKind, Destination, Name, RequestId};
 use ipnet::IpNet;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -40,6 +41,17 @@ pub(crate) enum Command {
     /// Sixty seconds: see a call go out with the real credential and come back without it
     #[command(after_help = "Example:\n  cloakroom try\n\nNeeds no network and leaves nothing behind.")]
     Try,
+    /// Run a command as a workload: only the broker can be reached, and it sees placeholders only
+    #[command(
+        after_help = "Examples:\n  cloakroom run -- curl https://api.stripe.com/v1/balance\n  cloakroom run --workload robot --write ../cache -- python agent.py\n\nThe command gets the exit code, the terminal and the signals as if it ran alone. It can write in the present directory\nand in /tmp of its own. Needs bubblewrap."
+    )]
+    Run(RunArguments),
+    /// The first program in the namespaces that `run` makes
+    #[command(
+        hide = true,
+        after_help = "Example:\n  cloakroom inside -- env\n\nNobody needs to run this by hand."
+    )]
+    Inside(InsideArguments),
     /// Credentials: deposit, show, rotate, remove
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -119,6 +131,34 @@ pub(crate) struct ServeArguments {
     pub(crate) log_format: LogFormat,
 }
 
+/// Options of `run`.
+#[derive(Args)]
+pub(crate) struct RunArguments {
+    /// The workload, whose key is kept [default: the only one with a kept key]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Option<String>,
+    /// Pass this variable of your environment on; may be repeated
+    #[arg(long, value_name = "VARIABLE")]
+    pub(crate) pass: Vec<String>,
+    /// Let the command read this directory too, although it is below a hidden one; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) read: Vec<PathBuf>,
+    /// Let the command write in this directory too; may be repeated
+    #[arg(long, value_name = "DIR")]
+    pub(crate) write: Vec<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// Options of `inside`.
+#[derive(Args)]
+pub(crate) struct InsideArguments {
+    /// The command and its arguments
+    #[arg(last = true, required = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
 /// How the log is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum LogFormat {
@@ -183,10 +223,15 @@ pub(crate) struct AddCredential {
 #[derive(Subcommand)]
 pub(crate) enum WorkloadCommand {
     /// Add a workload; its key is printed once
-    #[command(after_help = "Example:\n  cloakroom workload add robot")]
+    #[command(
+        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run"
+    )]
     Add {
         /// Your name for it
         name: Name,
+        /// Keep the key in the data directory, for "cloakroom run"
+        #[arg(long)]
+        keep: bool,
     },
     /// List the workloads
     #[command(after_help = "Example:\n  cloakroom workload list")]
@@ -240,6 +285,9 @@ pub(crate) struct IssuePlaceholder {
     /// How many calls it is good for; else as many as its policy allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: Option<u32>,
+    /// Keep the placeholder for "cloakroom run", in this variable of the command's environment
+    #[arg(long, value_name = "NAME", value_parser = parse_variable)]
+    pub(crate) variable: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -344,6 +392,13 @@ pub(crate) enum JournalCommand {
     /// Print every record as a line of JSON, with its hash
     #[command(after_help = "Example:\n  cloakroom journal export > journal.jsonl")]
     Export,
+}
+
+fn parse_variable(text: &str) -> Result<String, &'static str> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    let fine = !text.is_empty() && text.bytes().all(plain) && !text.as_bytes()[0].is_ascii_digit();
+    fine.then(|| text.to_owned())
+        .ok_or("a variable's name has letters, digits and underscores, such as STRIPE_API_KEY")
 }
 
 fn parse_setting(text: &str) -> Result<(String, String), &'static str> {

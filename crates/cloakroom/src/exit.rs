@@ -9,20 +9,29 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Exit {
     /// It was done.
-    Done = 0,
+    Done,
     /// It failed: a conflict, an unknown name, a disk.
-    Failed = 1,
+    Failed,
     /// The command line, a file or a value is wrong.
-    BadInput = 2,
+    BadInput,
     /// Refused, not permitted, or does not verify.
-    Refused = 3,
+    Refused,
     /// No broker answers in the data directory.
-    NoBroker = 4,
+    NoBroker,
+    /// As the command ended that `cloakroom run` ran.
+    OfCommand(u8),
 }
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
-        Self::from(exit as u8)
+        Self::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::BadInput => 2,
+            Exit::Refused => 3,
+            Exit::NoBroker => 4,
+            Exit::OfCommand(code) => code,
+        })
     }
 }
 

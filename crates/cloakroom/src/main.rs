@@ -9,6 +9,7 @@ mod data_dir;
 mod exit;
 mod failure;
 mod output;
+mod run;
 mod secret_input;
 mod serve;
 mod settings;

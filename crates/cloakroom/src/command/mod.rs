@@ -14,7 +14,7 @@ mod workload;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, serve, tour};
+use crate::{Outcome, run as running, serve, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -23,6 +23,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
     match arguments.command {
         Command::Serve(options) => serve::run(&find()?, options, output, hardening),
         Command::Try => tour::run(output),
+        Command::Run(options) => running::run(&find()?, &options, output),
+        Command::Inside(options) => running::inside(&options),
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

@@ -8,13 +8,14 @@ use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, fields, table};
+use crate::run::Kit;
 use crate::span::Expiry;
 use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView};
 
 pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
-        PlaceholderCommand::Issue(new) => issue(&broker, &new, output),
+        PlaceholderCommand::Issue(new) => issue(data, &broker, &new, output),
         PlaceholderCommand::List => list(&broker, output),
         PlaceholderCommand::Show { id } => {
             show(&broker.read(&format!("placeholders/{}", segment(&id)?))?, output)
@@ -27,7 +28,7 @@ pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) 
     }
 }
 
-fn issue(broker: &Broker, new: &IssuePlaceholder, output: &Output) -> Outcome {
+fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Output) -> Outcome {
     // Read here too: an error then shows the line of the file.
     let (file, policy) = super::policy::text_of(&new.policy)?;
     super::policy::parse(&file, &policy)?;
@@ -56,9 +57,27 @@ fn issue(broker: &Broker, new: &IssuePlaceholder, output: &Output) -> Outcome {
     for warning in &issued.warnings {
         output.warning(warning);
     }
-    output.hint("the placeholder is not kept and not shown again");
+    match &new.variable {
+        Some(variable) => keep(data, &issued, variable, output)?,
+        None => output.hint("the placeholder is not kept and not shown again"),
+    }
     output.hint(&format!("next: cloakroom approval grant {}", issued.approval));
     Ok(Exit::Done)
+}
+
+/// Puts the placeholder into the kit of its workload.
+fn keep(data: &DataDir, issued: &IssuedPlaceholder, variable: &str, output: &Output) -> Result<(), Failure> {
+    let Some(mut kit) = Kit::read(data, &issued.workload)? else {
+        return Err(Failure::failed(format!(
+            "the placeholder is issued but not kept: the key of workload {} is not kept either",
+            issued.workload
+        ))
+        .hinting("hand the placeholder to the workload yourself, or add a workload with --keep"));
+    };
+    kit.variables.insert(variable.to_owned(), issued.placeholder.clone());
+    kit.keep(data)?;
+    output.hint(&format!("kept as {variable} for: cloakroom run --workload {} -- COMMAND", issued.workload));
+    Ok(())
 }
 
 fn list(broker: &Broker, output: &Output) -> Outcome {

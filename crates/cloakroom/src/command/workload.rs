@@ -6,7 +6,9 @@ use crate::cli::WorkloadCommand;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::output::{Output, fields, table};
+use crate::run::Kit;
 use cloakroom_admin::wire::{AddedWorkload, NewWorkload, WorkloadView};
+use std::collections::BTreeMap;
 
 /// The variables by which common programs are told to trust a certificate authority.
 const TRUST: [&str; 5] =
@@ -15,12 +17,23 @@ const TRUST: [&str; 5] =
 pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
-        WorkloadCommand::Add { name } => {
+        WorkloadCommand::Add { name, keep } => {
             let added: AddedWorkload = broker.post("workloads", &NewWorkload { name })?;
+            // Shown first: it is shown only once, and the disk may be full.
             output.data(&added, || shown(&added))?;
             output.talk("");
             output.talk(&environment(data, &added));
-            output.hint("the key is not kept and not shown again");
+            if keep {
+                let kit =
+                    Kit { workload: added.name.clone(), key: added.key.clone(), variables: BTreeMap::new() };
+                kit.keep(data)?;
+                output.hint(&format!(
+                    "the key is kept for: cloakroom run --workload {} -- COMMAND",
+                    added.name
+                ));
+            } else {
+                output.hint("the key is not kept and not shown again");
+            }
         }
         WorkloadCommand::List => {
             let workloads: Vec<WorkloadView> = broker.read("workloads")?;
@@ -39,6 +52,7 @@ pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> 
         }
         WorkloadCommand::Remove { name } => {
             let removed: WorkloadView = broker.remove(&format!("workloads/{}", segment(&name)?))?;
+            Kit::forget(data, &removed.name)?;
             output.data(&removed, || format!("removed workload {} ({})", removed.name, removed.id))?;
         }
     }

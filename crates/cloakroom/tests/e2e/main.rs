@@ -15,6 +15,7 @@ mod listener;
 mod outputs;
 mod policies;
 mod reply;
+mod run;
 mod scenarios;
 mod support;
 mod upstreams;

@@ -1,0 +1,57 @@
+//! `cloakroom run -- COMMAND`: the command as a workload, in namespaces of its own, where only the broker can be reached.
+//!
+//! ```text
+//!  cloakroom run ──── spawns ───► bwrap ─── namespaces ───► cloakroom inside ──► COMMAND
+//!       │ relay.sock                                            │ 127.0.0.1:8480      │
+//!  broker's listener ◄── relay ─────────────────────────────────┴◄── HTTPS_PROXY ─────┘
+//! ```
+//!
+//! The namespace has no network but its own loopback. What connects there to the proxy's port is carried over one Unix socket to the broker's
+//! workload listener; every other address is unreachable, whatever the command does. That does not depend on the broker being alive.
+
+mod carry;
+mod environment;
+mod filter;
+mod inside;
+mod kit;
+mod sandbox;
+mod signals;
+
+pub(crate) use inside::inside;
+pub(crate) use kit::Kit;
+
+use crate::Outcome;
+use crate::cli::RunArguments;
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::Output;
+use sandbox::Sandbox;
+use std::net::SocketAddr;
+
+/// The port on the loopback of the namespace at which the broker answers.
+const PORT: u16 = 8480;
+
+/// Runs the command, and ends as it ends.
+pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {
+    let kit = Kit::find(data, arguments.workload.as_deref())?;
+    let listen = listening(data)?;
+    let sandbox = Sandbox::plan(data, &kit, arguments)?;
+    output.talk(&sandbox.says());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let code = runtime.block_on(sandbox.run(listen))?;
+    Ok(Exit::OfCommand(code))
+}
+
+/// Where the broker listens, if it does.
+fn listening(data: &DataDir) -> Result<SocketAddr, Failure> {
+    let nobody = || {
+        Failure::no_broker(format!("no broker runs on {}", data.path().display()))
+            .hinting("start one: cloakroom serve")
+    };
+    let listen = crate::serve::last_listen(data).ok_or_else(nobody)?;
+    let address: SocketAddr = listen.parse().map_err(|_| nobody())?;
+    // Without a broker nothing gets out; but whoever starts the command wants to know before.
+    std::net::TcpStream::connect(address).map_err(|_| nobody())?;
+    Ok(address)
+}

@@ -1,0 +1,235 @@
+//! The namespaces, made by bubblewrap, and what of the file system is seen in them.
+
+use super::kit::Kit;
+use super::signals::{Kept, Outside};
+use super::{carry::carry, environment, inside};
+use crate::cli::RunArguments;
+use crate::data_dir::DataDir;
+use crate::failure::Failure;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use tokio::net::{TcpStream, UnixListener};
+use tokio::process::Command;
+
+/// The socket, inside, that leads to the broker's workload listener.
+pub(super) const RELAY: &str = "/run/cloakroom/relay.sock";
+/// The socket, inside, on which signals are passed on.
+pub(super) const CONTROL: &str = "/run/cloakroom/control.sock";
+/// This program, inside.
+const PROGRAM: &str = "/run/cloakroom/cloakroom";
+
+/// A command, and what it will see.
+pub(super) struct Sandbox {
+    bubblewrap: PathBuf,
+    arguments: Vec<OsString>,
+    variables: BTreeMap<OsString, OsString>,
+    command: Vec<OsString>,
+    workload: String,
+    directory: PathBuf,
+    /// Where the sockets are made, outside.
+    sockets: tempfile::TempDir,
+}
+
+impl Sandbox {
+    /// Decides what the command will see. Nothing is started yet.
+    ///
+    /// # Errors
+    /// When bubblewrap is missing, or the present directory would show what must be hidden.
+    pub(super) fn plan(data: &DataDir, kit: &Kit, asked: &RunArguments) -> Result<Self, Failure> {
+        let directory = std::env::current_dir()?;
+        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+        let hidden = Hidden::of(data, home.as_deref());
+        let mut view = View::new(&hidden);
+        let sockets = tempfile::Builder::new().prefix("cloakroom-run-").tempdir()?;
+        for path in &asked.read {
+            view.show("--ro-bind", path)?;
+        }
+        for path in std::iter::once(&directory).chain(&asked.write) {
+            view.show("--bind", path)?;
+        }
+        let mut arguments = view.arguments;
+        arguments.extend(of_broker(data, sockets.path())?);
+        arguments.extend(words(&["--chdir"]));
+        arguments.push(directory.clone().into());
+        Ok(Self {
+            bubblewrap: bubblewrap()?,
+            arguments,
+            variables: environment::of(kit, &asked.pass)?,
+            command: asked.command.clone(),
+            workload: kit.workload.to_string(),
+            directory,
+            sockets,
+        })
+    }
+
+    /// One line: what is isolated, and what is not.
+    pub(super) fn says(&self) -> String {
+        format!(
+            "cloakroom: running as workload {}; isolated: network (only the broker), processes, home, /tmp, the broker's files; \
+             writable: {}; not isolated: the kernel is shared, and the rest of the file system can be read",
+            self.workload,
+            self.directory.display()
+        )
+    }
+
+    /// Starts the command and waits for its end.
+    pub(super) async fn run(self, broker: SocketAddr) -> Result<u8, Failure> {
+        let relay = UnixListener::bind(self.sockets.path().join("relay.sock"))?;
+        let control = UnixListener::bind(self.sockets.path().join("control.sock"))?;
+        let _kept = Kept::alive()?;
+        let mut signals = Outside::watch()?;
+        let mut command = self.command_line();
+        let mut child = command.spawn().map_err(|error| Failure::file("run", &self.bubblewrap, &error))?;
+        tokio::spawn(carry_to(relay, broker));
+        let pass_on = async {
+            // Only the first connection is heard: it is made before the command starts.
+            if let Ok((mut inside, _)) = control.accept().await {
+                signals.pass_on(&mut inside).await;
+            }
+            std::future::pending::<()>().await
+        };
+        let status = tokio::select! {
+            ended = child.wait() => ended?,
+            () = pass_on => return Err(Failure::failed("nothing to wait for")),
+        };
+        Ok(inside::code_of(status))
+    }
+
+    fn command_line(&self) -> Command {
+        // An ignored signal stays ignored in the programs that are started; a caught one does not. So bubblewrap ignores what the terminal
+        // sends, and the program inside catches it, which gives the command the default again. A shell can say so without unsafe code.
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "trap '' INT QUIT HUP TERM USR1 USR2; exec \"$@\"", "sh"]);
+        command.arg(&self.bubblewrap).args(&self.arguments);
+        command.args(["--", PROGRAM, "inside", "--"]).args(&self.command);
+        // SECURITY: not as arguments of bubblewrap, which every user of the machine can read.
+        command.env_clear().envs(&self.variables);
+        command
+    }
+}
+
+/// What must not be seen inside.
+struct Hidden {
+    paths: Vec<PathBuf>,
+}
+
+impl Hidden {
+    fn of(data: &DataDir, home: Option<&Path>) -> Self {
+        let mut paths = vec![data.path().to_path_buf()];
+        paths.extend(home.filter(|home| *home != Path::new("/")).map(Path::to_path_buf));
+        paths.extend(["/root", "/home", "/run", "/var/run", "/tmp", "/var/tmp"].map(PathBuf::from));
+        let paths = paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
+        Self { paths }
+    }
+
+    /// SECURITY: a directory that is shown shows all below it.
+    fn is_shown_by(&self, shown: &Path) -> Option<&Path> {
+        self.paths.iter().map(PathBuf::as_path).find(|hidden| hidden.starts_with(shown))
+    }
+}
+
+/// The file system inside, in the order in which bubblewrap makes it.
+struct View<'h> {
+    hidden: &'h Hidden,
+    arguments: Vec<OsString>,
+}
+
+impl<'h> View<'h> {
+    fn new(hidden: &'h Hidden) -> Self {
+        let mut arguments = words(&[
+            "--die-with-parent",
+            "--unshare-user",
+            // No user namespace inside, where the command would be mighty again.
+            "--disable-userns",
+            "--cap-drop",
+            "ALL",
+            "--unshare-ipc",
+            "--unshare-pid",
+            "--unshare-net",
+            "--unshare-uts",
+            "--unshare-cgroup-try",
+            "--ro-bind",
+            "/",
+            "/",
+            "--dev",
+            "/dev",
+            "--proc",
+            "/proc",
+        ]);
+        // SECURITY: the kernel lets their owner write these whatever the namespace, and the owner is root: `core_pattern` names a program that
+        // runs outside. A caller who is root must not hand that on.
+        for path in ["/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus"] {
+            arguments.extend(words(&["--ro-bind-try", path, path]));
+        }
+        for path in &hidden.paths {
+            arguments.extend(["--tmpfs".into(), path.clone().into_os_string()]);
+        }
+        Self { hidden, arguments }
+    }
+
+    /// Shows this directory, although what is around it may be hidden.
+    fn show(&mut self, how: &str, path: &Path) -> Result<(), Failure> {
+        let path = path.canonicalize().map_err(|error| Failure::file("show", path, &error))?;
+        if let Some(hidden) = self.hidden.is_shown_by(&path) {
+            let text =
+                format!("{} cannot be shown to the command: it holds {}", path.display(), hidden.display());
+            return Err(
+                Failure::bad_input(text).hinting("run it in a directory of its own, such as a project's")
+            );
+        }
+        self.arguments.extend([OsString::from(how), path.clone().into(), path.into()]);
+        Ok(())
+    }
+}
+
+/// What leads to the broker: two sockets, the authority's certificate, and this program.
+fn of_broker(data: &DataDir, sockets: &Path) -> Result<Vec<OsString>, Failure> {
+    let program = std::env::current_exe()?;
+    let ca = data.ca();
+    let mut arguments = words(&["--dir", "/run/cloakroom"]);
+    let binds = [
+        ("--bind", sockets.join("relay.sock"), RELAY),
+        ("--bind", sockets.join("control.sock"), CONTROL),
+        ("--ro-bind", ca, environment::AUTHORITY),
+        ("--ro-bind", program, PROGRAM),
+    ];
+    for (how, from, to) in binds {
+        arguments.extend([OsString::from(how), from.into(), OsString::from(to)]);
+    }
+    Ok(arguments)
+}
+
+/// Each connection goes to the broker's workload listener, and nowhere else.
+async fn carry_to(relay: UnixListener, broker: SocketAddr) {
+    loop {
+        let Ok((inside, _)) = relay.accept().await else {
+            tokio::task::yield_now().await;
+            continue;
+        };
+        tokio::spawn(async move {
+            if let Ok(connection) = TcpStream::connect(broker).await {
+                let _ = connection.set_nodelay(true);
+                carry(inside, connection).await;
+            }
+        });
+    }
+}
+
+/// SECURITY: there is no fallback: without it the command would run unprotected.
+fn bubblewrap() -> Result<PathBuf, Failure> {
+    let found = std::env::var_os("PATH")
+        .iter()
+        .flat_map(|path| std::env::split_paths(OsStr::new(path)).collect::<Vec<_>>())
+        .map(|directory| directory.join("bwrap"))
+        .find(|path| path.is_file());
+    found.ok_or_else(|| {
+        Failure::failed("bubblewrap (bwrap) is not installed, and nothing runs without it")
+            .hinting("install the package bubblewrap")
+    })
+}
+
+fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
