@@ -4,10 +4,10 @@ use crate::handover::Handover;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
-use cloakroom_model::{LookupKey, PlaceholderId, Rows, Timestamp};
+use cloakroom_model::{EventKind, LookupKey, PlaceholderId, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Approvers, Ignored, PolicySet};
-use cloakroom_store::Store;
 use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::{Events, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
@@ -26,6 +26,8 @@ pub struct Admin {
     pub approvers: Approvers,
     /// Makes placeholders and keyed hashes.
     pub lookup_key: Arc<LookupKey>,
+    /// Where security events are raised.
+    pub events: Arc<Events>,
     /// The data directory.
     pub data: std::path::PathBuf,
     /// Makes changes one at a time.
@@ -106,6 +108,8 @@ impl Admin {
             if let Err(error) = self.journal.append(&entry) {
                 tracing::error!(%error, "the journal cannot be written");
             }
+            let forged = SecurityEvent::new(EventKind::ApprovalForged);
+            self.events.raise(forged.with(|event| event.placeholder = Some(*placeholder)));
         }
         **turn = fresh;
     }

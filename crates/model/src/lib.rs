@@ -5,9 +5,11 @@
 
 mod call;
 mod destination;
+mod event;
 mod fields;
 mod id;
 mod ledger;
+mod meters;
 mod name;
 mod path;
 mod place;
@@ -21,9 +23,11 @@ pub mod placeholder;
 
 pub use call::{BodyFault, Call, Payload, Rest, Upgrade, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
+pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
 pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};
 pub use ledger::{Intent, IntentUse, Ledger};
+pub use meters::{Meters, Reading};
 pub use name::{Name, NameError};
 pub use path::{Path, Segment};
 pub use place::{HeaderForm, Place, PlaceError};
@@ -34,5 +38,5 @@ pub use record::{
     ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows,
     SealedSecret, Signature, WorkloadRecord,
 };
-pub use refusal::{Code, Facts, Refusal, Severity};
+pub use refusal::{Code, Facts, Refusal};
 pub use timestamp::Timestamp;

@@ -1,6 +1,6 @@
 //! A *no*: a stable code, a fixed sentence, and typed facts that help the reader.
 
-use crate::{Destination, Name, PlaceholderId};
+use crate::{Destination, EventKind, Name, PlaceholderId, Severity};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -113,16 +113,6 @@ impl fmt::Display for Code {
     }
 }
 
-/// How much a refusal should worry the operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Severity {
-    /// A misuse that a careless program also makes.
-    Notice,
-    /// A placeholder where it does not belong.
-    Warning,
-}
-
 /// What helps the reader beyond the code. Every field is a name the operator chose or a parsed noun: none can
 /// hold a secret or raw workload bytes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -151,7 +141,7 @@ pub struct Refusal {
     code: Code,
     reason: &'static str,
     facts: Box<Facts>,
-    event: Option<Severity>,
+    event: Option<EventKind>,
 }
 
 impl Refusal {
@@ -169,8 +159,8 @@ impl Refusal {
 
     /// Marks this refusal as a security event.
     #[must_use]
-    pub fn as_event(mut self, severity: Severity) -> Self {
-        self.event = Some(severity);
+    pub fn as_event(mut self, kind: EventKind) -> Self {
+        self.event = Some(kind);
         self
     }
 
@@ -191,6 +181,11 @@ impl Refusal {
 
     /// Whether this is a security event, and how grave.
     pub fn event(&self) -> Option<Severity> {
+        self.event.map(EventKind::severity)
+    }
+
+    /// Which security event this is, if it is one.
+    pub fn event_kind(&self) -> Option<EventKind> {
         self.event
     }
 }

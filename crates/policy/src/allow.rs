@@ -5,8 +5,9 @@ use crate::Spot;
 use crate::decide::place::Wanted;
 use crate::decide::{Mismatch, Stage, shape};
 use crate::permit::Permit;
+use crate::search;
 use crate::set::{Compiled, Held};
-use cloakroom_model::{Call, Code, CoreId, HeaderForm, Place, Principal, Refusal, Severity, Timestamp};
+use cloakroom_model::{Call, Code, CoreId, EventKind, HeaderForm, Place, Principal, Refusal, Timestamp};
 use http::header::AUTHORIZATION;
 use std::sync::Arc;
 
@@ -22,11 +23,13 @@ impl<'a> Asker<'a> {
     pub(crate) fn own(&self, core: CoreId) -> Result<&'a Arc<Held>, Refusal> {
         let Some(held) = self.policies.held(core) else {
             let reason = "the call carries a placeholder that is in no row of this broker";
-            return Err(self.about(Refusal::new(Code::UnknownPlaceholder, reason).as_event(Severity::Notice)));
+            return Err(
+                self.about(Refusal::new(Code::UnknownPlaceholder, reason).as_event(EventKind::NotInRows))
+            );
         };
         if held.workload != self.principal.workload() {
             let reason = "the placeholder was issued to another workload";
-            let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(Severity::Warning);
+            let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(EventKind::OtherWorkload);
             return Err(self.about(refusal).with(|facts| facts.placeholder = Some(held.id)));
         }
         Ok(held)
@@ -40,7 +43,7 @@ impl<'a> Asker<'a> {
         judge: impl Fn(&Permit, &Wanted<'_>) -> Result<Spot, Mismatch>,
     ) -> Result<Allowed, Refusal> {
         let held = self.own(core)?;
-        let permits = held.permits_at(now).map_err(|refusal| self.about_held(refusal, held))?;
+        let permits = held.permits_at(now).map_err(|refusal| self.about_held(as_seen(refusal), held))?;
         let wanted = Wanted { key: self.policies.lookup_key(), text: held.text };
         let mut closest = Closest::default();
         let mut options: Vec<(usize, Spot)> = Vec::new();
@@ -78,6 +81,13 @@ impl<'a> Asker<'a> {
 
     /// A call or message that carries no placeholder, and has to.
     pub(crate) fn carries_none(&self) -> Refusal {
+        if let Some(held) =
+            search::altered(self.call, self.policies).and_then(|core| self.policies.held(core))
+        {
+            let reason = "the call carries the beginning of a placeholder with another end";
+            let refusal = Refusal::new(Code::UnknownPlaceholder, reason).as_event(EventKind::Altered);
+            return self.about(refusal).with(|facts| facts.placeholder = Some(held.id));
+        }
         let refusal = Refusal::new(Code::UnknownPlaceholder, "the call carries no placeholder");
         self.about(refusal).with(|facts| facts.challenge = self.wants_basic())
     }
@@ -85,7 +95,7 @@ impl<'a> Asker<'a> {
     /// A placeholder of this workload where no permit wants one. `allowed`: the one that stands where it should.
     pub(crate) fn stray(&self, allowed: Option<&Allowed>) -> Refusal {
         let reason = "a placeholder stands outside the place that its permit names";
-        let refusal = Refusal::new(Code::PlaceNotPermitted, reason).as_event(Severity::Warning);
+        let refusal = Refusal::new(Code::PlaceNotPermitted, reason).as_event(EventKind::WrongPlace);
         self.about(refusal).with(|facts| {
             facts.rule = allowed.map(|allowed| allowed.chosen().permit.place.to_string());
             facts.placeholder = allowed.map(|allowed| allowed.held.id);
@@ -163,8 +173,17 @@ impl<'a> Closest<'a> {
         match self.0 {
             Some((mismatch, compiled)) => refusal_of(mismatch, compiled),
             None => Refusal::new(Code::DestinationNotPermitted, "the placeholder has no permit")
-                .as_event(Severity::Warning),
+                .as_event(EventKind::WrongDestination),
         }
+    }
+}
+
+/// A placeholder was seen in the call: that it is spent is then more than the state of a row.
+fn as_seen(refusal: Refusal) -> Refusal {
+    match refusal.code() {
+        Code::PlaceholderSpent => refusal.as_event(EventKind::SpentUsed),
+        Code::PlaceholderRevoked => refusal.as_event(EventKind::RevokedUsed),
+        _ => refusal,
     }
 }
 
@@ -176,7 +195,8 @@ fn refusal_of(mismatch: Mismatch, compiled: &Compiled) -> Refusal {
         facts.permit = (mismatch.stage > Stage::Destination).then(|| compiled.permit.name.clone());
     });
     match mismatch.stage {
-        Stage::Destination | Stage::Place => refusal.as_event(Severity::Warning),
+        Stage::Destination => refusal.as_event(EventKind::WrongDestination),
+        Stage::Place => refusal.as_event(EventKind::WrongPlace),
         _ => refusal,
     }
 }

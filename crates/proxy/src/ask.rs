@@ -2,7 +2,7 @@
 
 use crate::head::Head;
 use crate::wire::{Named, Target, ambiguous, malformed};
-use cloakroom_model::{Code, Destination, Host, Path, Query, Refusal, Scheme, Severity, Way, WorkloadId};
+use cloakroom_model::{Code, Destination, EventKind, Host, Path, Query, Refusal, Scheme, Way, WorkloadId};
 use cloakroom_policy::PolicySet;
 use http::Method;
 use http::header::UPGRADE;
@@ -116,7 +116,7 @@ impl Approach {
 pub(crate) fn not_named(wanted: &Destination) -> Refusal {
     Refusal::new(Code::DestinationNotPermitted, "no active permit of this workload names the destination")
         .with(|facts| facts.destination = Some(wanted.clone()))
-        .as_event(Severity::Notice)
+        .as_event(EventKind::UnnamedDestination)
 }
 
 fn tunnel(named: &Named) -> Result<Ask, Refusal> {

@@ -150,7 +150,7 @@ impl Desk {
         };
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
-        let ledger = CallLedger::new(&*proxy.store, &proxy.journal, proxy.durability);
+        let ledger = CallLedger::new(proxy);
         let answer = proxy.serve_call(call, principal, &ledger, interims);
         let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();

@@ -1,7 +1,7 @@
 //! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
 
-use crate::Durability;
-use cloakroom_model::{Code, Intent, Ledger, PlaceholderId, Refusal};
+use crate::{Durability, Proxy};
+use cloakroom_model::{Code, Intent, Ledger, Meters, PlaceholderId, Refusal};
 use cloakroom_store::Store;
 use cloakroom_store::journal::Journal;
 use std::sync::OnceLock;
@@ -11,12 +11,20 @@ pub(crate) struct CallLedger<'a> {
     store: &'a dyn Store,
     journal: &'a Journal,
     durability: Durability,
+    meters: &'a Meters,
     recorded: OnceLock<Vec<PlaceholderId>>,
 }
 
 impl<'a> CallLedger<'a> {
-    pub(crate) fn new(store: &'a dyn Store, journal: &'a Journal, durability: Durability) -> Self {
-        Self { store, journal, durability, recorded: OnceLock::new() }
+    pub(crate) fn new(proxy: &'a Proxy) -> Self {
+        let Proxy { store, journal, durability, events, .. } = proxy;
+        Self {
+            store: &**store,
+            journal,
+            durability: *durability,
+            meters: events.meters(),
+            recorded: OnceLock::new(),
+        }
     }
 
     /// Whether the intent is on record: what goes wrong from then on is a failure, not a refusal.
@@ -65,6 +73,8 @@ impl Ledger for CallLedger<'_> {
         self.journal.written(position).await.map_err(unavailable)?;
         // One call records one intent; a second would change nothing about which placeholders it used.
         let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
+        let spent = intent.uses.iter().filter(|used| used.counted).count();
+        self.meters.call(u64::try_from(spent).unwrap_or_default());
         if counted || self.durability == Durability::BeforeSend {
             self.journal.durable(position).await.map_err(unavailable)?;
         }

@@ -9,7 +9,7 @@ use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::PolicySet;
-use cloakroom_store::{Store, journal::Journal};
+use cloakroom_store::{Events, Store, journal::Journal};
 use std::sync::Arc;
 use tokio::sync::{Semaphore, watch};
 
@@ -34,6 +34,8 @@ pub struct Proxy {
     pub store: Arc<dyn Store>,
     /// The record.
     pub journal: Arc<Journal>,
+    /// Where security events are raised, and calls counted.
+    pub events: Arc<Events>,
     /// Signs the leaves of intercepted hosts.
     pub authority: Authority,
     /// What a stranger may send.

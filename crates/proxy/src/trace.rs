@@ -2,7 +2,7 @@
 
 use crate::Proxy;
 use crate::problem::Audience;
-use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, Timestamp, Way};
+use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, SecurityEvent, Timestamp, Way};
 use cloakroom_store::journal::Entry;
 use std::net::IpAddr;
 
@@ -44,18 +44,29 @@ impl Trace {
     pub(crate) fn record(&self, refusal: &Refusal, proxy: &Proxy) {
         let code = refusal.code();
         let workload = self.principal.as_ref().map(|principal| principal.name().as_str());
-        match refusal.event() {
-            Some(severity) => tracing::warn!(
-                request = %self.request, %code, workload, peer = %self.peer, ?severity, "security event"
-            ),
-            None => tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused"),
+        tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused");
+        proxy.events.meters().refusal(code);
+        let appended = proxy.journal.append(&self.entry(refusal, code));
+        if let Some(event) = self.event(refusal) {
+            proxy.events.raise(event);
         }
         // Whoever gets the answer, or hears of it, finds the record.
-        let recorded =
-            proxy.journal.append(&self.entry(refusal, code)).and_then(|_| proxy.journal.write_out());
+        let recorded = appended.and_then(|_| proxy.journal.write_out());
         if let Err(error) = recorded {
             tracing::error!(request = %self.request, %code, %error, "a refusal could not be recorded");
         }
+    }
+
+    /// The security event that this refusal is, if it is one. The one place where refusals become events.
+    pub(crate) fn event(&self, refusal: &Refusal) -> Option<SecurityEvent> {
+        let facts = refusal.facts();
+        Some(SecurityEvent::new(refusal.event_kind()?).with(|event| {
+            event.placeholder = facts.placeholder;
+            event.workload = self.principal.as_ref().map(Principal::workload);
+            event.peer = Some(self.peer.to_string());
+            event.destination = facts.destination.clone().or_else(|| self.destination.clone());
+            event.request = Some(self.request);
+        }))
     }
 
     fn entry(&self, refusal: &Refusal, code: Code) -> Entry {

@@ -8,7 +8,7 @@ use crate::seats::Seat;
 use crate::trace::Trace;
 use crate::wire::ambiguous;
 use bytes::BytesMut;
-use cloakroom_model::{Destination, Host, Principal, Severity, Way};
+use cloakroom_model::{Destination, EventKind, Host, Principal, Way};
 use rustls::server::Acceptor;
 use std::io;
 use std::net::IpAddr;
@@ -103,8 +103,8 @@ fn names(shown: Option<&str>, host: &Host) -> bool {
 }
 
 fn wrong_name(shared: &Shared, trace: &Trace) {
-    let refusal =
-        ambiguous("the name in the TLS handshake is not the host of the tunnel").as_event(Severity::Notice);
+    let refusal = ambiguous("the name in the TLS handshake is not the host of the tunnel")
+        .as_event(EventKind::MisnamedTunnel);
     trace.record(&refusal, &shared.proxy);
 }
 

@@ -2,10 +2,12 @@
 
 mod contract;
 mod error;
+mod events;
 mod sqlite;
 
 pub mod journal;
 
 pub use contract::{BoxFuture, Decision, Store};
 pub use error::StoreError;
+pub use events::Events;
 pub use sqlite::SqliteStore;

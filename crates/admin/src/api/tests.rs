@@ -53,6 +53,7 @@ impl House {
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
         let admin = Admin {
+            events: cloakroom_store::Events::new(Arc::clone(&journal)),
             store: Arc::new(SqliteStore::open(&path.join("cloakroom.db")).unwrap()),
             journal,
             custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),

@@ -63,6 +63,9 @@ fn text(request: RequestId, records: &[Record], names: &BTreeMap<String, String>
                 pairs.extend(placeholder.map(|id| ("placeholder", id.to_string())));
                 pairs.extend(peer.as_ref().map(|peer| ("peer", peer.escape_debug().to_string())));
             }
+            Entry::Event(event) => {
+                pairs.push(("security event", format!("{} ({})", event.event, event.severity)))
+            }
             _ => {}
         }
     }

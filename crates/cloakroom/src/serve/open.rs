@@ -15,7 +15,7 @@ use cloakroom_model::{LookupKey, Rows, Timestamp};
 use cloakroom_policy::PolicySet;
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{SqliteStore, Store};
+use cloakroom_store::{Events, SqliteStore, Store};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -65,6 +65,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let policies = Arc::new(ArcSwap::from_pointee(nothing));
     let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
     journal.written(journal.append(&start)?).await?;
+    let events = Events::new(Arc::clone(&journal));
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         journal: Arc::clone(&journal),
@@ -72,6 +73,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         policies: Arc::clone(&policies),
         approvers,
         lookup_key,
+        events: Arc::clone(&events),
         data: data.path().to_owned(),
         changes: Changes::default(),
         handover: Handover::default(),
@@ -89,6 +91,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         upstream: Arc::new(upstream),
         store,
         journal: Arc::clone(&journal),
+        events,
         authority,
         limits: settings.limits,
         entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },

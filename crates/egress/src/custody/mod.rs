@@ -18,8 +18,8 @@ use crate::secret::{self, Secret};
 use arc_swap::ArcSwap;
 use binding::{Binding, Bound};
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, CredentialRecord, Destination, Name, Refusal, SealedSecret, Severity,
-    Shape,
+    Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, Name, Refusal,
+    SealedSecret, Shape,
 };
 use intake::IntakeKey;
 use kek::{KeyEncryption, KeyFile, Passphrase};
@@ -166,7 +166,7 @@ impl Custody {
                     facts.credential = Some(record.name.clone());
                     facts.destination = Some(destination.clone());
                 })
-                .as_event(Severity::Warning));
+                .as_event(EventKind::WrongDestination));
         }
         self.open(id)
     }
@@ -193,7 +193,7 @@ impl Custody {
                 "the credential behind this placeholder was removed",
             )
             .with(|facts| facts.credential = Some(record.name.clone()))
-            .as_event(Severity::Notice));
+            .as_event(EventKind::CutShort));
         }
         let opened = sealed::open(self.keys.as_ref(), &held.bound, &record.sealed.0);
         let secret = opened.map_err(|closed| {

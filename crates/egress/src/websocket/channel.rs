@@ -12,7 +12,7 @@ use crate::custody::Custody;
 use crate::scrub::Finder;
 use arc_swap::ArcSwap;
 use bytes::{Bytes, BytesMut};
-use cloakroom_model::{Code, Destination, Ledger, Refusal, Severity};
+use cloakroom_model::{Code, Destination, EventKind, Ledger, Refusal};
 use cloakroom_policy::{MessageJudge, PolicySet};
 use std::fmt;
 use std::future::Future;
@@ -159,7 +159,7 @@ async fn watch<L: Ledger>(state: &State, terms: &Terms<'_, L>) -> Ending {
 
 fn gone() -> Refusal {
     let reason = "the placeholder that opened the channel does not count any more";
-    Refusal::new(Code::PlaceholderRevoked, reason).as_event(Severity::Notice)
+    Refusal::new(Code::PlaceholderRevoked, reason).as_event(EventKind::CutShort)
 }
 
 /// Says Close, where that is still to be said, and ends the connection.

@@ -11,6 +11,7 @@
 //! keyed index of the core ([`CoreId`]) finds the row: no scan of a table, and retired ones are known for ever. Without
 //! the key a placeholder is uniformly random text. The store keeps [`CoreId`] and [`KeyedHash`], never the text.
 
+mod altered;
 mod decoded;
 mod key;
 mod mint;

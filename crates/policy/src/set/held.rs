@@ -128,5 +128,4 @@ impl Held {
 
 fn revoked() -> Refusal {
     Refusal::new(Code::PlaceholderRevoked, "the placeholder, its credential or its approval no longer counts")
-        .as_event(cloakroom_model::Severity::Warning)
 }

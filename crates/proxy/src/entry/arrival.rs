@@ -10,7 +10,7 @@ use crate::io::Io;
 use crate::proxy::Shared;
 use crate::trace::Trace;
 use crate::wire::malformed;
-use cloakroom_model::Severity;
+use cloakroom_model::EventKind;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Arrival {
     /// A balancer that does not say whom it speaks for. SECURITY: nobody's word is taken instead (T92).
     async fn refuse_header(self, early: Early) {
         let refusal = malformed("the connection from a balancer does not begin with the PROXY protocol");
-        Trace::begin(self.peer).record(&refusal.as_event(Severity::Notice), &self.shared.proxy);
+        Trace::begin(self.peer).record(&refusal.as_event(EventKind::SilentBalancer), &self.shared.proxy);
         early.close().await;
     }
 }

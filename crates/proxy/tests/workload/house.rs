@@ -95,6 +95,7 @@ impl House {
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),
                 store,
                 journal: Arc::clone(&journal),
+                events: cloakroom_store::Events::new(Arc::clone(&journal)),
                 authority: own,
                 limits: plan.limits,
                 entrance: plan.entrance,

@@ -1,7 +1,8 @@
 //! What is recorded: the entries, and where one stands.
 
 use cloakroom_model::{
-    Code, Destination, Intent, Name, PlaceholderId, RequestId, Severity, Timestamp, Way, WorkloadId,
+    Code, Destination, Intent, Name, PlaceholderId, RequestId, SecurityEvent, Severity, Timestamp, Way,
+    WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,8 @@ pub enum Entry {
         /// Who did it.
         by: String,
     },
+    /// A security event.
+    Event(SecurityEvent),
     /// A stored permit that does not count.
     Ignored {
         /// When it was found.
