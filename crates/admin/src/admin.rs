@@ -24,6 +24,8 @@ pub struct Admin {
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// Whose signatures count.
     pub approvers: Approvers,
+    /// Whether an approval covers one generation of its credential only.
+    pub pin_generation: bool,
     /// Makes placeholders and keyed hashes.
     pub lookup_key: Arc<LookupKey>,
     /// Where security events are raised.

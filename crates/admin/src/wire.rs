@@ -101,6 +101,9 @@ pub struct NewPlaceholder {
     pub expires_in: Option<u64>,
     /// Number of uses; `null`: not counted.
     pub uses: Option<u32>,
+    /// The approver who asks, by name; absent: whoever the socket says.
+    #[serde(default)]
+    pub requester: Option<String>,
 }
 
 /// A new placeholder with its text, which is not kept and never shown again.
@@ -162,7 +165,7 @@ pub struct PlaceholderView {
 pub struct ApprovalView {
     /// Its id.
     pub id: ApprovalId,
-    /// `pending`, `granted`, `denied`, or `moot` when the placeholder was revoked before.
+    /// `pending`, `granted`, `denied`, `withdrawn`, or `moot` when the placeholder was revoked before.
     pub state: String,
     /// The placeholder it covers.
     pub placeholder: PlaceholderId,
@@ -174,6 +177,12 @@ pub struct ApprovalView {
     pub created: String,
     /// When it was decided.
     pub decided: Option<String>,
+    /// Who asked for it.
+    pub requester: Option<String>,
+    /// The approvers who signed it, of those whose signatures count.
+    pub signed: Vec<String>,
+    /// How many have to sign.
+    pub needed: usize,
 }
 
 /// An approval with the text that is signed.
@@ -194,6 +203,17 @@ pub struct ApprovalText {
 pub struct GrantRequest {
     /// By an enrolled approver, over the text's signing bytes.
     pub signature: Signature,
+}
+
+/// An approver as listed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ApproverView {
+    /// Whose key it is.
+    pub name: String,
+    /// `file` or `ssh`.
+    pub kind: String,
+    /// The public key.
+    pub key: String,
 }
 
 /// `GET /api/v1/explain/{request}`.

@@ -44,8 +44,21 @@ pub(crate) fn enrolled(data: &DataDir) -> Result<Approvers, Failure> {
     let lines = text.lines().map(|line| line.split('#').next().unwrap_or_default().trim());
     let keys = lines.filter(|line| !line.is_empty()).map(str::to_owned);
     Approvers::new(keys).map_err(|why| {
-        Failure::failed(format!("{}: {why}", path.display()))
-            .hinting("each line is an Ed25519 public key: 32 bytes in base64")
+        Failure::failed(format!("{}: {why}", path.display())).hinting(
+            "each line is a public key and a name: Ed25519, 32 bytes in base64, or an SSH public key",
+        )
+    })
+}
+
+/// What `ssh-keygen -Y sign` wrote. It names its key itself.
+pub(crate) fn read_ssh_signature(file: &Path) -> Result<Signature, Failure> {
+    let bytes = read_if_there(file)?;
+    let text = bytes.as_ref().and_then(|bytes| std::str::from_utf8(bytes).ok());
+    let signature = text.and_then(Approvers::read_ssh_signature);
+    signature.ok_or_else(|| {
+        Failure::failed(format!("{} is not a signature of ssh-keygen", file.display())).hinting(
+            "make one: cloakroom approval text ID > text; ssh-keygen -Y sign -n cloakroom -f KEY text",
+        )
     })
 }
 

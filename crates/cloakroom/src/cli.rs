@@ -64,6 +64,9 @@ pub(crate) enum Command {
     /// Approvals: read what is asked, grant or deny it
     #[command(subcommand)]
     Approval(ApprovalCommand),
+    /// Approvers: whose signatures count
+    #[command(subcommand)]
+    Approver(ApproverCommand),
     /// Policy files: check, compare, explain (works without a broker)
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -288,6 +291,9 @@ pub(crate) struct IssuePlaceholder {
     /// Keep the placeholder for "cloakroom run", in this variable of the command's environment
     #[arg(long, value_name = "NAME", value_parser = parse_variable)]
     pub(crate) variable: Option<String>,
+    /// The approver who asks, by name; where not-requester is set, that one cannot approve it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) requester: Option<String>,
 }
 
 #[derive(Subcommand)]
@@ -311,9 +317,26 @@ pub(crate) enum ApprovalCommand {
         /// The approver's key [default: DIR/approver.key]
         #[arg(long, value_name = "FILE")]
         key: Option<PathBuf>,
+        /// What ssh-keygen -Y sign -n cloakroom made of the text
+        #[arg(long, value_name = "FILE", conflicts_with = "key")]
+        ssh_signature: Option<PathBuf>,
         /// Do not ask; without a terminal nothing is asked
         #[arg(long, short)]
         yes: bool,
+    },
+    /// Print the text alone, for a program that signs
+    #[command(
+        after_help = "Example:\n  cloakroom approval text ap_01HF7YAT00QTXS9F8T1S4ZKZ8M > text\n  ssh-keygen -Y sign -n cloakroom -f ~/.ssh/id_ed25519 text\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M --ssh-signature text.sig"
+    )]
+    Text {
+        /// Id of the approval, or of its placeholder
+        id: String,
+    },
+    /// Take back what was granted: the placeholder is revoked, at once and for good
+    #[command(after_help = "Example:\n  cloakroom approval withdraw ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Withdraw {
+        /// Id of the approval, or of its placeholder
+        id: String,
     },
     /// Say no
     #[command(after_help = "Example:\n  cloakroom approval deny ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
@@ -321,6 +344,13 @@ pub(crate) enum ApprovalCommand {
         /// Id of the approval, or of its placeholder
         id: String,
     },
+}
+
+#[derive(Subcommand)]
+pub(crate) enum ApproverCommand {
+    /// List the approvers
+    #[command(after_help = "Example:\n  cloakroom approver list")]
+    List,
 }
 
 #[derive(Subcommand)]

@@ -177,12 +177,12 @@ pub struct PlaceholderRecord {
     pub state: PlaceholderState,
 }
 
-/// An Ed25519 signature by an approver.
+/// A signature by an approver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The approver's public key, 32 bytes, base64.
+    /// The approver's public key: 32 bytes of Ed25519 in base64, or an SSH public key (`ssh-ed25519 AAAA…`).
     pub key: String,
-    /// The signature, 64 bytes, base64.
+    /// The signature: 64 bytes in base64, or what `ssh-keygen -Y sign` wrote.
     pub signature: String,
 }
 
@@ -197,10 +197,16 @@ pub struct ApprovalRecord {
     pub created: Timestamp,
     /// When it was granted or denied.
     pub decided: Option<Timestamp>,
-    /// The signature over the canonical text, once granted.
-    pub signature: Option<Signature>,
+    /// The signatures over the canonical text, so far.
+    pub signatures: Vec<Signature>,
     /// Whether it was denied.
     pub denied: bool,
+    /// Who asked for it; absent where it was asked for before that was recorded.
+    pub requester: Option<String>,
+    /// The generation of the credential that it covers; absent: every one.
+    pub generation: Option<u32>,
+    /// When it was withdrawn after it was granted.
+    pub withdrawn: Option<Timestamp>,
 }
 
 /// All rows that the data plane decides by, read in one transaction.

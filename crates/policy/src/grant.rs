@@ -1,12 +1,10 @@
-//! What an approver signs, and who the approvers are.
+//! What an approver signs. Who the approvers are is left to `approver`.
 
 use crate::Policy;
-use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::escape::quoted;
 use cloakroom_model::{
-    CredentialId, CredentialKind, CredentialRecord, KeyedHash, Name, PlaceholderId, PlaceholderRecord,
-    Signature, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalRecord, CredentialId, CredentialKind, CredentialRecord, KeyedHash, Name, PlaceholderId,
+    PlaceholderRecord, Timestamp, WorkloadId, WorkloadRecord,
 };
 
 /// Separates approvals from everything else that a key could sign.
@@ -37,6 +35,10 @@ pub struct Grant {
     pub uses: Option<u32>,
     /// What it may do.
     pub policy: Policy,
+    /// Who asked for it, where that was recorded.
+    pub requester: Option<String>,
+    /// The generation of the credential that it covers; none: every one.
+    pub generation: Option<u32>,
 }
 
 impl Grant {
@@ -67,7 +69,17 @@ impl Grant {
             expires: placeholder.expires,
             uses: placeholder.uses,
             policy: Policy::from_stored(&placeholder.policy)?,
+            requester: None,
+            generation: None,
         })
+    }
+
+    /// As this approval asks for it.
+    #[must_use]
+    pub fn asked_by(mut self, approval: &ApprovalRecord) -> Self {
+        self.requester.clone_from(&approval.requester);
+        self.generation = approval.generation;
+        self
     }
 
     /// The canonical text: complete, ASCII, one fact in a line; what `approval show` prints and what is signed.
@@ -85,64 +97,31 @@ impl Grant {
             expires,
             uses,
             policy,
+            requester,
+            generation,
         } = self;
         let expires = expires.map_or("never".into(), |at| at.to_string());
         let uses = uses.map_or("not counted".into(), |uses| uses.to_string());
-        [
+        let mut lines = vec![
             format!("placeholder: {placeholder}"),
             format!("placeholder text (keyed hash): {text}"),
             format!("credential: {credential_name} ({credential}, {kind})"),
-            format!("workload: {workload_name} ({workload})"),
-            format!("workload key (keyed hash): {workload_key}"),
-            format!("expires: {expires}"),
-            format!("uses: {uses}"),
-            policy.canonical_text(),
-        ]
-        .join("\n")
+        ];
+        // COMPAT: approvals asked for before there were these lines have the text that was signed then.
+        lines.extend(generation.map(|number| {
+            format!("credential generation: {number} (a rotation of the credential ends this approval)")
+        }));
+        lines.push(format!("workload: {workload_name} ({workload})"));
+        lines.push(format!("workload key (keyed hash): {workload_key}"));
+        lines.extend(requester.as_deref().map(|who| format!("requested by: {}", quoted(who))));
+        lines.push(format!("expires: {expires}"));
+        lines.push(format!("uses: {uses}"));
+        lines.push(policy.canonical_text());
+        lines.join("\n")
     }
 
     /// The exact bytes under the signature: a domain prefix and the canonical text.
     pub fn signing_bytes(&self) -> Vec<u8> {
         [DOMAIN, self.canonical_text().as_bytes()].concat()
-    }
-}
-
-/// The approvers' public keys (Ed25519).
-#[derive(Clone, Debug, Default)]
-pub struct Approvers {
-    keys: Vec<[u8; 32]>,
-}
-
-impl Approvers {
-    /// From base64 texts of 32 bytes each.
-    ///
-    /// # Errors
-    /// In words, for a text that is no key.
-    pub fn new(keys: impl IntoIterator<Item = String>) -> Result<Self, String> {
-        let decode = |text: String| {
-            let bytes = STANDARD.decode(text.trim()).ok().and_then(|bytes| bytes.try_into().ok());
-            bytes.ok_or_else(|| "an approver's public key is 32 bytes in base64".to_owned())
-        };
-        Ok(Self { keys: keys.into_iter().map(decode).collect::<Result<_, _>>()? })
-    }
-
-    /// Whether an enrolled approver signed exactly this grant.
-    pub fn verify(&self, grant: &Grant, signature: &Signature) -> bool {
-        self.verify_bytes(&grant.signing_bytes(), signature)
-    }
-
-    pub(crate) fn verify_bytes(&self, signed: &[u8], signature: &Signature) -> bool {
-        let Ok(key) = STANDARD.decode(signature.key.trim()) else { return false };
-        let Ok(bytes) = STANDARD.decode(signature.signature.trim()) else { return false };
-        // The key named by the row counts only if it is enrolled.
-        self.keys.iter().any(|enrolled| enrolled.as_slice() == key)
-            && UnparsedPublicKey::new(&ED25519, &key).verify(signed, &bytes).is_ok()
-    }
-
-    /// All keys, in a fixed form.
-    pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut keys = self.keys.clone();
-        keys.sort_unstable();
-        keys.concat()
     }
 }

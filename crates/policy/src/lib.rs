@@ -11,6 +11,7 @@
 //! Reading secrets, sending calls and storing rows are left to others; this crate sees none of them.
 
 mod allow;
+mod approver;
 mod authorized;
 mod channel;
 mod constraint;
@@ -35,10 +36,11 @@ mod toml_text;
 
 pub mod fuzz;
 
+pub use approver::{ApprovalRule, ApprovalRules, Approver, Approvers, Tally};
 pub use authorized::{Authorized, Use};
 pub use channel::OpenChannel;
 pub use file::Complaint;
-pub use grant::{Approvers, Grant};
+pub use grant::Grant;
 pub use identified::Identified;
 pub use message::{MessageJudge, MessageUse};
 pub use policy::Policy;

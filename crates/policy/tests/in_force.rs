@@ -118,7 +118,7 @@ fn t74_an_edited_row_is_not_a_permit() {
         }),
         ("the credential's kind", |desk, _| desk.rows.credentials[0].kind = CredentialKind::Basic),
         ("the credential's destinations", |desk, _| desk.rows.credentials[0].destinations.clear()),
-        ("no signature", |desk, id| desk.approval(id).signature = None),
+        ("no signature", |desk, id| desk.approval(id).signatures.clear()),
         ("a denied approval", |desk, id| desk.approval(id).denied = true),
     ];
     for (what, edit) in edits {
@@ -150,12 +150,12 @@ fn t74_only_an_enrolled_approver_counts_and_only_for_this_grant() {
     assert_eq!(again.1.len(), 1);
     // A signature over another placeholder's grant.
     let (second, _) = desk.issue_active(robot, &policy(READ));
-    let signature = desk.approval(second).signature.clone();
-    desk.approval(id).signature = signature;
+    let signature = desk.approval(second).signatures.clone();
+    desk.approval(id).signatures = signature;
     assert_eq!(desk.activate(None).1.len(), 1);
     // A broken signature.
     desk.approve(id);
-    desk.approval(id).signature.as_mut().unwrap().signature = "AAAA".into();
+    desk.approval(id).signatures[0].signature = "AAAA".into();
     assert_eq!(desk.activate(None).1.len(), 1);
     assert!(Approvers::new(["short".to_owned()]).is_err());
 }

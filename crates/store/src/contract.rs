@@ -14,8 +14,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 /// How an approval was decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {
-    /// The approver signed.
-    Granted(Signature),
+    /// Enough approvers signed; these are all signatures.
+    Granted(Vec<Signature>),
+    /// These signed so far, and it takes more: not decided yet.
+    Signed(Vec<Signature>),
     /// The approver said no.
     Denied,
 }
@@ -74,13 +76,17 @@ pub trait Store: Send + Sync + 'static {
     fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Decides once (Conflict if decided before), and sets the placeholder's state, both or none. Granting a
-    /// placeholder that is not pending is a Conflict; denying a revoked one leaves it revoked.
+    /// placeholder that is not pending is a Conflict, and so is signing it; denying a revoked one leaves it revoked.
     fn decide_approval(
         &self,
         id: ApprovalId,
         decision: Decision,
         at: Timestamp,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Withdraws what was granted, and revokes its placeholder, both or none. Conflict if it was not granted, or was
+    /// withdrawn before.
+    fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Spends one use of each (an id listed twice: two uses), all or none, durably. `Ok(false)`: some has no use left, is
     /// not active, or its credential or workload was removed.

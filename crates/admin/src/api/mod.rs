@@ -47,6 +47,8 @@ fn routes() -> Vec<Route> {
         ("GET", "/api/v1/approvals/{approval}", get(approvals::show)),
         ("POST", "/api/v1/approvals/{approval}/grant", post(approvals::grant)),
         ("POST", "/api/v1/approvals/{approval}/deny", post(approvals::deny)),
+        ("POST", "/api/v1/approvals/{approval}/withdraw", post(approvals::withdraw)),
+        ("GET", "/api/v1/approvers", get(approvals::approvers)),
     ]
 }
 

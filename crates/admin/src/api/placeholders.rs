@@ -66,6 +66,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     if new.uses == Some(0) {
         return Err(Problem::new(ProblemCode::MalformedRequest, "a placeholder has at least 1 use"));
     }
+    let requester = requester(admin, by, new.requester)?;
     let minted = admin.lookup_key.mint(&credential.shape)?;
     let created = Timestamp::now();
     let row = PlaceholderRecord {
@@ -86,8 +87,11 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         placeholder: row.id,
         created,
         decided: None,
-        signature: None,
+        signatures: Vec::new(),
         denied: false,
+        requester: Some(requester),
+        generation: admin.pin_generation.then_some(credential.generation),
+        withdrawn: None,
     };
     let issued = IssuedPlaceholder {
         id: row.id,
@@ -103,6 +107,23 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     let stored = || admin.store.add_placeholder(row, approval);
     act.carry_out("placeholder issued", issued.id.to_string(), None, stored).await?;
     Ok(issued)
+}
+
+/// Who asks, as the approval's text will say. SECURITY: an approver who asks says so, or is found out by whoever reads the
+/// text; where the asker's own signature must not count, somebody has to be named.
+fn requester(admin: &Admin, by: Peer, named: Option<String>) -> Result<String, Problem> {
+    let known = |name: &String| admin.approvers.members().iter().any(|member| member.name() == name);
+    match named {
+        Some(name) if known(&name) => Ok(name),
+        Some(_) => Err(Problem::new(ProblemCode::MalformedRequest, "the requester is not the name of an approver")
+            .hinting("list them: cloakroom approver list")),
+        None if admin.approvers.rules().not_requester => {
+            Err(Problem::new(ProblemCode::MalformedRequest, "nobody is named who asks for the placeholder").hinting(
+                "the setting not-requester keeps whoever asks from approving: --requester NAME, an approver's name",
+            ))
+        }
+        None => Ok(by.to_string()),
+    }
 }
 
 fn parse(file: &str, text: &str) -> Result<Policy, Problem> {

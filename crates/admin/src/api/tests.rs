@@ -59,6 +59,7 @@ impl House {
             custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),
             policies: Arc::new(ArcSwap::from_pointee(empty)),
             approvers,
+            pin_generation: false,
             lookup_key,
             data: path.to_owned(),
             changes: Changes::default(),
@@ -383,7 +384,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
         }
         asked += 1;
     }
-    assert_eq!(asked, 11);
+    assert_eq!(asked, 12);
 }
 
 #[tokio::test]

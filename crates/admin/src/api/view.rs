@@ -5,7 +5,7 @@ use crate::{Problem, ProblemCode};
 use cloakroom_model::{
     ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp, WorkloadRecord,
 };
-use cloakroom_policy::Policy;
+use cloakroom_policy::{Approvers, Grant, Policy};
 
 /// The placeholder's state as the data plane sees it.
 pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'static str {
@@ -71,14 +71,20 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
     })
 }
 
-pub(crate) fn approval(row: &ApprovalRecord, rows: &Rows) -> Result<ApprovalView, Problem> {
+pub(crate) fn approval(
+    row: &ApprovalRecord,
+    rows: &Rows,
+    approvers: &Approvers,
+) -> Result<ApprovalView, Problem> {
     let placeholder = placeholder_of(row, rows)?;
-    let state = match (&row.signature, row.denied) {
-        (Some(_), _) => "granted",
-        (None, true) => "denied",
-        (None, false) if state(placeholder, rows, Timestamp::now()) == "pending" => "pending",
-        (None, false) => "moot",
+    let state = match (row.decided, row.withdrawn, row.denied) {
+        (_, Some(_), _) => "withdrawn",
+        (_, _, true) => "denied",
+        (Some(_), ..) => "granted",
+        (None, ..) if state(placeholder, rows, Timestamp::now()) == "pending" => "pending",
+        (None, ..) => "moot",
     };
+    let tally = approvers.tally(&grant_of(row, rows)?, &row.signatures);
     Ok(ApprovalView {
         id: row.id,
         state: state.into(),
@@ -87,7 +93,19 @@ pub(crate) fn approval(row: &ApprovalRecord, rows: &Rows) -> Result<ApprovalView
         workload: workload_of(placeholder, rows)?.name.clone(),
         created: row.created.to_string(),
         decided: row.decided.map(|at| at.to_string()),
+        requester: row.requester.clone(),
+        signed: tally.signed.into_iter().collect(),
+        needed: tally.needed,
     })
+}
+
+/// What the approval asks an approver to sign.
+pub(crate) fn grant_of(row: &ApprovalRecord, rows: &Rows) -> Result<Grant, Problem> {
+    let placeholder = placeholder_of(row, rows)?;
+    let grant =
+        Grant::from_rows(placeholder, credential_of(placeholder, rows)?, workload_of(placeholder, rows)?);
+    let grant = grant.map_err(|why| dangling(format!("approval {} cannot be shown: {why}", row.id)))?;
+    Ok(grant.asked_by(row))
 }
 
 pub(crate) fn policy(row: &PlaceholderRecord) -> Result<Policy, Problem> {

@@ -9,7 +9,7 @@ use crate::output::{Output, table};
 use crate::{Outcome, approver};
 use cloakroom_admin::wire::{ApprovalText, ApprovalView, GrantRequest};
 use std::io::{BufRead, IsTerminal, Write, stderr, stdin};
-use std::path::Path;
+use std::path::PathBuf;
 
 pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
@@ -24,9 +24,21 @@ pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> 
             }
             Ok(Exit::Done)
         }
-        ApprovalCommand::Grant { id, key, yes } => {
+        ApprovalCommand::Text { id } => {
+            let shown: ApprovalText = broker.read(&format!("approvals/{}", segment(&id)?))?;
+            output.print_exactly(shown.text.as_bytes())?;
+            Ok(Exit::Done)
+        }
+        ApprovalCommand::Grant { id, ssh_signature: Some(file), yes, .. } => {
+            grant(&broker, segment(&id)?, &Pen::Signed(file), yes, output)
+        }
+        ApprovalCommand::Grant { id, key, yes, .. } => {
             let key = key.unwrap_or_else(|| data.approver_key());
-            grant(&broker, segment(&id)?, &key, yes, output)
+            grant(&broker, segment(&id)?, &Pen::Key(key), yes, output)
+        }
+        ApprovalCommand::Withdraw { id } => {
+            let withdrawn: ApprovalView = broker.tell(&format!("approvals/{}/withdraw", segment(&id)?))?;
+            said(&withdrawn, output)
         }
         ApprovalCommand::Deny { id } => {
             let denied: ApprovalView = broker.tell(&format!("approvals/{}/deny", segment(&id)?))?;
@@ -35,14 +47,25 @@ pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> 
     }
 }
 
-fn grant(broker: &Broker, id: &str, key: &Path, yes: bool, output: &Output) -> Outcome {
+/// What signs.
+enum Pen {
+    /// The key in this file, here.
+    Key(PathBuf),
+    /// Something else did: its signature is in this file.
+    Signed(PathBuf),
+}
+
+fn grant(broker: &Broker, id: &str, pen: &Pen, yes: bool, output: &Output) -> Outcome {
     let shown: ApprovalText = broker.read(&format!("approvals/{id}"))?;
     output.talk(&shown.text);
     if shown.approval.state == "pending" && !yes && !agreed(output)? {
         output.talk("nothing was granted");
         return Ok(Exit::Refused);
     }
-    let signature = approver::sign(key, &shown.text)?;
+    let signature = match pen {
+        Pen::Key(key) => approver::sign(key, &shown.text)?,
+        Pen::Signed(file) => approver::read_ssh_signature(file)?,
+    };
     let granted =
         broker.post(&format!("approvals/{}/grant", shown.approval.id), &GrantRequest { signature })?;
     said(&granted, output)
@@ -51,6 +74,9 @@ fn grant(broker: &Broker, id: &str, key: &Path, yes: bool, output: &Output) -> O
 fn said(decided: &ApprovalView, output: &Output) -> Outcome {
     output
         .data(decided, || format!("{} {}: placeholder {}", decided.state, decided.id, decided.placeholder))?;
+    if decided.state == "pending" {
+        output.talk(&format!("{} of {} approvers have signed", decided.signed.len(), decided.needed));
+    }
     Ok(Exit::Done)
 }
 
@@ -75,12 +101,13 @@ fn list(broker: &Broker, output: &Output) -> Outcome {
                 one.state.clone(),
                 one.credential.to_string(),
                 one.workload.to_string(),
+                format!("{}/{}", one.signed.len(), one.needed),
                 one.created.clone(),
                 one.placeholder.to_string(),
             ]
         };
         let rows: Vec<Vec<String>> = approvals.iter().map(row).collect();
-        table(&["ID", "STATE", "CREDENTIAL", "WORKLOAD", "CREATED", "PLACEHOLDER"], &rows)
+        table(&["ID", "STATE", "CREDENTIAL", "WORKLOAD", "SIGNED", "CREATED", "PLACEHOLDER"], &rows)
     })?;
     Ok(Exit::Done)
 }

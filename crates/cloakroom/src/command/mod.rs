@@ -1,6 +1,7 @@
 //! One file per noun of the command line.
 
 mod approval;
+mod approver;
 mod authority;
 mod catalogue;
 mod credential;
@@ -29,6 +30,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),
         Command::Approval(command) => approval::run(&find()?, command, output),
+        Command::Approver(command) => approver::run(&find()?, command, output),
         Command::Policy(command) => policy::run(command, output),
         Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),

@@ -41,7 +41,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 
 pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
     approver::create_if_missing(data)?;
-    let approvers = approver::enrolled(data)?;
+    let approvers = approver::enrolled(data)?.with_rules(settings.approval);
     let lookup_key = Arc::new(lookup_key(data)?);
     let custody = Arc::new(custody(data, &settings.kek)?);
     let (journal, recovery) = Journal::open(&data.journal(), &data.key("journal"), settings.journal)?;
@@ -72,6 +72,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         custody: Arc::clone(&custody),
         policies: Arc::clone(&policies),
         approvers,
+        pin_generation: settings.pin_generation,
         lookup_key,
         events: Arc::clone(&events),
         data: data.path().to_owned(),

@@ -5,12 +5,14 @@ use super::unit::{Size, Span};
 use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
-use cloakroom_model::Host;
+use cloakroom_model::{Destination, Host, Name};
+use cloakroom_policy::ApprovalRules;
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::journal::JournalSettings;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
+use std::num::NonZeroU8;
 use std::path::PathBuf;
 
 /// The whole file. Every section and key may be absent.
@@ -22,6 +24,7 @@ pub(super) struct ConfigFile {
     pub(super) upstream: Upstream,
     pub(super) journal: Journal,
     pub(super) custody: Custody,
+    pub(super) approval: Approval,
 }
 
 /// `[listen]`
@@ -157,6 +160,40 @@ impl From<WrittenDurability> for Durability {
         match written {
             WrittenDurability::Grouped => Self::Grouped,
             WrittenDurability::BeforeSend => Self::BeforeSend,
+        }
+    }
+}
+
+/// `[approval]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Approval {
+    quorum: Option<NonZeroU8>,
+    not_requester: bool,
+    pub(super) pin_generation: bool,
+    rule: Vec<ApprovalRule>,
+}
+
+/// `[[approval.rule]]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ApprovalRule {
+    to: Option<Destination>,
+    credential: Option<Name>,
+    quorum: NonZeroU8,
+}
+
+impl Approval {
+    pub(super) fn rules(self) -> ApprovalRules {
+        let rule = |written: ApprovalRule| cloakroom_policy::ApprovalRule {
+            to: written.to,
+            credential: written.credential,
+            quorum: written.quorum.get(),
+        };
+        ApprovalRules {
+            quorum: self.quorum.map_or(1, NonZeroU8::get),
+            not_requester: self.not_requester,
+            rules: self.rule.into_iter().map(rule).collect(),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::Host;
+use cloakroom_policy::ApprovalRules;
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::journal::JournalSettings;
 use file::{ConfigFile, Kek, ListenTls};
@@ -37,6 +38,10 @@ pub(crate) struct Settings {
     pub(crate) durability: Durability,
     /// Where the key-encryption key comes from.
     pub(crate) kek: KekSetting,
+    /// How many approvers have to sign.
+    pub(crate) approval: ApprovalRules,
+    /// Whether an approval covers one generation of its credential only.
+    pub(crate) pin_generation: bool,
 }
 
 /// What the workload listener shows in TLS.
@@ -73,7 +78,7 @@ impl Settings {
     }
 
     fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
-        let ConfigFile { listen, limits, upstream, journal, custody } = file;
+        let ConfigFile { listen, limits, upstream, journal, custody, approval } = file;
         let durability = journal.durability.into();
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
@@ -94,6 +99,8 @@ impl Settings {
             journal: journal.settings(),
             durability,
             kek,
+            pin_generation: approval.pin_generation,
+            approval: approval.rules(),
         })
     }
 }

@@ -8,7 +8,7 @@ use crate::{Approvers, Grant};
 use aws_lc_rs::digest::{Context, SHA256};
 use cloakroom_model::{
     ApprovalRecord, CredentialId, CredentialRecord, LookupKey, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, Rows, Signature, WorkloadId, WorkloadRecord,
+    PlaceholderState, Rows, WorkloadId, WorkloadRecord,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -118,9 +118,7 @@ impl<'a> Activation<'a> {
                 ));
             }
         }
-        if !self.is_approved(&grant) {
-            return Err("no approver's signature verifies for it as it is stored".into());
-        }
+        self.require_approval(&grant, credential)?;
         let permits = self.compile(row.id, grant.policy.permits().to_vec());
         Ok(Check::Holds(Approved::new(grounds, permits)))
     }
@@ -132,10 +130,17 @@ impl<'a> Activation<'a> {
         credential: &CredentialRecord,
         workload: &WorkloadRecord,
     ) -> Grounds {
-        let signatures = self.signatures(row.id);
-        let signatures =
-            signatures.flat_map(|signature| [signature.key.as_bytes(), signature.signature.as_bytes()]);
-        let parts = [self.signers.as_slice(), row.policy.as_bytes()].into_iter().chain(signatures);
+        let mut hash = Context::new(&SHA256);
+        add(&mut hash, &self.signers);
+        add(&mut hash, row.policy.as_bytes());
+        for approval in self.asked(row.id) {
+            let generation = approval.generation.map(|pinned| (pinned, credential.generation));
+            add(&mut hash, format!("{:?} {generation:?}", approval.requester).as_bytes());
+            for signature in &approval.signatures {
+                add(&mut hash, signature.key.as_bytes());
+                add(&mut hash, signature.signature.as_bytes());
+            }
+        }
         Grounds {
             text: row.text,
             credential: credential.id,
@@ -147,7 +152,7 @@ impl<'a> Activation<'a> {
             workload_key: workload.key,
             expires: row.expires,
             uses: row.uses,
-            hash: hash(parts),
+            hash: finished(hash),
         }
     }
 
@@ -159,17 +164,26 @@ impl<'a> Activation<'a> {
         }
     }
 
-    fn signatures(&self, id: PlaceholderId) -> impl Iterator<Item = &'a Signature> {
+    /// The approvals that could count.
+    fn asked(&self, id: PlaceholderId) -> impl Iterator<Item = &'a ApprovalRecord> {
         let approvals = self.approvals.get(&id).map(Vec::as_slice).unwrap_or_default();
-        approvals
-            .iter()
-            .filter(|approval| !approval.denied)
-            .filter_map(|approval| approval.signature.as_ref())
+        approvals.iter().copied().filter(|approval| !approval.denied && approval.withdrawn.is_none())
     }
 
-    fn is_approved(&self, grant: &Grant) -> bool {
-        let signed = grant.signing_bytes();
-        self.signatures(grant.placeholder).any(|signature| self.approvers.verify_bytes(&signed, signature))
+    /// SECURITY: an approval counts by its own signatures alone: two that are half signed are none.
+    fn require_approval(&self, grant: &Grant, credential: &CredentialRecord) -> Result<(), String> {
+        let mut why = "no approver's signature verifies for it as it is stored".to_owned();
+        for approval in self.asked(grant.placeholder) {
+            let tally = self.approvers.tally(&grant.clone().asked_by(approval), &approval.signatures);
+            if approval.generation.is_some_and(|generation| generation != credential.generation) {
+                why = "the credential was rotated, and the approval covers one generation of it".into();
+            } else if tally.is_complete() {
+                return Ok(());
+            } else if !tally.signed.is_empty() {
+                why = format!("{} of {} approvers' signatures verify", tally.signed.len(), tally.needed);
+            }
+        }
+        Err(why)
     }
 
     fn compile(&self, id: PlaceholderId, permits: Vec<Permit>) -> Vec<Compiled> {
@@ -189,13 +203,13 @@ enum Check {
     Retired,
 }
 
-fn hash<'p>(parts: impl Iterator<Item = &'p [u8]>) -> [u8; 32] {
-    let mut context = Context::new(&SHA256);
-    for part in parts {
-        context.update(&(part.len() as u64).to_be_bytes());
-        context.update(part);
-    }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(context.finish().as_ref());
-    hash
+fn add(hash: &mut Context, part: &[u8]) {
+    hash.update(&(part.len() as u64).to_be_bytes());
+    hash.update(part);
+}
+
+fn finished(hash: Context) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(hash.finish().as_ref());
+    bytes
 }

@@ -92,8 +92,11 @@ impl Desk {
             placeholder: id,
             created: NOW,
             decided: None,
-            signature: None,
+            signatures: Vec::new(),
             denied: false,
+            requester: None,
+            generation: None,
+            withdrawn: None,
         });
         (id, text.reveal().to_owned())
     }
@@ -110,14 +113,15 @@ impl Desk {
         let row = self.rows.placeholders.iter().find(|row| row.id == id).unwrap();
         let credential = self.rows.credentials.iter().find(|c| c.id == row.credential).unwrap();
         let workload = self.rows.workloads.iter().find(|w| w.id == row.workload).unwrap();
-        Grant::from_rows(row, credential, workload).unwrap()
+        let approval = self.rows.approvals.iter().find(|row| row.placeholder == id).unwrap();
+        Grant::from_rows(row, credential, workload).unwrap().asked_by(approval)
     }
 
     /// Signs what the rows say now, and makes the placeholder active.
     pub fn approve(&mut self, id: PlaceholderId) {
         let signature = self.sign(&self.grant_of(id));
         let approval = self.approval(id);
-        approval.signature = Some(signature);
+        approval.signatures = vec![signature];
         approval.decided = Some(NOW);
         self.row(id).state = PlaceholderState::Active;
     }
@@ -137,7 +141,7 @@ impl Desk {
         let grant = Grant::from_rows(row, self.rows.credentials.last().unwrap(), workload).unwrap();
         let signature = self.sign(&grant);
         let approval = self.rows.approvals.last_mut().unwrap();
-        approval.signature = Some(signature);
+        approval.signatures = vec![signature];
         approval.decided = Some(NOW);
         text
     }

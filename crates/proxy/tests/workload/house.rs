@@ -261,8 +261,11 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         placeholder: placeholder.id,
         created: now,
         decided: Some(now),
-        signature: Some(Signature { key: public.clone(), signature }),
+        signatures: vec![Signature { key: public.clone(), signature }],
         denied: false,
+        requester: None,
+        generation: None,
+        withdrawn: None,
     };
     let other = self::workload("other", OTHER_KEY, lookup, now);
     let rows = Rows {
@@ -302,11 +305,11 @@ async fn store(data: &std::path::Path, rows: &Rows) -> SqliteStore {
     let store = SqliteStore::open(&data.join("cloakroom.db")).unwrap();
     store.add_credential(rows.credentials[0].clone()).await.unwrap();
     store.add_workload(rows.workloads[0].clone()).await.unwrap();
-    let approval = ApprovalRecord { decided: None, signature: None, ..rows.approvals[0].clone() };
+    let approval = ApprovalRecord { decided: None, signatures: Vec::new(), ..rows.approvals[0].clone() };
     let placeholder = PlaceholderRecord { state: PlaceholderState::Pending, ..rows.placeholders[0].clone() };
     store.add_placeholder(placeholder, approval.clone()).await.unwrap();
-    let signature = rows.approvals[0].signature.clone().unwrap();
-    store.decide_approval(approval.id, Decision::Granted(signature), Timestamp::now()).await.unwrap();
+    let signatures = rows.approvals[0].signatures.clone();
+    store.decide_approval(approval.id, Decision::Granted(signatures), Timestamp::now()).await.unwrap();
     store
 }
 
@@ -326,5 +329,6 @@ impl Store for Panics {
     fn add_placeholder(&self, _: PlaceholderRecord, _: ApprovalRecord) -> Done<'_> { panic!("add") }
     fn revoke_placeholder(&self, _: PlaceholderId) -> Done<'_> { panic!("revoke") }
     fn decide_approval(&self, _: ApprovalId, _: Decision, _: Timestamp) -> Done<'_> { panic!("decide") }
+    fn withdraw_approval(&self, _: ApprovalId, _: Timestamp) -> Done<'_> { panic!("withdraw") }
     fn spend(&self, _: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> { panic!("spend") }
 }

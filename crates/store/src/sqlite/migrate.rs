@@ -14,8 +14,10 @@ struct Migration {
 }
 
 /// In order. A published migration is never edited: a change is a new file.
-const MIGRATIONS: &[Migration] =
-    &[Migration { version: 1, name: "rows", sql: include_str!("../../migrations/0001_rows.sql") }];
+const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "rows", sql: include_str!("../../migrations/0001_rows.sql") },
+    Migration { version: 2, name: "quorum", sql: include_str!("../../migrations/0002_quorum.sql") },
+];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (
     version  INTEGER NOT NULL PRIMARY KEY,

@@ -91,6 +91,10 @@ impl Store for SqliteStore {
         self.writer.submit(After::Nothing, move |db| write::decide_approval(db, id, &decision, at))
     }
 
+    fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::withdraw_approval(db, id, at))
+    }
+
     fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::spend(db, ids))
     }

@@ -2,11 +2,12 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Timestamp,
-    WorkloadRecord,
+    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Signature,
+    Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::fmt::Display;
 
@@ -77,14 +78,40 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
 }
 
 fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {
-    let signature: Option<String> = row.plain("signature")?;
+    let generation: Option<i64> = row.plain("generation")?;
     Ok(ApprovalRecord {
         id: row.text("id", |text| text.parse())?,
         placeholder: row.text("placeholder", |text| text.parse())?,
         created: row.time("created")?,
         decided: row.optional_time("decided")?,
-        signature: signature.map(|_| row.json("signature")).transpose()?,
+        signatures: signatures(row)?,
         denied: row.plain("denied")?,
+        requester: row.plain("requester")?,
+        generation: generation.map(|_| row.number("generation")).transpose()?,
+        withdrawn: row.optional_time("withdrawn")?,
+    })
+}
+
+/// Those it was granted by, or those gathered so far.
+///
+/// COMPAT: before several could sign, the column held one signature and not a list.
+fn signatures(row: &Fields<'_, '_>) -> Result<Vec<Signature>, StoreError> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Stored {
+        One(Signature),
+        Several(Vec<Signature>),
+    }
+    let granted: Option<String> = row.plain("signature")?;
+    let gathered: Option<String> = row.plain("gathered")?;
+    let field = match (granted, gathered) {
+        (None, None) => return Ok(Vec::new()),
+        (None, Some(_)) => "gathered",
+        (Some(_), _) => "signature",
+    };
+    Ok(match row.json(field)? {
+        Stored::One(signature) => vec![signature],
+        Stored::Several(signatures) => signatures,
     })
 }
 

@@ -3,7 +3,7 @@
 use crate::{Decision, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
+    PlaceholderState, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::Serialize;
@@ -108,12 +108,28 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
 }
 
 fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
-    let sql = "INSERT INTO approval (id, placeholder, created, decided, signature, denied)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
-    let signature = row.signature.as_ref().map(json).transpose()?;
-    let (id, placeholder) = (row.id.to_string(), row.placeholder.to_string());
-    let decided = row.decided.map(millis);
-    insert(db, sql, "approval", params![id, placeholder, millis(row.created), decided, signature, row.denied])
+    let sql = "INSERT INTO approval (id, placeholder, created, decided, signature, gathered, denied, requester, generation,
+                                     withdrawn)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+    let signatures = if row.signatures.is_empty() { None } else { Some(json(&row.signatures)?) };
+    let (granted, gathered) = if row.decided.is_some() { (signatures, None) } else { (None, signatures) };
+    insert(
+        db,
+        sql,
+        "approval",
+        params![
+            row.id.to_string(),
+            row.placeholder.to_string(),
+            millis(row.created),
+            row.decided.map(millis),
+            granted,
+            gathered,
+            row.denied,
+            row.requester,
+            row.generation,
+            row.withdrawn.map(millis),
+        ],
+    )
 }
 
 pub(super) fn revoke_placeholder(db: &Connection, id: PlaceholderId) -> Done {
@@ -125,18 +141,46 @@ pub(super) fn revoke_placeholder(db: &Connection, id: PlaceholderId) -> Done {
 
 pub(super) fn decide_approval(db: &Connection, id: ApprovalId, decision: &Decision, at: Timestamp) -> Done {
     let placeholder = undecided(db, id)?;
-    let (state, signature) = match decision {
-        Decision::Granted(signature) => (PlaceholderState::Active, Some(json(signature)?)),
-        Decision::Denied => (PlaceholderState::Denied, None),
+    let state = match decision {
+        Decision::Signed(signatures) => return gather(db, id, &placeholder, signatures),
+        Decision::Granted(_) => PlaceholderState::Active,
+        Decision::Denied => PlaceholderState::Denied,
     };
     let sql = "UPDATE placeholder SET state = ?2 WHERE id = ?1 AND state = 'pending'";
     let pending = changed(db, sql, params![placeholder, state.as_str()])? == 1;
     if !pending && state == PlaceholderState::Active {
-        let text = format!("placeholder {placeholder} is no longer pending: it cannot be granted");
-        return Err(StoreError::Conflict(text));
+        return Err(not_pending(&placeholder));
     }
-    let sql = "UPDATE approval SET decided = ?2, signature = ?3, denied = ?4 WHERE id = ?1";
-    changed(db, sql, params![id.to_string(), millis(at), signature.as_ref(), signature.is_none()])?;
+    let signatures = match decision {
+        Decision::Granted(signatures) => Some(json(signatures)?),
+        _ => None,
+    };
+    let sql = "UPDATE approval SET decided = ?2, signature = ?3, gathered = NULL, denied = ?4 WHERE id = ?1";
+    changed(db, sql, params![id.to_string(), millis(at), signatures.as_ref(), signatures.is_none()])?;
+    Ok(())
+}
+
+fn gather(db: &Connection, id: ApprovalId, placeholder: &str, signatures: &[Signature]) -> Done {
+    let sql = "UPDATE approval SET gathered = ?2 WHERE id = ?1
+               AND EXISTS (SELECT 1 FROM placeholder WHERE id = approval.placeholder AND state = 'pending')";
+    match changed(db, sql, params![id.to_string(), json(&signatures)?])? {
+        1 => Ok(()),
+        _ => Err(not_pending(placeholder)),
+    }
+}
+
+fn not_pending(placeholder: &str) -> StoreError {
+    StoreError::Conflict(format!("placeholder {placeholder} is no longer pending: it cannot be granted"))
+}
+
+pub(super) fn withdraw_approval(db: &Connection, id: ApprovalId, at: Timestamp) -> Done {
+    let sql =
+        "UPDATE approval SET withdrawn = ?2 WHERE id = ?1 AND withdrawn IS NULL AND signature IS NOT NULL";
+    if changed(db, sql, params![id.to_string(), millis(at)])? == 0 {
+        return Err(StoreError::Conflict(format!("approval {id} was not granted, or is withdrawn already")));
+    }
+    let sql = "UPDATE placeholder SET state = 'revoked' WHERE id = (SELECT placeholder FROM approval WHERE id = ?1)";
+    changed(db, sql, [id.to_string()])?;
     Ok(())
 }
 

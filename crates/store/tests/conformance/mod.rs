@@ -26,6 +26,8 @@ cases! {
     a_placeholder_needs_its_credential_and_workload
     a_placeholder_that_does_not_fit_leaves_no_trace
     an_approval_is_decided_once
+    signatures_gather_until_they_are_enough
+    what_was_granted_is_withdrawn_once
     what_was_revoked_cannot_be_granted
     only_an_active_placeholder_is_spent
     a_spend_takes_all_or_none
@@ -46,7 +48,7 @@ async fn active(store: &dyn Store, uses: &[Option<u32>]) -> Vec<PlaceholderId> {
         ids.push(row.id);
         let id = approval.id;
         store.add_placeholder(row, approval).await.unwrap();
-        store.decide_approval(id, Decision::Granted(signature()), at(50)).await.unwrap();
+        store.decide_approval(id, Decision::Granted(vec![signature()]), at(50)).await.unwrap();
     }
     ids
 }
@@ -69,7 +71,7 @@ async fn what_was_added_is_loaded_as_it_was(store: Arc<dyn Store>) {
     let (first, asked) = placeholder(1, credentials[0].id, workloads[1].id, Some(3));
     let (mut second, mut granted) = placeholder(2, credentials[1].id, workloads[0].id, None);
     (second.expires, second.state) = (None, PlaceholderState::Active);
-    (granted.decided, granted.signature) = (Some(at(9)), Some(signature()));
+    (granted.decided, granted.signatures) = (Some(at(9)), vec![signature()]);
     for row in credentials.iter().rev() {
         store.add_credential(row.clone()).await.unwrap();
     }
@@ -201,7 +203,7 @@ async fn an_approval_is_decided_once(store: Arc<dyn Store>) {
     ));
     store.add_placeholder(row, approval).await.unwrap();
     store.decide_approval(id, Decision::Denied, at(60)).await.unwrap();
-    for again in [Decision::Denied, Decision::Granted(signature())] {
+    for again in [Decision::Denied, Decision::Granted(vec![signature()])] {
         assert!(is_conflict(&store.decide_approval(id, again.clone(), at(70)).await));
         assert!(is_conflict(&store.decide_approval(known.approvals[0].id, again, at(70)).await));
     }
@@ -209,8 +211,41 @@ async fn an_approval_is_decided_once(store: Arc<dyn Store>) {
     let states: Vec<_> = rows.placeholders.iter().map(|row| row.state).collect();
     assert_eq!(states, [PlaceholderState::Active, PlaceholderState::Denied]);
     let decided: Vec<_> =
-        rows.approvals.iter().map(|row| (row.decided, row.signature.clone(), row.denied)).collect();
-    assert_eq!(decided, [(Some(at(50)), Some(signature()), false), (Some(at(60)), None, true)]);
+        rows.approvals.iter().map(|row| (row.decided, row.signatures.clone(), row.denied)).collect();
+    assert_eq!(decided, [(Some(at(50)), vec![signature()], false), (Some(at(60)), Vec::new(), true)]);
+}
+
+async fn signatures_gather_until_they_are_enough(store: Arc<dyn Store>) {
+    active(&*store, &[None]).await;
+    let known = store.load().await.unwrap();
+    let (credential, workload) = (known.placeholders[0].credential, known.placeholders[0].workload);
+    let (row, approval) = placeholder(2, credential, workload, None);
+    let (id, revoked) = (approval.id, row.id);
+    store.add_placeholder(row, approval).await.unwrap();
+    store.decide_approval(id, Decision::Signed(vec![signature()]), at(60)).await.unwrap();
+    let rows = store.load().await.unwrap();
+    let asked = &rows.approvals[1];
+    assert_eq!((asked.decided, asked.signatures.clone()), (None, vec![signature()]));
+    assert_eq!(rows.placeholders[1].state, PlaceholderState::Pending);
+    assert!(is_conflict(&store.withdraw_approval(id, at(61)).await), "it was not granted");
+    let both = vec![signature(), signature()];
+    store.decide_approval(id, Decision::Granted(both.clone()), at(62)).await.unwrap();
+    let rows = store.load().await.unwrap();
+    assert_eq!((rows.approvals[1].decided, rows.approvals[1].signatures.clone()), (Some(at(62)), both));
+    assert_eq!(rows.placeholders[1].state, PlaceholderState::Active);
+    store.revoke_placeholder(revoked).await.unwrap();
+    assert!(is_conflict(&store.decide_approval(id, Decision::Signed(vec![signature()]), at(63)).await));
+}
+
+async fn what_was_granted_is_withdrawn_once(store: Arc<dyn Store>) {
+    active(&*store, &[None, None]).await;
+    let id = store.load().await.unwrap().approvals[0].id;
+    store.withdraw_approval(id, at(70)).await.unwrap();
+    let rows = store.load().await.unwrap();
+    let states: Vec<_> = rows.placeholders.iter().map(|row| row.state).collect();
+    assert_eq!(states, [PlaceholderState::Revoked, PlaceholderState::Active]);
+    assert_eq!(rows.approvals[0].withdrawn, Some(at(70)));
+    assert!(is_conflict(&store.withdraw_approval(id, at(71)).await));
 }
 
 async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
@@ -224,7 +259,7 @@ async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
     for id in [first, second, second] {
         store.revoke_placeholder(id).await.unwrap();
     }
-    assert!(is_conflict(&store.decide_approval(asked, Decision::Granted(signature()), at(60)).await));
+    assert!(is_conflict(&store.decide_approval(asked, Decision::Granted(vec![signature()]), at(60)).await));
     assert_eq!(store.load().await.unwrap().approvals[1].decided, None);
     store.decide_approval(asked, Decision::Denied, at(61)).await.unwrap();
     let rows = store.load().await.unwrap();

@@ -67,8 +67,11 @@ pub(crate) fn placeholder(
         placeholder: id,
         created: at(number),
         decided: None,
-        signature: None,
+        signatures: Vec::new(),
         denied: false,
+        requester: Some("uid 1000".into()),
+        generation: Some(1),
+        withdrawn: None,
     };
     (row, approval)
 }

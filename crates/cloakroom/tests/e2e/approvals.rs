@@ -1,0 +1,198 @@
+//! Several approvers, keys of `ssh-keygen`, and what an approver takes back.
+
+use crate::support::{BINARY, item, items};
+use cloakroom_testkit::{
+    Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
+};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A broker with two approvers: its own first one, called `first`, and `bob` with an SSH key.
+struct Board {
+    broker: Broker,
+    upstream: TlsUpstream,
+    robot: Workload,
+    /// Where bob works.
+    desk: tempfile::TempDir,
+    /// Its file is read again when the broker is launched again.
+    _authority: TestAuthority,
+}
+
+impl Board {
+    fn new(settings: &str) -> Self {
+        let desk = tempfile::tempdir().unwrap();
+        let config = desk.path().join("cloakroom.toml");
+        std::fs::write(&config, settings).unwrap();
+        let authority = TestAuthority::new();
+        let mut broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
+        broker.stop();
+        let (enrolled, bob) = (broker.data().join("approver.pub"), ssh_key(desk.path(), "bob"));
+        let first = std::fs::read_to_string(&enrolled).unwrap();
+        let bob = std::fs::read_to_string(bob.with_extension("pub")).unwrap();
+        std::fs::write(&enrolled, format!("{} first\n{bob}", first.trim())).unwrap();
+        broker.launch();
+        let upstream = TlsUpstream::start(&authority, echo);
+        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        let robot = broker.workload("robot");
+        Self { broker, upstream, robot, desk, _authority: authority }
+    }
+
+    fn issue(&self, more: &[&str]) -> Issued {
+        self.broker.issue("c", "robot", &items(&self.upstream), more)
+    }
+
+    /// What the next call gets.
+    fn call(&self, issued: &Issued) -> String {
+        let answer =
+            self.broker.call(Way::Absolute, Some(&self.robot), &item(&self.upstream, "1", &issued.text));
+        answer.code().unwrap_or_else(|| answer.status.to_string())
+    }
+
+    /// Bob signs this text with `ssh-keygen`, in this namespace.
+    fn signed(&self, text: &str, namespace: &str, key: &str) -> String {
+        let (file, key) = (self.desk.path().join("text"), self.desk.path().join(key));
+        let signature = file.with_extension("sig");
+        std::fs::write(&file, text).unwrap();
+        let _ = std::fs::remove_file(&signature);
+        let signing = Command::new("ssh-keygen")
+            .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+            .args([&key, &file])
+            .output()
+            .unwrap();
+        assert!(signing.status.success(), "{signing:?}");
+        signature.to_string_lossy().into_owned()
+    }
+
+    fn text(&self, issued: &Issued) -> String {
+        self.broker.cli(&["approval", "text", &issued.approval]).stdout
+    }
+
+    fn grant_as_bob(&self, issued: &Issued) -> cloakroom_testkit::Answer {
+        let signature = self.signed(&self.text(issued), "cloakroom", "bob");
+        self.broker.run(&["approval", "grant", &issued.approval, "--ssh-signature", &signature])
+    }
+}
+
+fn ssh_key(directory: &Path, name: &str) -> PathBuf {
+    let key = directory.join(name);
+    let made = Command::new("ssh-keygen")
+        .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])
+        .arg(&key)
+        .stdin(std::process::Stdio::null())
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    key
+}
+
+const TWO: &str = "[approval]\nquorum = 2\n";
+
+#[test]
+fn t78_two_approvers_have_to_sign_one_with_ssh_keygen() {
+    let board = Board::new(TWO);
+    let issued = board.issue(&[]);
+    let half = board.broker.cli_json(&["approval", "grant", &issued.approval]);
+    assert_eq!(
+        (&half["state"], &half["signed"][0], &half["needed"]),
+        (&"pending".into(), &"first".into(), &2.into())
+    );
+    assert_eq!(board.call(&issued), "placeholder-pending");
+    let again = board.broker.run(&["approval", "grant", &issued.approval]);
+    assert!(!again.status.success() && again.stderr.contains("signed this approval already"), "{again:?}");
+    let granted = board.grant_as_bob(&issued);
+    assert!(granted.status.success(), "{granted:?}");
+    assert_eq!(board.call(&issued), "200");
+    assert_eq!(board.upstream.requests().len(), 1);
+}
+
+#[test]
+fn t78_whoever_asked_does_not_approve() {
+    let board = Board::new("[approval]\nnot-requester = true\n");
+    let asked = board.issue(&["--requester", "first"]);
+    assert!(board.text(&asked).contains("requested by: \"first\""));
+    let own = board.broker.run(&["approval", "grant", &asked.approval]);
+    assert!(!own.status.success() && own.stderr.contains("asked for the placeholder"), "{own:?}");
+    assert_eq!(board.call(&asked), "placeholder-pending");
+    assert!(board.grant_as_bob(&asked).status.success());
+    assert_eq!(board.call(&asked), "200");
+}
+
+#[test]
+fn t78_a_signature_for_another_text_another_namespace_or_by_a_stranger_is_refused() {
+    let board = Board::new("");
+    let issued = board.issue(&[]);
+    let text = board.text(&issued);
+    ssh_key(board.desk.path(), "stranger");
+    let edited = text.replace("/v1/items", "/v1/itemt");
+    for (text, namespace, key) in
+        [(&edited, "cloakroom", "bob"), (&text, "git", "bob"), (&text, "cloakroom", "stranger")]
+    {
+        let signature = board.signed(text, namespace, key);
+        let refused =
+            board.broker.run(&["approval", "grant", &issued.approval, "--ssh-signature", &signature]);
+        assert!(!refused.status.success() && refused.stderr.contains("no enrolled approver"), "{refused:?}");
+    }
+    assert_eq!(board.call(&issued), "placeholder-pending");
+    assert!(board.grant_as_bob(&issued).status.success());
+    assert_eq!(board.call(&issued), "200");
+}
+
+#[test]
+fn t78_half_a_quorum_that_is_written_into_the_database_as_whole_is_no_permit() {
+    let mut board = Board::new(TWO);
+    let (half, whole) = (board.issue(&[]), board.issue(&[]));
+    for issued in [&half, &whole] {
+        board.broker.cli(&["approval", "grant", &issued.approval]);
+    }
+    assert!(board.grant_as_bob(&whole).status.success());
+    board.broker.stop();
+    let statements = [
+        "UPDATE approval SET signature = gathered, gathered = NULL, decided = 1 WHERE placeholder = ?1",
+        "UPDATE placeholder SET state = 'active' WHERE id = ?1",
+    ];
+    for statement in statements {
+        assert_eq!(board.broker.tamper(statement, [&half.id]), 1);
+    }
+    board.broker.launch();
+    assert_eq!(board.call(&half), "placeholder-revoked");
+    assert_eq!(board.call(&whole), "200");
+}
+
+#[test]
+fn what_is_withdrawn_stops_with_the_next_call() {
+    let board = Board::new("");
+    let issued = board.issue(&[]);
+    assert!(!board.broker.run(&["approval", "withdraw", &issued.approval]).status.success());
+    board.broker.cli(&["approval", "grant", &issued.approval]);
+    assert_eq!(board.call(&issued), "200");
+    let withdrawn = board.broker.cli_json(&["approval", "withdraw", &issued.approval]);
+    assert_eq!(withdrawn["state"], "withdrawn");
+    assert_eq!(board.call(&issued), "placeholder-revoked");
+    assert_eq!(board.upstream.requests().len(), 1);
+}
+
+#[test]
+fn a_rotation_ends_approvals_that_cover_one_generation() {
+    let board = Board::new("[approval]\npin-generation = true\n");
+    let issued = board.issue(&[]);
+    assert!(board.text(&issued).contains("credential generation: 1 "));
+    board.broker.cli(&["approval", "grant", &issued.approval]);
+    assert_eq!(board.call(&issued), "200");
+    let mut rotated = board.broker.run_with(&["credential", "rotate", "c"], &shaped("sk_live_"));
+    assert!(rotated.status.success(), "{rotated:?}");
+    assert_eq!(board.call(&issued), "placeholder-revoked");
+    rotated = board.broker.run(&["placeholder", "show", &issued.id]);
+    assert!(rotated.stdout.contains("the credential was rotated"), "{rotated:?}");
+}
+
+#[test]
+fn an_approvers_line_that_is_there_twice_keeps_the_broker_from_starting() {
+    let mut board = Board::new(TWO);
+    board.broker.stop();
+    let path = board.broker.data().join("approver.pub");
+    let line = std::fs::read_to_string(&path).unwrap().lines().next().unwrap().replace("first", "second");
+    std::fs::OpenOptions::new().append(true).open(&path).unwrap().write_all(line.as_bytes()).unwrap();
+    let refused = board.broker.run(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+    assert!(!refused.status.success() && refused.stderr.contains("is there twice"), "{refused:?}");
+}

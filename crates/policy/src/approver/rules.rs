@@ -1,0 +1,45 @@
+//! How many approvers it takes: a base, and more for some destinations and credentials.
+
+use crate::Grant;
+use cloakroom_model::{Destination, Name};
+
+/// How many approvers have to sign, and who of them may not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalRules {
+    /// For everything.
+    pub quorum: u8,
+    /// Whether the signature of whoever asked does not count.
+    pub not_requester: bool,
+    /// Where it takes more.
+    pub rules: Vec<ApprovalRule>,
+}
+
+/// Where it takes another number: what is absent matches everything.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApprovalRule {
+    /// Permits for this destination.
+    pub to: Option<Destination>,
+    /// Placeholders of this credential.
+    pub credential: Option<Name>,
+    /// How many have to sign.
+    pub quorum: u8,
+}
+
+impl Default for ApprovalRules {
+    fn default() -> Self {
+        Self { quorum: 1, not_requester: false, rules: Vec::new() }
+    }
+}
+
+impl ApprovalRules {
+    /// How many have to sign this grant: the largest number that anything says, and never none.
+    pub fn needed(&self, grant: &Grant) -> usize {
+        let destinations = grant.policy.destinations();
+        let matches = |rule: &&ApprovalRule| {
+            rule.to.as_ref().is_none_or(|to| destinations.contains(to))
+                && rule.credential.as_ref().is_none_or(|name| *name == grant.credential_name)
+        };
+        let more = self.rules.iter().filter(matches).map(|rule| rule.quorum);
+        usize::from(more.chain([self.quorum, 1]).max().unwrap_or(1))
+    }
+}
