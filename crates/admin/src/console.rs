@@ -3,7 +3,7 @@
 
 use crate::admin::{Admin, AdminError};
 use crate::api::health;
-use crate::{Problem, ProblemCode, listen};
+use crate::{Problem, ProblemCode, listen, metrics};
 use axum::extract::{Request, State};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
@@ -52,6 +52,7 @@ fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/", get(page))
         .route("/health", get(console_health))
+        .route("/metrics", get(metrics::show))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
         .layer(from_fn(require_own_host))
         .with_state(admin)

@@ -11,6 +11,7 @@ mod explain;
 mod find;
 pub mod handover;
 mod listen;
+mod metrics;
 mod peer;
 mod problem;
 mod socket;

@@ -1,7 +1,7 @@
 //! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
 
 use crate::{Durability, Proxy};
-use cloakroom_model::{Code, Intent, Ledger, Meters, PlaceholderId, Refusal};
+use cloakroom_model::{Code, EventKind, Intent, Ledger, Meters, PlaceholderId, Refusal};
 use cloakroom_store::Store;
 use cloakroom_store::journal::Journal;
 use std::sync::OnceLock;
@@ -50,9 +50,13 @@ impl<'a> CallLedger<'a> {
         if counted.is_empty() {
             return Ok(false);
         }
+        // Of several, nobody says which one was gone.
+        let only = if let [only] = counted[..] { Some(only) } else { None };
         match self.store.spend(counted).await {
             Ok(true) => Ok(true),
-            Ok(false) => Err(Refusal::new(Code::PlaceholderSpent, "the last use was taken by another call")),
+            Ok(false) => Err(Refusal::new(Code::PlaceholderSpent, "the last use was taken by another call")
+                .with(|facts| facts.placeholder = only)
+                .as_event(EventKind::SpentUsed)),
             Err(error) => {
                 tracing::error!(request = %intent.request, %error, "a use could not be spent");
                 Err(Refusal::new(Code::JournalUnavailable, "the use could not be recorded"))

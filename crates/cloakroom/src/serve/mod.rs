@@ -4,6 +4,7 @@ mod files;
 mod open;
 mod run;
 mod sockets;
+mod webhook;
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};

@@ -1,6 +1,7 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
 use super::sockets::Sockets;
+use super::webhook::{self, Webhook};
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
@@ -11,7 +12,7 @@ use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{Admin, Changes};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
-use cloakroom_model::{LookupKey, Rows, Timestamp};
+use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::PolicySet;
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
@@ -22,6 +23,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::Receiver;
 use zeroize::Zeroizing;
 
 /// A broker, ready to run.
@@ -32,11 +34,13 @@ pub(super) struct Opened {
     pub(super) workloads: TcpListener,
     pub(super) console: TcpListener,
     pub(super) socket: UnixListener,
+    pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
 }
 
 /// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
-    settings.certificate.as_ref().map(certificate).transpose().map(drop)
+    settings.certificate.as_ref().map(certificate).transpose()?;
+    settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
 pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
@@ -57,6 +61,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let console = listen(sockets.console, settings.console, "--console").await?;
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
+    let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
     let upstream = Upstream::assert_opened(out)
         .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
 
@@ -66,6 +71,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
     journal.written(journal.append(&start)?).await?;
     let events = Events::new(Arc::clone(&journal));
+    // Before the rows are read: what is found in them is carried too.
+    let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         journal: Arc::clone(&journal),
@@ -98,7 +105,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },
         durability: settings.durability,
     };
-    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket })
+    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
 }
 
 /// What the workload listener shows.

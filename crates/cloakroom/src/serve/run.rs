@@ -18,8 +18,12 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, console, socket } = opened;
+    let Opened { proxy, admin, journal, workloads, console, socket, webhook } = opened;
     let ready = (workloads.local_addr()?, console.local_addr()?);
+    if let Some((webhook, carried)) = webhook {
+        // Ends with the runtime: the journal has what it did not deliver.
+        drop(tokio::spawn(webhook.run(Arc::clone(&admin.events), carried)));
+    }
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));

@@ -2,6 +2,7 @@
 
 use super::CertificateSetting;
 use super::unit::{Size, Span};
+use super::webhook::Webhook;
 use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
@@ -25,6 +26,7 @@ pub(super) struct ConfigFile {
     pub(super) journal: Journal,
     pub(super) custody: Custody,
     pub(super) approval: Approval,
+    pub(super) events: Events,
 }
 
 /// `[listen]`
@@ -212,6 +214,13 @@ pub(super) enum Kek {
     #[default]
     File,
     Passphrase,
+}
+
+/// `[events]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Events {
+    pub(super) webhook: Option<Webhook>,
 }
 
 /// Parses the file; an error names line, column and the nearest known key.

@@ -2,11 +2,12 @@
 
 mod file;
 mod unit;
+mod webhook;
 
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
-use cloakroom_model::Host;
+use cloakroom_model::{Destination, Host, Severity};
 use cloakroom_policy::ApprovalRules;
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::journal::JournalSettings;
@@ -14,6 +15,7 @@ use file::{ConfigFile, Kek, ListenTls};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use webhook::Webhook;
 
 /// What the broker runs with.
 #[derive(Debug)]
@@ -42,6 +44,23 @@ pub(crate) struct Settings {
     pub(crate) approval: ApprovalRules,
     /// Whether an approval covers one generation of its credential only.
     pub(crate) pin_generation: bool,
+    /// Where security events go besides the journal.
+    pub(crate) webhook: Option<WebhookSetting>,
+}
+
+/// The operator's own receiver of security events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WebhookSetting {
+    /// Scheme, host and port.
+    pub(crate) to: Destination,
+    /// Path and query.
+    pub(crate) target: String,
+    /// The file with the signing secret.
+    pub(crate) secret_file: PathBuf,
+    /// What is less grave stays in the journal.
+    pub(crate) min_severity: Severity,
+    /// Ranges that may be dialled although they are not public.
+    pub(crate) allowed: Vec<IpNet>,
 }
 
 /// What the workload listener shows in TLS.
@@ -78,7 +97,7 @@ impl Settings {
     }
 
     fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
-        let ConfigFile { listen, limits, upstream, journal, custody, approval } = file;
+        let ConfigFile { listen, limits, upstream, journal, custody, approval, events } = file;
         let durability = journal.durability.into();
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
@@ -101,6 +120,7 @@ impl Settings {
             kek,
             pin_generation: approval.pin_generation,
             approval: approval.rules(),
+            webhook: events.webhook.map(Webhook::setting).transpose()?,
         })
     }
 }

@@ -64,6 +64,30 @@ fn the_listener_speaks_what_is_written() {
 }
 
 #[test]
+fn a_webhook_goes_to_https_or_to_this_machine() {
+    let of = |url: &str| parsed(&format!("[events.webhook]\nurl = \"{url}\"\nsecret-file = \"s\"\n"));
+    let webhook = of("https://Hooks.example.com/a/b?c=d").unwrap().webhook.unwrap();
+    assert_eq!((webhook.to.to_string(), &*webhook.target), ("https://hooks.example.com".into(), "/a/b?c=d"));
+    assert_eq!(webhook.min_severity, Severity::Warning);
+    assert_eq!(of("http://127.0.0.1:9000").unwrap().webhook.unwrap().target, "/");
+    for wrong in [
+        "http://hooks.example.com/",
+        "http://10.0.0.1/",
+        "ftp://hooks.example.com/",
+        "https://u:p@hooks.example.com/",
+        "https://hooks.example.com/#f",
+        "hooks.example.com",
+        "",
+    ] {
+        assert_eq!(of(wrong).unwrap_err().exit(), crate::exit::Exit::BadInput, "{wrong}");
+    }
+    assert!(parsed("[events.webhook]\nurl = \"https://h.example\"\n").is_err(), "unsigned");
+    let graver = "[events.webhook]\nurl = \"https://h.example\"\nsecret-file = \"s\"\nmin-severity = ";
+    assert!(parsed(&format!("{graver}\"critical\"\n")).is_ok());
+    assert!(parsed(&format!("{graver}\"loud\"\n")).is_err());
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known() {
     for (text, place, hint) in [
         (
@@ -172,6 +196,10 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
+        ("events", "webhook.url", "none".into()),
+        ("events", "webhook.secret-file", "none".into()),
+        ("events", "webhook.min-severity", "none".into()),
+        ("events", "webhook.allow-address", "none".into()),
     ]
 }
 

@@ -8,6 +8,7 @@ mod clients;
 mod corpora;
 mod crash;
 mod custody;
+mod events;
 mod grpc;
 mod h2;
 mod hostile;

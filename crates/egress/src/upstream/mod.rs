@@ -8,6 +8,7 @@ mod connect;
 mod http1;
 mod http2;
 mod line;
+mod notify;
 mod pool;
 mod raw_body;
 mod reply;
