@@ -135,7 +135,8 @@ fn bytes(number: usize) -> String {
 fn defaults() -> Vec<(&'static str, &'static str, String)> {
     let settings = parsed("").unwrap();
     assert!(settings.certificate.is_none() && settings.balancers.is_empty());
-    let Settings { listen, console, socks, limits, upstream, journal, .. } = settings;
+    let Settings { listen, console, socks, limits, upstream, journal, approval, pin_generation, .. } =
+        settings;
     let Limits {
         head_bytes,
         header_fields,
@@ -196,6 +197,9 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
+        ("approval", "quorum", approval.quorum.to_string()),
+        ("approval", "not-requester", approval.not_requester.to_string()),
+        ("approval", "pin-generation", pin_generation.to_string()),
         ("events", "webhook.url", "none".into()),
         ("events", "webhook.secret-file", "none".into()),
         ("events", "webhook.min-severity", "none".into()),
