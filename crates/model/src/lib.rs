@@ -38,5 +38,5 @@ pub use record::{
     ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows,
     SealedSecret, Signature, WorkloadRecord,
 };
-pub use refusal::{Code, Facts, Refusal};
+pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use timestamp::Timestamp;

@@ -1,6 +1,6 @@
 //! A *no*: a stable code, a fixed sentence, and typed facts that help the reader.
 
-use crate::{Destination, EventKind, Name, PlaceholderId, Severity};
+use crate::{Destination, EventKind, Name, PlaceholderId, RequestId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -131,8 +131,21 @@ pub struct Facts {
     pub rule: Option<String>,
     /// Seconds after which a repeat can succeed.
     pub retry_after: Option<u32>,
+    /// Who took the last use, where it is known and the placeholder is spent.
+    pub last_use: Option<LastUse>,
     /// The call lacks a Basic credential that a 401 challenge would bring (RFC 9110, section 11.6.1).
     pub challenge: bool,
+}
+
+/// The last use of a placeholder. The owner who finds it spent sees whether it was theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastUse {
+    /// When.
+    pub at: Timestamp,
+    /// The address it came from.
+    pub peer: String,
+    /// The call.
+    pub request: RequestId,
 }
 
 /// A refusal: the code, one fixed sentence that says why here, and facts.

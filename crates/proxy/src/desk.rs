@@ -150,7 +150,7 @@ impl Desk {
         };
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
-        let ledger = CallLedger::new(proxy);
+        let ledger = CallLedger::new(&self.shared, self.peer);
         let answer = proxy.serve_call(call, principal, &ledger, interims);
         let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();
@@ -160,17 +160,25 @@ impl Desk {
 
     /// Records a refusal and makes it an answer.
     pub(crate) fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
-        let refusal = trace.complete(refusal);
+        let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy);
         problem::answer(&refusal, trace.request, trace.audience()).map(own)
     }
 
     /// The same for a program that speaks gRPC.
     pub(crate) fn refused_in_grpc(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
-        let refusal = trace.complete(refusal);
+        let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy);
         let problem = problem::answer(&refusal, trace.request, trace.audience());
         grpc::answer(&refusal, trace.audience(), problem.headers()).map(own)
+    }
+
+    /// Adds what is known to the facts. SECURITY: that a placeholder is spent is said only to the workload that it was issued
+    /// to (`policy` asks whose it is first), so nobody else learns from where it was used.
+    fn complete(&self, trace: &Trace, refusal: Refusal) -> Refusal {
+        let spent = refusal.facts().placeholder.filter(|_| refusal.code() == Code::PlaceholderSpent);
+        let last_use = spent.and_then(|placeholder| self.shared.last_uses.of(placeholder));
+        trace.complete(refusal).with(|facts| facts.last_use = last_use)
     }
 
     /// Who asks: authenticated, and within the bound on its connections.

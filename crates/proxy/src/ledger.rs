@@ -1,9 +1,12 @@
 //! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
 
+use crate::last_use::LastUses;
+use crate::proxy::Shared;
 use crate::{Durability, Proxy};
-use cloakroom_model::{Code, EventKind, Intent, Ledger, Meters, PlaceholderId, Refusal};
+use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal};
 use cloakroom_store::Store;
 use cloakroom_store::journal::Journal;
+use std::net::IpAddr;
 use std::sync::OnceLock;
 
 /// The ledger of one call.
@@ -12,17 +15,22 @@ pub(crate) struct CallLedger<'a> {
     journal: &'a Journal,
     durability: Durability,
     meters: &'a Meters,
+    last_uses: &'a LastUses,
+    peer: IpAddr,
     recorded: OnceLock<Vec<PlaceholderId>>,
 }
 
 impl<'a> CallLedger<'a> {
-    pub(crate) fn new(proxy: &'a Proxy) -> Self {
-        let Proxy { store, journal, durability, events, .. } = proxy;
+    /// Of a call that comes from `peer`.
+    pub(crate) fn new(shared: &'a Shared, peer: IpAddr) -> Self {
+        let Proxy { store, journal, durability, events, .. } = &*shared.proxy;
         Self {
             store: &**store,
             journal,
             durability: *durability,
             meters: events.meters(),
+            last_uses: &shared.last_uses,
+            peer,
             recorded: OnceLock::new(),
         }
     }
@@ -77,8 +85,13 @@ impl Ledger for CallLedger<'_> {
         self.journal.written(position).await.map_err(unavailable)?;
         // One call records one intent; a second would change nothing about which placeholders it used.
         let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
-        let spent = intent.uses.iter().filter(|used| used.counted).count();
-        self.meters.call(u64::try_from(spent).unwrap_or_default());
+        let mut spent = 0;
+        for used in intent.uses.iter().filter(|used| used.counted) {
+            let last = LastUse { at: intent.at, peer: self.peer.to_string(), request: intent.request };
+            self.last_uses.note(used.placeholder, last);
+            spent += 1;
+        }
+        self.meters.call(spent);
         if counted || self.durability == Durability::BeforeSend {
             self.journal.durable(position).await.map_err(unavailable)?;
         }

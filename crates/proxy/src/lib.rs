@@ -18,6 +18,7 @@ mod h2;
 mod head;
 mod interims;
 mod io;
+mod last_use;
 mod leaf;
 mod ledger;
 mod limits;

@@ -90,6 +90,12 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
     if let Some(seconds) = facts.retry_after {
         set("retry_after", seconds.into());
     }
+    if code == Code::PlaceholderSpent {
+        let used = facts.last_use.as_ref();
+        set("spent_at", used.map(|used| used.at.to_string()).into());
+        set("spent_from", used.map(|used| used.peer.clone()).into());
+        set("spent_by", used.map(|used| format!("urn:cloakroom:request:{}", used.request)).into());
+    }
     Value::Object(document)
 }
 

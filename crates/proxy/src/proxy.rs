@@ -3,6 +3,7 @@
 use crate::calls::Calls;
 use crate::entry::{Entrance, EntryTls};
 use crate::guesses::Guesses;
+use crate::last_use::LastUses;
 use crate::leaf::Leaves;
 use crate::seats::Seats;
 use crate::{Authority, Limits, ProxyError};
@@ -54,6 +55,7 @@ pub(crate) struct Shared {
     pub(crate) guesses: Guesses,
     pub(crate) seats: Arc<Seats>,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) last_uses: LastUses,
     pub(crate) handshakes: Semaphore,
     /// Turns true when the broker stops.
     pub(crate) stop: watch::Receiver<bool>,
@@ -69,6 +71,7 @@ impl Shared {
             guesses: Guesses::new(limits.free_guesses),
             seats: Seats::new(limits.connections_per_workload),
             calls: Calls::new(limits.calls, limits.calls_per_workload),
+            last_uses: LastUses::default(),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
             stop,
             proxy,

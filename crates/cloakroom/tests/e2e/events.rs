@@ -20,6 +20,7 @@ struct Stage {
     upstream: TlsUpstream,
     receiver: TlsUpstream,
     _files: tempfile::TempDir,
+    _authority: TestAuthority,
 }
 
 impl Stage {
@@ -41,7 +42,7 @@ impl Stage {
         let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
         let robot = broker.workload("robot");
         broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        Self { broker, robot, upstream, receiver, _files: files }
+        Self { broker, robot, upstream, receiver, _files: files, _authority: authority }
     }
 
     fn permit(&self, more: &[&str]) -> Issued {
@@ -90,11 +91,15 @@ fn misuse_is_recorded_counted_and_carried_signed_until_the_receiver_takes_it() {
     };
     let stage = Stage::new(receive, "");
     let once = stage.permit(&["--uses", "1"]);
-    assert_eq!(stage.call(&once.text).status, 200);
+    let first = stage.call(&once.text);
+    assert_eq!(first.status, 200);
     assert_eq!(stage.events(), [] as [Value; 0], "good order is no event");
 
     let refused = stage.call(&once.text);
     assert_eq!(refused.code().as_deref(), Some("placeholder-spent"));
+    let told = refused.json();
+    assert_eq!((&told["spent_from"], &told["spent_by"]), (&"127.0.0.1".into(), &told_by(&first)), "{told}");
+    assert!(told["spent_at"].is_string());
     let seen = eventually("two posts", || {
         let seen = stage.receiver.requests();
         (seen.len() == 2).then_some(seen)
@@ -146,6 +151,25 @@ fn each_misuse_has_its_kind_and_text_that_is_not_ours_has_none() {
         stage.events().iter().map(|event| event["event"].as_str().unwrap().to_owned()).collect();
     assert_eq!(kinds, ["other-workload", "wrong-place", "altered", "revoked-used"]);
     assert_eq!(stage.upstream.requests().len(), 0);
+}
+
+fn told_by(answer: &Response) -> Value {
+    format!("urn:cloakroom:request:{}", answer.header("cloakroom-request").unwrap()).into()
+}
+
+#[test]
+fn who_spent_a_placeholder_is_told_to_its_workload_only_and_unknown_after_a_restart() {
+    let mut stage = Stage::new(|_| Reply::status("204 No Content"), "");
+    let once = stage.permit(&["--uses", "1"]);
+    assert_eq!(stage.call(&once.text).status, 200);
+    let stranger = stage.broker.workload("stranger");
+    let answer = stage.broker.call(Way::Absolute, Some(&stranger), &item(&stage.upstream, "1", &once.text));
+    assert_eq!(answer.code().as_deref(), Some("wrong-workload"));
+    assert!(!answer.text().contains("spent"), "{}", answer.text());
+    stage.broker.restart();
+    let answer = stage.call(&once.text);
+    assert_eq!(answer.code().as_deref(), Some("placeholder-spent"));
+    assert!(answer.text().contains("\"spent_from\":null"), "{}", answer.text());
 }
 
 /// The same core with another tag: `sk_live_`, 22 symbols of core, then the tag.
