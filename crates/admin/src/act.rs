@@ -50,6 +50,13 @@ impl<'a> Act<'a> {
         rows
     }
 
+    /// Records durably what changes no row.
+    pub(crate) async fn note(&self, act: &str, subject: &str, name: Option<&Name>) -> Result<(), Problem> {
+        self.record(act, subject, name).await?;
+        tracing::info!(act, %subject, by = %self.by, "done");
+        Ok(())
+    }
+
     async fn record(&self, act: &str, subject: &str, name: Option<&Name>) -> Result<(), Problem> {
         let entry = Entry::Act {
             at: Timestamp::now(),

@@ -7,7 +7,7 @@ use cloakroom_egress::custody::Custody;
 use cloakroom_model::{EventKind, LookupKey, PlaceholderId, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Approvers, Ignored, PolicySet};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{Events, Store};
+use cloakroom_store::{Events, Parking, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
@@ -34,6 +34,8 @@ pub struct Admin {
     pub data: std::path::PathBuf,
     /// Makes changes one at a time.
     pub changes: Changes,
+    /// Calls that wait for a human.
+    pub parking: Arc<Parking>,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
 }

@@ -165,9 +165,11 @@ pub struct PlaceholderView {
 pub struct ApprovalView {
     /// Its id.
     pub id: ApprovalId,
+    /// `placeholder`, or `call` for one call that waits.
+    pub kind: String,
     /// `pending`, `granted`, `denied`, `withdrawn`, or `moot` when the placeholder was revoked before.
     pub state: String,
-    /// The placeholder it covers.
+    /// The placeholder it covers; of a call, the first that is exchanged.
     pub placeholder: PlaceholderId,
     /// The credential's name.
     pub credential: Name,

@@ -15,6 +15,7 @@ mod path;
 mod place;
 mod principal;
 mod query;
+mod question;
 mod record;
 mod refusal;
 mod timestamp;
@@ -34,6 +35,7 @@ pub use place::{HeaderForm, Place, PlaceError};
 pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
 pub use principal::{Evidence, Principal};
 pub use query::{Pair, Query, form_pairs};
+pub use question::{CallApproval, Question};
 pub use record::{
     ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows,
     SealedSecret, Signature, WorkloadRecord,

@@ -1,6 +1,6 @@
 //! A *no*: a stable code, a fixed sentence, and typed facts that help the reader.
 
-use crate::{Destination, EventKind, Name, PlaceholderId, RequestId, Severity, Timestamp};
+use crate::{ApprovalId, Destination, EventKind, Name, PlaceholderId, RequestId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -77,10 +77,10 @@ codes! {
         "wait for the time that Retry-After names, then call again";
     /// A human has to approve this very call.
     ApprovalRequired "approval-required" 403 "each such call waits for a human"
-        "this permit says approve = \"each-call\", and no human has approved this call";
+        "this permit says approve = \"each-call\": have the approval that is named here granted, then send exactly the same call again";
     /// A human said no.
     ApprovalDenied "approval-denied" 403 "the approval was denied"
-        "ask the approver what would be acceptable, and have a new placeholder issued";
+        "ask the approver what would be acceptable";
     /// The destination's name resolves to a special-purpose address.
     AddressNotPermitted "address-not-permitted" 403 "the destination resolves to an address that is not public"
         "the operator can allow a range: cloakroom serve --allow-address CIDR";
@@ -129,6 +129,8 @@ pub struct Facts {
     pub permit: Option<String>,
     /// The rule that did not hold, in words from the policy: a key, a field, a pointer, a place.
     pub rule: Option<String>,
+    /// The approval that the call waits for.
+    pub approval: Option<ApprovalId>,
     /// Seconds after which a repeat can succeed.
     pub retry_after: Option<u32>,
     /// Who took the last use, where it is known and the placeholder is spent.

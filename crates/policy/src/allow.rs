@@ -4,7 +4,7 @@ use crate::PolicySet;
 use crate::Spot;
 use crate::decide::place::Wanted;
 use crate::decide::{Mismatch, Stage, shape};
-use crate::permit::Permit;
+use crate::permit::{Approve, Permit};
 use crate::search;
 use crate::set::{Compiled, Held};
 use cloakroom_model::{Call, Code, CoreId, EventKind, HeaderForm, Place, Principal, Refusal, Timestamp};
@@ -79,6 +79,27 @@ impl<'a> Asker<'a> {
         Ok(())
     }
 
+    /// Whether any permit of these placeholders wants a human for each call. Most calls end the question here.
+    pub(crate) fn may_wait(&self, cores: &[CoreId]) -> bool {
+        let waits = |compiled: &Compiled| compiled.permit.approve == Approve::EachCall;
+        cores
+            .iter()
+            .any(|core| self.policies.held(*core).is_some_and(|held| held.permits().iter().any(waits)))
+    }
+
+    /// A call that a human has to be asked about, and was not.
+    pub(crate) fn unasked(&self, allowed: &[Allowed]) -> Refusal {
+        let reason = "this permit needs a human's approval of each call";
+        let refusal = Refusal::new(Code::ApprovalRequired, reason);
+        let waiting = allowed.iter().find(|one| one.chosen().permit.approve == Approve::EachCall);
+        match waiting {
+            Some(one) => self.about_held(refusal, &one.held).with(|facts| {
+                facts.permit = Some(one.chosen().permit.name.clone());
+            }),
+            None => self.about(refusal),
+        }
+    }
+
     /// A call or message that carries no placeholder, and has to.
     pub(crate) fn carries_none(&self) -> Refusal {
         if let Some(held) =
@@ -129,6 +150,13 @@ impl<'a> Asker<'a> {
     }
 }
 
+/// Whether a human has to be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waits {
+    No,
+    Yes,
+}
+
 /// A placeholder with the permits that allow the call, in canonical order.
 pub(crate) struct Allowed {
     pub(crate) held: Arc<Held>,
@@ -140,6 +168,19 @@ pub(crate) struct Allowed {
 impl Allowed {
     pub(crate) fn chosen(&self) -> &Compiled {
         &self.held.permits()[self.chosen.get()]
+    }
+
+    /// Whether every permit that allows the call wants a human for it. Where one does not, the others are left out: nobody
+    /// is asked about what is allowed anyway.
+    pub(crate) fn settle(&mut self) -> Waits {
+        let permits = self.held.permits();
+        let free = |index: &usize| permits[*index].permit.approve == Approve::Once;
+        if !self.options.iter().any(free) {
+            return Waits::Yes;
+        }
+        self.options.retain(free);
+        self.chosen.set(self.options[0]);
+        Waits::No
     }
 
     /// Takes one call from the first permit that has one left.

@@ -1,12 +1,12 @@
 //! Stage 1: who asks, and which placeholders the call carries, wherever they stand.
 
-use crate::allow::{Allowed, Asker};
+use crate::allow::{Allowed, Asker, Waits};
 use crate::authorized::{Authorized, Use};
 use crate::decide;
 use crate::decide::body::BodyView;
 use crate::search::{self, Finding};
-use crate::{PolicySet, Spot};
-use cloakroom_model::{Call, Code, Principal, Refusal, Timestamp};
+use crate::{PolicySet, Spot, question};
+use cloakroom_model::{Call, CallApproval, Code, Principal, Question, Refusal, Timestamp};
 use std::fmt;
 
 /// Stage 1: who asks, and which placeholders the call carries (found anywhere in it).
@@ -46,19 +46,77 @@ impl Identified {
     /// permit that came closest: `destination-not-permitted`, `call-not-permitted`, `place-not-permitted`,
     /// `body-not-permitted`, `approval-required`, `rate-limited`.
     pub fn authorize(self, policies: &PolicySet, now: Timestamp) -> Result<Authorized, Refusal> {
+        self.authorize_with(policies, now, None)
+    }
+
+    /// As [`Identified::authorize`], with what was signed for this very call.
+    ///
+    /// # Errors
+    /// The same; `approval-required` also where the signatures do not verify over this call's text as it is now.
+    pub fn authorize_with(
+        self,
+        policies: &PolicySet,
+        now: Timestamp,
+        approval: Option<&CallApproval>,
+    ) -> Result<Authorized, Refusal> {
         let asker = Asker { call: &self.call, principal: &self.principal, policies };
-        let allowed = self.choose(&asker, now)?;
-        let spots: Vec<&Spot> = allowed.iter().map(|allowed| &allowed.spot).collect();
-        if search::strays(&self.call, &self.findings, &spots, policies) {
-            return Err(asker.stray(allowed.first()));
+        let (allowed, waits) = self.settled(&asker, now)?;
+        if waits == Waits::Yes {
+            // SECURITY: the text is made anew from the call; what the approver saw is what goes out, or nothing does.
+            let question = self.ask(&asker, &allowed)?;
+            let signed = approval.is_some_and(|it| policies.is_signed(&question, it));
+            if !signed {
+                return Err(asker.unasked(&allowed));
+            }
         }
         asker.take_rates(&allowed, now)?;
-        let uses =
-            allowed.iter().map(|allowed| self.use_of(allowed)).collect::<Option<Vec<_>>>().ok_or_else(
-                || Refusal::new(Code::InternalFault, "a placeholder that was found is not where it was"),
-            )?;
+        let uses = allowed
+            .iter()
+            .map(|allowed| self.use_of(allowed))
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(lost)?;
         let known = policies.known_at(self.principal.workload(), &self.call.destination);
         Ok(Authorized::new(self.call, self.principal, uses, known, now))
+    }
+
+    /// What a human has to be asked about this call; `None`: nothing. The call is judged by everything but its rate.
+    ///
+    /// # Errors
+    /// As [`Identified::authorize`]; `body-not-permitted` where the body is too large to be shown.
+    pub fn question(&self, policies: &PolicySet, now: Timestamp) -> Result<Option<Question>, Refusal> {
+        let asker = Asker { call: &self.call, principal: &self.principal, policies };
+        if !asker.may_wait(&search::cores(&self.findings)) {
+            return Ok(None);
+        }
+        let (allowed, waits) = self.settled(&asker, now)?;
+        match waits {
+            Waits::No => Ok(None),
+            Waits::Yes => self.ask(&asker, &allowed).map(Some),
+        }
+    }
+
+    fn ask(&self, asker: &Asker<'_>, allowed: &[Allowed]) -> Result<Question, Refusal> {
+        let body = self.call.body.whole().ok_or_else(|| {
+            let reason = "a human is asked about each such call, and the body is too large to be shown";
+            asker.about(Refusal::new(Code::BodyNotPermitted, reason))
+        })?;
+        let used = |allowed: &Allowed| Some((self.use_of(allowed)?, allowed.held.credential_name.clone()));
+        let uses = allowed.iter().map(used).collect::<Option<Vec<_>>>();
+        let names = || allowed.iter().filter_map(|allowed| allowed.held.credential_name.as_ref());
+        let needed = asker.policies.needed(&self.call.destination, names());
+        uses.and_then(|uses| question::about(&self.call, body, &self.principal, &uses, needed))
+            .ok_or_else(lost)
+    }
+
+    /// The permits that allow this call, with no placeholder beside their places, and whether a human has to be asked.
+    fn settled(&self, asker: &Asker<'_>, now: Timestamp) -> Result<(Vec<Allowed>, Waits), Refusal> {
+        let mut allowed = self.choose(asker, now)?;
+        let spots: Vec<&Spot> = allowed.iter().map(|allowed| &allowed.spot).collect();
+        if search::strays(&self.call, &self.findings, &spots, asker.policies) {
+            return Err(asker.stray(allowed.first()));
+        }
+        let waiting = allowed.iter_mut().filter_map(|one| (one.settle() == Waits::Yes).then_some(())).count();
+        Ok((allowed, if waiting == 0 { Waits::No } else { Waits::Yes }))
     }
 
     /// For each placeholder the permits that allow this call; every one may still lack rate.
@@ -74,6 +132,10 @@ impl Identified {
         let text = search::text_at(&self.call, &allowed.spot)?;
         Some(Use::new(&allowed.held, &allowed.chosen().permit, text, allowed.spot.clone()))
     }
+}
+
+fn lost() -> Refusal {
+    Refusal::new(Code::InternalFault, "a placeholder that was found is not where it was")
 }
 
 impl fmt::Debug for Identified {

@@ -26,6 +26,7 @@ mod number;
 mod permit;
 mod pointer;
 mod policy;
+mod question;
 mod review;
 mod search;
 mod set;

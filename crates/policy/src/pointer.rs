@@ -38,9 +38,14 @@ fn unescape(token: &str) -> Option<String> {
     escapes_are_valid.then(|| token.replace("~1", "/").replace("~0", "~"))
 }
 
+/// One token, as it stands in a pointer.
+pub(crate) fn escaped(token: &str) -> String {
+    token.replace('~', "~0").replace('/', "~1")
+}
+
 impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.tokens.iter().try_for_each(|token| write!(f, "/{}", token.replace('~', "~0").replace('/', "~1")))
+        self.tokens.iter().try_for_each(|token| write!(f, "/{}", escaped(token)))
     }
 }
 

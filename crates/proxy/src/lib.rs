@@ -3,6 +3,7 @@
 //! What a call may do is `policy`'s decision, what a secret is only `egress` knows. Start reading at `desk`.
 
 mod ask;
+mod asking;
 mod authenticate;
 mod authority;
 mod calls;

@@ -81,6 +81,7 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
         ("destination", facts.destination.as_ref().map(ToString::to_string)),
         ("permit", facts.permit.clone()),
         ("rule", facts.rule.clone()),
+        ("approval", facts.approval.map(|id| id.to_string())),
     ];
     for (key, value) in texts {
         if let Some(value) = value {

@@ -10,8 +10,9 @@ use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::PolicySet;
-use cloakroom_store::{Events, Store, journal::Journal};
+use cloakroom_store::{Events, Parking, Store, journal::Journal};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
 
 /// Whether a call waits for the disk.
@@ -45,6 +46,10 @@ pub struct Proxy {
     pub entrance: Entrance,
     /// Whether a call waits for the disk.
     pub durability: Durability,
+    /// Calls that wait for a human.
+    pub parking: Arc<Parking>,
+    /// How long such a call is held before it is told to come again.
+    pub hold: Duration,
 }
 
 /// What all connections of one listener share.

@@ -20,8 +20,18 @@ impl Proxy {
         interims: &Interims,
     ) -> Result<Answer, Refusal> {
         let policies = self.policies.load_full();
-        Identified::new(call, principal, &policies)?
-            .authorize(&policies, Timestamp::now())?
+        let identified = Identified::new(call, principal, &policies)?;
+        let question = identified.question(&policies, Timestamp::now())?;
+        let (policies, approval) = match question {
+            None => (policies, None),
+            Some(question) => {
+                let approval = self.ask_a_human(question).await?;
+                // What was revoked or changed meanwhile counts.
+                (self.policies.load_full(), Some(approval))
+            }
+        };
+        identified
+            .authorize_with(&policies, Timestamp::now(), approval.as_ref())?
             .arm(&self.custody, ledger)
             .await?
             .send(&self.upstream, &mut |interim| interims.push(interim))

@@ -3,6 +3,7 @@
 mod contract;
 mod error;
 mod events;
+mod parking;
 mod sqlite;
 
 pub mod journal;
@@ -10,4 +11,5 @@ pub mod journal;
 pub use contract::{BoxFuture, Decision, Store};
 pub use error::StoreError;
 pub use events::Events;
+pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
 pub use sqlite::SqliteStore;

@@ -1,6 +1,6 @@
 //! Approvals: the canonical text is shown, signed elsewhere, and verified here before it is stored.
 
-use super::{input::Body, view};
+use super::{input::Body, parked, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
@@ -18,7 +18,8 @@ pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<App
     let rows = admin.store.load().await?;
     let views: Result<Vec<_>, _> =
         rows.approvals.iter().map(|row| view::approval(row, &rows, &admin.approvers)).collect();
-    views.map(Json)
+    let calls = parked::views(&admin).into_iter();
+    views.map(|views| Json(views.into_iter().chain(calls).collect()))
 }
 
 /// Whose signatures count.
@@ -35,15 +36,22 @@ pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(approval): Path<String>,
 ) -> Result<Json<ApprovalText>, Problem> {
+    if let Some(call) = parked::find(&admin, &approval) {
+        return parked::text(&admin, &call).map(Json);
+    }
     let rows = admin.store.load().await?;
     let row = find::approval(&rows, &approval)?;
     let grant = view::grant_of(row, &rows)?;
-    let digest = digest(&SHA256, &grant.signing_bytes());
     Ok(Json(ApprovalText {
         approval: view::approval(row, &rows, &admin.approvers)?,
         text: grant.canonical_text(),
-        digest: digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect(),
+        digest: hexadecimal(&grant.signing_bytes()),
     }))
+}
+
+/// SHA-256 of the bytes under a signature.
+pub(super) fn hexadecimal(signed: &[u8]) -> String {
+    digest(&SHA256, signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 pub(crate) async fn grant(
@@ -53,6 +61,9 @@ pub(crate) async fn grant(
     Body(request): Body<GrantRequest>,
 ) -> Result<Json<ApprovalView>, Problem> {
     to_the_end(async move {
+        if let Some(call) = parked::find(&admin, &approval) {
+            return parked::grant(&admin, by, &call, request.signature).await;
+        }
         let act = Act::begin(&admin, by).await?;
         let row = find::approval(&act.rows, &approval)?.clone();
         require_pending(&admin, &row, &act.rows)?;
@@ -116,6 +127,9 @@ pub(crate) async fn deny(
     Path(approval): Path<String>,
 ) -> Result<Json<ApprovalView>, Problem> {
     to_the_end(async move {
+        if let Some(call) = parked::find(&admin, &approval) {
+            return parked::deny(&admin, by, &call).await;
+        }
         let act = Act::begin(&admin, by).await?;
         let row = find::approval(&act.rows, &approval)?.clone();
         require_pending(&admin, &row, &act.rows)?;

@@ -4,6 +4,7 @@ mod approvals;
 mod credentials;
 pub(crate) mod health;
 mod input;
+mod parked;
 mod placeholders;
 mod view;
 mod workloads;

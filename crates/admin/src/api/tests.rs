@@ -13,8 +13,8 @@ use base64::engine::general_purpose::STANDARD;
 use cloakroom_egress::custody::{Custody, Intake, KekSource};
 use cloakroom_model::{LookupKey, Name, Rows, WorkloadId};
 use cloakroom_policy::{Approvers, PolicySet};
-use cloakroom_store::SqliteStore;
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
+use cloakroom_store::{Parking, ParkingBounds, SqliteStore};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
@@ -60,6 +60,7 @@ impl House {
             policies: Arc::new(ArcSwap::from_pointee(empty)),
             approvers,
             pin_generation: false,
+            parking: Arc::new(Parking::new(ParkingBounds::default())),
             lookup_key,
             data: path.to_owned(),
             changes: Changes::default(),

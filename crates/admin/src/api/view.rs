@@ -87,6 +87,7 @@ pub(crate) fn approval(
     let tally = approvers.tally(&grant_of(row, rows)?, &row.signatures);
     Ok(ApprovalView {
         id: row.id,
+        kind: "placeholder".into(),
         state: state.into(),
         placeholder: row.placeholder,
         credential: credential_of(placeholder, rows)?.name.clone(),

@@ -72,8 +72,10 @@ fn grant(broker: &Broker, id: &str, pen: &Pen, yes: bool, output: &Output) -> Ou
 }
 
 fn said(decided: &ApprovalView, output: &Output) -> Outcome {
-    output
-        .data(decided, || format!("{} {}: placeholder {}", decided.state, decided.id, decided.placeholder))?;
+    output.data(decided, || {
+        let what = if decided.kind == "call" { "one call of placeholder" } else { "placeholder" };
+        format!("{} {}: {what} {}", decided.state, decided.id, decided.placeholder)
+    })?;
     if decided.state == "pending" {
         output.talk(&format!("{} of {} approvers have signed", decided.signed.len(), decided.needed));
     }
@@ -98,6 +100,7 @@ fn list(broker: &Broker, output: &Output) -> Outcome {
         let row = |one: &ApprovalView| {
             vec![
                 one.id.to_string(),
+                one.kind.clone(),
                 one.state.clone(),
                 one.credential.to_string(),
                 one.workload.to_string(),
@@ -107,7 +110,7 @@ fn list(broker: &Broker, output: &Output) -> Outcome {
             ]
         };
         let rows: Vec<Vec<String>> = approvals.iter().map(row).collect();
-        table(&["ID", "STATE", "CREDENTIAL", "WORKLOAD", "SIGNED", "CREATED", "PLACEHOLDER"], &rows)
+        table(&["ID", "FOR", "STATE", "CREDENTIAL", "WORKLOAD", "SIGNED", "CREATED", "PLACEHOLDER"], &rows)
     })?;
     Ok(Exit::Done)
 }

@@ -16,7 +16,7 @@ use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::PolicySet;
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{Events, SqliteStore, Store};
+use cloakroom_store::{Events, Parking, SqliteStore, Store};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -73,6 +73,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
+    let parking = Arc::new(Parking::new(settings.parking));
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         journal: Arc::clone(&journal),
@@ -80,6 +81,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         policies: Arc::clone(&policies),
         approvers,
         pin_generation: settings.pin_generation,
+        parking: Arc::clone(&parking),
         lookup_key,
         events: Arc::clone(&events),
         data: data.path().to_owned(),
@@ -104,6 +106,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         limits: settings.limits,
         entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },
         durability: settings.durability,
+        parking,
+        hold: settings.hold,
     };
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
 }

@@ -9,11 +9,12 @@ use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Name};
 use cloakroom_policy::ApprovalRules;
 use cloakroom_proxy::{Durability, Limits};
+use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
-use std::num::NonZeroU8;
+use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
 /// The whole file. Every section and key may be absent.
@@ -173,6 +174,10 @@ pub(super) struct Approval {
     quorum: Option<NonZeroU8>,
     not_requester: bool,
     pub(super) pin_generation: bool,
+    pub(super) hold: Option<Span>,
+    wait: Option<Span>,
+    parked: Option<NonZeroU32>,
+    parked_per_workload: Option<NonZeroU32>,
     rule: Vec<ApprovalRule>,
 }
 
@@ -186,6 +191,19 @@ struct ApprovalRule {
 }
 
 impl Approval {
+    pub(super) fn parking(&self) -> ParkingBounds {
+        let default = ParkingBounds::default();
+        let count = |written: Option<NonZeroU32>, otherwise| {
+            written.map_or(otherwise, |count| usize::try_from(count.get()).unwrap_or(usize::MAX))
+        };
+        ParkingBounds {
+            calls: count(self.parked, default.calls),
+            calls_per_workload: count(self.parked_per_workload, default.calls_per_workload),
+            wait: self.wait.map_or(default.wait, |span| span.0),
+            ..default
+        }
+    }
+
     pub(super) fn rules(self) -> ApprovalRules {
         let rule = |written: ApprovalRule| cloakroom_policy::ApprovalRule {
             to: written.to,

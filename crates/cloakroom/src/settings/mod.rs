@@ -10,11 +10,13 @@ use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Severity};
 use cloakroom_policy::ApprovalRules;
 use cloakroom_proxy::{Durability, Limits};
+use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
 use file::{ConfigFile, Kek, ListenTls};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use webhook::Webhook;
 
 /// What the broker runs with.
@@ -42,6 +44,10 @@ pub(crate) struct Settings {
     pub(crate) kek: KekSetting,
     /// How many approvers have to sign.
     pub(crate) approval: ApprovalRules,
+    /// How many calls may wait for a human, and for how long.
+    pub(crate) parking: ParkingBounds,
+    /// How long such a call is held before it is told to come again.
+    pub(crate) hold: Duration,
     /// Whether an approval covers one generation of its credential only.
     pub(crate) pin_generation: bool,
     /// Where security events go besides the journal.
@@ -119,6 +125,8 @@ impl Settings {
             durability,
             kek,
             pin_generation: approval.pin_generation,
+            parking: approval.parking(),
+            hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
         })

@@ -114,7 +114,7 @@ fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known() {
     }
 }
 
-fn span(of: std::time::Duration) -> String {
+fn span(of: Duration) -> String {
     let millis = of.as_millis();
     if millis.is_multiple_of(1000) { format!("\"{}s\"", millis / 1000) } else { format!("\"{millis}ms\"") }
 }

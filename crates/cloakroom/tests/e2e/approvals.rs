@@ -49,19 +49,9 @@ impl Board {
         answer.code().unwrap_or_else(|| answer.status.to_string())
     }
 
-    /// Bob signs this text with `ssh-keygen`, in this namespace.
+    /// Somebody signs this text with `ssh-keygen`, in this namespace.
     fn signed(&self, text: &str, namespace: &str, key: &str) -> String {
-        let (file, key) = (self.desk.path().join("text"), self.desk.path().join(key));
-        let signature = file.with_extension("sig");
-        std::fs::write(&file, text).unwrap();
-        let _ = std::fs::remove_file(&signature);
-        let signing = Command::new("ssh-keygen")
-            .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
-            .args([&key, &file])
-            .output()
-            .unwrap();
-        assert!(signing.status.success(), "{signing:?}");
-        signature.to_string_lossy().into_owned()
+        signed_with(self.desk.path(), text, namespace, &self.desk.path().join(key))
     }
 
     fn text(&self, issued: &Issued) -> String {
@@ -74,7 +64,22 @@ impl Board {
     }
 }
 
-fn ssh_key(directory: &Path, name: &str) -> PathBuf {
+/// The file with what `ssh-keygen` made of this text.
+pub(crate) fn signed_with(directory: &Path, text: &str, namespace: &str, key: &Path) -> String {
+    let file = directory.join("text");
+    let signature = file.with_extension("sig");
+    std::fs::write(&file, text).unwrap();
+    let _ = std::fs::remove_file(&signature);
+    let signing = Command::new("ssh-keygen")
+        .args(["-q", "-Y", "sign", "-n", namespace, "-f"])
+        .args([key, &file])
+        .output()
+        .unwrap();
+    assert!(signing.status.success(), "{signing:?}");
+    signature.to_string_lossy().into_owned()
+}
+
+pub(crate) fn ssh_key(directory: &Path, name: &str) -> PathBuf {
     let key = directory.join(name);
     let made = Command::new("ssh-keygen")
         .args(["-q", "-t", "ed25519", "-N", "", "-C", name, "-f"])

@@ -15,6 +15,7 @@ mod hostile;
 mod lifecycle;
 mod listener;
 mod outputs;
+mod parked;
 mod policies;
 mod reply;
 mod run;

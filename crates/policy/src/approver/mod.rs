@@ -8,7 +8,7 @@ mod sshsig;
 pub use rules::{ApprovalRule, ApprovalRules};
 
 use crate::Grant;
-use cloakroom_model::Signature;
+use cloakroom_model::{CallApproval, Question, Signature};
 use key::ApproverKey;
 use std::collections::BTreeSet;
 
@@ -116,6 +116,13 @@ impl Approvers {
     pub fn tally<'s>(&self, grant: &Grant, signatures: impl IntoIterator<Item = &'s Signature>) -> Tally {
         let signed = signatures.into_iter().filter_map(|signature| self.verify(grant, signature));
         Tally { signed: signed.map(|by| by.name.clone()).collect(), needed: self.rules.needed(grant) }
+    }
+
+    /// How far the signatures on a call's approval go.
+    pub fn tally_call(&self, question: &Question, approval: &CallApproval) -> Tally {
+        let text = question.text(approval.id);
+        let signed = approval.signatures.iter().filter_map(|signature| self.signer(&text, signature));
+        Tally { signed: signed.map(|by| by.name.clone()).collect(), needed: question.needed }
     }
 
     /// The approver who signed this text.

@@ -34,10 +34,13 @@ impl Default for ApprovalRules {
 impl ApprovalRules {
     /// How many have to sign this grant: the largest number that anything says, and never none.
     pub fn needed(&self, grant: &Grant) -> usize {
-        let destinations = grant.policy.destinations();
+        self.needed_at(&grant.policy.destinations(), &grant.credential_name)
+    }
+
+    pub(crate) fn needed_at(&self, destinations: &[Destination], credential: &Name) -> usize {
         let matches = |rule: &&ApprovalRule| {
             rule.to.as_ref().is_none_or(|to| destinations.contains(to))
-                && rule.credential.as_ref().is_none_or(|name| *name == grant.credential_name)
+                && rule.credential.as_ref().is_none_or(|name| name == credential)
         };
         let more = self.rules.iter().filter(matches).map(|rule| rule.quorum);
         usize::from(more.chain([self.quorum, 1]).max().unwrap_or(1))

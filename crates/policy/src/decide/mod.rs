@@ -65,7 +65,7 @@ impl Mismatch {
     }
 }
 
-/// Judges a call by everything in a permit but its rate. The value is where the placeholder stands.
+/// Judges a call by everything in a permit but its rate and whether each call waits for a human. The value is where the placeholder stands.
 ///
 /// Every comparison either holds or is a mismatch: there is no third outcome that could fall open (T79).
 pub(crate) fn judge(
@@ -77,7 +77,6 @@ pub(crate) fn judge(
     shape::check(permit, call)?;
     let spot = place::find(permit, call, body, wanted)?;
     body::check(permit, call, body)?;
-    approved(permit)?;
     Ok(spot)
 }
 
@@ -107,7 +106,7 @@ pub(crate) fn judge_message(
 fn approved(permit: &Permit) -> Result<(), Mismatch> {
     match permit.approve {
         crate::permit::Approve::Once => Ok(()),
-        // Approval at call time is not built yet, so such a call never goes out (T78).
+        // A human is asked about a request, whole and once; messages of a channel are not asked about (T78).
         crate::permit::Approve::EachCall => {
             Err(Mismatch::new(Stage::Approval, "this permit needs a human's approval of each call"))
         }

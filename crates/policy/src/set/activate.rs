@@ -25,7 +25,7 @@ impl PolicySet {
         previous: Option<&Self>,
     ) -> (Self, Vec<Ignored>) {
         let mut activation = Activation::new(rows, approvers, previous);
-        let mut set = Self::empty(key);
+        let mut set = Self::empty(key, approvers.clone());
         for workload in rows.workloads.iter().filter(|workload| workload.removed.is_none()) {
             set.workloads.insert(workload.key, (workload.id, workload.name.clone()));
         }

@@ -8,10 +8,10 @@ mod rate;
 
 pub(crate) use held::{Compiled, Held};
 
-use crate::Policy;
+use crate::{Approvers, Policy};
 use cloakroom_model::{
-    CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId, PlaceholderRecord,
-    Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId,
+    PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -33,6 +33,7 @@ type PermitsOf = (Arc<Held>, usize);
 /// An immutable snapshot of everything the data plane decides by.
 pub struct PolicySet {
     key: Arc<LookupKey>,
+    approvers: Approvers,
     workloads: HashMap<KeyedHash, (WorkloadId, Name)>,
     by_core: HashMap<CoreId, Arc<Held>>,
     by_id: HashMap<PlaceholderId, Arc<Held>>,
@@ -45,9 +46,10 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    fn empty(key: Arc<LookupKey>) -> Self {
+    fn empty(key: Arc<LookupKey>, approvers: Approvers) -> Self {
         Self {
             key,
+            approvers,
             workloads: HashMap::new(),
             by_core: HashMap::new(),
             by_id: HashMap::new(),
@@ -172,6 +174,17 @@ impl PolicySet {
     /// at this destination that look at the body, or None if none does.
     pub fn body_bound(&self, workload: WorkloadId, destination: &Destination) -> Option<u64> {
         self.permits_at(workload, destination).filter_map(|(_, compiled)| compiled.permit.body.bound()).max()
+    }
+
+    /// How many approvers have to sign for one call there.
+    pub(crate) fn needed<'n>(&self, to: &Destination, credentials: impl Iterator<Item = &'n Name>) -> usize {
+        let rules = self.approvers.rules();
+        credentials.map(|name| rules.needed_at(std::slice::from_ref(to), name)).max().unwrap_or(usize::MAX)
+    }
+
+    /// Whether enough approvers signed the text of this question as this approval asks it.
+    pub fn is_signed(&self, question: &Question, approval: &CallApproval) -> bool {
+        self.approvers.tally_call(question, approval).is_complete()
     }
 
     /// The broker's lookup key.

@@ -14,7 +14,7 @@ use cloakroom_model::{
 use cloakroom_policy::{Approvers, Grant, Policy, PolicySet};
 use cloakroom_proxy::{Authority, Durability, Entrance, Limits, Proxy};
 use cloakroom_store::journal::{Entry, Journal, JournalSettings};
-use cloakroom_store::{BoxFuture, Decision, SqliteStore, Store, StoreError};
+use cloakroom_store::{BoxFuture, Decision, Parking, ParkingBounds, SqliteStore, Store, StoreError};
 use cloakroom_testkit::{
     CANARY, Log, Received, Reply, Response, TestAuthority, TlsUpstream, Wire, Workload, echo, hunt,
 };
@@ -90,6 +90,8 @@ impl House {
         let (shutdown, stop) = oneshot::channel();
         let (serving, address) = runtime.block_on(async {
             let proxy = Proxy {
+                parking: Arc::new(Parking::new(ParkingBounds::default())),
+                hold: Duration::ZERO,
                 policies: Arc::new(ArcSwap::from_pointee(policies)),
                 custody: Arc::new(custody),
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),

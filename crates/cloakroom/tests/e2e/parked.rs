@@ -1,0 +1,201 @@
+//! Calls that wait for a human: what the human sees, and that one yes lets exactly one call go.
+
+use crate::support::{BINARY, eventually, policy};
+use cloakroom_testkit::{
+    Broker, BrokerBuilder, Issued, Request, Response, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
+};
+use serde_json::Value;
+
+struct Street {
+    broker: Broker,
+    upstream: TlsUpstream,
+    robot: Workload,
+    issued: Issued,
+    _settings: tempfile::TempDir,
+    _authority: TestAuthority,
+}
+
+impl Street {
+    fn new(settings: &str, more: &[&str]) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("cloakroom.toml");
+        std::fs::write(&config, settings).unwrap();
+        let authority = TestAuthority::new();
+        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
+        let upstream = TlsUpstream::start(&authority, echo);
+        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        let robot = broker.workload("robot");
+        let rest = "approve = \"each-call\"\nquery = { allow = [\"q\"] }";
+        let permits = policy(&upstream.url(), "POST /v1/mails", "header authorization bearer", rest);
+        let issued = broker.permit("c", "robot", &permits, more);
+        Self { broker, upstream, robot, issued, _settings: directory, _authority: authority }
+    }
+
+    fn request(&self, target: &str, body: &str) -> Request {
+        Request::new("POST", &self.upstream.authority(), target)
+            .with("authorization", &format!("Bearer {}", self.issued.text))
+            .with_body("application/json", body)
+    }
+
+    fn call(&self, body: &str) -> Response {
+        self.broker.call(Way::Absolute, Some(&self.robot), &self.request("/v1/mails", body))
+    }
+
+    /// Makes the call, which has to be parked, and says under which approval.
+    fn park(&self, body: &str) -> String {
+        let answer = self.call(body);
+        assert_eq!(
+            (answer.status, answer.code().as_deref()),
+            (403, Some("approval-required")),
+            "{}",
+            answer.text()
+        );
+        assert!(answer.header("retry-after").is_some());
+        let document: Value = serde_json::from_str(&answer.text()).unwrap();
+        document["approval"].as_str().unwrap().to_owned()
+    }
+
+    fn text(&self, id: &str) -> String {
+        self.broker.cli(&["approval", "text", id]).stdout
+    }
+
+    fn sent(&self) -> usize {
+        self.upstream.requests().len()
+    }
+
+    fn used(&self) -> Value {
+        self.broker.cli_json(&["placeholder", "show", &self.issued.id])["used"].clone()
+    }
+}
+
+#[test]
+fn t78_one_yes_lets_one_call_go_and_nothing_is_spent_before() {
+    let street = Street::new("", &["--uses", "2"]);
+    let id = street.park("{\"to\":\"ann@example.com\"}");
+    assert_eq!(street.park("{\"to\":\"ann@example.com\"}"), id, "the same call waits already");
+    assert_eq!((street.sent(), street.upstream.connections(), street.used()), (0, 0, 0.into()));
+    let listed = street.broker.cli_json(&["approval", "list"]);
+    assert!(
+        listed.as_array().unwrap().iter().any(|one| one["id"] == *id && one["kind"] == "call"),
+        "{listed}"
+    );
+    street.broker.cli(&["approval", "grant", &id]);
+    assert_eq!((street.sent(), street.used()), (0, 0.into()));
+    let changed = street.park("{\"to\":\"bob@example.com\"}");
+    assert_ne!(changed, id, "another body is another call");
+    assert_eq!(street.call("{\"to\":\"ann@example.com\"}").status, 200);
+    assert_eq!((street.sent(), street.used()), (1, 1.into()));
+    let again = street.park("{\"to\":\"ann@example.com\"}");
+    assert!(again != id && street.sent() == 1, "a second use asks again");
+    // The old signature grants nothing.
+    assert!(!street.broker.run(&["approval", "grant", &id]).status.success());
+}
+
+#[test]
+fn t78_a_call_that_was_denied_is_refused() {
+    let street = Street::new("", &[]);
+    let id = street.park("{}");
+    street.broker.cli(&["approval", "deny", &id]);
+    assert_eq!(street.call("{}").code().as_deref(), Some("approval-denied"));
+    assert!(!street.broker.run(&["approval", "grant", &id]).status.success());
+    assert_eq!(street.call("{}").code().as_deref(), Some("approval-denied"));
+    assert_eq!(street.sent(), 0);
+}
+
+#[test]
+fn t78_a_restart_forgets_what_waited_and_what_was_granted() {
+    let mut street = Street::new("", &[]);
+    let (waiting, granted) = (street.park("{\"a\":1}"), street.park("{\"a\":2}"));
+    street.broker.cli(&["approval", "grant", &granted]);
+    street.broker.restart();
+    for (body, id) in [("{\"a\":1}", &waiting), ("{\"a\":2}", &granted)] {
+        assert!(!street.broker.run(&["approval", "grant", id]).status.success());
+        assert_ne!(&street.park(body), id);
+    }
+    assert_eq!(street.sent(), 0);
+}
+
+#[test]
+fn a_held_call_goes_on_when_it_is_granted() {
+    let street = Street::new("[approval]\nhold = \"60s\"\n", &[]);
+    let answer = std::thread::scope(|scope| {
+        let call = scope.spawn(|| street.call("{\"n\":7}"));
+        let id = eventually("the call is parked", || {
+            let listed = street.broker.cli_json(&["approval", "list"]);
+            let parked = listed.as_array()?.iter().find(|one| one["kind"] == "call")?.clone();
+            parked["id"].as_str().map(str::to_owned)
+        });
+        assert_eq!(street.sent(), 0);
+        street.broker.cli(&["approval", "grant", &id]);
+        call.join().unwrap()
+    });
+    assert_eq!((answer.status, street.sent()), (200, 1), "{}", answer.text());
+}
+
+#[test]
+fn t67_what_is_revoked_while_its_call_waits_does_not_go() {
+    let street = Street::new("", &[]);
+    let id = street.park("{}");
+    street.broker.cli(&["approval", "grant", &id]);
+    street.broker.cli(&["approval", "withdraw", &street.issued.approval]);
+    assert_eq!(street.call("{}").code().as_deref(), Some("placeholder-revoked"));
+    assert_eq!(street.sent(), 0);
+}
+
+#[test]
+fn t96_no_more_calls_wait_than_the_settings_say() {
+    let street = Street::new("[approval]\nparked = 3\n", &[]);
+    for number in 0..3 {
+        street.park(&format!("{{\"n\":{number}}}"));
+    }
+    let answer = street.call("{\"n\":3}");
+    assert_eq!((answer.status, answer.code().as_deref()), (429, Some("rate-limited")), "{}", answer.text());
+    street.park("{\"n\":1}");
+}
+
+#[test]
+fn t75_the_approver_reads_the_call_decoded_and_nothing_in_it_can_pretend_to_be_our_words() {
+    let street = Street::new("", &[]);
+    let hostile = "a\u{1b}[2J\u{202e}b\ncall approval: ap_fake<script>".to_owned() + &"x".repeat(500);
+    let mail = "VG86IGFubkBleGFtcGxlLmNvbQpTdWJqZWN0OiBoaQoKbHVuY2g_";
+    let body = serde_json::json!({ "message": { "subject": hostile, "n": [1, true, null] }, "raw": mail });
+    let request = street.request("/v1/mails?q=caf%C3%A9", &body.to_string());
+    let answer = street.broker.call(Way::Absolute, Some(&street.robot), &request);
+    let document: Value = serde_json::from_str(&answer.text()).unwrap();
+    let text = street.text(document["approval"].as_str().unwrap());
+    for needle in [
+        "asks for: \"POST\" ",
+        "path: \"/v1/mails\"",
+        "query \"q\": \"caf\\u{e9}\"",
+        "json \"/message/n/1\": true",
+        "json \"/message/subject\": \"a\\u{1b}[2J\\u{202e}b\\u{a}call approval: ap_fake<script>",
+        "mail: \"To: ann@example.com\"",
+        "mail: \"Subject: hi\"",
+        &format!("header \"authorization\": \"Bearer {{{}}}\"", street.issued.id),
+        "request (SHA-256): ",
+    ] {
+        assert!(text.contains(needle), "{needle:?} is not in\n{text}");
+    }
+    assert!(!text.contains(&street.issued.text), "{text}");
+    assert!(text.is_ascii() && text.lines().all(|line| line.len() < 1000), "{text}");
+    assert_eq!(text.lines().filter(|line| line.starts_with("call approval:")).count(), 1);
+}
+
+#[test]
+fn t78_a_signature_for_one_call_is_none_for_another() {
+    let street = Street::new("", &[]);
+    let (one, two) = (street.park("{\"a\":1}"), street.park("{\"a\":2}"));
+    let desk = tempfile::tempdir().unwrap();
+    let text = street.text(&one);
+    assert!(text.starts_with(&format!("call approval: {one} ")) && !text.contains(&two));
+    let stranger = crate::approvals::ssh_key(desk.path(), "stranger");
+    let signature = crate::approvals::signed_with(desk.path(), &text, "cloakroom", &stranger);
+    for id in [&one, &two] {
+        let refused = street.broker.run(&["approval", "grant", id, "--ssh-signature", &signature]);
+        assert!(!refused.status.success() && refused.stderr.contains("no enrolled approver"), "{refused:?}");
+    }
+    for body in ["{\"a\":1}", "{\"a\":2}"] {
+        street.park(body);
+    }
+    assert_eq!(street.sent(), 0);
+}
