@@ -135,8 +135,9 @@ fn bytes(number: usize) -> String {
 fn defaults() -> Vec<(&'static str, &'static str, String)> {
     let settings = parsed("").unwrap();
     assert!(settings.certificate.is_none() && settings.balancers.is_empty());
-    let Settings { listen, console, socks, limits, upstream, journal, approval, pin_generation, .. } =
-        settings;
+    let Settings {
+        listen, console, socks, limits, upstream, journal, approval, parking, pin_generation, ..
+    } = settings;
     let Limits {
         head_bytes,
         header_fields,
@@ -200,6 +201,9 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("approval", "quorum", approval.quorum.to_string()),
         ("approval", "not-requester", approval.not_requester.to_string()),
         ("approval", "pin-generation", pin_generation.to_string()),
+        ("approval", "wait", span(parking.wait)),
+        ("approval", "parked", parking.calls.to_string()),
+        ("approval", "parked-per-workload", parking.calls_per_workload.to_string()),
         ("events", "webhook.url", "none".into()),
         ("events", "webhook.secret-file", "none".into()),
         ("events", "webhook.min-severity", "none".into()),
