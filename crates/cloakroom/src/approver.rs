@@ -5,8 +5,9 @@ use crate::failure::Failure;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::Signature;
+use cloakroom_model::{Signature, Timestamp};
 use cloakroom_policy::Approvers;
+use cloakroom_store::journal::Entry;
 use std::path::Path;
 use zeroize::Zeroizing;
 
@@ -27,7 +28,12 @@ pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
         Zeroizing::new(format!("{}\n", Zeroizing::new(STANDARD.encode(document.as_ref())).as_str()));
     // The public half last: with it the pair is complete.
     write_private(&data.approver_key(), private.as_bytes())?;
-    write_private(&data.approver_keys(), format!("{}\n", STANDARD.encode(pair.public_key())).as_bytes())
+    write_private(&data.approver_keys(), format!("{}\n", STANDARD.encode(pair.public_key())).as_bytes())?;
+    tracing::warn!(
+        key = %data.approver_key().display(),
+        "trust on first use: made the first approver's key; whoever can read it approves, move it to the approver"
+    );
+    Ok(())
 }
 
 /// Whose signatures count: one public key a line; `#` begins a comment.
@@ -60,6 +66,19 @@ pub(crate) fn read_ssh_signature(file: &Path) -> Result<Signature, Failure> {
             "make one: cloakroom approval text ID > text; ssh-keygen -Y sign -n cloakroom -f KEY text",
         )
     })
+}
+
+/// Whose signatures count from now on, as the journal keeps it.
+pub(crate) fn on_record(approvers: &Approvers) -> Entry {
+    let names: Vec<String> =
+        approvers.members().iter().map(|member| format!("{:?}", member.name())).collect();
+    Entry::Act {
+        at: Timestamp::now(),
+        act: "approvers in force".into(),
+        subject: format!("sha256:{}", approvers.digest()),
+        name: None,
+        by: format!("approver.pub ({})", names.join(", ")),
+    }
 }
 
 /// Signs the canonical text with the key in this file.

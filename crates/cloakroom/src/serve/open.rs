@@ -70,6 +70,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let policies = Arc::new(ArcSwap::from_pointee(nothing));
     let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
     journal.written(journal.append(&start)?).await?;
+    // Whose signatures count is a file: a change of it is found in the record.
+    journal.durable(journal.append(&approver::on_record(&approvers))?).await?;
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));

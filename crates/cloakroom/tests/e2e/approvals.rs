@@ -201,3 +201,24 @@ fn an_approvers_line_that_is_there_twice_keeps_the_broker_from_starting() {
     let refused = board.broker.run(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
     assert!(!refused.status.success() && refused.stderr.contains("is there twice"), "{refused:?}");
 }
+
+#[test]
+fn a_change_of_the_approvers_is_on_record() {
+    let mut board = Board::new("");
+    let recorded = |board: &Board| {
+        let shown = board.broker.cli(&["journal", "show"]).stdout;
+        shown
+            .lines()
+            .filter(|line| line.contains("approvers in force"))
+            .map(str::to_owned)
+            .collect::<Vec<_>>()
+    };
+    let before = recorded(&board);
+    assert!(before.len() == 2 && before[1].contains("bob") && !before[0].contains("bob"), "{before:?}");
+    let digest = |line: &str| line.split("sha256:").nth(1).map(|rest| rest[..64].to_owned());
+    assert_ne!(digest(&before[0]), digest(&before[1]));
+    board.broker.restart();
+    let after = recorded(&board);
+    assert_eq!((after.len(), digest(&after[2])), (3, digest(&before[1])));
+    assert!(board.broker.output().contains("trust on first use"), "{}", board.broker.output());
+}

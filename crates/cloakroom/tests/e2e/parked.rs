@@ -11,7 +11,7 @@ struct Street {
     upstream: TlsUpstream,
     robot: Workload,
     issued: Issued,
-    _settings: tempfile::TempDir,
+    settings: tempfile::TempDir,
     _authority: TestAuthority,
 }
 
@@ -28,7 +28,7 @@ impl Street {
         let rest = "approve = \"each-call\"\nquery = { allow = [\"q\"] }";
         let permits = policy(&upstream.url(), "POST /v1/mails", "header authorization bearer", rest);
         let issued = broker.permit("c", "robot", &permits, more);
-        Self { broker, upstream, robot, issued, _settings: directory, _authority: authority }
+        Self { broker, upstream, robot, issued, settings: directory, _authority: authority }
     }
 
     fn request(&self, target: &str, body: &str) -> Request {
@@ -198,4 +198,57 @@ fn t78_a_signature_for_one_call_is_none_for_another() {
         street.park(body);
     }
     assert_eq!(street.sent(), 0);
+}
+
+#[test]
+fn t78_a_call_takes_as_many_approvers_as_its_placeholder() {
+    let desk = tempfile::tempdir().unwrap();
+    let bob = crate::approvals::ssh_key(desk.path(), "bob");
+    let mut street = Street::new("", &[]);
+    street.broker.stop();
+    let enrolled = street.broker.data().join("approver.pub");
+    let first = std::fs::read_to_string(&enrolled).unwrap();
+    let public = std::fs::read_to_string(bob.with_extension("pub")).unwrap();
+    std::fs::write(&enrolled, format!("{} first\n{public}", first.trim())).unwrap();
+    std::fs::write(street.settings.path().join("cloakroom.toml"), "[approval]\nquorum = 2\n").unwrap();
+    street.broker.launch();
+    // The placeholder was approved by one; now it takes two.
+    assert_eq!(street.call("{}").code().as_deref(), Some("placeholder-revoked"));
+    let rest = "approve = \"each-call\"";
+    let permits = policy(&street.upstream.url(), "POST /v1/mails", "header authorization bearer", rest);
+    street.issued = street.broker.issue("c", "robot", &permits, &[]);
+    let sign_both = |street: &Street, id: &str| {
+        street.broker.cli(&["approval", "grant", id]);
+        let text = street.text(id);
+        let signature = crate::approvals::signed_with(desk.path(), &text, "cloakroom", &bob);
+        street.broker.cli(&["approval", "grant", id, "--ssh-signature", &signature]);
+    };
+    sign_both(&street, &street.issued.approval);
+    let id = street.park("{}");
+    street.broker.cli(&["approval", "grant", &id]);
+    assert_eq!(street.park("{}"), id, "one of two signed");
+    assert!(!street.broker.run(&["approval", "grant", &id]).status.success(), "the same one again");
+    let signature = crate::approvals::signed_with(desk.path(), &street.text(&id), "cloakroom", &bob);
+    street.broker.cli(&["approval", "grant", &id, "--ssh-signature", &signature]);
+    assert_eq!((street.call("{}").status, street.sent()), (200, 1));
+}
+
+#[test]
+fn t96_a_thousand_calls_wait_and_the_next_does_not() {
+    let street = Street::new("[approval]\nparked-per-workload = 2000\n", &[]);
+    let before = resident(&street);
+    for number in 0..1000 {
+        street.park(&format!("{{\"n\":{number},\"text\":\"{}\"}}", "x".repeat(1000)));
+    }
+    assert_eq!(street.call("{}").code().as_deref(), Some("rate-limited"));
+    let grown = resident(&street).saturating_sub(before);
+    assert!(grown < 64 << 10, "{grown} KiB");
+    assert_eq!(street.upstream.connections(), 0);
+}
+
+/// The broker's resident memory in KiB.
+fn resident(street: &Street) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", street.broker.pid())).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse().unwrap()
 }

@@ -8,6 +8,7 @@ mod sshsig;
 pub use rules::{ApprovalRule, ApprovalRules};
 
 use crate::Grant;
+use aws_lc_rs::digest::{SHA256, digest};
 use cloakroom_model::{CallApproval, Question, Signature};
 use key::ApproverKey;
 use std::collections::BTreeSet;
@@ -130,6 +131,12 @@ impl Approvers {
         // The key named by the row counts only if it is enrolled.
         let named = self.members.iter().find(|member| member.key.is_named_by(&signature.key))?;
         named.key.verifies(text, &signature.signature).then_some(named)
+    }
+
+    /// SHA-256 of the keys, their names and the rules, in hexadecimal: the same for the same approvers in any order.
+    pub fn digest(&self) -> String {
+        let digest = digest(&SHA256, &self.bytes());
+        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
     /// All that decides whose signatures count, in a fixed form.
