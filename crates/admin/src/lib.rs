@@ -15,6 +15,7 @@ mod metrics;
 mod peer;
 mod problem;
 mod socket;
+mod warden;
 pub mod wire;
 
 pub use admin::{Admin, AdminError, Changes};
@@ -23,3 +24,4 @@ pub use explain::{concerns, records_of};
 pub use find::nearest;
 pub use problem::{Problem, ProblemCode};
 pub use socket::serve_socket;
+pub use warden::Revoker;

@@ -3,7 +3,9 @@
 
 use cloakroom_egress::custody::DropOff;
 use cloakroom_model::{ApprovalId, CredentialId};
-use cloakroom_model::{CredentialKind, Destination, Name, PlaceholderId, RequestId, Signature, WorkloadId};
+use cloakroom_model::{
+    CredentialKind, Destination, Name, OnMisuse, PlaceholderId, RequestId, Signature, WorkloadId,
+};
 use cloakroom_store::journal::Record;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -101,6 +103,9 @@ pub struct NewPlaceholder {
     pub expires_in: Option<u64>,
     /// Number of uses; `null`: not counted.
     pub uses: Option<u32>,
+    /// What is done when it is misused.
+    #[serde(default)]
+    pub on_misuse: OnMisuse,
     /// The approver who asks, by name; absent: whoever the socket says.
     #[serde(default)]
     pub requester: Option<String>,

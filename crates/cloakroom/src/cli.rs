@@ -2,7 +2,7 @@
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
-use cloakroom_model::{CredentialKind, Destination, Name, RequestId};
+use cloakroom_model::{CredentialKind, Destination, Name, OnMisuse, RequestId};
 use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -288,6 +288,9 @@ pub(crate) struct IssuePlaceholder {
     /// How many calls it is good for; else as many as its policy allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: Option<u32>,
+    /// What is done when it is misused, before the misuse is answered: record or revoke-family
+    #[arg(long, value_name = "WORD", default_value = "record")]
+    pub(crate) on_misuse: OnMisuse,
     /// Keep the placeholder for "cloakroom run", in this variable of the command's environment
     #[arg(long, value_name = "NAME", value_parser = parse_variable)]
     pub(crate) variable: Option<String>,

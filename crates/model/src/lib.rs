@@ -37,7 +37,7 @@ pub use principal::{Evidence, Principal};
 pub use query::{Pair, Query, form_pairs};
 pub use question::{CallApproval, Question};
 pub use record::{
-    ApprovalRecord, CredentialKind, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows,
+    ApprovalRecord, CredentialKind, CredentialRecord, OnMisuse, PlaceholderRecord, PlaceholderState, Rows,
     SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};

@@ -150,6 +150,35 @@ impl PlaceholderState {
     }
 }
 
+/// What is done when a placeholder is misused (`EventKind::is_misuse`), before the misuse is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnMisuse {
+    /// It is recorded, and nothing else.
+    #[default]
+    Record,
+    /// The placeholder is revoked, with all that descend from it.
+    RevokeFamily,
+}
+
+impl OnMisuse {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Record => "record",
+            Self::RevokeFamily => "revoke-family",
+        }
+    }
+}
+
+impl std::str::FromStr for OnMisuse {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Record, Self::RevokeFamily].into_iter().find(|one| one.as_str() == text);
+        known.ok_or_else(|| format!("unknown word {text:?}: use record or revoke-family"))
+    }
+}
+
 /// A placeholder at rest: keyed hashes, never the text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaceholderRecord {
@@ -175,6 +204,8 @@ pub struct PlaceholderRecord {
     pub used: u32,
     /// Its state.
     pub state: PlaceholderState,
+    /// What is done when it is misused.
+    pub on_misuse: OnMisuse,
 }
 
 /// A signature by an approver.

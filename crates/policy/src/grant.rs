@@ -3,7 +3,7 @@
 use crate::Policy;
 use crate::escape::quoted;
 use cloakroom_model::{
-    ApprovalRecord, CredentialId, CredentialKind, CredentialRecord, KeyedHash, Name, PlaceholderId,
+    ApprovalRecord, CredentialId, CredentialKind, CredentialRecord, KeyedHash, Name, OnMisuse, PlaceholderId,
     PlaceholderRecord, Timestamp, WorkloadId, WorkloadRecord,
 };
 
@@ -33,6 +33,8 @@ pub struct Grant {
     pub expires: Option<Timestamp>,
     /// How many uses it has, if they are counted.
     pub uses: Option<u32>,
+    /// What is done when it is misused.
+    pub on_misuse: OnMisuse,
     /// What it may do.
     pub policy: Policy,
     /// Who asked for it, where that was recorded.
@@ -68,6 +70,7 @@ impl Grant {
             workload_key: workload.key,
             expires: placeholder.expires,
             uses: placeholder.uses,
+            on_misuse: placeholder.on_misuse,
             policy: Policy::from_stored(&placeholder.policy)?,
             requester: None,
             generation: None,
@@ -96,6 +99,7 @@ impl Grant {
             workload_key,
             expires,
             uses,
+            on_misuse,
             policy,
             requester,
             generation,
@@ -116,6 +120,12 @@ impl Grant {
         lines.extend(requester.as_deref().map(|who| format!("requested by: {}", quoted(who))));
         lines.push(format!("expires: {expires}"));
         lines.push(format!("uses: {uses}"));
+        lines.extend(match on_misuse {
+            OnMisuse::Record => None,
+            OnMisuse::RevokeFamily => {
+                Some("on misuse: it is revoked, with all that descend from it".to_owned())
+            }
+        });
         lines.push(policy.canonical_text());
         lines.join("\n")
     }

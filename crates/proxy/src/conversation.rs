@@ -105,7 +105,7 @@ impl Conversation {
     /// A head that is no request.
     async fn refuse_head(&mut self, refusal: Refusal, inlet: Inlet) -> Next {
         let manner = Manner { head_only: false, close: true };
-        let response = self.desk.refused(&self.desk.trace(), refusal);
+        let response = self.desk.refused(&self.desk.trace(), refusal).await;
         match self.outlet.answer(response, manner).await {
             Ok(()) => Next::Close(Some(inlet)),
             Err(_) => Next::Abort,
@@ -127,7 +127,7 @@ impl Conversation {
             Ok(Reply::Answer(response)) => (response, false),
             Err(refusal) => {
                 let close = manners.end_on(refusal.code());
-                (self.desk.refused(&trace, refusal), close)
+                (self.desk.refused(&trace, refusal).await, close)
             }
         };
         let close = close || !manners.keep_alive || *self.stop.borrow() || returning.is_abandoned();

@@ -15,7 +15,9 @@ use crate::reply::{AnswerBody, own, relay};
 use crate::seats::Seat;
 use crate::trace::Trace;
 use bytes::Bytes;
-use cloakroom_model::{Call, Code, Destination, Path, Payload, Principal, Query, Refusal, Timestamp, Way};
+use cloakroom_model::{
+    Call, Code, Destination, OnMisuse, Path, Payload, Principal, Query, Refusal, Timestamp, Way,
+};
 use cloakroom_policy::{Identified, PolicySet};
 use http::Response;
 use std::net::IpAddr;
@@ -159,18 +161,32 @@ impl Desk {
     }
 
     /// Records a refusal and makes it an answer.
-    pub(crate) fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
+    pub(crate) async fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
         let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy);
+        self.act_upon(&refusal).await;
         problem::answer(&refusal, trace.request, trace.audience()).map(own)
     }
 
     /// The same for a program that speaks gRPC.
-    pub(crate) fn refused_in_grpc(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
+    pub(crate) async fn refused_in_grpc(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
         let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy);
+        self.act_upon(&refusal).await;
         let problem = problem::answer(&refusal, trace.request, trace.audience());
         grpc::answer(&refusal, trace.audience(), problem.headers()).map(own)
+    }
+
+    /// Does what the misused placeholder's issuer wanted, before the misuse is answered. Once: the next snapshot does not count
+    /// the placeholder any more, so a storm of misuse costs one change.
+    async fn act_upon(&self, refusal: &Refusal) {
+        let Some(kind) = refusal.event_kind().filter(|kind| kind.is_misuse()) else { return };
+        let Some(placeholder) = refusal.facts().placeholder else { return };
+        let todo = self.shared.proxy.policies.load().on_misuse(placeholder);
+        match todo {
+            OnMisuse::Record => {}
+            OnMisuse::RevokeFamily => self.shared.proxy.warden.revoke(placeholder, kind).await,
+        }
     }
 
     /// Adds what is known to the facts. SECURITY: that a placeholder is spent is said only to the workload that it was issued

@@ -10,7 +10,7 @@ use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::PolicySet;
-use cloakroom_store::{Events, Parking, Store, journal::Journal};
+use cloakroom_store::{Events, Parking, Store, Warden, journal::Journal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -38,6 +38,8 @@ pub struct Proxy {
     pub journal: Arc<Journal>,
     /// Where security events are raised, and calls counted.
     pub events: Arc<Events>,
+    /// Ends placeholders that are misused.
+    pub warden: Arc<dyn Warden>,
     /// Signs the leaves of intercepted hosts.
     pub authority: Authority,
     /// What a stranger may send.

@@ -1,9 +1,16 @@
 //! Where security events are raised: on record first, then counted, then offered to whoever carries them further.
 
+use crate::BoxFuture;
 use crate::journal::{Entry, Journal};
-use cloakroom_model::{Meters, SecurityEvent};
+use cloakroom_model::{EventKind, Meters, PlaceholderId, SecurityEvent};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Whoever can end a placeholder that was misused. The data plane asks; it cannot change a row itself.
+pub trait Warden: Send + Sync {
+    /// Revokes the placeholder, and comes back when no snapshot counts it any more, or when that failed and was said.
+    fn revoke(&self, placeholder: PlaceholderId, because: EventKind) -> BoxFuture<'_, ()>;
+}
 
 /// Raises security events. Never waits for anybody who listens.
 pub struct Events {
@@ -57,7 +64,6 @@ impl Events {
 mod tests {
     use super::*;
     use crate::journal::{JournalSettings, read};
-    use cloakroom_model::EventKind;
 
     #[test]
     fn an_event_is_on_record_though_nobody_fetches_it_and_what_does_not_fit_is_counted() {

@@ -10,6 +10,6 @@ pub mod journal;
 
 pub use contract::{BoxFuture, Decision, Store};
 pub use error::StoreError;
-pub use events::Events;
+pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
 pub use sqlite::SqliteStore;

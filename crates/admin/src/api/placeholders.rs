@@ -81,6 +81,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         uses: new.uses,
         used: 0,
         state: PlaceholderState::Pending,
+        on_misuse: new.on_misuse,
     };
     let approval = ApprovalRecord {
         id: ApprovalId::fresh()?,

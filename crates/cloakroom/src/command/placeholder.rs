@@ -42,6 +42,7 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
             Expiry::After(span) => Some(span.as_secs()),
         },
         uses: new.uses,
+        on_misuse: new.on_misuse,
         requester: new.requester.clone(),
     };
     let issued: IssuedPlaceholder = broker.post("placeholders", &request)?;

@@ -9,7 +9,7 @@ use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Changes};
+use cloakroom_admin::{Admin, Changes, Revoker};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
@@ -104,6 +104,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         store,
         journal: Arc::clone(&journal),
         events,
+        warden: Arc::new(Revoker(Arc::clone(&admin))),
         authority,
         limits: settings.limits,
         entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },

@@ -172,6 +172,39 @@ fn who_spent_a_placeholder_is_told_to_its_workload_only_and_unknown_after_a_rest
     assert!(answer.text().contains("\"spent_from\":null"), "{}", answer.text());
 }
 
+#[test]
+fn a_placeholder_ends_with_its_first_misuse_where_its_issuer_wanted_that() {
+    let stage = Stage::new(|_| Reply::status("204 No Content"), "");
+    let (kept, ended) = (stage.permit(&[]), stage.permit(&["--on-misuse", "revoke-family"]));
+    let text = stage.broker.run(&["approval", "show", &ended.approval]).stdout;
+    assert!(text.contains("on misuse: it is revoked"), "{text}");
+    let text = stage.broker.run(&["approval", "show", &kept.approval]).stdout;
+    assert!(!text.contains("misuse"), "{text}");
+    let stranger = stage.broker.workload("stranger");
+    for (issued, after) in [(&kept, 200), (&ended, 403)] {
+        assert_eq!(stage.call(&issued.text).status, 200);
+        // Each of many at once is answered after the placeholder has ended.
+        let shown = item(&stage.upstream, "1", &issued.text);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    let answer = stage.broker.call(Way::Absolute, Some(&stranger), &shown);
+                    assert_eq!(answer.code().as_deref(), Some("wrong-workload"));
+                    assert_eq!(stage.call(&issued.text).status, after);
+                });
+            }
+        });
+    }
+    let records = stage.broker.cli_json(&["journal", "show"]);
+    let acts = records
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|record| &record["entry"])
+        .filter(|entry| entry["act"] == "placeholder revoked" && entry["by"] == "misuse: other-workload");
+    assert_eq!(acts.map(|entry| entry["subject"].as_str().unwrap()).collect::<Vec<_>>(), [&ended.id]);
+}
+
 /// The same core with another tag: `sk_live_`, 22 symbols of core, then the tag.
 fn altered(text: &str) -> String {
     let (kept, rest) = text.split_at("sk_live_".len() + 22);

@@ -75,6 +75,7 @@ impl<'a> Activation<'a> {
             expires: row.expires,
             uses: row.uses,
             used: row.used,
+            on_misuse: row.on_misuse,
             standing,
         }
     }
@@ -133,6 +134,7 @@ impl<'a> Activation<'a> {
         let mut hash = Context::new(&SHA256);
         add(&mut hash, &self.signers);
         add(&mut hash, row.policy.as_bytes());
+        add(&mut hash, row.on_misuse.as_str().as_bytes());
         for approval in self.asked(row.id) {
             let generation = approval.generation.map(|pinned| (pinned, credential.generation));
             add(&mut hash, format!("{:?} {generation:?}", approval.requester).as_bytes());

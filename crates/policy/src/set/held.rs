@@ -3,8 +3,8 @@
 use super::rate::Limit;
 use crate::permit::Permit;
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, Destination, KeyedHash, Name, PlaceholderId, Refusal, Timestamp,
-    WorkloadId,
+    Code, CredentialId, CredentialKind, Destination, KeyedHash, Name, OnMisuse, PlaceholderId, Refusal,
+    Timestamp, WorkloadId,
 };
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ pub(crate) struct Held {
     pub(crate) expires: Option<Timestamp>,
     pub(crate) uses: Option<u32>,
     pub(crate) used: u32,
+    pub(crate) on_misuse: OnMisuse,
     pub(crate) standing: Standing,
 }
 

@@ -10,8 +10,8 @@ pub(crate) use held::{Compiled, Held};
 
 use crate::{Approvers, Policy};
 use cloakroom_model::{
-    CallApproval, CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, PlaceholderId,
-    PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, OnMisuse,
+    PlaceholderId, PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -165,6 +165,12 @@ impl PolicySet {
         }))
     }
 
+    /// What is to be done when this placeholder is misused; nothing any more where it does not count.
+    pub fn on_misuse(&self, placeholder: PlaceholderId) -> OnMisuse {
+        let held = self.by_id.get(&placeholder).filter(|held| matches!(held.standing, Standing::Active(_)));
+        held.map_or(OnMisuse::Record, |held| held.on_misuse)
+    }
+
     /// Whether this placeholder counts still: neither revoked nor bereft of credential, workload or approval.
     pub fn is_live(&self, placeholder: PlaceholderId) -> bool {
         self.by_id.get(&placeholder).is_some_and(|held| matches!(held.standing, Standing::Active(_)))
@@ -219,6 +225,7 @@ fn revoked(held: &Held) -> Held {
         expires: held.expires,
         uses: held.uses,
         used: held.used,
+        on_misuse: held.on_misuse,
         standing: Standing::Revoked,
     }
 }

@@ -86,6 +86,7 @@ impl Desk {
             uses: None,
             used: 0,
             state: PlaceholderState::Pending,
+            on_misuse: Default::default(),
         });
         self.rows.approvals.push(ApprovalRecord {
             id: ApprovalId::new(NOW, random),

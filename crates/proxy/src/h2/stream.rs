@@ -92,9 +92,9 @@ impl Stream {
     async fn refuse(self, trace: &Trace, refusal: Refusal, dialect: Dialect) {
         let code = refusal.code();
         let response = if dialect.grpc {
-            self.desk.refused_in_grpc(trace, refusal)
+            self.desk.refused_in_grpc(trace, refusal).await
         } else {
-            self.desk.refused(trace, refusal)
+            self.desk.refused(trace, refusal).await
         };
         let (farewell, desk) = (self.farewell.clone(), self.desk.clone());
         self.write(response, dialect).await;

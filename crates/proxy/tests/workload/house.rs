@@ -59,6 +59,15 @@ pub(crate) fn house() -> House {
     House::with(Plan::default(), echo)
 }
 
+/// Nothing here wants more than a record.
+struct NoWarden;
+
+impl cloakroom_store::Warden for NoWarden {
+    fn revoke(&self, placeholder: PlaceholderId, because: cloakroom_model::EventKind) -> BoxFuture<'_, ()> {
+        panic!("{placeholder} was to be revoked: {because}")
+    }
+}
+
 impl House {
     pub(crate) fn with(plan: Plan, answer: impl Fn(&Received) -> Reply + Send + Sync + 'static) -> Self {
         let authority = TestAuthority::new();
@@ -98,6 +107,7 @@ impl House {
                 store,
                 journal: Arc::clone(&journal),
                 events: cloakroom_store::Events::new(Arc::clone(&journal)),
+                warden: Arc::new(NoWarden),
                 authority: own,
                 limits: plan.limits,
                 entrance: plan.entrance,
@@ -253,6 +263,7 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         uses: plan.uses,
         used: 0,
         state: PlaceholderState::Active,
+        on_misuse: Default::default(),
     };
     let approver = Ed25519KeyPair::generate().unwrap();
     let public = STANDARD.encode(approver.public_key().as_ref());

@@ -74,6 +74,7 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
         uses: uses.map(|_| row.number("uses")).transpose()?,
         used: row.number("used")?,
         state: row.text("state", |text| state(&text))?,
+        on_misuse: row.text("on_misuse", |text| text.parse())?,
     })
 }
 

@@ -84,8 +84,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
     }
     present(db, "credential", row.credential)?;
     present(db, "workload", row.workload)?;
-    let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
     insert(
         db,
         sql,
@@ -102,6 +102,7 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.uses,
             row.used,
             row.state.as_str(),
+            row.on_misuse.as_str(),
         ],
     )?;
     add_approval(db, approval)

@@ -61,6 +61,7 @@ pub(crate) fn placeholder(
         uses,
         used: 0,
         state: PlaceholderState::Pending,
+        on_misuse: OnMisuse::RevokeFamily,
     };
     let approval = ApprovalRecord {
         id: ApprovalId::new(at(number), random(number)),
