@@ -5,6 +5,7 @@
 
 mod arm;
 pub mod custody;
+mod mint;
 mod scrub;
 mod secret;
 mod stage;
@@ -12,6 +13,7 @@ mod upstream;
 #[cfg_attr(not(test), expect(dead_code, reason = "the relay that speaks through it is not wired yet"))]
 pub mod websocket;
 
+pub use mint::Keeper;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use scrub::{fuzz, gauge};

@@ -27,11 +27,13 @@ pub enum CredentialKind {
     Json,
     /// A field of a form body.
     Form,
+    /// A grant that the broker exchanges for access tokens (RFC 6749). What is placed is the access token.
+    Oauth,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -40,6 +42,7 @@ impl CredentialKind {
         Self::Path,
         Self::Json,
         Self::Form,
+        Self::Oauth,
     ];
 
     /// The kind's word.
@@ -53,6 +56,7 @@ impl CredentialKind {
             Self::Path => "path",
             Self::Json => "json",
             Self::Form => "form",
+            Self::Oauth => "oauth",
         }
     }
 }
@@ -68,7 +72,9 @@ impl std::str::FromStr for CredentialKind {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().find(|kind| kind.as_str() == text).copied();
         known.ok_or_else(|| {
-            format!("unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json or form")
+            format!(
+                "unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json, form or oauth"
+            )
         })
     }
 }

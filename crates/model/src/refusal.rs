@@ -99,6 +99,12 @@ codes! {
     /// The broker has no key to open secrets with.
     BrokerSealed "broker-sealed" 503 "the broker cannot open its secrets"
         "the operator has to unlock the broker or repair the credential's record";
+    /// No access token can be had from the authorization server now.
+    CredentialUnavailable "credential-unavailable" 503 "no access token could be had for the credential"
+        "nothing was sent to the destination; try again after the time that Retry-After names";
+    /// The grant behind the credential was revoked or has expired.
+    LoginRequired "login-required" 503 "the credential needs a new login"
+        "the operator has to log in again and deposit the new grant: cloakroom credential rotate NAME";
     /// The record cannot be written, so the call is not made.
     JournalUnavailable "journal-unavailable" 503 "the journal cannot be written"
         "nothing was sent; try again when the operator has repaired the disk";

@@ -75,6 +75,8 @@ const fn status(code: Code) -> u32 {
         Code::UpstreamUnreachable
         | Code::UpstreamUntrusted
         | Code::BrokerSealed
+        | Code::CredentialUnavailable
+        | Code::LoginRequired
         | Code::JournalUnavailable => UNAVAILABLE,
         Code::UpstreamTimeout => DEADLINE_EXCEEDED,
         Code::ResponseNotScrubbable | Code::InternalFault => INTERNAL,

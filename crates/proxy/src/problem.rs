@@ -123,7 +123,11 @@ const fn proxy_error(code: Code) -> &'static str {
         Code::UpstreamUntrusted => "tls_certificate_error",
         Code::UpstreamTimeout => "http_response_timeout",
         Code::ResponseNotScrubbable => "http_protocol_error",
-        Code::BrokerSealed | Code::JournalUnavailable | Code::InternalFault => "proxy_internal_error",
+        Code::BrokerSealed
+        | Code::CredentialUnavailable
+        | Code::LoginRequired
+        | Code::JournalUnavailable
+        | Code::InternalFault => "proxy_internal_error",
     }
 }
 

@@ -56,6 +56,14 @@ pub trait Store: Send + Sync + 'static {
         at: Timestamp,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// New ciphertext of the same generation: a grant whose refresh token was replaced. Conflict unless the stored generation is this one.
+    fn reseal_credential(
+        &self,
+        id: CredentialId,
+        generation: u32,
+        sealed: SealedSecret,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Marks removed and erases the ciphertext.
     fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -11,6 +11,7 @@ use cloakroom_admin::wire::{CredentialView, NewCredential, Rotation};
 use cloakroom_egress::custody::{DropOff, Intake};
 use cloakroom_model::{CredentialKind, Destination, Name};
 use std::path::Path;
+use zeroize::Zeroizing;
 
 pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
@@ -35,8 +36,9 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     let preset = new.preset.as_deref().map(catalogue::service).transpose()?;
     let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
     // The place fits the preset's kind, not another that was asked for.
-    let place = preset.filter(|preset| preset.kind == kind).map(|preset| preset.place);
-    let secret = sealed(broker, &new.name, new.secret_file.as_deref())?;
+    let secret = sealed(broker, &new, preset.as_ref())?;
+    let fits = |preset: &catalogue::Service| preset.kind == kind || kind == CredentialKind::Oauth;
+    let place = preset.filter(fits).map(|preset| preset.place);
     let request = NewCredential { name: new.name, kind, destinations, secret };
     let added: CredentialView = broker.post("credentials", &request)?;
     show(&added, output)?;
@@ -55,27 +57,52 @@ fn kind_and_destinations(
     new: &AddCredential,
     known: Option<&catalogue::Service>,
 ) -> Result<(CredentialKind, Vec<Destination>), Failure> {
-    let kind = new.kind.or(known.map(|preset| preset.kind));
+    let kind = match new.grant.grant {
+        Some(_) => Some(CredentialKind::Oauth),
+        None => new.kind.or(known.map(|preset| preset.kind)),
+    };
+    if kind == Some(CredentialKind::Oauth) && new.grant.grant.is_none() {
+        return Err(Failure::bad_input("the grant is missing")
+            .hinting("add --grant refresh-token, or another: see --help"));
+    }
     let kind = kind.ok_or_else(|| Failure::bad_input("the kind is missing").hinting("add --kind bearer"))?;
     let destinations = match known {
         Some(preset) if new.to.is_empty() => preset.destinations.clone(),
         _ => new.to.clone(),
     };
+    if destinations.is_empty() {
+        return Err(Failure::bad_input("the destination is missing")
+            .hinting("name where it may go: --to https://api.example.com"));
+    }
     Ok((kind, destinations))
 }
 
 /// Seals the secret to the broker's intake key: from here on only the broker's custody opens it.
-fn sealed(broker: &Broker, name: &Name, file: Option<&Path>) -> Result<DropOff, Failure> {
+fn sealed(
+    broker: &Broker,
+    new: &AddCredential,
+    known: Option<&catalogue::Service>,
+) -> Result<DropOff, Failure> {
     // Asked first, so that nobody types a secret for a broker that is not there.
     let intake: Intake = broker.read("intake")?;
-    let secret = secret_input::read(file, &format!("secret for {name}"))?;
+    let secret = secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?;
+    let secret = match new.grant.grant {
+        Some(kind) => super::grant::document(&new.grant, kind, known, &secret)?,
+        None => secret,
+    };
+    seal(&intake, secret, &new.name)
+}
+
+fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, Failure> {
     intake.seal(secret, name).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
 }
 
 fn rotate(broker: &Broker, name: &str, file: Option<&Path>, output: &Output) -> Outcome {
     let path = format!("credentials/{}", segment(name)?);
     let present: CredentialView = broker.read(&path)?;
-    let secret = sealed(broker, &present.name, file)?;
+    let intake: Intake = broker.read("intake")?;
+    let secret = secret_input::read(file, &format!("secret for {}", present.name))?;
+    let secret = seal(&intake, secret, &present.name)?;
     let rotated: CredentialView =
         broker.post(&format!("credentials/{}/rotate", present.id), &Rotation { secret })?;
     show(&rotated, output)

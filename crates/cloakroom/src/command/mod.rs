@@ -6,6 +6,7 @@ mod authority;
 mod catalogue;
 mod credential;
 mod explain;
+mod grant;
 mod journal;
 mod manual;
 mod placeholder;

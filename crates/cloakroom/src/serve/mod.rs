@@ -1,6 +1,7 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
 mod files;
+mod grants;
 mod open;
 mod run;
 mod sockets;

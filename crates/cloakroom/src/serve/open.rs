@@ -1,5 +1,6 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
+use super::grants::GrantKeeper;
 use super::sockets::Sockets;
 use super::webhook::{self, Webhook};
 use crate::approver;
@@ -97,10 +98,13 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let [of_workloads, of_console, of_admin] = offered;
     admin.handover.offer([of_workloads?, of_console?, of_admin?]);
     write_private(&data.path().join("listen"), format!("{}\n", workloads.local_addr()?).as_bytes())?;
+    let upstream = Arc::new(upstream);
+    let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
+    custody.mint_through(Arc::clone(&upstream), keeper);
     let proxy = Proxy {
         policies,
         custody,
-        upstream: Arc::new(upstream),
+        upstream,
         store,
         journal: Arc::clone(&journal),
         events,

@@ -9,6 +9,7 @@ mod corpora;
 mod crash;
 mod custody;
 mod events;
+mod grants;
 mod grpc;
 mod h2;
 mod hostile;

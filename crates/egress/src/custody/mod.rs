@@ -14,6 +14,8 @@ pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
 pub use sealed::SealedParts;
 
+use crate::Upstream;
+use crate::mint::{Keeper, Live, Means, Mint, Recipe};
 use crate::secret::{self, Secret};
 use arc_swap::ArcSwap;
 use binding::{Binding, Bound};
@@ -32,7 +34,7 @@ use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 /// The least length of a secret, in bytes.
-const SHORTEST: usize = 8;
+pub(crate) const SHORTEST: usize = 8;
 /// The greatest length of a secret, in bytes.
 const LONGEST: usize = 16 * 1024;
 
@@ -67,11 +69,14 @@ pub(crate) struct Opened {
     pub(crate) generation: u32,
     /// A place for what scrubbing derives from the secret.
     pub(crate) derived: Arc<Derived>,
+    /// The access token that it is, where it is one.
+    pub(crate) live: Option<Arc<Live>>,
 }
 
 /// Opens secrets for one use. Holds ciphertext of every credential and the key-encryption key.
 pub struct Custody {
-    keys: Box<dyn KeyEncryption>,
+    keys: Arc<dyn KeyEncryption>,
+    means: OnceLock<Means>,
     intake: IntakeKey,
     held: ArcSwap<HashMap<CredentialId, Held>>,
     opened: AtomicU64,
@@ -82,6 +87,8 @@ struct Held {
     record: CredentialRecord,
     bound: Arc<Bound>,
     derived: Arc<Derived>,
+    /// Where access tokens are made of it.
+    mint: Option<Arc<Mint>>,
 }
 
 impl Custody {
@@ -90,14 +97,14 @@ impl Custody {
     /// # Errors
     /// When the key-encryption key cannot be had: see [`CustodyError::hint`].
     pub fn assert_unlocked(source: KekSource) -> Result<Self, CustodyError> {
-        let keys: Box<dyn KeyEncryption> = match source {
-            KekSource::KeyFile(path) => Box::new(KeyFile::load(&path)?),
+        let keys: Arc<dyn KeyEncryption> = match source {
+            KekSource::KeyFile(path) => Arc::new(KeyFile::load(&path)?),
             KekSource::Passphrase { salt_file, passphrase } => {
-                Box::new(Passphrase::load(&salt_file, &passphrase)?)
+                Arc::new(Passphrase::load(&salt_file, &passphrase)?)
             }
         };
         let intake = IntakeKey::fresh()?;
-        Ok(Self { keys, intake, held: ArcSwap::default(), opened: AtomicU64::new(0) })
+        Ok(Self { keys, means: OnceLock::new(), intake, held: ArcSwap::default(), opened: AtomicU64::new(0) })
     }
 
     /// The public key that secrets are sealed to on their way in.
@@ -120,6 +127,9 @@ impl Custody {
         generation: u32,
     ) -> Result<Accepted, CustodyError> {
         let secret = self.intake.open(drop_off, name)?;
+        if kind == CredentialKind::Oauth {
+            return self.accept_grant(secret, id, destinations, generation);
+        }
         let shape = shape::learn(acceptable(&secret, kind)?);
         let binding = Binding { id, kind, destinations, generation };
         Ok(Accepted { sealed: sealed::seal(self.keys.as_ref(), &binding.bound(), &secret)?, shape })
@@ -129,11 +139,13 @@ impl Custody {
     pub fn hold(&self, credentials: &[CredentialRecord]) {
         let before = self.held.load();
         let held = credentials.iter().map(|record| {
-            let same = before.get(&record.id).filter(|held| held.record == *record);
+            let known = before.get(&record.id);
+            let same = known.filter(|held| held.record == *record);
             let held = same.cloned().unwrap_or_else(|| Held {
                 record: record.clone(),
                 bound: Arc::new(Binding::of(record).bound()),
                 derived: Arc::default(),
+                mint: mint_of(record, known),
             });
             (record.id, held)
         });
@@ -175,7 +187,10 @@ impl Custody {
     pub(crate) fn derived(&self, id: CredentialId) -> Option<Arc<Derived>> {
         let held = self.held.load();
         let held = held.get(&id).filter(|held| held.record.removed.is_none())?;
-        Some(Arc::clone(&held.derived))
+        match &held.mint {
+            None => Some(Arc::clone(&held.derived)),
+            Some(mint) => Some(Arc::clone(&mint.live()?.derived)),
+        }
     }
 
     /// Opens one secret for one use.
@@ -195,14 +210,109 @@ impl Custody {
             .with(|facts| facts.credential = Some(record.name.clone()))
             .as_event(EventKind::CutShort));
         }
-        let opened = sealed::open(self.keys.as_ref(), &held.bound, &record.sealed.0);
-        let secret = opened.map_err(|closed| {
-            tracing::error!(credential = %id, generation = record.generation, "a secret does not open: {closed}");
-            sealed("the credential's record does not open").with(|f| f.credential = Some(record.name.clone()))
+        if let Some(mint) = &held.mint {
+            let ended = || Refusal::new(Code::CredentialUnavailable, "the access token has ended");
+            let live = mint.live().ok_or_else(ended)?;
+            self.opened.fetch_add(1, Ordering::Relaxed);
+            let derived = Arc::clone(&live.derived);
+            return Ok(Opened {
+                secret: live.open(),
+                generation: record.generation,
+                derived,
+                live: Some(live),
+            });
+        }
+        let secret = self.unsealed(held, &record.sealed)?;
+        Ok(Opened { secret, generation: record.generation, derived: Arc::clone(&held.derived), live: None })
+    }
+}
+
+/// What access tokens are made of.
+impl Custody {
+    /// Lets access tokens be made from now on, through this way out. Once.
+    pub fn mint_through(&self, upstream: Arc<Upstream>, keeper: Arc<dyn Keeper>) {
+        // A second call can only be a mistake of ours; the first holds.
+        let _ = self.means.set(Means { upstream, keeper });
+    }
+
+    /// Sees to it that what these credentials stand for is at hand: access tokens are made where none is valid.
+    ///
+    /// # Errors
+    /// `login-required`, `credential-unavailable`, `broker-sealed`.
+    pub(crate) async fn ready(&self, ids: impl Iterator<Item = CredentialId>) -> Result<(), Refusal> {
+        for id in ids {
+            // Most credentials are what they are: nothing of them is copied for that.
+            let minted = self.held.load().get(&id).filter(|held| held.mint.is_some()).cloned();
+            let Some((held, mint)) = minted.and_then(|held| held.mint.clone().map(|mint| (held, mint)))
+            else {
+                continue;
+            };
+            let faulty = || Refusal::new(Code::InternalFault, "no access tokens can be made in this process");
+            let means = self.means.get().ok_or_else(faulty)?;
+            let (keys, bound) = (Arc::clone(&self.keys), Arc::clone(&held.bound));
+            let seal = move |recipe: &[u8]| {
+                let recipe = Secret::new(Zeroizing::new(recipe.to_vec()));
+                sealed::seal(keys.as_ref(), &bound, &recipe).ok()
+            };
+            let made = mint.ready(means, || self.recipe(&held, &mint), seal).await;
+            made.map_err(|refusal| refusal.with(|facts| facts.credential = Some(held.record.name.clone())))?;
+        }
+        Ok(())
+    }
+
+    fn recipe(&self, held: &Held, mint: &Mint) -> Result<Recipe, Refusal> {
+        let newest = mint.newest();
+        let secret = self.unsealed(held, newest.as_ref().unwrap_or(&held.record.sealed))?;
+        Recipe::read(secret.expose()).map_err(|reason| Refusal::new(Code::BrokerSealed, reason))
+    }
+
+    /// A whole grant; or, where one is held already, only its secret anew.
+    fn accept_grant(
+        &self,
+        deposited: Secret,
+        id: CredentialId,
+        destinations: &[Destination],
+        generation: u32,
+    ) -> Result<Accepted, CustodyError> {
+        let recipe = match Recipe::read(deposited.expose()) {
+            Ok(recipe) => recipe,
+            Err(reason) => self.renewed(&deposited, id).ok_or(CustodyError::Grant(reason))?,
+        };
+        let text = Zeroizing::new(recipe.write().ok_or(CustodyError::Cryptography("write the grant"))?);
+        // What is sealed is read again first: with another secret in it, it may be none any more.
+        let recipe = Recipe::read(&text).map_err(CustodyError::Grant)?;
+        let binding = Binding { id, kind: CredentialKind::Oauth, destinations, generation };
+        let sealed = sealed::seal(self.keys.as_ref(), &binding.bound(), &Secret::new(text))?;
+        Ok(Accepted { sealed, shape: shape::learn(&recipe.likeness()) })
+    }
+
+    fn renewed(&self, deposited: &Secret, id: CredentialId) -> Option<Recipe> {
+        let held = self.held.load().get(&id).cloned()?;
+        let mint = held.mint.clone()?;
+        let fresh = std::str::from_utf8(deposited.expose()).ok().filter(|text| !text.starts_with('{'))?;
+        Some(self.recipe(&held, &mint).ok()?.with_secret(fresh))
+    }
+
+    fn unsealed(&self, held: &Held, sealed: &SealedSecret) -> Result<Secret, Refusal> {
+        let record = &held.record;
+        let opened = sealed::open(self.keys.as_ref(), &held.bound, &sealed.0).map_err(|closed| {
+            tracing::error!(credential = %record.id, generation = record.generation, "a secret does not open: {closed}");
+            Refusal::new(Code::BrokerSealed, "the credential's record does not open")
+                .with(|facts| facts.credential = Some(record.name.clone()))
         })?;
         self.opened.fetch_add(1, Ordering::Relaxed);
-        Ok(Opened { secret, generation: record.generation, derived: Arc::clone(&held.derived) })
+        Ok(opened)
     }
+}
+
+/// The access token outlives a change of the row, as long as the generation is the same.
+fn mint_of(record: &CredentialRecord, known: Option<&Held>) -> Option<Arc<Mint>> {
+    if record.kind != CredentialKind::Oauth || record.removed.is_some() {
+        return None;
+    }
+    let known =
+        known.and_then(|held| held.mint.clone()).filter(|mint| mint.generation() == record.generation);
+    Some(known.unwrap_or_else(|| Arc::new(Mint::new(record.id, record.generation))))
 }
 
 impl fmt::Debug for Custody {

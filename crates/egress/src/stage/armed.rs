@@ -2,6 +2,7 @@
 
 use crate::arm::{self, Outgoing, Placing};
 use crate::custody::{Custody, Derived, Opened};
+use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::{Interim, Returned};
 use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
@@ -34,6 +35,7 @@ impl Arm for Authorized {
     async fn arm<L: Ledger>(self, custody: &Custody, ledger: &L) -> Result<Armed, Refusal> {
         // INVARIANT: nothing is opened before its intent is on record (invariant 2).
         ledger.record(&self.intent()).await?;
+        custody.ready(self.uses().iter().map(Use::credential)).await?;
         let beside = others(custody, self.beside());
         let (call, _, uses, _) = self.into_parts();
         Armed::with_secrets(call, &uses, beside, custody)
@@ -47,6 +49,8 @@ pub struct Armed {
     finder: Arc<Finder>,
     range_allowed: bool,
     upgrade: Option<Upgrade>,
+    /// The access tokens in it that the broker had made.
+    lives: Vec<Arc<Live>>,
 }
 
 impl Armed {
@@ -60,11 +64,17 @@ impl Armed {
         let mut targets = Vec::with_capacity(uses.len() + beside.len());
         let mut credentials = Vec::with_capacity(uses.len());
         let mut kept: Option<Arc<Derived>> = None;
+        let mut lives = Vec::new();
         for used in uses {
             let opened = custody.open_for(used.credential(), &call.destination)?;
             credentials.push((used.credential(), opened.generation));
             let half = arm::half_of(&call, used.spot());
             targets.push(target(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
+            if let Some(live) = opened.live {
+                let also = live.also.iter().map(Arc::clone);
+                targets.extend(also.map(|needles| Target { needles, placeholder: used.text().into() }));
+                lives.push(live);
+            }
             kept.get_or_insert_with(|| Arc::clone(&opened.derived));
             armed.push(Placing {
                 spot: used.spot().clone(),
@@ -82,7 +92,7 @@ impl Armed {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, upgrade })
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, upgrade, lives })
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -110,8 +120,18 @@ impl Armed {
                 }
             },
         };
+        if says_invalid(&reply) {
+            self.lives.iter().for_each(|live| live.refuse());
+        }
         Returned::new(reply, method, finder, self.range_allowed).await
     }
+}
+
+/// Whether the destination takes the access token for one that is not valid (RFC 6750, section 3.1).
+fn says_invalid<B>(reply: &http::Response<B>) -> bool {
+    let challenges = reply.headers().get_all(http::header::WWW_AUTHENTICATE);
+    let says = |value: &http::HeaderValue| value.as_bytes().windows(13).any(|word| word == b"invalid_token");
+    reply.status() == http::StatusCode::UNAUTHORIZED && challenges.iter().any(says)
 }
 
 impl fmt::Debug for Armed {

@@ -336,6 +336,7 @@ impl Store for Panics {
     fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>> { panic!("load") }
     fn add_credential(&self, _: CredentialRecord) -> Done<'_> { panic!("add") }
     fn rotate_credential(&self, _: CredentialId, _: u32, _: cloakroom_model::SealedSecret, _: cloakroom_model::Shape, _: Timestamp) -> Done<'_> { panic!("rotate") }
+    fn reseal_credential(&self, _: CredentialId, _: u32, _: cloakroom_model::SealedSecret) -> Done<'_> { panic!("reseal") }
     fn remove_credential(&self, _: CredentialId, _: Timestamp) -> Done<'_> { panic!("remove") }
     fn add_workload(&self, _: WorkloadRecord) -> Done<'_> { panic!("add") }
     fn remove_workload(&self, _: WorkloadId, _: Timestamp) -> Done<'_> { panic!("remove") }

@@ -58,6 +58,15 @@ impl Store for SqliteStore {
         self.writer.submit(After::EraseLog, work)
     }
 
+    fn reseal_credential(
+        &self,
+        id: CredentialId,
+        generation: u32,
+        sealed: SealedSecret,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| write::reseal_credential(db, id, generation, &sealed))
+    }
+
     fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::EraseLog, move |db| write::remove_credential(db, id, at))
     }

@@ -54,6 +54,19 @@ pub(super) fn rotate_credential(
     Ok(())
 }
 
+pub(super) fn reseal_credential(
+    db: &Connection,
+    id: CredentialId,
+    generation: u32,
+    sealed: &SealedSecret,
+) -> Done {
+    let sql = "UPDATE credential SET sealed = ?3 WHERE id = ?1 AND generation = ?2 AND removed IS NULL";
+    match changed(db, sql, params![id.to_string(), generation, sealed.0])? {
+        1 => Ok(()),
+        _ => Err(StoreError::Conflict(format!("credential {id} was rotated or removed meanwhile"))),
+    }
+}
+
 pub(super) fn remove_credential(db: &Connection, id: CredentialId, at: Timestamp) -> Done {
     let sql = "UPDATE credential SET removed = ?2, sealed = x'' WHERE id = ?1 AND removed IS NULL";
     match changed(db, sql, params![id.to_string(), millis(at)])? {

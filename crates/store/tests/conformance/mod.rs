@@ -22,6 +22,7 @@ cases! {
     what_was_added_is_loaded_as_it_was
     a_name_is_taken_until_its_row_is_removed
     rotating_takes_the_next_generation_only
+    resealing_stays_in_its_generation
     removing_erases_the_ciphertext_and_happens_once
     a_placeholder_needs_its_credential_and_workload
     a_placeholder_that_does_not_fit_leaves_no_trace
@@ -131,6 +132,20 @@ async fn rotating_takes_the_next_generation_only(store: Arc<dyn Store>) {
     assert_eq!(stored, expected);
     store.remove_credential(row.id, at(9)).await.unwrap();
     assert!(matches!(rotate(3).await, Err(StoreError::Missing { .. })));
+}
+
+async fn resealing_stays_in_its_generation(store: Arc<dyn Store>) {
+    let row = credential(1, "mail");
+    store.add_credential(row.clone()).await.unwrap();
+    let reseal = |generation| store.reseal_credential(row.id, generation, SealedSecret(vec![7]));
+    for wrong in [0, 2] {
+        assert!(is_conflict(&reseal(wrong).await), "generation {wrong}");
+    }
+    reseal(1).await.unwrap();
+    let stored = store.load().await.unwrap().credentials.remove(0);
+    assert_eq!(stored, CredentialRecord { sealed: SealedSecret(vec![7]), ..row.clone() });
+    store.remove_credential(row.id, at(9)).await.unwrap();
+    assert!(is_conflict(&reseal(1).await), "a removed credential stays erased");
 }
 
 fn placeholder_alphabet() -> placeholder::Alphabet {

@@ -1,0 +1,122 @@
+//! From the options of `credential add --grant …` and the secret to the grant that is sealed.
+
+use crate::catalogue::Service;
+use crate::cli::{Algorithm, GrantArguments, GrantKind};
+use crate::failure::Failure;
+use crate::secret_input;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use zeroize::Zeroizing;
+
+/// The grant as custody reads it: JSON.
+pub(super) fn document(
+    options: &GrantArguments,
+    kind: GrantKind,
+    known: Option<&Service>,
+    secret: &Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let secret = std::str::from_utf8(secret)
+        .map_err(|_| Failure::bad_input("the secret is not text").hinting("pipe in exactly the secret"))?;
+    let (endpoint, grant) = match kind {
+        GrantKind::RefreshToken => {
+            let grant =
+                json!({ "client": client(options, None)?, "refresh_token": secret, "scope": options.scope });
+            (endpoint(options, known)?, json!({ "refresh-token": bare(grant) }))
+        }
+        GrantKind::ClientCredentials => {
+            let grant = json!({ "client": client(options, Some(secret))?, "scope": options.scope });
+            (endpoint(options, known)?, json!({ "client-credentials": bare(grant) }))
+        }
+        GrantKind::JwtBearer => {
+            let grant = json!({
+                "signer": signer(options, secret, options.algorithm.unwrap_or(Algorithm::Rs256)),
+                "issuer": needed(options.issuer.as_ref(), "--issuer NAME")?,
+                "subject": options.subject, "audience": options.audience, "scope": options.scope,
+            });
+            (endpoint(options, known)?, json!({ "jwt-bearer": bare(grant) }))
+        }
+        GrantKind::GoogleServiceAccount => service_account(options, secret)?,
+        GrantKind::GithubApp => {
+            let installation = needed(options.installation.as_ref(), "--installation ID")?;
+            let endpoint = match &options.token_endpoint {
+                Some(endpoint) => endpoint.clone(),
+                None => format!("https://api.github.com/app/installations/{installation}/access_tokens"),
+            };
+            let permissions: Map<String, Value> = options
+                .permission
+                .iter()
+                .map(|(name, value)| (name.clone(), value.as_str().into()))
+                .collect();
+            let grant = json!({
+                "signer": signer(options, secret, Algorithm::Rs256),
+                "app": needed(options.issuer.as_ref(), "--issuer APP_ID")?,
+                "repositories": options.repository, "permissions": permissions,
+            });
+            (endpoint, json!({ "github-app": bare(grant) }))
+        }
+    };
+    let prefix = known.and_then(|known| known.prefixes.first()).cloned().unwrap_or_default();
+    let document = json!({ "token_endpoint": endpoint, "prefix": prefix, "grant": grant });
+    serde_json::to_vec(&document).map(Zeroizing::new).map_err(|error| Failure::failed(error.to_string()))
+}
+
+fn endpoint(options: &GrantArguments, known: Option<&Service>) -> Result<String, Failure> {
+    let of_service = known.and_then(|known| known.oauth.as_ref()).map(|oauth| &oauth.token);
+    needed(options.token_endpoint.as_ref().or(of_service), "--token-endpoint URL").cloned()
+}
+
+fn client(options: &GrantArguments, secret: Option<&str>) -> Result<Value, Failure> {
+    let from_file = match (&options.client_secret_file, secret) {
+        (Some(file), None) => {
+            let bytes = secret_input::read(Some(file), "the OAuth client's secret")?;
+            let text = String::from_utf8(bytes.to_vec());
+            Some(text.map_err(|_| Failure::bad_input("the OAuth client's secret is not text"))?)
+        }
+        _ => None,
+    };
+    Ok(bare(json!({
+        "id": needed(options.client_id.as_ref(), "--client-id ID")?,
+        "secret": secret.or(from_file.as_deref()),
+        "authentication": if options.client_secret_in_body { "post" } else { "basic" },
+    })))
+}
+
+fn signer(options: &GrantArguments, private_key: &str, algorithm: Algorithm) -> Value {
+    bare(json!({ "private_key": private_key, "algorithm": algorithm.name(), "key_id": options.key_id }))
+}
+
+/// The key file that Google hands out, as it is.
+#[derive(Deserialize)]
+struct ServiceAccount {
+    client_email: String,
+    private_key: String,
+    private_key_id: Option<String>,
+    token_uri: String,
+}
+
+fn service_account(options: &GrantArguments, text: &str) -> Result<(String, Value), Failure> {
+    let file: ServiceAccount = serde_json::from_str(text).map_err(|_| {
+        Failure::bad_input("this is not the key file of a service account")
+            .hinting("pipe in the JSON file with client_email, private_key and token_uri")
+    })?;
+    let grant = json!({
+        "signer": bare(json!({ "private_key": file.private_key, "algorithm": "RS256", "key_id": file.private_key_id })),
+        "issuer": file.client_email,
+        "subject": options.subject,
+        "scope": needed(options.scope.as_ref(), "--scope SCOPE")?,
+    });
+    let endpoint = options.token_endpoint.clone().unwrap_or(file.token_uri);
+    Ok((endpoint, json!({ "jwt-bearer": bare(grant) })))
+}
+
+fn needed<'o, T: ?Sized>(option: Option<&'o T>, how: &str) -> Result<&'o T, Failure> {
+    option.ok_or_else(|| Failure::bad_input("the grant is not complete").hinting(format!("add {how}")))
+}
+
+/// Without the members that say nothing.
+fn bare(mut value: Value) -> Value {
+    if let Value::Object(members) = &mut value {
+        members.retain(|_, member| !member.is_null());
+    }
+    value
+}

@@ -1,0 +1,442 @@
+//! Grants: the broker exchanges them at a real authorization server; the workload holds a placeholder for what comes of it.
+
+use crate::clients::{installed, script};
+use crate::support::{eventually, item, items, setup};
+use cloakroom_testkit::{Broker, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped};
+use serde_json::Value;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+
+/// oidc-provider, in Node.
+struct AuthorizationServer {
+    child: Child,
+    port: u16,
+    ca: std::path::PathBuf,
+}
+
+impl AuthorizationServer {
+    fn start(setup: &Setup) -> Option<Self> {
+        let clients = installed()?;
+        let (certificate, key) = setup.authority.leaf_pem(&["127.0.0.1"]);
+        let directory = setup.authority.directory();
+        let files = [(directory.join("as.pem"), certificate), (directory.join("as.key"), key)];
+        for (path, text) in &files {
+            std::fs::write(path, text).unwrap();
+        }
+        // Node looks for packages beside the program.
+        let program = clients.join("node/authorization-server.mjs");
+        std::fs::copy(script("authorization-server.mjs"), &program).unwrap();
+        let mut child = Command::new("node")
+            .arg(program)
+            .args(files.iter().map(|(path, _)| path))
+            .env("CLIENT_SECRET", shaped("client-"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        // Warnings may come first.
+        let ready: Value = loop {
+            line.clear();
+            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the authorization server did not start");
+            if let Ok(ready) = serde_json::from_str(&line) {
+                break ready;
+            }
+        };
+        let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
+        Some(Self { child, port, ca: setup.authority.file() })
+    }
+
+    fn endpoint(&self) -> String {
+        format!("https://127.0.0.1:{}/token", self.port)
+    }
+
+    fn test(&self, what: &str) -> Value {
+        let url = format!("https://127.0.0.1:{}/test/{what}", self.port);
+        let output = Command::new("curl").args(["-sS", "--cacert"]).arg(&self.ca).arg(url).output().unwrap();
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{what}: {error}: {output:?}"))
+    }
+
+    fn requests(&self) -> u64 {
+        self.test("seen")["requests"].as_u64().unwrap()
+    }
+
+    fn issued(&self) -> Vec<String> {
+        let seen = self.test("seen");
+        seen["issued"].as_array().unwrap().iter().map(|token| token.as_str().unwrap().to_owned()).collect()
+    }
+}
+
+impl Drop for AuthorizationServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Echoes what it got, in head and body; an access token `?bad` in the path is called invalid.
+fn service(request: &Received) -> Reply {
+    let presented = request.header("authorization").unwrap_or_default().to_owned();
+    if request.target.ends_with("/refused") {
+        return Reply::status("401 Unauthorized")
+            .with("www-authenticate", "Bearer error=\"invalid_token\"")
+            .with_body(presented);
+    }
+    Reply::ok("text/plain", format!("you sent {presented}")).with("x-echo", &presented)
+}
+
+struct Stage {
+    setup: Setup,
+    upstream: TlsUpstream,
+    server: AuthorizationServer,
+    issued: Issued,
+}
+
+impl Stage {
+    /// A credential made from this grant, and a placeholder for it.
+    fn new(grant: &str, secret: impl FnOnce(&AuthorizationServer) -> String) -> Option<Self> {
+        let setup = setup();
+        let upstream = TlsUpstream::start(&setup.authority, service);
+        let server = AuthorizationServer::start(&setup)?;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(shaped("client-").as_bytes()).unwrap();
+        let (endpoint, to, client_secret) =
+            (server.endpoint(), upstream.url(), file.path().display().to_string());
+        let mut arguments = vec!["credential", "add", "c", "--to", &to, "--grant", grant];
+        arguments.extend(["--token-endpoint", &endpoint, "--client-id", "app"]);
+        if grant == "refresh-token" {
+            arguments.extend(["--client-secret-file", &client_secret]);
+        }
+        let added = setup.broker.run_with(&arguments, &secret(&server));
+        assert!(added.status.success(), "{added:?}");
+        let issued = setup.broker.permit("c", "robot", &items(&upstream), &[]);
+        Some(Self { setup, upstream, server, issued })
+    }
+
+    fn refreshing() -> Option<Self> {
+        Self::new("refresh-token", |server| server.test("refresh").as_str().unwrap().to_owned())
+    }
+
+    fn broker(&self) -> &Broker {
+        &self.setup.broker
+    }
+
+    fn call_item(&self, id: &str) -> Response {
+        let request = item(&self.upstream, id, &self.issued.text);
+        self.broker().call(Way::Connect, Some(&self.setup.robot), &request)
+    }
+
+    fn call(&self) -> Response {
+        self.call_item("1")
+    }
+
+    /// What reached the destination last.
+    fn presented(&self) -> String {
+        let requests = self.upstream.requests();
+        let last = requests.last().unwrap().header("authorization").unwrap();
+        last.strip_prefix("Bearer ").unwrap().to_owned()
+    }
+
+    /// SECURITY: each access and refresh token that was issued counts as a canary.
+    fn hunt(&self) {
+        let issued = self.server.issued();
+        assert!(!issued.is_empty());
+        let log = self.broker().log();
+        let mut places: Vec<(String, Vec<u8>)> =
+            log.lock().unwrap().iter().map(|bytes| ("received".to_owned(), bytes.clone())).collect();
+        places.push(("output".into(), self.broker().output().into_bytes()));
+        let mut directories = vec![self.broker().data().to_path_buf()];
+        while let Some(directory) = directories.pop() {
+            for entry in std::fs::read_dir(directory).unwrap().flatten() {
+                match entry.file_type().unwrap() {
+                    kind if kind.is_dir() => directories.push(entry.path()),
+                    kind if kind.is_file() => {
+                        places
+                            .push((entry.path().display().to_string(), std::fs::read(entry.path()).unwrap()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for token in issued {
+            for (place, bytes) in &places {
+                assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "in {place}");
+            }
+        }
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.hunt();
+        }
+    }
+}
+
+#[test]
+fn a_refresh_token_becomes_an_access_token_and_neither_is_seen_by_the_workload() {
+    let Some(stage) = Stage::refreshing() else { return };
+    assert_eq!(stage.server.requests(), 0, "nothing is exchanged before a call is authorized");
+    let answer = stage.call();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(answer.text(), format!("you sent Bearer {}", stage.issued.text));
+    assert!(stage.server.issued().contains(&stage.presented()));
+    for _ in 0..5 {
+        assert_eq!(stage.call().status, 200);
+    }
+    assert_eq!(stage.server.requests(), 1, "the access token is shared while it is valid");
+}
+
+#[test]
+fn nothing_is_exchanged_for_a_call_that_is_refused() {
+    let Some(stage) = Stage::refreshing() else { return };
+    let request = item(&stage.upstream, "1", &stage.issued.text);
+    let request = cloakroom_testkit::Request { method: "DELETE".into(), ..request };
+    let answer = stage.broker().call(Way::Connect, Some(&stage.setup.robot), &request);
+    assert_eq!(answer.code().as_deref(), Some("call-not-permitted"));
+    assert_eq!(stage.server.requests(), 0);
+    assert_eq!(stage.call().status, 200);
+}
+
+#[test]
+fn t103_many_calls_at_once_make_one_exchange() {
+    let Some(stage) = Stage::refreshing() else { return };
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| assert_eq!(stage.call().status, 200));
+        }
+    });
+    assert_eq!((stage.server.requests(), stage.upstream.requests().len()), (1, 50));
+}
+
+#[test]
+fn t104_a_replaced_refresh_token_survives_a_kill_right_after_its_use() {
+    let Some(mut stage) = Stage::refreshing() else { return };
+    stage.server.test("short");
+    for round in 1..=4 {
+        assert_eq!(stage.call().status, 200, "round {round}");
+        // The server takes each refresh token once: an old one would end the grant.
+        stage.setup.broker.kill();
+        stage.setup.broker.launch();
+    }
+    let rounds = stage.server.requests();
+    assert_eq!(rounds, 4, "after a start the access token is made anew");
+    assert_eq!(stage.server.test("seen")["refused"], 0);
+}
+
+#[test]
+fn an_access_token_that_has_ended_is_replaced() {
+    let Some(stage) = Stage::refreshing() else { return };
+    stage.server.test("short");
+    assert_eq!(stage.call().status, 200);
+    let first = stage.presented();
+    eventually("another access token", || {
+        assert_eq!(stage.call().status, 200);
+        (stage.presented() != first).then_some(())
+    });
+    assert_eq!(stage.server.test("seen")["refused"], 0);
+}
+
+#[test]
+fn a_revoked_grant_asks_for_a_login_and_a_new_one_heals_it() {
+    let Some(stage) = Stage::refreshing() else { return };
+    stage.server.test("revoke");
+    for _ in 0..3 {
+        let answer = stage.call();
+        assert_eq!(
+            (answer.status, answer.code().as_deref()),
+            (503, Some("login-required")),
+            "{}",
+            answer.text()
+        );
+    }
+    assert_eq!(stage.server.requests(), 1, "what is worth nothing is not tried again");
+    assert!(stage.upstream.requests().is_empty());
+    let fresh = stage.server.test("refresh");
+    let rotated = stage.broker().run_with(&["credential", "rotate", "c"], fresh.as_str().unwrap());
+    assert!(rotated.status.success(), "{rotated:?}");
+    let answer = stage.call();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+}
+
+#[test]
+fn t107_a_server_that_is_down_is_said_so_and_no_call_goes_out_without() {
+    let Some(stage) = Stage::refreshing() else { return };
+    stage.server.test("down");
+    let answer = stage.call();
+    assert_eq!(
+        (answer.status, answer.code().as_deref()),
+        (503, Some("credential-unavailable")),
+        "{}",
+        answer.text()
+    );
+    assert!(answer.header("retry-after").is_some(), "{}", answer.text());
+    assert!(stage.upstream.requests().is_empty());
+    stage.server.test("up");
+    eventually("it heals by itself", || (stage.call().status == 200).then_some(()));
+}
+
+#[test]
+fn client_credentials_are_exchanged_too() {
+    let Some(stage) = Stage::new("client-credentials", |_| shaped("client-")) else { return };
+    let answer = stage.call();
+    assert_eq!(answer.text(), format!("you sent Bearer {}", stage.issued.text));
+    assert!(stage.server.issued().contains(&stage.presented()));
+    // With another secret the server refuses, in its own words, which nobody repeats.
+    let rotated = stage.broker().run_with(&["credential", "rotate", "c"], &shaped("wrong-"));
+    assert!(rotated.status.success(), "{rotated:?}");
+    assert_eq!(stage.call().code().as_deref(), Some("login-required"));
+}
+
+#[test]
+fn a_destination_that_calls_the_access_token_invalid_gets_its_answer_through_scrubbed() {
+    let Some(stage) = Stage::refreshing() else { return };
+    let answer = stage.call_item("refused");
+    assert_eq!((answer.status, answer.text()), (401, format!("Bearer {}", stage.issued.text)));
+    assert_eq!(stage.call().status, 200);
+    // It was made a moment ago: a workload cannot make the broker exchange for each call.
+    assert_eq!(stage.server.requests(), 1);
+}
+
+#[test]
+fn a_grant_that_is_not_complete_is_refused_before_it_is_sealed() {
+    let setup = setup();
+    let to = "https://api.example.com";
+    for (arguments, hint) in [
+        (vec!["--grant", "refresh-token", "--to", to, "--client-id", "app"], "--token-endpoint"),
+        (
+            vec!["--grant", "refresh-token", "--to", to, "--token-endpoint", "https://a.example/t"],
+            "--client-id",
+        ),
+        (vec!["--grant", "jwt-bearer", "--to", to, "--token-endpoint", "https://a.example/t"], "--issuer"),
+        (
+            vec!["--grant", "refresh-token", "--client-id", "app", "--token-endpoint", "https://a.example/t"],
+            "--to",
+        ),
+        (vec!["--kind", "oauth", "--to", to], "--grant"),
+    ] {
+        let answer =
+            setup.broker.run_with(&[&["credential", "add", "c"], &arguments[..]].concat(), &shaped("sk-"));
+        assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+        assert!(answer.stderr.contains(hint), "{hint}: {answer:?}");
+    }
+    let plain = [
+        "--grant",
+        "refresh-token",
+        "--to",
+        to,
+        "--client-id",
+        "app",
+        "--token-endpoint",
+        "http://a.example/t",
+    ];
+    let answer = setup.broker.run_with(&[&["credential", "add", "c"], &plain[..]].concat(), &shaped("sk-"));
+    assert!(!answer.status.success() && answer.stderr.contains("token endpoint"), "{answer:?}");
+}
+
+/// A token endpoint of our own, where no real one can be had: Google's and GitHub's. It verifies the assertion with the public key.
+mod assertions {
+    use super::*;
+    use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use std::sync::Arc;
+
+    struct Signing {
+        pem: String,
+        public: Vec<u8>,
+    }
+
+    fn signing() -> Signing {
+        let pair = RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+        let der = aws_lc_rs::encoding::AsDer::<aws_lc_rs::encoding::Pkcs8V1Der<'_>>::as_der(&pair).unwrap();
+        let body = STANDARD.encode(der.as_ref());
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n");
+        Signing { pem, public: pair.public_key().as_ref().to_vec() }
+    }
+
+    /// The claims, where the signature holds.
+    fn verified(assertion: &str, public: &[u8]) -> Option<Value> {
+        let (message, signature) = assertion.rsplit_once('.')?;
+        let signature = URL_SAFE_NO_PAD.decode(signature).ok()?;
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public)
+            .verify(message.as_bytes(), &signature)
+            .ok()?;
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(message.split_once('.')?.1).ok()?).ok()
+    }
+
+    fn bearer_of(upstream: &TlsUpstream) -> Option<String> {
+        upstream.requests().last()?.header("authorization").map(str::to_owned)
+    }
+
+    #[test]
+    fn a_google_service_account_signs_for_its_access_token() {
+        let setup = setup();
+        let signing = signing();
+        let public = Arc::new(signing.public);
+        let endpoint = TlsUpstream::start(&setup.authority, move |request| {
+            let form = String::from_utf8_lossy(&request.body).into_owned();
+            let assertion =
+                form.split('&').find_map(|pair| pair.strip_prefix("assertion=")).unwrap_or_default();
+            let claims = verified(assertion, &public);
+            let fine = claims.is_some_and(|claims| {
+                claims["iss"] == "robot@project.iam.example"
+                    && claims["scope"] == "mail"
+                    && claims["exp"].is_u64()
+            });
+            let grant = form.contains("grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Ajwt-bearer");
+            if !fine || !grant {
+                return Reply::status("400 Bad Request").with_body("{\"error\":\"invalid_grant\"}");
+            }
+            let reply = format!(r#"{{"access_token":"{}","expires_in":3600}}"#, shaped("ya29."));
+            Reply::ok("application/json", reply)
+        });
+        let upstream = TlsUpstream::start(&setup.authority, service);
+        let file = serde_json::json!({
+            "type": "service_account", "client_email": "robot@project.iam.example", "private_key": signing.pem,
+            "private_key_id": "k1", "token_uri": format!("{}/token", endpoint.url()),
+        });
+        let to = upstream.url();
+        let arguments =
+            ["credential", "add", "c", "--to", &to, "--grant", "google-service-account", "--scope", "mail"];
+        let added = setup.broker.run_with(&arguments, &file.to_string());
+        assert!(added.status.success(), "{added:?}");
+        let issued = setup.broker.permit("c", "robot", &items(&upstream), &[]);
+        let answer = setup.broker.call(Way::Connect, Some(&setup.robot), &item(&upstream, "1", &issued.text));
+        assert_eq!(answer.text(), format!("you sent Bearer {}", issued.text));
+        assert_eq!(bearer_of(&upstream), Some(format!("Bearer {}", shaped("ya29."))));
+    }
+
+    #[test]
+    fn a_github_app_asks_for_no_more_than_it_was_narrowed_to() {
+        let setup = setup();
+        let signing = signing();
+        let public = Arc::new(signing.public);
+        let endpoint = TlsUpstream::start(&setup.authority, move |request| {
+            let assertion =
+                request.header("authorization").unwrap_or_default().trim_start_matches("Bearer ").to_owned();
+            let fine = verified(&assertion, &public).is_some_and(|claims| claims["iss"] == "12345");
+            let wanted = serde_json::json!({"repositories": ["hello"], "permissions": {"contents": "read"}});
+            let asked: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            if !fine || asked != wanted || request.target != "/app/installations/7/access_tokens" {
+                return Reply::status("401 Unauthorized").with_body("{}");
+            }
+            let reply = format!(r#"{{"token":"{}","expires_at":"2030-01-01T00:00:00Z"}}"#, shaped("ghs_"));
+            Reply::status("201 Created").with("content-type", "application/json").with_body(reply)
+        });
+        let upstream = TlsUpstream::start(&setup.authority, service);
+        let (to, url) = (upstream.url(), format!("{}/app/installations/7/access_tokens", endpoint.url()));
+        let mut arguments =
+            vec!["credential", "add", "c", "--to", &to, "--grant", "github-app", "--issuer", "12345"];
+        arguments.extend(["--installation", "7", "--repository", "hello", "--permission", "contents=read"]);
+        arguments.extend(["--token-endpoint", &url]);
+        let added = setup.broker.run_with(&arguments, &signing.pem);
+        assert!(added.status.success(), "{added:?}");
+        let issued = setup.broker.permit("c", "robot", &items(&upstream), &[]);
+        let answer = setup.broker.call(Way::Connect, Some(&setup.robot), &item(&upstream, "1", &issued.text));
+        assert_eq!(answer.text(), format!("you sent Bearer {}", issued.text));
+        assert_eq!(bearer_of(&upstream), Some(format!("Bearer {}", shaped("ghs_"))));
+    }
+}

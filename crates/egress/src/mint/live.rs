@@ -1,0 +1,255 @@
+//! The access token that is valid now, and the one exchange that makes the next.
+
+use super::exchange::{self, Failure, Granted};
+use super::recipe::{Grant, Recipe};
+use crate::custody::Derived;
+use crate::scrub::{NeedleCache, Needles};
+use crate::secret::Secret;
+use crate::upstream::Upstream;
+use arc_swap::ArcSwapOption;
+use cloakroom_model::{Code, CredentialId, Refusal, SealedSecret};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// A new access token is had this long before the old one ends, or when a tenth of its time is left, whichever is later.
+const AHEAD: Duration = Duration::from_secs(60);
+/// An access token that a destination calls invalid is not replaced again before this time is over.
+const SETTLED: Duration = Duration::from_secs(10);
+/// How long after a failure nothing is tried: doubled with each, up to the longest.
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Makes a new recipe durable. Implemented over the store; sees ciphertext only.
+pub trait Keeper: Send + Sync {
+    /// Keeps the recipe of this generation of the credential, in place of the one before.
+    fn keep<'a>(
+        &'a self,
+        credential: CredentialId,
+        generation: u32,
+        sealed: SealedSecret,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+}
+
+/// What every exchange needs.
+#[derive(Clone)]
+pub(crate) struct Means {
+    pub(crate) upstream: Arc<Upstream>,
+    pub(crate) keeper: Arc<dyn Keeper>,
+}
+
+/// An access token, while it is valid.
+pub(crate) struct Live {
+    secret: Secret,
+    made: Instant,
+    /// From then on a new one is wanted.
+    stale: Instant,
+    /// From then on this one is worth nothing.
+    ends: Instant,
+    refused: AtomicBool,
+    /// What scrubbing derives from it.
+    pub(crate) derived: Arc<Derived>,
+    /// What must not come back either: the access token before, and what it was made of.
+    pub(crate) also: Vec<Arc<Needles>>,
+}
+
+impl Live {
+    /// A copy for one use.
+    pub(crate) fn open(&self) -> Secret {
+        Secret::new(Zeroizing::new(self.secret.expose().to_vec()))
+    }
+
+    /// The destination says that it is not valid (RFC 6750, section 3.1): the next call has a new one made.
+    pub(crate) fn refuse(&self) {
+        if self.made.elapsed() > SETTLED {
+            self.refused.store(true, Ordering::Relaxed);
+        }
+    }
+
+    fn is_fresh(&self, now: Instant) -> bool {
+        now < self.stale && !self.refused.load(Ordering::Relaxed)
+    }
+}
+
+/// One generation of a credential that access tokens are made of.
+pub(crate) struct Mint {
+    credential: CredentialId,
+    generation: u32,
+    live: ArcSwapOption<Live>,
+    /// The recipe as it was kept last: newer than the row that was read when this generation was first held.
+    sealed: Mutex<Option<SealedSecret>>,
+    flight: Arc<tokio::sync::Mutex<Failures>>,
+}
+
+/// What failed since the last success.
+#[derive(Default)]
+struct Failures {
+    pause: Duration,
+    until: Option<Instant>,
+    /// The grant is worth nothing: only another generation helps.
+    for_good: Option<&'static str>,
+}
+
+impl Mint {
+    pub(crate) fn new(credential: CredentialId, generation: u32) -> Self {
+        Self {
+            credential,
+            generation,
+            live: ArcSwapOption::default(),
+            sealed: Mutex::default(),
+            flight: Arc::default(),
+        }
+    }
+
+    pub(crate) fn generation(&self) -> u32 {
+        self.generation
+    }
+
+    /// The access token, if one is at hand.
+    pub(crate) fn live(&self) -> Option<Arc<Live>> {
+        self.live.load_full().filter(|live| Instant::now() < live.ends)
+    }
+
+    /// The recipe that was kept last, where it is newer than the row.
+    pub(crate) fn newest(&self) -> Option<SealedSecret> {
+        self.sealed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Sees to it that a valid access token is at hand. Many who ask at once wait for one exchange.
+    ///
+    /// # Errors
+    /// `login-required` when the grant is worth nothing any more, `credential-unavailable` when no access token can be had now,
+    /// `broker-sealed` when the recipe does not open.
+    pub(crate) async fn ready(
+        self: &Arc<Self>,
+        means: &Means,
+        open: impl Fn() -> Result<Recipe, Refusal>,
+        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + 'static,
+    ) -> Result<(), Refusal> {
+        if self.live().is_some_and(|live| live.is_fresh(Instant::now())) {
+            return Ok(());
+        }
+        let failures = Arc::clone(&self.flight).lock_owned().await;
+        // Whoever had the flight before may have brought it.
+        if self.live().is_some_and(|live| live.is_fresh(Instant::now())) {
+            return Ok(());
+        }
+        if let Some(refusal) = failures.standing() {
+            return self.or_what_is_left(refusal);
+        }
+        let recipe = open()?;
+        let (mint, means) = (Arc::clone(self), means.clone());
+        // A task of its own: a workload that hangs up must not lose a refresh token on its way.
+        let flight = tokio::spawn(async move { mint.fly(failures, recipe, &means, seal).await });
+        let flown = flight
+            .await
+            .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "an exchange did not finish")));
+        flown.or_else(|refusal| self.or_what_is_left(refusal))
+    }
+
+    /// An access token that is not fresh is better than none.
+    fn or_what_is_left(&self, refusal: Refusal) -> Result<(), Refusal> {
+        let usable = self.live().is_some_and(|live| !live.refused.load(Ordering::Relaxed));
+        if usable { Ok(()) } else { Err(refusal) }
+    }
+
+    async fn fly(
+        &self,
+        mut failures: tokio::sync::OwnedMutexGuard<Failures>,
+        recipe: Recipe,
+        means: &Means,
+        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send,
+    ) -> Result<(), Refusal> {
+        let (credential, generation) = (self.credential, self.generation);
+        match exchange::exchange(&recipe, &means.upstream, credential, generation).await {
+            Ok(granted) => {
+                tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
+                let recipe = self.rotated(recipe, &granted, means, seal).await?;
+                self.put_in_force(granted, &recipe);
+                *failures = Failures::default();
+                Ok(())
+            }
+            Err(failure) => {
+                tracing::warn!(%credential, generation, ?failure, "no access token");
+                failures.note(failure);
+                Err(failures.standing().unwrap_or_else(|| unavailable("no access token could be had", None)))
+            }
+        }
+    }
+
+    /// INVARIANT: the new refresh token is durable before anything is done with what it came with. Where that fails, the server may take
+    /// the old one no more; the new one is kept in memory, so that the next exchange can keep it.
+    async fn rotated(
+        &self,
+        recipe: Recipe,
+        granted: &Granted,
+        means: &Means,
+        seal: impl Fn(&[u8]) -> Option<SealedSecret>,
+    ) -> Result<Recipe, Refusal> {
+        let fresh = match (&recipe.grant, &granted.refresh_token) {
+            (Grant::RefreshToken { refresh_token, .. }, Some(fresh)) if fresh != refresh_token => fresh,
+            _ => return Ok(recipe),
+        };
+        let recipe = recipe.with_secret(fresh);
+        let failed = || unavailable("a new refresh token could not be kept", None);
+        let text = Zeroizing::new(recipe.write().ok_or_else(failed)?);
+        let sealed = seal(&text).ok_or_else(failed)?;
+        *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealed.clone());
+        means.keeper.keep(self.credential, self.generation, sealed).await.map_err(|error| {
+            tracing::error!(credential = %self.credential, %error, "a new refresh token could not be stored");
+            failed()
+        })?;
+        Ok(recipe)
+    }
+
+    fn put_in_force(&self, granted: Granted, recipe: &Recipe) {
+        let needles = |secret: &[u8]| NeedleCache::default().needles(None, secret);
+        // Shorter than any credential that custody takes, it would be found in ordinary text.
+        let secrets = recipe.secrets().into_iter().filter(|secret| secret.len() >= crate::custody::SHORTEST);
+        let mut also: Vec<Arc<Needles>> = secrets.map(|secret| needles(secret.as_bytes())).collect();
+        also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
+        let made = Instant::now();
+        let ahead = AHEAD.min(granted.valid_for / 10);
+        let live = Live {
+            secret: granted.access_token,
+            made,
+            stale: made + (granted.valid_for - ahead),
+            ends: made + granted.valid_for,
+            refused: AtomicBool::new(false),
+            derived: Arc::default(),
+            also,
+        };
+        self.live.store(Some(Arc::new(live)));
+    }
+}
+
+impl Failures {
+    fn note(&mut self, failure: Failure) {
+        match failure {
+            Failure::Refused(reason) => self.for_good = Some(reason),
+            Failure::Unavailable(_, said) => {
+                self.pause = (self.pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
+                let pause =
+                    said.map_or(self.pause, |seconds| Duration::from_secs(seconds.into()).max(self.pause));
+                self.until = Some(Instant::now() + pause);
+            }
+        }
+    }
+
+    /// What is answered without trying again.
+    fn standing(&self) -> Option<Refusal> {
+        if let Some(reason) = self.for_good {
+            return Some(Refusal::new(Code::LoginRequired, reason));
+        }
+        let left = self.until?.checked_duration_since(Instant::now())?;
+        let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
+        Some(unavailable("the authorization server gave no access token", Some(seconds)))
+    }
+}
+
+fn unavailable(reason: &'static str, retry_after: Option<u32>) -> Refusal {
+    Refusal::new(Code::CredentialUnavailable, reason).with(|facts| facts.retry_after = retry_after)
+}

@@ -1,0 +1,20 @@
+//! Access tokens that the broker has made: the workload's placeholder stands for a grant, and the grant never leaves for the destination.
+//!
+//! ```text
+//!            sealed recipe (refresh token, OAuth client's secret, private key)
+//!                 │ opened for one exchange
+//!                 ▼
+//!  authorization server ◄── token endpoint only ──► access token ──► in memory, shared while it is valid
+//! ```
+//!
+//! A recipe is what custody keeps instead of a secret. One exchange at a time and credential; whoever needs the access token meanwhile waits
+//! for it. A new refresh token is durable before the old one is forgotten.
+
+mod exchange;
+mod jwt;
+mod live;
+mod recipe;
+
+pub use live::Keeper;
+pub(crate) use live::{Live, Means, Mint};
+pub(crate) use recipe::Recipe;

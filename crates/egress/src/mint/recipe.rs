@@ -1,0 +1,244 @@
+//! What an access token is made of: a grant, an OAuth client, a token endpoint. JSON, sealed as a whole.
+
+use cloakroom_model::{Destination, Scheme};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The longest recipe, in bytes: a private key, scopes, names.
+pub(super) const LONGEST: usize = 16 * 1024;
+
+/// How access tokens are had. Read from what was deposited, and written again when the refresh token is replaced.
+///
+/// SECURITY: neither `Clone` nor `Debug`.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Recipe {
+    /// Where the grant is exchanged: nowhere else does any of this go.
+    pub(super) token_endpoint: String,
+    /// How placeholders begin, where access tokens do.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub(super) prefix: String,
+    /// What is exchanged.
+    pub(super) grant: Grant,
+}
+
+/// What is exchanged for an access token.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum Grant {
+    /// RFC 6749, section 6.
+    RefreshToken {
+        client: OAuthClient,
+        refresh_token: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+    },
+    /// RFC 6749, section 4.4.
+    ClientCredentials {
+        client: OAuthClient,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+    },
+    /// RFC 7523, section 2.1; also what Google service accounts do.
+    JwtBearer {
+        signer: Signer,
+        issuer: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
+        /// Else the token endpoint.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        audience: Option<String>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+    },
+    /// An installation of a GitHub App: `POST /app/installations/ID/access_tokens`, narrowed.
+    GithubApp {
+        signer: Signer,
+        app: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        repositories: Vec<String>,
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        permissions: BTreeMap<String, String>,
+    },
+}
+
+/// An OAuth client, and how it authenticates (RFC 6749, section 2.3).
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OAuthClient {
+    pub(super) id: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) secret: Option<String>,
+    #[serde(default)]
+    pub(super) authentication: Authentication,
+}
+
+/// RFC 8414, `token_endpoint_auth_methods_supported`.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(super) enum Authentication {
+    /// `client_secret_basic`; without a secret, `none`.
+    #[default]
+    Basic,
+    /// `client_secret_post`; without a secret, `none`.
+    Post,
+}
+
+/// A private key that signs assertions.
+#[derive(Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Signer {
+    /// PEM: PKCS#8, or PKCS#1 and SEC1 where the algorithm has them.
+    pub(super) private_key: String,
+    pub(super) algorithm: Algorithm,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) key_id: Option<String>,
+}
+
+/// RFC 7518, section 3.1; RFC 8037.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+pub(super) enum Algorithm {
+    #[serde(rename = "RS256")]
+    Rs256,
+    #[serde(rename = "ES256")]
+    Es256,
+    #[serde(rename = "ES384")]
+    Es384,
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl Recipe {
+    /// Reads and checks what was deposited.
+    ///
+    /// # Errors
+    /// One sentence, which holds nothing of the recipe.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, &'static str> {
+        if bytes.len() > LONGEST {
+            return Err("the grant is longer than 16 KiB");
+        }
+        let recipe: Self =
+            serde_json::from_slice(bytes).map_err(|_| "the grant is not complete or not of a known form")?;
+        recipe.endpoint().ok_or("the token endpoint is no https:// URL with a host and a path")?;
+        if !recipe.prefix.bytes().all(|byte| byte.is_ascii_graphic()) || recipe.prefix.len() > 32 {
+            return Err("the prefix is not that of an access token");
+        }
+        recipe.grant.check()?;
+        Ok(recipe)
+    }
+
+    /// As it is sealed.
+    pub(crate) fn write(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
+    /// What placeholders for it are made like: an access token of the usual length.
+    pub(crate) fn likeness(&self) -> String {
+        format!("{}{}", self.prefix, "a".repeat(64))
+    }
+
+    /// The token endpoint's destination, and its path with query.
+    pub(super) fn endpoint(&self) -> Option<(Destination, &str)> {
+        let rest = self.token_endpoint.strip_prefix("https://")?;
+        let slash = rest.find('/')?;
+        let to: Destination = format!("https://{}", &rest[..slash]).parse().ok()?;
+        let path = &rest[slash..];
+        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+        (to.scheme() == Scheme::Https && plain).then_some((to, path))
+    }
+
+    /// Everything in it that must not be seen in any reply.
+    pub(super) fn secrets(&self) -> Vec<&str> {
+        match &self.grant {
+            Grant::RefreshToken { client, refresh_token, .. } => {
+                client.secret.iter().map(String::as_str).chain([refresh_token.as_str()]).collect()
+            }
+            Grant::ClientCredentials { client, .. } => client.secret.iter().map(String::as_str).collect(),
+            // A private key goes nowhere, so nobody can echo it.
+            Grant::JwtBearer { .. } | Grant::GithubApp { .. } => Vec::new(),
+        }
+    }
+
+    /// The same with another secret: what `credential rotate` deposits.
+    pub(crate) fn with_secret(mut self, fresh: &str) -> Self {
+        let fresh = fresh.to_owned();
+        match &mut self.grant {
+            Grant::RefreshToken { refresh_token, .. } => *refresh_token = fresh,
+            Grant::ClientCredentials { client, .. } => client.secret = Some(fresh),
+            Grant::JwtBearer { signer, .. } | Grant::GithubApp { signer, .. } => signer.private_key = fresh,
+        }
+        self
+    }
+}
+
+impl Grant {
+    fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::RefreshToken { client, refresh_token, .. } => {
+                client.check()?;
+                printable(refresh_token)
+                    .ok_or("the refresh token is empty or has other than printable characters")
+            }
+            Self::ClientCredentials { client, .. } => {
+                client.check()?;
+                client.secret.as_ref().map(drop).ok_or("client credentials need the OAuth client's secret")
+            }
+            Self::JwtBearer { signer, .. } => super::jwt::check(signer),
+            Self::GithubApp { signer, app, .. } => {
+                printable(app).ok_or("the app's id is missing")?;
+                super::jwt::check(signer)
+            }
+        }
+    }
+}
+
+impl OAuthClient {
+    fn check(&self) -> Result<(), &'static str> {
+        printable(&self.id).ok_or("the OAuth client's id is empty or has other than printable characters")?;
+        let fine = self.secret.as_deref().is_none_or(|secret| printable(secret).is_some());
+        fine.then_some(()).ok_or("the OAuth client's secret is empty or has other than printable characters")
+    }
+}
+
+/// RFC 6749, appendix A: VSCHAR, at least one.
+fn printable(text: &str) -> Option<()> {
+    (!text.is_empty() && text.bytes().all(|byte| (0x20..=0x7E).contains(&byte))).then_some(())
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+
+    pub(in crate::mint) const REFRESH: &str = r#"{"token_endpoint":"https://as.example.com/token","grant":{"refresh-token":{"client":{"id":"app","secret":"the client's secret"},"refresh_token":"the refresh token"}}}"#;
+
+    #[test]
+    fn a_recipe_is_read_and_written() {
+        let recipe = Recipe::read(REFRESH.as_bytes()).unwrap();
+        let again = recipe.write().unwrap();
+        assert_eq!(Recipe::read(&again).map(|recipe| recipe.write().unwrap()).unwrap(), again);
+        let (to, path) = recipe.endpoint().unwrap();
+        assert_eq!((to.to_string().as_str(), path), ("https://as.example.com", "/token"));
+        assert_eq!(recipe.secrets(), ["the client's secret", "the refresh token"]);
+    }
+
+    #[test]
+    fn one_step_wrong_is_refused() {
+        for (good, bad) in [
+            ("https://as", "http://as"),
+            (".com/token", ".com"),
+            ("/token\"", "/to ken\""),
+            ("/token\"", "/token#x\""),
+            ("\"id\"", "\"name\""),
+            ("\"app\"", "\"\""),
+            ("refresh-token", "password"),
+            ("\"the refresh token\"", "\"\""),
+            ("\"the refresh token\"", "\"a\\r\\nb\""),
+            ("{\"client\"", "{\"extra\":1,\"client\""),
+        ] {
+            let text = REFRESH.replacen(good, bad, 1);
+            assert_ne!(text, REFRESH, "{good}");
+            assert!(Recipe::read(text.as_bytes()).is_err(), "{bad}");
+        }
+        assert!(Recipe::read(&[b' '; LONGEST + 1]).is_err());
+    }
+}
