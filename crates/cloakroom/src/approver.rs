@@ -14,11 +14,18 @@ use zeroize::Zeroizing;
 /// What every signature begins with, so that it can mean nothing else.
 const DOMAIN: &[u8] = b"cloakroom approval v1\n";
 
+/// Whether this start made the first approver's key pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pair {
+    Made,
+    Kept,
+}
+
 /// Makes the key pair where neither half exists: first start. Where approvals may be stored already, a lost pair is not
 /// replaced: whose signatures count is decided by people, not by a start.
-pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
+pub(crate) fn create_if_missing(data: &DataDir) -> Result<Pair, Failure> {
     if data.approver_keys().exists() || data.approver_key().exists() {
-        return Ok(());
+        return Ok(Pair::Kept);
     }
     data.require_first_start(&data.approver_keys())?;
     let failed = || Failure::failed("the approver's key could not be made");
@@ -29,11 +36,7 @@ pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
     // The public half last: with it the pair is complete.
     write_private(&data.approver_key(), private.as_bytes())?;
     write_private(&data.approver_keys(), format!("{}\n", STANDARD.encode(pair.public_key())).as_bytes())?;
-    tracing::warn!(
-        key = %data.approver_key().display(),
-        "trust on first use: made the first approver's key; whoever can read it approves, move it to the approver"
-    );
-    Ok(())
+    Ok(Pair::Made)
 }
 
 /// Whose signatures count: one public key a line; `#` begins a comment.

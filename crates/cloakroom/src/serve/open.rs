@@ -3,7 +3,7 @@
 use super::grants::GrantKeeper;
 use super::sockets::Sockets;
 use super::webhook::{self, Webhook};
-use crate::approver;
+use crate::approver::{self, Pair};
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
 use crate::secret_input;
@@ -45,7 +45,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 }
 
 pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
-    approver::create_if_missing(data)?;
+    let pair = approver::create_if_missing(data)?;
     let approvers = approver::enrolled(data)?.with_rules(settings.approval);
     let lookup_key = Arc::new(lookup_key(data)?);
     let custody = Arc::new(custody(data, &settings.kek)?);
@@ -116,6 +116,10 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         parking,
         hold: settings.hold,
     };
+    if pair == Pair::Made {
+        let key = data.approver_key();
+        tracing::warn!(key = %key.display(), "trust on first use: made the first approver's key; whoever can read it approves");
+    }
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
 }
 
