@@ -1,189 +1,221 @@
-//! The load client: a thread a connection, closed loop or open loop.
+//! The load client: one thread, one epoll, any number of connections; closed loop or open loop.
 
-use cloakroom_testkit::{Request, Way, Workload, client_config};
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
-use rustls_pki_types::ServerName;
-use std::io::{self, BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
+use crate::answer::Progress;
+use crate::connection::{Connection, Route};
+use crate::histogram::Histogram;
+use rustix::buffer::spare_capacity;
+use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
+use rustix::fd::OwnedFd;
+use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec};
+use std::collections::VecDeque;
+use std::io;
 use std::time::{Duration, Instant};
 
-/// How to reach something, and what to send it.
-pub(crate) struct Route {
-    address: SocketAddr,
-    connect: Option<Vec<u8>>,
-    tls: Option<Arc<ClientConfig>>,
-    request: Vec<u8>,
-}
+/// The timer's name among the events.
+const TIMER: u64 = u64::MAX;
+/// Failures after which a run stops.
+const MOST_ERRORS: u64 = 100;
 
-impl Route {
-    /// TLS to a port of this machine.
-    pub(crate) fn tls(port: u16, ca: &str, request: Vec<u8>) -> Self {
-        Self {
-            address: ([127, 0, 0, 1], port).into(),
-            connect: None,
-            tls: Some(client_config(ca, &[])),
-            request,
-        }
-    }
-
-    /// `CONNECT`, then TLS.
-    pub(crate) fn tunnel(address: SocketAddr, ca: &str, who: &Workload, request: &Request) -> Self {
-        let target = &request.authority;
-        let basic = who.basic();
-        let connect =
-            format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\nProxy-Authorization: {basic}\r\n\r\n");
-        Self {
-            address,
-            connect: Some(connect.into_bytes()),
-            tls: Some(client_config(ca, &[])),
-            request: request.bytes(Way::Connect, None),
-        }
-    }
-
-    /// Plain HTTP.
-    pub(crate) fn plain(address: SocketAddr, request: Vec<u8>) -> Self {
-        Self { address, connect: None, tls: None, request }
-    }
-
-    fn open(&self) -> io::Result<Connection> {
-        let mut socket = TcpStream::connect(self.address)?;
-        socket.set_nodelay(true)?;
-        socket.set_read_timeout(Some(Duration::from_secs(20)))?;
-        if let Some(connect) = &self.connect {
-            socket.write_all(connect)?;
-            let mut answer = [0; 4096];
-            let read = socket.read(&mut answer)?;
-            if !answer[..read].starts_with(b"HTTP/1.1 200") {
-                return Err(io::Error::other(String::from_utf8_lossy(&answer[..read]).into_owned()));
-            }
-        }
-        let stream: Box<dyn Stream> = match &self.tls {
-            None => Box::new(socket),
-            Some(config) => {
-                let name = ServerName::try_from("127.0.0.1").map_err(io::Error::other)?;
-                let tls = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
-                Box::new(StreamOwned::new(tls, socket))
-            }
-        };
-        Ok(Connection { stream: BufReader::with_capacity(16 << 10, stream) })
-    }
-}
-
-trait Stream: Read + Write + Send {}
-impl<T: Read + Write + Send> Stream for T {}
-
-struct Connection {
-    stream: BufReader<Box<dyn Stream>>,
-}
-
-impl Connection {
-    /// One call; the body is read and dropped.
-    fn call(&mut self, request: &[u8]) -> io::Result<()> {
-        self.stream.get_mut().write_all(request)?;
-        self.stream.get_mut().flush()?;
-        let (mut line, mut length, mut first) = (String::new(), 0, true);
-        loop {
-            line.clear();
-            if self.stream.read_line(&mut line)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            if first && !line.starts_with("HTTP/1.1 200") {
-                return Err(io::Error::other(line));
-            }
-            first = false;
-            if line == "\r\n" {
-                break;
-            }
-            if let Some((name, value)) = line.split_once(':')
-                && name.eq_ignore_ascii_case("content-length")
-            {
-                length = value.trim().parse().map_err(io::Error::other)?;
-            }
-        }
-        io::copy(&mut (&mut self.stream).take(length), &mut io::sink()).map(|_| ())
-    }
+/// When calls begin, and on which connections.
+#[derive(Clone, Copy)]
+pub(crate) enum Pace {
+    /// A connection sends its next call when it has the answer to the last.
+    Closed,
+    /// Calls begin at fixed times, so many a second, whether or not earlier ones are done.
+    Open(u32),
+    /// Like `Closed`, with a new connection for every call.
+    Fresh,
+    /// One call on each connection.
+    Once,
 }
 
 /// What a run gave.
 pub(crate) struct Load {
-    latencies: Vec<Duration>,
+    /// In an open loop from the time a call was due.
+    pub(crate) latencies: Histogram,
     /// Calls that failed.
-    pub(crate) errors: usize,
+    pub(crate) errors: u64,
+    /// The first failure.
+    pub(crate) failure: Option<String>,
     elapsed: Duration,
+    /// The connections, still open.
+    pub(crate) kept: Vec<Connection>,
 }
 
 impl Load {
-    /// Each connection sends its next call when it has the answer to the last.
-    pub(crate) fn closed(route: &Route, connections: usize, seconds: u64) -> Self {
-        Self::run(route, connections, seconds, |_, _, last: Instant| last)
-    }
-
-    /// Calls begin at fixed times whether or not earlier ones are done; latency counts from those times.
-    pub(crate) fn open(route: &Route, connections: usize, per_second: u32, seconds: u64) -> Self {
-        let gap = Duration::from_secs(1) * connections as u32 / per_second;
-        let begin = Instant::now() + Duration::from_millis(200);
-        Self::run(route, connections, seconds, move |connection, number, _| {
-            let due = begin + gap * connection as u32 / connections as u32 + gap * number;
-            std::thread::sleep(due.saturating_duration_since(Instant::now()));
-            due
-        })
-    }
-
-    fn run(
-        route: &Route,
-        connections: usize,
-        seconds: u64,
-        pace: impl Fn(usize, u32, Instant) -> Instant + Sync,
-    ) -> Self {
-        let begin = Instant::now();
-        let end = begin + Duration::from_secs(seconds);
-        let one = |connection: usize| -> (Vec<Duration>, usize) {
-            let (mut latencies, mut errors) = (Vec::new(), 0);
-            let mut open = route.open().unwrap_or_else(|error| panic!("cannot connect: {error}"));
-            for number in 0.. {
-                let from = pace(connection, number, Instant::now());
-                if Instant::now() >= end {
-                    break;
-                }
-                match open.call(&route.request) {
-                    Ok(()) => latencies.push(from.elapsed()),
-                    Err(_) => {
-                        errors += 1;
-                        open = route.open().unwrap_or_else(|error| panic!("cannot connect again: {error}"));
-                    }
-                }
-            }
-            (latencies, errors)
-        };
-        let parts: Vec<_> = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..connections)
-                .map(|index| {
-                    let one = &one;
-                    scope.spawn(move || one(index))
-                })
-                .collect();
-            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-        });
-        let mut latencies: Vec<Duration> =
-            parts.iter().flat_map(|(latencies, _)| latencies.clone()).collect();
-        latencies.sort_unstable();
-        Self { latencies, errors: parts.iter().map(|(_, errors)| errors).sum(), elapsed: begin.elapsed() }
+    /// Calls over `connections` connections for a time; connection number n takes the route n, and so on around.
+    pub(crate) fn run(routes: &[Route], connections: usize, pace: Pace, time: Duration) -> Self {
+        Client::new(routes, connections, pace).and_then(|client| client.run(time)).expect("a load client")
     }
 
     /// Calls that worked.
-    pub(crate) fn calls(&self) -> usize {
-        self.latencies.len()
+    pub(crate) fn calls(&self) -> u64 {
+        self.latencies.count()
     }
 
     /// Calls per second.
     pub(crate) fn rate(&self) -> f64 {
-        self.latencies.len() as f64 / self.elapsed.as_secs_f64()
+        self.calls() as f64 / self.elapsed.as_secs_f64()
+    }
+}
+
+struct Slot {
+    connection: Connection,
+    /// Which of the routes it takes.
+    route: usize,
+    /// Since when the call under way counts.
+    under_way: Option<Instant>,
+    due: VecDeque<Instant>,
+}
+
+struct Client<'a> {
+    routes: &'a [Route],
+    pace: Pace,
+    epoll: OwnedFd,
+    timer: OwnedFd,
+    slots: Vec<Slot>,
+    opened: usize,
+    buffer: Vec<u8>,
+    load: Load,
+}
+
+impl<'a> Client<'a> {
+    fn new(routes: &'a [Route], connections: usize, pace: Pace) -> io::Result<Self> {
+        let epoll = epoll::create(CreateFlags::CLOEXEC)?;
+        // A timer of its own: a timeout of epoll may come up to a millisecond late.
+        let timer = rustix::time::timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK)?;
+        epoll::add(&epoll, &timer, EventData::new_u64(TIMER), EventFlags::IN)?;
+        let load = Load {
+            latencies: Histogram::default(),
+            errors: 0,
+            failure: None,
+            elapsed: Duration::ZERO,
+            kept: Vec::new(),
+        };
+        let buffer = vec![0; 64 << 10];
+        let mut client = Self { routes, pace, epoll, timer, slots: Vec::new(), opened: 0, buffer, load };
+        for index in 0..connections {
+            let (connection, route) = client.open(index)?;
+            client.slots.push(Slot { connection, route, under_way: None, due: VecDeque::new() });
+        }
+        Ok(client)
     }
 
-    /// A percentile, in microseconds.
-    pub(crate) fn micros(&self, percent: usize) -> f64 {
-        let index = (self.latencies.len() * percent / 100).min(self.latencies.len().saturating_sub(1));
-        self.latencies.get(index).map_or(f64::NAN, |latency| latency.as_secs_f64() * 1e6)
+    fn open(&mut self, index: usize) -> io::Result<(Connection, usize)> {
+        let route = self.opened % self.routes.len();
+        let connection = Connection::open(&self.routes[route])?;
+        self.opened += 1;
+        let events = EventFlags::IN | EventFlags::OUT | EventFlags::ET;
+        epoll::add(&self.epoll, connection.socket(), EventData::new_u64(index as u64), events)?;
+        Ok((connection, route))
+    }
+
+    fn reopen(&mut self, index: usize) -> io::Result<()> {
+        let (connection, route) = self.open(index)?;
+        (self.slots[index].connection, self.slots[index].route) = (connection, route);
+        Ok(())
+    }
+
+    fn run(mut self, time: Duration) -> io::Result<Load> {
+        let begin = Instant::now();
+        let end = begin + time;
+        let mut calls_due = 0;
+        if !matches!(self.pace, Pace::Open(_)) {
+            (0..self.slots.len()).try_for_each(|index| self.ask(index, begin))?;
+        }
+        let mut events = Vec::with_capacity(256);
+        loop {
+            let next = match self.pace {
+                Pace::Open(rate) => self.begin_due(begin, rate, &mut calls_due)?,
+                Pace::Once if self.slots.iter().all(|slot| slot.under_way.is_none()) => break,
+                Pace::Closed | Pace::Fresh | Pace::Once => end,
+            };
+            if Instant::now() >= end || self.load.errors >= MOST_ERRORS {
+                break;
+            }
+            self.wake_at(next.min(end))?;
+            events.clear();
+            epoll::wait(&self.epoll, spare_capacity(&mut events), None)?;
+            for event in events.drain(..) {
+                let event: epoll::Event = event;
+                if event.data.u64() == TIMER {
+                    let _ = rustix::io::read(&self.timer, &mut [0; 8]);
+                } else {
+                    self.advance(event.data.u64() as usize, end)?;
+                }
+            }
+        }
+        self.load.elapsed = begin.elapsed();
+        self.load.kept = self.slots.into_iter().map(|slot| slot.connection).collect();
+        Ok(self.load)
+    }
+
+    /// Begins the calls that are due; gives when the next one is.
+    fn begin_due(&mut self, begin: Instant, rate: u32, calls: &mut u32) -> io::Result<Instant> {
+        loop {
+            let due = begin + Duration::from_secs(1) / rate * *calls;
+            let now = Instant::now();
+            if due > now {
+                return Ok(due);
+            }
+            let index = *calls as usize % self.slots.len();
+            *calls += 1;
+            if self.slots[index].under_way.is_some() {
+                self.slots[index].due.push_back(due);
+            } else {
+                self.ask(index, due)?;
+            }
+        }
+    }
+
+    fn wake_at(&self, at: Instant) -> io::Result<()> {
+        let wait = at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1));
+        let zero = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let value = Timespec { tv_sec: wait.as_secs() as i64, tv_nsec: i64::from(wait.subsec_nanos()) };
+        let timer = Itimerspec { it_interval: zero, it_value: value };
+        rustix::time::timerfd_settime(&self.timer, TimerfdTimerFlags::empty(), &timer)?;
+        Ok(())
+    }
+
+    fn ask(&mut self, index: usize, since: Instant) -> io::Result<()> {
+        let slot = &mut self.slots[index];
+        slot.under_way = Some(since);
+        slot.connection.ask(&self.routes[slot.route])?;
+        self.advance(index, since + Duration::from_secs(3600))
+    }
+
+    fn advance(&mut self, index: usize, end: Instant) -> io::Result<()> {
+        let slot = &mut self.slots[index];
+        let progress = slot.connection.advance(&mut self.buffer);
+        let Some(since) = slot.under_way else { return Ok(()) };
+        match progress {
+            Ok(Progress::Open) => return Ok(()),
+            Ok(Progress::Done) => self.load.latencies.record(since.elapsed()),
+            Err(error) => {
+                self.load.errors += 1;
+                self.load.failure.get_or_insert_with(|| error.to_string());
+                if self.load.errors >= MOST_ERRORS {
+                    return Ok(());
+                }
+                self.reopen(index)?;
+            }
+        }
+        self.slots[index].under_way = None;
+        let now = Instant::now();
+        if now >= end {
+            return Ok(());
+        }
+        match self.pace {
+            Pace::Once => Ok(()),
+            Pace::Closed => self.ask(index, now),
+            Pace::Open(_) => match self.slots[index].due.pop_front() {
+                Some(due) => self.ask(index, due),
+                None => Ok(()),
+            },
+            Pace::Fresh => {
+                self.reopen(index)?;
+                self.ask(index, now)
+            }
+        }
     }
 }

@@ -15,82 +15,130 @@
     reason = "a broken bench must stop"
 )]
 
+mod answer;
 mod bed;
+mod bodies;
 mod callgrind;
+mod candidate;
+mod chart;
+mod connection;
+mod handshakes;
+mod histogram;
+mod http2;
+mod latency;
 mod load;
 mod machine;
+mod memory;
 mod process;
 mod report;
+mod requests;
 mod server;
+mod spread;
+mod syscalls;
 
 use bed::Bed;
-use cloakroom_testkit::Way;
-use load::{Load, Route};
-use report::Row;
-use server::Server;
+use candidate::Field;
+use report::{Plan, Report};
 use std::path::Path;
+use std::time::Duration;
 
-/// Connections in the closed loop.
-const CONNECTIONS: usize = 16;
-/// Connections and calls per second in the open loop.
-const PACED: (usize, u32) = (8, 400);
+const USAGE: &str = "\
+usage: cargo xtask bench [callgrind | stream] [OPTION ..]
+
+  --quick         one run, short loops, fewer idle connections: under three minutes
+  --runs N        paired runs (5)
+  --seconds N     length of each loop (3)
+  --idle N        idle connections whose memory is measured (5000)
+  --only SECTION  requests, latency, handshakes, bodies, memory, syscalls or http2; may be repeated
+  callgrind [NAME ..]   instructions per request of nginx, relay, connect, absolute, base-url (broker: the last three)
+  stream          memory while an answer of 10 GB goes through each way in
+";
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [mode, broker, directory, rest @ ..] = arguments.as_slice() else {
-        panic!("usage: bench MODE BROKER_BINARY DIRECTORY ..; run it as cargo xtask bench");
-    };
-    machine::pin(std::process::id(), machine::REST);
-    let bed = Bed::new(broker);
+    let [broker, directory, rest @ ..] = arguments.as_slice() else { panic!("{USAGE}") };
     let directory = Path::new(directory);
     std::fs::create_dir_all(directory).unwrap();
-    match mode.as_str() {
-        "callgrind" => callgrind::run(&bed, directory, rest),
-        "load" => load(&bed, directory, rest[0].parse().expect("a number of seconds")),
-        _ => panic!("no mode {mode:?}"),
+    machine::raise_file_limit();
+    machine::pin(std::process::id(), machine::REST);
+    let words: Vec<&str> = rest.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["callgrind", ..] => callgrind::run(&Bed::new(broker, 0), directory, &rest[1..]),
+        ["stream"] => {
+            let mut report = Report::new(&plan(directory, &[]));
+            memory::stream(&Bed::new(broker, STREAM), STREAM, &mut report);
+            write(report, &directory.join("stream.md"));
+        }
+        words => measure(&Bed::new(broker, bodies::BYTES), &plan(directory, words)),
     }
 }
 
-/// Each way in under load.
-fn load(bed: &Bed, directory: &Path, seconds: u64) {
-    let nginx = Server::nginx(bed, None);
-    let relay = Server::relay(bed, None);
-    let ours = bed.pinned_broker();
-    let listen = ours.broker.listen();
-    let (ca, pid) = (bed.authority.pem(), ours.broker.pid());
-    let plain = bed.plain_request();
-    let bytes = |way| ours.request.bytes(way, Some(&ours.robot));
-    let candidates = [
-        ("direct to the upstream", Route::tls(bed.upstream.port(), ca, plain.clone()), None),
-        (
-            "nginx, reverse proxy, TLS in and out",
-            Route::tls(nginx.port(), ca, plain.clone()),
-            Some(nginx.pid()),
-        ),
-        ("bare hyper relay, TLS in and out", Route::tls(relay.port(), ca, plain), Some(relay.pid())),
-        (
-            "cloakroom, CONNECT and interception, TLS in and out",
-            Route::tunnel(listen, &ours.broker.ca_pem(), &ours.robot, &ours.request),
-            Some(pid),
-        ),
-        ("cloakroom, absolute form, TLS out", Route::plain(listen, bytes(Way::Absolute)), Some(pid)),
-        ("cloakroom, base URL, TLS out", Route::plain(listen, bytes(Way::BaseUrl)), Some(pid)),
-    ];
-    let rows: Vec<Row> = candidates
-        .into_iter()
-        .map(|(name, route, pid)| {
-            println!("    {name}");
-            Load::closed(&route, CONNECTIONS, 1);
-            let before = pid.map(process::cpu_micros);
-            let closed = Load::closed(&route, CONNECTIONS, seconds);
-            let cpu = pid.zip(before).map(|(pid, before)| process::cpu_micros(pid) - before);
-            let paced = Load::open(&route, PACED.0, PACED.1, seconds);
-            Row { name, closed, paced, cpu, rss_kib: pid.map(process::rss_kib) }
-        })
-        .collect();
-    let text = report::render(&rows, seconds, (CONNECTIONS, PACED));
-    let file = directory.join("report.md");
+/// How much goes through in the mode `stream`.
+const STREAM: u64 = 10_000_000_000;
+
+fn plan(directory: &Path, mut words: &[&str]) -> Plan {
+    let mut plan = Plan {
+        runs: 5,
+        time: Duration::from_secs(3),
+        idle: 5_000,
+        only: Vec::new(),
+        directory: directory.to_owned(),
+    };
+    let number = |text: &str| text.parse().unwrap_or_else(|_| panic!("not a number: {text:?}\n\n{USAGE}"));
+    loop {
+        words = match words {
+            [] => return plan,
+            ["--quick", rest @ ..] => {
+                (plan.runs, plan.time, plan.idle) = (1, Duration::from_secs(1), 1_000);
+                rest
+            }
+            ["--runs", runs, rest @ ..] => {
+                plan.runs = number(runs);
+                rest
+            }
+            ["--seconds", seconds, rest @ ..] => {
+                plan.time = Duration::from_secs(number(seconds) as u64);
+                rest
+            }
+            ["--idle", idle, rest @ ..] => {
+                plan.idle = number(idle);
+                rest
+            }
+            ["--only", section, rest @ ..] if USAGE.contains(section) => {
+                plan.only.push((*section).to_owned());
+                rest
+            }
+            [word, ..] => panic!("what is {word:?}?\n\n{USAGE}"),
+        }
+    }
+}
+
+fn measure(bed: &Bed, plan: &Plan) {
+    let mut report = Report::new(plan);
+    {
+        let field = Field::new(bed);
+        field.absent.iter().for_each(|absent| report.absent(absent));
+        for section in ["requests", "latency", "handshakes", "bodies", "syscalls", "http2"] {
+            match section {
+                _ if !plan.wants(section) => {}
+                "requests" => requests::run(&field, plan, &mut report),
+                "latency" => latency::run(bed, &field, plan, &mut report),
+                "handshakes" => handshakes::run(&field, plan, &mut report),
+                "bodies" => bodies::run(&field, plan, &mut report),
+                "syscalls" => syscalls::run(&field, plan, &mut report),
+                _ => http2::run(&field, plan, &mut report),
+            }
+        }
+    }
+    if plan.wants("memory") {
+        memory::run(bed, plan, &mut report);
+    }
+    write(report, &plan.directory.join("report.md"));
+}
+
+fn write(report: Report, file: &Path) {
+    let text = report.finish();
     println!("{text}");
-    std::fs::write(&file, text).unwrap();
+    std::fs::write(file, text).unwrap();
     println!("    written to {}", file.display());
 }

@@ -1,13 +1,20 @@
 //! What a process has cost, from `/proc`.
 
-/// User and system time so far, in microseconds.
-pub(crate) fn cpu_micros(pid: u32) -> u64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
-    // The name may hold spaces; fields count from behind its bracket, the first being field 3.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_ascii_whitespace().collect();
-    let ticks: u64 = [11, 12].iter().map(|field| fields[*field].parse::<u64>().unwrap()).sum();
-    // USER_HZ is 100 on every Linux that is not twenty years old.
-    ticks * 10_000
+use std::time::Duration;
+
+/// CPU time of a process and its children so far, to the nanosecond.
+pub(crate) fn cpu(pid: u32) -> Duration {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    tasks
+        .flatten()
+        .map(|task| {
+            let read = |name: &str| std::fs::read_to_string(task.path().join(name)).unwrap_or_default();
+            let own = read("schedstat").split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0);
+            let children: Duration =
+                read("children").split_ascii_whitespace().map(|child| cpu(child.parse().unwrap())).sum();
+            Duration::from_nanos(own) + children
+        })
+        .sum()
 }
 
 /// Resident memory, in KiB.

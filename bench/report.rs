@@ -1,49 +1,88 @@
-//! The table.
+//! The tables, as Markdown.
 
 use crate::load::Load;
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// One candidate's figures.
-pub(crate) struct Row {
-    /// What was measured.
-    pub(crate) name: &'static str,
-    /// The closed loop.
-    pub(crate) closed: Load,
-    /// The open loop.
-    pub(crate) paced: Load,
-    /// CPU time during the closed loop, in microseconds.
-    pub(crate) cpu: Option<u64>,
-    /// Resident memory after both.
-    pub(crate) rss_kib: Option<u64>,
+/// What is asked for.
+pub(crate) struct Plan {
+    /// Paired runs.
+    pub(crate) runs: usize,
+    /// How long each loop lasts.
+    pub(crate) time: Duration,
+    /// Idle connections for the memory of each.
+    pub(crate) idle: usize,
+    /// Sections; empty for all.
+    pub(crate) only: Vec<String>,
+    /// Where everything is written.
+    pub(crate) directory: PathBuf,
 }
 
-/// Markdown. The first row is what latencies are compared with.
-pub(crate) fn render(rows: &[Row], seconds: u64, loops: (usize, (usize, u32))) -> String {
-    let (connections, (paced, rate)) = loops;
-    let mut text = format!(
-        "# Bench report\n\n\
-         Upstream: nginx, one process, TLS, 1 KiB of JSON, kept connections. Proxy on one core, client and upstream on another.\n\
-         Requests and CPU time: closed loop, {connections} connections, {seconds} s. Latency: open loop, {rate} calls/s over \
-         {paced} connections, {seconds} s; *added* is over the direct row.\n\
-         Quote ratios from one run only; nothing here is asserted.\n\n\
-         | route | requests/s | CPU µs/request | p50 µs | added p50 | p99 µs | added p99 | RSS MiB | errors |\n\
-         |---|---|---|---|---|---|---|---|---|\n"
-    );
-    let (base50, base99) =
-        rows.first().map_or((0.0, 0.0), |row| (row.paced.micros(50), row.paced.micros(99)));
-    for row in rows {
-        let cpu = row.cpu.map(|cpu| cpu as f64 / row.closed.calls().max(1) as f64);
-        let figure = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| format!("{value:.1}"));
-        let (p50, p99) = (row.paced.micros(50), row.paced.micros(99));
-        text.push_str(&format!(
-            "| {} | {:.0} | {} | {p50:.0} | {:+.0} | {p99:.0} | {:+.0} | {} | {} |\n",
-            row.name,
-            row.closed.rate(),
-            figure(cpu),
-            p50 - base50,
-            p99 - base99,
-            figure(row.rss_kib.map(|kib| kib as f64 / 1024.0)),
-            row.closed.errors + row.paced.errors,
-        ));
+impl Plan {
+    /// Whether this section is wanted.
+    pub(crate) fn wants(&self, section: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| only == section)
     }
-    text
+}
+
+/// What is found, as it is found.
+pub(crate) struct Report {
+    text: String,
+    remarks: Vec<String>,
+}
+
+impl Report {
+    /// Says how it was measured.
+    pub(crate) fn new(plan: &Plan) -> Self {
+        let text = format!(
+            "# Bench report\n\n\
+             Upstream: nginx, one process, TLS, kept connections. The proxy under test has one core, client and upstream another \
+             (latency: one core for all). {} paired runs of {} s. Quote ratios from one report; nothing here is asserted.\n",
+            plan.runs,
+            plan.time.as_secs_f64()
+        );
+        Self { text, remarks: Vec::new() }
+    }
+
+    /// Begins a table.
+    pub(crate) fn section(&mut self, title: &str, how: &str, head: &str) {
+        println!("    {title}");
+        let rule = "|---".repeat(head.matches('|').count() - 1);
+        self.text.push_str(&format!("\n## {title}\n\n{how}\n\n{head}\n{rule}|\n"));
+    }
+
+    /// Adds a row.
+    pub(crate) fn row(&mut self, row: &str) {
+        println!("    {row}");
+        self.text.push_str(row);
+        self.text.push('\n');
+    }
+
+    /// Remarks that something was not measured.
+    pub(crate) fn absent(&mut self, what: &str) {
+        self.remarks.push(what.to_owned());
+    }
+
+    /// Remarks calls that failed: the figures of that run mean little.
+    pub(crate) fn check(&mut self, name: &str, load: &Load) {
+        if load.errors > 0 {
+            let first = load.failure.clone().unwrap_or_default();
+            self.remarks.push(format!(
+                "{name}: {} of {} calls failed, first: {first}",
+                load.errors,
+                load.calls()
+            ));
+        }
+    }
+
+    /// The whole text.
+    pub(crate) fn finish(mut self) -> String {
+        self.remarks.sort();
+        self.remarks.dedup();
+        if !self.remarks.is_empty() {
+            self.text.push_str("\n## Remarks\n\n");
+            self.remarks.iter().for_each(|remark| self.text.push_str(&format!("- {}\n", remark.trim())));
+        }
+        self.text
+    }
 }

@@ -1,15 +1,21 @@
-//! The other programs: nginx as upstream and as yardstick, and the bare relay; each one process, in the foreground.
+//! The other programs: nginx as upstream and as yardstick, HAProxy, Squid and the bare relay; each one process, in the foreground.
 
 use crate::bed::Bed;
-use crate::callgrind::callgrind;
+use crate::bodies;
+use crate::callgrind::{COPYING, callgrind};
 use crate::machine::{PROXY, REST, pinned};
 use cloakroom_testkit::TestAuthority;
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use std::fs::Permissions;
 use std::io::{BufRead, BufReader};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
+
+const NAMES: &[&str] = &["localhost", "127.0.0.1"];
 
 /// A running program that listens on a port.
 pub(crate) struct Server {
@@ -19,10 +25,20 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// nginx that answers every call with 1 KiB of JSON.
-    pub(crate) fn upstream(authority: &TestAuthority) -> Self {
-        let body = format!("{{\"items\":\"{}\"}}", "x".repeat(1024 - 12));
-        let location = format!("default_type application/json; return 200 '{body}';");
+    /// nginx that answers with 1 KiB of JSON; `/v1/items/echo` with what came as `Authorization` in it, `/v1/items/large`
+    /// with a file of `large` bytes.
+    pub(crate) fn upstream(authority: &TestAuthority, large: u64) -> Self {
+        let body = |start: &str, filled: usize| format!("{{\"{start}\":\"{}\"}}", "x".repeat(1024 - filled));
+        let file = authority.directory().join("large");
+        write_large(&file, large);
+        let echo = body("sent\":\"$http_authorization\",\"items", 90);
+        let location = format!(
+            "default_type application/json; return 200 '{}'; }}\n\
+             location = /v1/items/echo {{ default_type application/json; return 200 '{echo}'; }}\n\
+             location = /v1/items/large {{ default_type application/json; alias {};",
+            body("items", 12),
+            file.display()
+        );
         Self::start_nginx(pinned(REST, "nginx"), authority, "", &location)
     }
 
@@ -35,6 +51,66 @@ impl Server {
         let location = "proxy_pass https://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                         proxy_set_header Authorization \"Bearer other\"; proxy_ssl_session_reuse on;";
         Self::start_nginx(under(counted, "nginx"), &bed.authority, &pool, location)
+    }
+
+    /// HAProxy, the same as nginx; absent where it is not installed.
+    pub(crate) fn haproxy(bed: &Bed) -> Option<Self> {
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let (certificate, key) = bed.authority.leaf_pem(NAMES);
+        std::fs::write(directory.path().join("both.pem"), certificate + &key).unwrap();
+        let configuration = format!(
+            "global\n nbthread 1\n maxconn 8000\n\
+             defaults\n mode http\n timeout connect 10s\n timeout client 300s\n timeout server 300s\n http-reuse always\n\
+             frontend in\n bind 127.0.0.1:{port} ssl crt {both}\n default_backend out\n\
+             backend out\n http-request set-header Authorization \"Bearer other\"\n \
+             server up 127.0.0.1:{} ssl verify required ca-file {}\n",
+            bed.upstream.port(),
+            bed.authority.file().display(),
+            both = directory.path().join("both.pem").display(),
+        );
+        let file = directory.path().join("haproxy.cfg");
+        std::fs::write(&file, configuration).unwrap();
+        installed("haproxy", "-v")?;
+        let mut command = pinned(PROXY, "haproxy");
+        command.arg("-db").arg("-f").arg(&file);
+        Some(Self::start(command, port, directory))
+    }
+
+    /// Squid that intercepts TLS with leaves of its own; absent where it is not installed or may not change users. Its authority is beside it.
+    pub(crate) fn squid(bed: &Bed) -> Option<(Self, String)> {
+        installed("squid", "-v")?;
+        let (directory, port) = (tempfile::tempdir().unwrap(), free_port());
+        let path = directory.path().display();
+        let (certificate, key) = authority_pem();
+        std::fs::write(directory.path().join("ca.pem"), certificate.clone() + &key).unwrap();
+        let helper = "/usr/lib/squid/security_file_certgen";
+        let mut made = Command::new(helper);
+        made.args(["-c", "-s"]).arg(directory.path().join("leaves")).args(["-M", "4MB"]);
+        made.stdout(Stdio::null()).status().ok()?;
+        let configuration = format!(
+            "http_port 127.0.0.1:{port} ssl-bump generate-host-certificates=on dynamic_cert_mem_cache_size=4MB \
+             tls-cert={path}/ca.pem\n\
+             sslcrtd_program {helper} -s {path}/leaves -M 4MB\nsslcrtd_children 1 startup=1\n\
+             acl first at_step SslBump1\nssl_bump peek first\nssl_bump bump all\n\
+             tls_outgoing_options cafile={}\nhttp_access allow all\ncache deny all\nmemory_cache_shared off\naccess_log none\n\
+             cache_log {path}/cache.log\npid_filename none\nhosts_file {path}/hosts\ncoredump_dir {path}\n\
+             shutdown_lifetime 0 seconds\nmax_filedescriptors 16384\nrequest_header_access Authorization deny all\n\
+             request_header_add Authorization \"Bearer other\" all\n",
+            bed.authority.file().display()
+        );
+        // Not by IPv6, where nobody listens.
+        std::fs::write(directory.path().join("hosts"), "127.0.0.1 localhost\n").unwrap();
+        let file = directory.path().join("squid.conf");
+        std::fs::write(&file, configuration).unwrap();
+        // Started by root it goes on as this user.
+        let owner = Command::new("chown").args(["-R", "proxy:proxy"]).arg(directory.path()).status().ok()?;
+        if !owner.success() {
+            return None;
+        }
+        let mut command = pinned(PROXY, "squid");
+        // The name keeps its shared memory apart from another Squid's.
+        command.args(["-N", "-n", &format!("bench{port}"), "-f"]).arg(&file);
+        Some((Self::start(command, port, directory), certificate))
     }
 
     /// The bare relay of `relay.rs`.
@@ -59,37 +135,47 @@ impl Server {
     fn start_nginx(mut command: Command, authority: &TestAuthority, http: &str, location: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
-        // nginx cannot choose a port itself: take a free one and let it go just before.
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         write_leaf(authority, directory.path());
+        // The upstream speaks HTTP/1.1 alone, so that everybody's way out is the same.
+        let http2 = if http.is_empty() { "" } else { " http2" };
         let configuration = format!(
             "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\n\
-             events {{ worker_connections 4096; }}\n\
+             events {{ worker_connections 20000; }}\n\
              http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s;\n\
              client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/f;\n\
              uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n{http}\n\
-             server {{ listen 127.0.0.1:{port} ssl; ssl_certificate {path}/leaf.pem; ssl_certificate_key {path}/leaf.key;\n\
+             server {{ listen 127.0.0.1:{port} ssl{http2}; ssl_certificate {path}/leaf.pem; ssl_certificate_key {path}/leaf.key;\n\
              location / {{ {location} }} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
+        command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
+        Self::start(command, port, directory)
+    }
+
+    fn start(mut command: Command, port: u16, directory: TempDir) -> Self {
         let mut child = command
-            .arg("-p")
-            .arg(directory.path())
-            .arg("-c")
-            .arg(&file)
             .stdin(Stdio::null())
             .spawn()
-            .unwrap_or_else(|error| panic!("cannot start nginx: {error}"));
+            .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
         let deadline = Instant::now() + Duration::from_secs(20);
         while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(child.try_wait().unwrap().is_none() && Instant::now() < deadline, "nginx did not start");
+            assert!(
+                child.try_wait().unwrap().is_none() && Instant::now() < deadline,
+                "{command:?} did not start"
+            );
             std::thread::sleep(Duration::from_millis(10));
         }
         Self { child, port, _directory: directory }
     }
 
     /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
+    /// The port of it.
     pub(crate) fn port(&self) -> u16 {
         self.port
     }
@@ -107,20 +193,59 @@ fn under(counted: Option<&Path>, program: &str) -> Command {
         None => pinned(PROXY, program),
         Some((valgrind, rest)) => {
             let mut command = pinned(PROXY, valgrind);
+            command.env(COPYING.0, COPYING.1);
             command.args(rest).arg(program);
             command
         }
     }
 }
 
+/// The programs cannot choose a port themselves: one that is free, let go just before.
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+fn installed(program: &str, version: &str) -> Option<()> {
+    let mut command = Command::new(program);
+    command.arg(version).stdout(Stdio::null()).stderr(Stdio::null()).status().ok().map(|_| ())
+}
+
+/// JSON lines; beyond the first 100 MiB a hole, which reads as zeros and takes no room.
+fn write_large(file: &Path, bytes: u64) {
+    let line = format!("{{\"number\":12345678,\"text\":\"{}\"}},\n", "plain words of json ".repeat(5));
+    let text = usize::try_from(bytes.min(bodies::BYTES)).unwrap();
+    let lines = line.repeat(text.div_ceil(line.len()));
+    std::fs::write(file, &lines.as_bytes()[..text]).unwrap();
+    std::fs::OpenOptions::new().write(true).open(file).unwrap().set_len(bytes).unwrap();
+    // nginx reads it as another user.
+    std::fs::set_permissions(file.parent().unwrap(), Permissions::from_mode(0o755)).unwrap();
+}
+
+/// An authority for a program that signs leaves itself: certificate and key.
+fn authority_pem() -> (String, String) {
+    let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
+    params.distinguished_name.push(DnType::CommonName, "bench");
+    let key = KeyPair::generate().unwrap();
+    (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+}
+
 fn write_leaf(authority: &TestAuthority, directory: &Path) {
-    let (certificate, key) = authority.leaf_pem(&["localhost", "127.0.0.1"]);
+    let (certificate, key) = authority.leaf_pem(NAMES);
     std::fs::write(directory.join("leaf.pem"), certificate).unwrap();
     std::fs::write(directory.join("leaf.key"), key).unwrap();
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // Asked first: Squid has shared memory to remove.
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while self.child.try_wait().is_ok_and(|ended| ended.is_none()) && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(10));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

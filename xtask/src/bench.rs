@@ -4,19 +4,19 @@ use crate::fault::Fault;
 use crate::shell::{self, command, step, target};
 use crate::tools;
 
-/// Runs one mode of the bed.
-pub(crate) fn run(mode: &str, rest: &[&str]) -> Result<(), Fault> {
-    step("tools", || tools::ensure_for_bench(mode == "callgrind"))?;
+/// Runs the bed with these words.
+pub(crate) fn run(words: &[&str]) -> Result<(), Fault> {
+    step("tools", || tools::ensure_for_bench(words.first() == Some(&"callgrind")))?;
     step("build", || {
         build(&["--package", "cloakroom", "--bin", "cloakroom"])?;
         build(&["--package", "cloakroom-testkit", "--example", "bench", "--example", "relay"])
     })?;
     // The bench profile shares its directory with release.
     let release = target().join("release");
-    let (bench, broker) = (release.join("examples/bench"), release.join("cloakroom"));
-    let directory = target().join("bench");
-    let words = [&bench.to_string_lossy(), mode, &broker.to_string_lossy(), &directory.to_string_lossy()];
-    step("measure", || shell::run(command(&[&words[..], rest].concat())))
+    let paths = [release.join("examples/bench"), release.join("cloakroom"), target().join("bench")];
+    let paths = paths.each_ref().map(|path| path.to_string_lossy());
+    let all: Vec<&str> = paths.iter().map(AsRef::as_ref).chain(words.iter().copied()).collect();
+    step("measure", || shell::run(command(&all)))
 }
 
 fn build(what: &[&str]) -> Result<(), Fault> {

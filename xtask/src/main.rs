@@ -14,7 +14,6 @@ mod test;
 mod tidy;
 mod tools;
 
-use fault::Fault;
 use std::process::ExitCode;
 
 const USAGE: &str = "\
@@ -25,8 +24,7 @@ usage: cargo xtask COMMAND
   deps                  the dependency policy, from cargo tree
   coverage              threats and refusal codes, and the tests that name them
   clients               install the real clients for the end-to-end tests under target/clients
-  bench [--seconds N]   measure against nginx and a bare relay and write target/bench/report.md; asserts nothing
-  bench callgrind [NAME ..]   count instructions per request (of the programs whose names hold NAME) and the broker's functions
+  bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
 fn main() -> ExitCode {
@@ -39,12 +37,7 @@ fn main() -> ExitCode {
         ["deps"] => deps::run(),
         ["coverage"] => coverage::run(),
         ["clients"] => clients::install(),
-        ["bench"] => bench::run("load", &["4"]),
-        ["bench", "--seconds", seconds] => match seconds.parse::<u64>() {
-            Ok(_) => bench::run("load", &[*seconds]),
-            Err(_) => Err(Fault::new(format!("not a number of seconds: {seconds:?}"))),
-        },
-        ["bench", "callgrind", only @ ..] => bench::run("callgrind", only),
+        ["bench", words @ ..] => bench::run(words),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(2);

@@ -27,6 +27,10 @@ const FOR_CLIENTS: &[Tool] = &[
 const FOR_BENCH: &[Tool] = &[
     Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
     Tool { probe: &["taskset", "--version"], packages: &["util-linux"] },
+    Tool { probe: &["haproxy", "-v"], packages: &["haproxy"] },
+    Tool { probe: &["squid", "-v"], packages: &["squid-openssl"] },
+    Tool { probe: &["strace", "-V"], packages: &["strace"] },
+    Tool { probe: &["h2load", "--version"], packages: &["nghttp2-client"] },
 ];
 
 const FOR_CALLGRIND: &[Tool] = &[Tool { probe: &["valgrind", "--version"], packages: &["valgrind"] }];

@@ -1,0 +1,102 @@
+//! Resident memory: idle, with many idle connections, and while one large answer goes through.
+
+use crate::bed::Bed;
+use crate::candidate::{Candidate, Field, LARGE, SMALL};
+use crate::connection::Connection;
+use crate::load::{Load, Pace};
+use crate::process::rss_kib;
+use crate::report::{Plan, Report};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Connections opened at a time.
+const WAVE: usize = 50;
+
+/// Memory of everybody, each started anew.
+pub(crate) fn run(bed: &Bed, plan: &Plan, report: &mut Report) {
+    let field = Field::new(bed);
+    report.section(
+        "Memory",
+        &format!(
+            "Resident: after the start, with {} idle connections that have each made one call (and what each of them takes), after \
+             {} s of calls over 64 of them.",
+            plan.idle,
+            plan.time.as_secs()
+        ),
+        "| | after the start, MiB | idle connections, MiB | KiB for each | under load, MiB |",
+    );
+    for candidate in field.plain_calls() {
+        let Some(pid) = candidate.pid else { continue };
+        let start = rss_kib(pid);
+        let (kept, failed) = idle(candidate, plan.idle, report);
+        let with = rss_kib(pid);
+        let load = Load::run(&[candidate.route(SMALL)], 64, Pace::Closed, plan.time);
+        report.check(candidate.name, &load);
+        let each = (with.saturating_sub(start)) as f64 / kept.len().max(1) as f64;
+        let note = if failed > 0 { format!(" ({failed} failed)") } else { String::new() };
+        report.row(&format!(
+            "| {} | {} | {}{note} | {each:.1} | {} |",
+            candidate.name,
+            mib(start),
+            mib(with),
+            mib(rss_kib(pid))
+        ));
+    }
+}
+
+/// Connections that have each made one call and stay open.
+fn idle(candidate: &Candidate, number: usize, report: &mut Report) -> (Vec<Connection>, u64) {
+    let (mut kept, mut failed) = (Vec::new(), 0);
+    while kept.len() < number && failed == 0 {
+        let load = Load::run(
+            &[candidate.route(SMALL)],
+            WAVE.min(number - kept.len()),
+            Pace::Once,
+            Duration::from_secs(20),
+        );
+        report.check(candidate.name, &load);
+        failed += load.errors;
+        kept.extend(load.kept);
+    }
+    (kept, failed)
+}
+
+/// One answer of many bytes through the broker: its memory must not follow.
+pub(crate) fn stream(bed: &Bed, bytes: u64, report: &mut Report) {
+    let field = Field::new(bed);
+    report.section(
+        "Memory while one answer goes through",
+        &format!("An answer of {:.1} GB over one connection; resident memory before, the most while it went, after.", bytes as f64 / 1e9),
+        "| | MB/s | before, MiB | most, MiB | after, MiB |",
+    );
+    for candidate in field.plain_calls() {
+        let Some(pid) = candidate.pid.filter(|_| candidate.name.starts_with("cloakroom")) else { continue };
+        Load::run(&[candidate.route(SMALL)], 1, Pace::Once, Duration::from_secs(20));
+        let (before, ended, most) = (rss_kib(pid), AtomicBool::new(false), AtomicU64::new(0));
+        let load = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    most.fetch_max(rss_kib(pid), Ordering::Relaxed);
+                    std::thread::sleep(Duration::from_millis(50));
+                }
+            });
+            let load = Load::run(&[candidate.route(LARGE)], 1, Pace::Once, Duration::from_secs(280));
+            ended.store(true, Ordering::Relaxed);
+            load
+        });
+        report.check(candidate.name, &load);
+        let done = if load.calls() == 1 { "" } else { " (did not end)" };
+        report.row(&format!(
+            "| {}{done} | {:.0} | {} | {} | {} |",
+            candidate.name,
+            load.rate() * bytes as f64 / 1e6,
+            mib(before),
+            mib(most.load(Ordering::Relaxed)),
+            mib(rss_kib(pid))
+        ));
+    }
+}
+
+fn mib(kib: u64) -> String {
+    format!("{:.1}", kib as f64 / 1024.0)
+}
