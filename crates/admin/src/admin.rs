@@ -7,7 +7,7 @@ use cloakroom_egress::custody::Custody;
 use cloakroom_model::{EventKind, LookupKey, PlaceholderId, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Approvers, Ignored, PolicySet};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{Events, Parking, Store};
+use cloakroom_store::{Events, Parking, Proposals, Store};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
@@ -36,6 +36,8 @@ pub struct Admin {
     pub changes: Changes,
     /// Calls that wait for a human.
     pub parking: Arc<Parking>,
+    /// What workloads ask for.
+    pub proposals: Arc<Proposals>,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
 }

@@ -4,7 +4,7 @@
 use cloakroom_egress::custody::DropOff;
 use cloakroom_model::{ApprovalId, CredentialId};
 use cloakroom_model::{
-    CredentialKind, Destination, Name, OnMisuse, PlaceholderId, RequestId, Signature, WorkloadId,
+    CredentialKind, Destination, Name, OnMisuse, PlaceholderId, ProposalId, RequestId, Signature, WorkloadId,
 };
 use cloakroom_store::journal::Record;
 use serde::{Deserialize, Serialize};
@@ -210,6 +210,23 @@ pub struct ApprovalText {
 pub struct GrantRequest {
     /// By an enrolled approver, over the text's signing bytes.
     pub signature: Signature,
+}
+
+/// What a workload asks for.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProposalView {
+    /// Its id.
+    pub id: ProposalId,
+    /// Who asks.
+    pub workload: Name,
+    /// When.
+    pub at: String,
+    /// Why, in the workload's words, quoted and escaped.
+    pub reason: String,
+    /// What it would permit, as an approver would read it.
+    pub text: String,
+    /// The same as a policy file.
+    pub policy: String,
 }
 
 /// An approver as listed.

@@ -1,5 +1,6 @@
 //! The command line: every command, option and example. What they do is in `command`.
 
+use crate::command::ProposalCommand;
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
 use cloakroom_model::{CredentialKind, Destination, Name, OnMisuse, RequestId};
@@ -67,6 +68,9 @@ pub(crate) enum Command {
     /// Approvers: whose signatures count
     #[command(subcommand)]
     Approver(ApproverCommand),
+    /// Proposals: what workloads ask for
+    #[command(subcommand)]
+    Proposal(ProposalCommand),
     /// Policy files: check, compare, explain (works without a broker)
     #[command(subcommand)]
     Policy(PolicyCommand),

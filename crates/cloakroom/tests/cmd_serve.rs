@@ -166,7 +166,7 @@ fn t83_the_console_answers_to_its_own_names_alone() {
 fn t84_no_listener_but_the_socket_has_an_admin_route() {
     let broker = started();
     broker.cli(&["workload", "add", "robot"]);
-    let routes = ["health", "intake", "credentials", "workloads", "placeholders", "approvals"];
+    let routes = ["health", "intake", "credentials", "workloads", "placeholders", "approvals", "proposals"];
     for address in [broker.console().to_owned(), broker.listen().to_string()] {
         for route in routes {
             for method in ["GET", "POST", "DELETE"] {

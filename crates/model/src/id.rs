@@ -163,6 +163,8 @@ identifiers! {
     PlaceholderId "ph_";
     /// Names one approval.
     ApprovalId "ap_";
+    /// Names what a workload asked for.
+    ProposalId "pr_";
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub use call::{BodyFault, Call, Payload, Rest, Upgrade, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
 pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
-pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, RequestId, WorkloadId};
+pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, ProposalId, RequestId, WorkloadId};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use meters::{Meters, Reading};
 pub use name::{Name, NameError};

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 /// `text` in double quotes. Everything but printable ASCII becomes `\u{…}`; so do quote and backslash, so that two
 /// texts never look alike (T75).
-pub(crate) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     format!("\"{}\"", escaped(text, |c| matches!(c, ' '..='~')))
 }
 

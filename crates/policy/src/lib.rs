@@ -40,6 +40,7 @@ pub mod fuzz;
 pub use approver::{ApprovalRule, ApprovalRules, Approver, Approvers, Tally};
 pub use authorized::{Authorized, Use};
 pub use channel::OpenChannel;
+pub use escape::quoted;
 pub use file::Complaint;
 pub use grant::Grant;
 pub use identified::Identified;

@@ -9,12 +9,15 @@ use http::header::UPGRADE;
 
 const BASE: &str = "/to/";
 const HEALTH: &str = "/.cloakroom/health";
+const REQUESTS: &str = "/.cloakroom/requests";
 
 /// What is asked for on the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// Whether the broker runs.
     Health,
+    /// To be permitted what is not.
+    Propose,
     /// A tunnel to intercept.
     Tunnel(Approach),
     /// One call.
@@ -50,6 +53,9 @@ impl Ask {
             }
             Target::Origin { path, query: None } if path == HEALTH && head.method == Method::GET => {
                 Ok(Self::Health)
+            }
+            Target::Origin { path, query: None } if path == REQUESTS && head.method == Method::POST => {
+                Ok(Self::Propose)
             }
             Target::Origin { path, query } => match path.strip_prefix(BASE) {
                 Some(rest) => base_url(rest, query.as_deref()),
@@ -160,7 +166,7 @@ mod tests {
                 (a.way, a.host.to_string(), a.port, a.tls, text)
             }
             Ask::Tunnel(a) => (a.way, a.host.to_string(), a.port, a.tls, String::new()),
-            Ask::Health => panic!("health"),
+            Ask::Health | Ask::Propose => panic!("an errand of our own"),
         }
     }
 

@@ -143,6 +143,13 @@ impl Conversation {
     ) -> Result<Reply, Refusal> {
         match self.desk.hear(&received.head, trace).await? {
             Errand::Health => Ok(Reply::Answer(healthy())),
+            Errand::Propose(principal) => {
+                if received.framing != Framing::Empty && !returning.holds_bytes() {
+                    self.invite(&received).await?;
+                }
+                let body = returning.lend(self.desk.shared.proxy.limits.pace());
+                self.desk.propose(&principal, body).await.map(Reply::Answer)
+            }
             Errand::Tunnel { principal, destination } => Ok(Reply::Tunnel { principal, destination }),
             Errand::Call(wish) => {
                 if received.framing != Framing::Empty && !returning.holds_bytes() {

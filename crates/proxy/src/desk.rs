@@ -43,6 +43,8 @@ pub(crate) struct Desk {
 pub(crate) enum Errand {
     /// Whether the broker runs.
     Health,
+    /// To keep what a workload asks for.
+    Propose(Principal),
     /// A tunnel to intercept.
     Tunnel { principal: Principal, destination: Destination },
     /// One call to a destination that a permit names.
@@ -95,6 +97,10 @@ impl Desk {
         }
         match Ask::of(head)? {
             Ask::Health => Ok(Errand::Health),
+            Ask::Propose => {
+                let policies = self.shared.proxy.policies.load_full();
+                self.identify(head, &policies, trace).await.map(Errand::Propose)
+            }
             Ask::Tunnel(approach) => {
                 let policies = self.shared.proxy.policies.load_full();
                 let principal = self.admit(head, &approach, &policies, trace).await?;
@@ -207,6 +213,15 @@ impl Desk {
     ) -> Result<Principal, Refusal> {
         trace.way = Some(approach.way);
         trace.destination = Some(approach.wanted());
+        self.identify(head, policies, trace).await
+    }
+
+    async fn identify(
+        &self,
+        head: &Head,
+        policies: &PolicySet,
+        trace: &mut Trace,
+    ) -> Result<Principal, Refusal> {
         let principal = match authenticate(&head.fields, policies) {
             Ok(principal) => principal,
             Err(refusal) => {

@@ -25,6 +25,7 @@ mod ledger;
 mod limits;
 mod live;
 mod problem;
+mod propose;
 mod proxy;
 mod reply;
 mod seats;

@@ -10,7 +10,7 @@ use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::PolicySet;
-use cloakroom_store::{Events, Parking, Store, Warden, journal::Journal};
+use cloakroom_store::{Events, Parking, Proposals, Store, Warden, journal::Journal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -50,6 +50,8 @@ pub struct Proxy {
     pub durability: Durability,
     /// Calls that wait for a human.
     pub parking: Arc<Parking>,
+    /// What workloads ask for.
+    pub proposals: Arc<Proposals>,
     /// How long such a call is held before it is told to come again.
     pub hold: Duration,
 }

@@ -4,6 +4,7 @@ mod contract;
 mod error;
 mod events;
 mod parking;
+mod proposals;
 mod sqlite;
 
 pub mod journal;
@@ -12,4 +13,5 @@ pub use contract::{BoxFuture, Decision, Store};
 pub use error::StoreError;
 pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
+pub use proposals::{Proposal, Proposals, TooMany};
 pub use sqlite::SqliteStore;

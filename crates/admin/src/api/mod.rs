@@ -6,6 +6,7 @@ pub(crate) mod health;
 mod input;
 mod parked;
 mod placeholders;
+mod proposals;
 mod view;
 mod workloads;
 
@@ -49,6 +50,8 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/approvals/{approval}/grant", post(approvals::grant)),
         ("POST", "/api/v1/approvals/{approval}/deny", post(approvals::deny)),
         ("POST", "/api/v1/approvals/{approval}/withdraw", post(approvals::withdraw)),
+        ("GET", "/api/v1/proposals", get(proposals::list)),
+        ("DELETE", "/api/v1/proposals/{proposal}", delete(proposals::take)),
         ("GET", "/api/v1/approvers", get(approvals::approvers)),
     ]
 }

@@ -59,6 +59,7 @@ impl House {
             custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),
             policies: Arc::new(ArcSwap::from_pointee(empty)),
             approvers,
+            proposals: Arc::default(),
             pin_generation: false,
             parking: Arc::new(Parking::new(ParkingBounds::default())),
             lookup_key,
@@ -385,7 +386,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
         }
         asked += 1;
     }
-    assert_eq!(asked, 12);
+    assert_eq!(asked, 13);
 }
 
 #[tokio::test]

@@ -11,7 +11,10 @@ mod journal;
 mod manual;
 mod placeholder;
 mod policy;
+mod proposal;
 mod workload;
+
+pub(crate) use proposal::ProposalCommand;
 
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
@@ -32,6 +35,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),
         Command::Approval(command) => approval::run(&find()?, command, output),
         Command::Approver(command) => approver::run(&find()?, command, output),
+        Command::Proposal(command) => proposal::run(&find()?, command, output),
         Command::Policy(command) => policy::run(command, output),
         Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),

@@ -17,7 +17,7 @@ use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::PolicySet;
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{Events, Parking, SqliteStore, Store};
+use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
@@ -77,6 +77,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
     let parking = Arc::new(Parking::new(settings.parking));
+    let proposals: Arc<Proposals> = Arc::default();
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         journal: Arc::clone(&journal),
@@ -85,6 +86,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         approvers,
         pin_generation: settings.pin_generation,
         parking: Arc::clone(&parking),
+        proposals: Arc::clone(&proposals),
         lookup_key,
         events: Arc::clone(&events),
         data: data.path().to_owned(),
@@ -114,6 +116,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },
         durability: settings.durability,
         parking,
+        proposals,
         hold: settings.hold,
     };
     if pair == Pair::Made {

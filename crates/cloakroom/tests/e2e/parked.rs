@@ -246,6 +246,47 @@ fn t96_a_thousand_calls_wait_and_the_next_does_not() {
     assert_eq!(street.upstream.connections(), 0);
 }
 
+#[test]
+fn a_workload_asks_and_nothing_is_permitted_by_it() {
+    let street = Street::new("", &[]);
+    let wanted = policy(&street.upstream.url(), "GET /v1/wanted", "header authorization bearer", "");
+    let ask = |body: &str, who: Option<&Workload>| {
+        let key = who.map(|who| format!("cloakroom-workload: {}\r\n", who.key)).unwrap_or_default();
+        let length = body.len();
+        let request = format!(
+            "POST /.cloakroom/requests HTTP/1.1\r\nhost: b\r\n{key}content-length: {length}\r\n\r\n{body}"
+        );
+        let mut wire = street.broker.wire();
+        wire.send(request.as_bytes());
+        wire.receive("POST").unwrap()
+    };
+    let body = serde_json::json!({ "policy": wanted, "reason": "please\u{202e}\u{1b}[2J<b>" }).to_string();
+    let stranger = ask(&body, None);
+    assert_eq!((stranger.status, stranger.code().as_deref()), (407, Some("unknown-workload")));
+    let answer = ask(&body, Some(&street.robot));
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    assert_eq!(ask(&body, Some(&street.robot)).text(), answer.text(), "the same again is the same");
+    let listed = street.broker.cli(&["proposal", "list"]).stdout;
+    assert!(listed.contains("\"please\\u{202e}\\u{1b}[2J<b>\"") && listed.contains("robot"), "{listed}");
+    for wrong in ["", "{}", "{\"policy\":\"version = 1\",\"reason\":\"\"}", "{\"policy\":1,\"reason\":2}"] {
+        let refused = ask(wrong, Some(&street.robot));
+        assert_eq!((refused.status, refused.code().as_deref()), (400, Some("malformed-call")), "{wrong}");
+    }
+    let large = serde_json::json!({ "policy": wanted, "reason": "x".repeat(20 << 10) }).to_string();
+    assert_eq!(ask(&large, Some(&street.robot)).code().as_deref(), Some("malformed-call"));
+    let id = serde_json::from_str::<Value>(&answer.text()).unwrap()["proposal"].as_str().unwrap().to_owned();
+    let file = street.broker.cli(&["proposal", "accept", &id]).stdout;
+    assert!(file.contains("/v1/wanted") && file.contains("version = 1"), "{file}");
+    assert!(!street.broker.run(&["proposal", "drop", &id]).status.success());
+    let placeholders = street.broker.cli_json(&["placeholder", "list"]);
+    assert_eq!(placeholders.as_array().unwrap().len(), 1);
+    for number in 0..20 {
+        let body = serde_json::json!({ "policy": wanted, "reason": number.to_string() }).to_string();
+        assert_eq!(ask(&body, Some(&street.robot)).status, 202);
+    }
+    assert_eq!(ask(&body, Some(&street.robot)).code().as_deref(), Some("rate-limited"));
+}
+
 /// The broker's resident memory in KiB.
 fn resident(street: &Street) -> usize {
     let status = std::fs::read_to_string(format!("/proc/{}/status", street.broker.pid())).unwrap();

@@ -101,6 +101,7 @@ impl House {
             let proxy = Proxy {
                 parking: Arc::new(Parking::new(ParkingBounds::default())),
                 hold: Duration::ZERO,
+                proposals: Arc::default(),
                 policies: Arc::new(ArcSwap::from_pointee(policies)),
                 custody: Arc::new(custody),
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),

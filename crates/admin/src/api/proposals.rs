@@ -1,0 +1,53 @@
+//! What workloads ask for: read, and taken off the list. Nothing here permits anything.
+
+use crate::act::{Act, to_the_end};
+use crate::admin::Admin;
+use crate::peer::Peer;
+use crate::wire::ProposalView;
+use crate::{Problem, ProblemCode};
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use cloakroom_model::ProposalId;
+use cloakroom_policy::{Policy, quoted};
+use cloakroom_store::Proposal;
+use std::str::FromStr;
+use std::sync::Arc;
+
+pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ProposalView>>, Problem> {
+    admin.proposals.list().iter().map(view).collect::<Result<_, _>>().map(Json)
+}
+
+pub(crate) async fn take(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(proposal): Path<String>,
+) -> Result<Json<ProposalView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let id = ProposalId::from_str(&proposal).map_err(|_| missing())?;
+        let shown = view(admin.proposals.list().iter().find(|one| one.id == id).ok_or_else(missing)?)?;
+        act.note("proposal taken", &id.to_string(), None).await?;
+        admin.proposals.take(id);
+        Ok(shown)
+    })
+    .await
+}
+
+fn view(proposal: &Proposal) -> Result<ProposalView, Problem> {
+    let policy = Policy::from_stored(&proposal.policy).map_err(|why| {
+        Problem::new(ProblemCode::InternalFault, format!("a proposal cannot be read: {why}"))
+    })?;
+    Ok(ProposalView {
+        id: proposal.id,
+        workload: proposal.workload.clone(),
+        at: proposal.at.to_string(),
+        reason: quoted(&proposal.reason),
+        text: policy.canonical_text(),
+        policy: policy.to_toml(),
+    })
+}
+
+fn missing() -> Problem {
+    Problem::new(ProblemCode::NotFound, "there is no such proposal")
+        .hinting("list them: cloakroom proposal list")
+}
