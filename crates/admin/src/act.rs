@@ -27,19 +27,40 @@ impl<'a> Act<'a> {
 
     /// Records the act durably, then makes the change, then puts it in force. Answers the rows after it.
     pub(crate) async fn carry_out(
-        mut self,
+        self,
         act: &str,
         subject: String,
         name: Option<&Name>,
         change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
     ) -> Result<Rows, Problem> {
-        self.record(act, &subject, name).await?;
+        self.carry_out_for(act, &[subject], name, change).await
+    }
+
+    /// The same for several subjects: a record for each, one change.
+    pub(crate) async fn carry_out_all(
+        self,
+        act: &str,
+        subjects: &[String],
+        change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
+    ) -> Result<Rows, Problem> {
+        self.carry_out_for(act, subjects, None, change).await
+    }
+
+    async fn carry_out_for(
+        mut self,
+        act: &str,
+        subjects: &[String],
+        name: Option<&Name>,
+        change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
+    ) -> Result<Rows, Problem> {
+        self.record(act, subjects, name).await?;
         // Called only now: a store may begin when it is called, not when it is awaited.
         let changed = change().await;
+        let subject = subjects.join(" ");
         if let Err(error) = &changed {
             tracing::error!(act, %subject, %error, "an act was recorded but could not be stored");
             let failed = format!("{act}: failed");
-            if let Err(problem) = self.record(&failed, &subject, name).await {
+            if let Err(problem) = self.record(&failed, subjects, name).await {
                 tracing::error!(%problem, "the failure could not be recorded");
             }
         }
@@ -52,21 +73,28 @@ impl<'a> Act<'a> {
 
     /// Records durably what changes no row.
     pub(crate) async fn note(&self, act: &str, subject: &str, name: Option<&Name>) -> Result<(), Problem> {
-        self.record(act, subject, name).await?;
+        self.record(act, &[subject.to_owned()], name).await?;
         tracing::info!(act, %subject, by = %self.by, "done");
         Ok(())
     }
 
-    async fn record(&self, act: &str, subject: &str, name: Option<&Name>) -> Result<(), Problem> {
-        let entry = Entry::Act {
-            at: Timestamp::now(),
-            act: act.into(),
-            subject: subject.into(),
-            name: name.cloned(),
-            by: self.by.to_string(),
-        };
-        let position = self.admin.journal.append(&entry)?;
-        Ok(self.admin.journal.durable(position).await?)
+    async fn record(&self, act: &str, subjects: &[String], name: Option<&Name>) -> Result<(), Problem> {
+        let mut last = None;
+        for subject in subjects {
+            let entry = Entry::Act {
+                at: Timestamp::now(),
+                act: act.into(),
+                subject: subject.clone(),
+                name: name.cloned(),
+                by: self.by.to_string(),
+            };
+            last = Some(self.admin.journal.append(&entry)?);
+        }
+        // The last on the disk means all are.
+        match last {
+            Some(position) => Ok(self.admin.journal.durable(position).await?),
+            None => Ok(()),
+        }
     }
 }
 

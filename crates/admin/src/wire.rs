@@ -99,6 +99,9 @@ pub struct NewPlaceholder {
     pub file: String,
     /// The policy file's text.
     pub policy: String,
+    /// Seconds until it begins to count; `null`: at once.
+    #[serde(default)]
+    pub begins_in: Option<u64>,
     /// Seconds until it expires; `null`: never.
     pub expires_in: Option<u64>,
     /// Number of uses; `null`: not counted.
@@ -139,7 +142,7 @@ pub struct IssuedPlaceholder {
 pub struct PlaceholderView {
     /// Its id.
     pub id: PlaceholderId,
-    /// `pending`, `active`, `denied`, `revoked`, `expired`, `spent` or `unverified`.
+    /// `pending`, `active`, `frozen`, `not-yet`, `denied`, `revoked`, `expired`, `spent` or `unverified`.
     pub state: String,
     /// The credential's name.
     pub credential: Name,
@@ -149,6 +152,12 @@ pub struct PlaceholderView {
     pub approval: Option<ApprovalId>,
     /// When it was issued.
     pub created: String,
+    /// When it begins to count, if not at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<String>,
+    /// Since when it is frozen, if it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub frozen: Option<String>,
     /// When it expires, if it does.
     pub expires: Option<String>,
     /// How many uses it has, if counted.
@@ -163,6 +172,28 @@ pub struct PlaceholderView {
     /// Why it does not count although it is stored as active.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+}
+
+/// `POST /api/v1/revoke`: exactly one member says which placeholders.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Revocation {
+    /// All that stand for this credential, by name or id.
+    #[serde(default)]
+    pub credential: Option<String>,
+    /// All that are bound to this workload, by name or id.
+    #[serde(default)]
+    pub workload: Option<String>,
+    /// All there are.
+    #[serde(default)]
+    pub all: bool,
+}
+
+/// What was revoked.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Revoked {
+    /// The placeholders, in id order; those that were revoked before are not among them.
+    pub revoked: Vec<PlaceholderId>,
 }
 
 /// An approval as listed.

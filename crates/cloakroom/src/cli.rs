@@ -360,12 +360,40 @@ pub(crate) enum PlaceholderCommand {
         /// Id
         id: String,
     },
-    /// Revoke a placeholder, at once and for good
-    #[command(after_help = "Example:\n  cloakroom placeholder revoke ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
-    Revoke {
+    /// Revoke a placeholder, at once and for good; or all of a credential or workload
+    #[command(
+        after_help = "Examples:\n  cloakroom placeholder revoke ph_01HF7YAT00QTXS9F8T1S4ZKZ8M\n  cloakroom placeholder revoke --workload robot\n  cloakroom placeholder revoke --all"
+    )]
+    Revoke(RevokePlaceholder),
+    /// Refuse a placeholder until it is thawed
+    #[command(after_help = "Example:\n  cloakroom placeholder freeze ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Freeze {
         /// Id
         id: String,
     },
+    /// Let a frozen placeholder count again
+    #[command(after_help = "Example:\n  cloakroom placeholder thaw ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
+    Thaw {
+        /// Id
+        id: String,
+    },
+}
+
+/// Which placeholders to revoke.
+#[derive(Args)]
+#[group(required = true, multiple = false, args = ["id", "credential", "workload", "all"])]
+pub(crate) struct RevokePlaceholder {
+    /// Id
+    pub(crate) id: Option<String>,
+    /// All that stand for this credential, by name or id
+    #[arg(long, value_name = "NAME")]
+    pub(crate) credential: Option<String>,
+    /// All that are bound to this workload, by name or id
+    #[arg(long, value_name = "NAME")]
+    pub(crate) workload: Option<String>,
+    /// All there are
+    #[arg(long)]
+    pub(crate) all: bool,
 }
 
 #[derive(Args)]
@@ -379,6 +407,9 @@ pub(crate) struct IssuePlaceholder {
     /// The policy file
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
+    /// When it begins to count: a span from now, such as 30m or 24h; else at once
+    #[arg(long, value_name = "SPAN", value_parser = crate::span::parse)]
+    pub(crate) not_before: Option<std::time::Duration>,
     /// When it ends: a span such as 90s, 30m, 24h, 30d, 2w; or never
     #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = parse_expiry)]
     pub(crate) expires: Expiry,

@@ -163,6 +163,8 @@ pub enum OnMisuse {
     /// It is recorded, and nothing else.
     #[default]
     Record,
+    /// The placeholder is frozen, until an operator thaws it.
+    Freeze,
     /// The placeholder is revoked, with all that descend from it.
     RevokeFamily,
 }
@@ -172,6 +174,7 @@ impl OnMisuse {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Record => "record",
+            Self::Freeze => "freeze",
             Self::RevokeFamily => "revoke-family",
         }
     }
@@ -180,8 +183,9 @@ impl OnMisuse {
 impl std::str::FromStr for OnMisuse {
     type Err = String;
     fn from_str(text: &str) -> Result<Self, String> {
-        let known = [Self::Record, Self::RevokeFamily].into_iter().find(|one| one.as_str() == text);
-        known.ok_or_else(|| format!("unknown word {text:?}: use record or revoke-family"))
+        let known =
+            [Self::Record, Self::Freeze, Self::RevokeFamily].into_iter().find(|one| one.as_str() == text);
+        known.ok_or_else(|| format!("unknown word {text:?}: use record, freeze or revoke-family"))
     }
 }
 
@@ -202,6 +206,8 @@ pub struct PlaceholderRecord {
     pub policy: String,
     /// When it was issued.
     pub created: Timestamp,
+    /// When it begins to count, if not at once.
+    pub not_before: Option<Timestamp>,
     /// When it ends, if it ends.
     pub expires: Option<Timestamp>,
     /// How many uses it has, if they are counted.
@@ -212,6 +218,8 @@ pub struct PlaceholderRecord {
     pub state: PlaceholderState,
     /// What is done when it is misused.
     pub on_misuse: OnMisuse,
+    /// Since when it is frozen: refused whatever its state, until it is thawed.
+    pub frozen: Option<Timestamp>,
 }
 
 /// A signature by an approver.

@@ -54,6 +54,12 @@ codes! {
     /// Revoked, or its credential was removed, or its approval no longer verifies.
     PlaceholderRevoked "placeholder-revoked" 403 "the placeholder was revoked"
         "ask the operator to issue a new placeholder";
+    /// Frozen by an operator, or after a misuse.
+    PlaceholderFrozen "placeholder-frozen" 403 "the placeholder is frozen"
+        "ask the operator why, and to run: cloakroom placeholder thaw ID";
+    /// Before its beginning.
+    PlaceholderNotYet "placeholder-not-yet" 403 "the placeholder does not count yet"
+        "wait until it begins: 'cloakroom placeholder show ID' says when";
     /// Past its end.
     PlaceholderExpired "placeholder-expired" 403 "the placeholder has expired"
         "ask the operator to issue a new placeholder";

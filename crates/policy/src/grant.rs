@@ -29,6 +29,8 @@ pub struct Grant {
     pub workload_name: Name,
     /// Keyed hash of the workload's key, so that nobody else can become the workload after approval.
     pub workload_key: KeyedHash,
+    /// When it begins to count, if not at once.
+    pub not_before: Option<Timestamp>,
     /// When it ends, if it ends.
     pub expires: Option<Timestamp>,
     /// How many uses it has, if they are counted.
@@ -68,6 +70,7 @@ impl Grant {
             workload: workload.id,
             workload_name: workload.name.clone(),
             workload_key: workload.key,
+            not_before: placeholder.not_before,
             expires: placeholder.expires,
             uses: placeholder.uses,
             on_misuse: placeholder.on_misuse,
@@ -97,6 +100,7 @@ impl Grant {
             workload,
             workload_name,
             workload_key,
+            not_before,
             expires,
             uses,
             on_misuse,
@@ -118,10 +122,12 @@ impl Grant {
         lines.push(format!("workload: {workload_name} ({workload})"));
         lines.push(format!("workload key (keyed hash): {workload_key}"));
         lines.extend(requester.as_deref().map(|who| format!("requested by: {}", quoted(who))));
+        lines.extend(not_before.map(|at| format!("not before: {at}")));
         lines.push(format!("expires: {expires}"));
         lines.push(format!("uses: {uses}"));
         lines.extend(match on_misuse {
             OnMisuse::Record => None,
+            OnMisuse::Freeze => Some("on misuse: it is frozen until an operator thaws it".to_owned()),
             OnMisuse::RevokeFamily => {
                 Some("on misuse: it is revoked, with all that descend from it".to_owned())
             }

@@ -191,7 +191,9 @@ impl Desk {
         let todo = self.shared.proxy.policies.load().on_misuse(placeholder);
         match todo {
             OnMisuse::Record => {}
-            OnMisuse::RevokeFamily => self.shared.proxy.warden.revoke(placeholder, kind).await,
+            OnMisuse::Freeze | OnMisuse::RevokeFamily => {
+                self.shared.proxy.warden.end(placeholder, todo, kind).await;
+            }
         }
     }
 

@@ -62,6 +62,8 @@ const fn status(code: Code) -> u32 {
         | Code::WrongWorkload
         | Code::PlaceholderPending
         | Code::PlaceholderRevoked
+        | Code::PlaceholderFrozen
+        | Code::PlaceholderNotYet
         | Code::PlaceholderExpired
         | Code::PlaceholderSpent
         | Code::DestinationNotPermitted

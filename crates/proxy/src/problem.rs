@@ -109,6 +109,8 @@ const fn proxy_error(code: Code) -> &'static str {
         | Code::WrongWorkload
         | Code::PlaceholderPending
         | Code::PlaceholderRevoked
+        | Code::PlaceholderFrozen
+        | Code::PlaceholderNotYet
         | Code::PlaceholderExpired
         | Code::PlaceholderSpent
         | Code::DestinationNotPermitted

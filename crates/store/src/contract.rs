@@ -83,6 +83,16 @@ pub trait Store: Send + Sync + 'static {
     /// Revokes, from any state. Revoking again is no error.
     fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// Revokes each, from any state: all or none.
+    fn revoke_placeholders(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Freezes at this time, or thaws (`None`). Freezing again keeps the first time; neither changes the state.
+    fn freeze_placeholder(
+        &self,
+        id: PlaceholderId,
+        at: Option<Timestamp>,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Decides once (Conflict if decided before), and sets the placeholder's state, both or none. Granting a
     /// placeholder that is not pending is a Conflict, and so is signing it; denying a revoked one leaves it revoked.
     fn decide_approval(
@@ -97,6 +107,6 @@ pub trait Store: Send + Sync + 'static {
     fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Spends one use of each (an id listed twice: two uses), all or none, durably. `Ok(false)`: some has no use left, is
-    /// not active, or its credential or workload was removed.
+    /// not active or is frozen, or its credential or workload was removed.
     fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>>;
 }

@@ -2,14 +2,15 @@
 
 use crate::BoxFuture;
 use crate::journal::{Entry, Journal};
-use cloakroom_model::{EventKind, Meters, PlaceholderId, SecurityEvent};
+use cloakroom_model::{EventKind, Meters, OnMisuse, PlaceholderId, SecurityEvent};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Whoever can end a placeholder that was misused. The data plane asks; it cannot change a row itself.
 pub trait Warden: Send + Sync {
-    /// Revokes the placeholder, and comes back when no snapshot counts it any more, or when that failed and was said.
-    fn revoke(&self, placeholder: PlaceholderId, because: EventKind) -> BoxFuture<'_, ()>;
+    /// Freezes or revokes the placeholder, as was decided when it was issued, and comes back when no snapshot counts it any more, or
+    /// when that failed and was said.
+    fn end(&self, placeholder: PlaceholderId, how: OnMisuse, because: EventKind) -> BoxFuture<'_, ()>;
 }
 
 /// Raises security events. Never waits for anybody who listens.

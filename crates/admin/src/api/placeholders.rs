@@ -4,7 +4,7 @@ use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
-use crate::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView};
+use crate::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
@@ -69,6 +69,14 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     let requester = requester(admin, by, new.requester)?;
     let minted = admin.lookup_key.mint(&credential.shape)?;
     let created = Timestamp::now();
+    let begins = new.begins_in.map(|seconds| created.plus(Duration::from_secs(seconds)));
+    if new.begins_in.zip(new.expires_in).is_some_and(|(begin, end)| begin >= end) {
+        return Err(Problem::new(
+            ProblemCode::MalformedRequest,
+            "the placeholder would end before it begins",
+        )
+        .hinting("let --expires be longer than --not-before"));
+    }
     let row = PlaceholderRecord {
         id: PlaceholderId::fresh()?,
         credential: credential.id,
@@ -77,11 +85,13 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         text: minted.hash,
         policy: policy.to_stored(),
         created,
+        not_before: begins,
         expires: new.expires_in.map(|seconds| created.plus(Duration::from_secs(seconds))),
         uses: new.uses,
         used: 0,
         state: PlaceholderState::Pending,
         on_misuse: new.on_misuse,
+        frozen: None,
     };
     let approval = ApprovalRecord {
         id: ApprovalId::fresh()?,
@@ -166,6 +176,87 @@ pub(crate) async fn revoke(
         }
         let stored = || admin.store.revoke_placeholder(row.id);
         let rows = act.carry_out("placeholder revoked", row.id.to_string(), None, stored).await?;
+        show_one(&rows, row.id)
+    })
+    .await
+}
+
+/// Of a credential, of a workload, or all: as one act.
+pub(crate) async fn revoke_many(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(which): Body<Revocation>,
+) -> Result<Json<Revoked>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let ids = chosen(&act.rows, &which)?;
+        if ids.is_empty() {
+            return Ok(Revoked { revoked: ids });
+        }
+        let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let stored = || admin.store.revoke_placeholders(ids.clone());
+        act.carry_out_all("placeholder revoked", &subjects, stored).await?;
+        Ok(Revoked { revoked: ids })
+    })
+    .await
+}
+
+/// SECURITY: a request that names nothing, or two things, revokes nothing rather than everything.
+fn chosen(rows: &Rows, which: &Revocation) -> Result<Vec<PlaceholderId>, Problem> {
+    let standing = rows.placeholders.iter().filter(|row| row.state != PlaceholderState::Revoked);
+    let ids = |is_meant: &dyn Fn(&PlaceholderRecord) -> bool| {
+        standing.filter(|row| is_meant(row)).map(|row| row.id).collect()
+    };
+    match (&which.credential, &which.workload, which.all) {
+        (Some(name), None, false) => {
+            let credential = find::credential(rows, name)?.id;
+            Ok(ids(&|row| row.credential == credential))
+        }
+        (None, Some(name), false) => {
+            let workload = find::workload(rows, name)?.id;
+            Ok(ids(&|row| row.workload == workload))
+        }
+        (None, None, true) => Ok(ids(&|_| true)),
+        _ => Err(Problem::new(ProblemCode::MalformedRequest, "it is not said which placeholders are meant")
+            .hinting("name a credential, or a workload, or all")),
+    }
+}
+
+pub(crate) async fn freeze(
+    admin: State<Arc<Admin>>,
+    by: Extension<Peer>,
+    placeholder: Path<String>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    set_frozen(admin, by, placeholder, Some(Timestamp::now())).await
+}
+
+pub(crate) async fn thaw(
+    admin: State<Arc<Admin>>,
+    by: Extension<Peer>,
+    placeholder: Path<String>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    set_frozen(admin, by, placeholder, None).await
+}
+
+async fn set_frozen(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(placeholder): Path<String>,
+    at: Option<Timestamp>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    to_the_end(async move {
+        let act = Act::begin(&admin, by).await?;
+        let row = find::placeholder(&act.rows, &placeholder)?.clone();
+        if matches!(row.state, PlaceholderState::Revoked | PlaceholderState::Denied) {
+            let text = format!("placeholder {} is {}, which is for good", row.id, row.state.as_str());
+            return Err(Problem::new(ProblemCode::Conflict, text).hinting("issue a new placeholder"));
+        }
+        if row.frozen.is_some() == at.is_some() {
+            return show_one(&act.rows, row.id);
+        }
+        let word = if at.is_some() { "placeholder frozen" } else { "placeholder thawed" };
+        let stored = || admin.store.freeze_placeholder(row.id, at);
+        let rows = act.carry_out(word, row.id.to_string(), None, stored).await?;
         show_one(&rows, row.id)
     })
     .await

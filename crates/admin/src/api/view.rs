@@ -19,12 +19,14 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
             "expired"
         }
         PlaceholderState::Active if row.uses.is_some_and(|uses| row.used >= uses) => "spent",
+        PlaceholderState::Pending | PlaceholderState::Active if row.frozen.is_some() => "frozen",
+        PlaceholderState::Active if row.not_before.is_some_and(|begin| now < begin) => "not-yet",
         state => state.as_str(),
     }
 }
 
 fn counts(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
-    matches!(state(row, rows, now), "pending" | "active")
+    matches!(state(row, rows, now), "pending" | "active" | "frozen" | "not-yet")
 }
 
 pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView {
@@ -62,6 +64,8 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
         workload: workload_of(row, rows)?.name.clone(),
         approval: rows.approvals.iter().rev().find(|a| a.placeholder == row.id).map(|a| a.id),
         created: row.created.to_string(),
+        not_before: row.not_before.map(|begin| begin.to_string()),
+        frozen: row.frozen.map(|since| since.to_string()),
         expires: row.expires.map(|end| end.to_string()),
         uses: row.uses,
         used: row.used,

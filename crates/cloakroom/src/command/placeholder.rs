@@ -3,14 +3,14 @@
 use super::credential::joined;
 use crate::Outcome;
 use crate::broker::{Broker, segment};
-use crate::cli::{IssuePlaceholder, PlaceholderCommand};
+use crate::cli::{IssuePlaceholder, PlaceholderCommand, RevokePlaceholder};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::run::Kit;
 use crate::span::Expiry;
-use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView};
+use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
 
 pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
@@ -20,11 +20,9 @@ pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) 
         PlaceholderCommand::Show { id } => {
             show(&broker.read(&format!("placeholders/{}", segment(&id)?))?, output)
         }
-        PlaceholderCommand::Revoke { id } => {
-            let revoked: PlaceholderView = broker.tell(&format!("placeholders/{}/revoke", segment(&id)?))?;
-            output.data(&revoked, || format!("revoked placeholder {}", revoked.id))?;
-            Ok(Exit::Done)
-        }
+        PlaceholderCommand::Revoke(which) => revoke(&broker, which, output),
+        PlaceholderCommand::Freeze { id } => tell(&broker, &id, "freeze", "froze", output),
+        PlaceholderCommand::Thaw { id } => tell(&broker, &id, "thaw", "thawed", output),
     }
 }
 
@@ -37,6 +35,7 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
         workload: segment(&new.workload)?.to_owned(),
         file,
         policy,
+        begins_in: new.not_before.map(|span| span.as_secs()),
         expires_in: match new.expires {
             Expiry::Never => None,
             Expiry::After(span) => Some(span.as_secs()),
@@ -64,6 +63,26 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
         None => output.hint("the placeholder is not kept and not shown again"),
     }
     output.hint(&format!("next: cloakroom approval grant {}", issued.approval));
+    Ok(Exit::Done)
+}
+
+fn revoke(broker: &Broker, which: RevokePlaceholder, output: &Output) -> Outcome {
+    if let Some(id) = which.id {
+        return tell(broker, &id, "revoke", "revoked", output);
+    }
+    let request = Revocation { credential: which.credential, workload: which.workload, all: which.all };
+    let done: Revoked = broker.post("revoke", &request)?;
+    output.data(&done, || {
+        let ids = done.revoked.iter().map(|id| format!("revoked placeholder {id}"));
+        let count = format!("{} revoked", done.revoked.len());
+        ids.chain([count]).collect::<Vec<_>>().join("\n")
+    })?;
+    Ok(Exit::Done)
+}
+
+fn tell(broker: &Broker, id: &str, what: &str, done: &str, output: &Output) -> Outcome {
+    let shown: PlaceholderView = broker.tell(&format!("placeholders/{}/{what}", segment(id)?))?;
+    output.data(&shown, || format!("{done} placeholder {}", shown.id))?;
     Ok(Exit::Done)
 }
 
@@ -120,6 +139,8 @@ fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
             ("uses", uses(one)),
             ("destinations", joined(&one.destinations)),
         ];
+        pairs.extend(one.not_before.clone().map(|begin| ("not before", begin)));
+        pairs.extend(one.frozen.clone().map(|since| ("frozen since", since)));
         pairs.extend(one.why.clone().map(|why| ("why", why)));
         pairs.extend(one.policy.clone().map(|policy| ("policy", policy)));
         fields(&pairs)

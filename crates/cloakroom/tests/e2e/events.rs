@@ -225,3 +225,24 @@ fn a_receiver_that_hangs_up_stops_no_call_and_is_counted() {
     });
     assert_eq!(stage.receiver.requests().len(), 1, "nothing about the failure to deliver is delivered");
 }
+
+#[test]
+fn a_misused_placeholder_is_frozen_where_its_issuer_wanted_that_and_an_operator_thaws_it() {
+    let stage = Stage::new(|_| Reply::status("204 No Content"), "");
+    let frozen = stage.permit(&["--on-misuse", "freeze"]);
+    let text = stage.broker.run(&["approval", "show", &frozen.approval]).stdout;
+    assert!(text.contains("on misuse: it is frozen until an operator thaws it"), "{text}");
+    assert_eq!(stage.call(&frozen.text).status, 200);
+    let stranger = stage.broker.workload("stranger");
+    let shown = item(&stage.upstream, "1", &frozen.text);
+    for _ in 0..3 {
+        let answer = stage.broker.call(Way::Absolute, Some(&stranger), &shown);
+        assert_eq!(answer.code().as_deref(), Some("wrong-workload"));
+        assert_eq!(stage.call(&frozen.text).code().as_deref(), Some("placeholder-frozen"));
+    }
+    let record = stage.broker.cli(&["journal", "export"]).stdout;
+    let acts = record.lines().filter(|line| line.contains("placeholder frozen") && line.contains(&frozen.id));
+    assert_eq!(acts.count(), 1, "a storm of misuse is one act");
+    stage.broker.cli(&["placeholder", "thaw", &frozen.id]);
+    assert_eq!(stage.call(&frozen.text).status, 200);
+}

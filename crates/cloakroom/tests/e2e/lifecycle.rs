@@ -349,3 +349,110 @@ fn t13_two_workloads_at_once_see_nothing_of_each_other() {
         }
     });
 }
+
+#[test]
+fn a_frozen_placeholder_is_refused_until_it_is_thawed_and_after_a_restart() {
+    let mut stage = Stage::new();
+    let (kept, frozen) = (stage.permit(&[]), stage.permit(&["--uses", "2"]));
+    stage.assert_works(&frozen);
+    let shown = stage.broker().cli_json(&["placeholder", "freeze", &frozen.id]);
+    assert_eq!((shown["state"].as_str(), shown["frozen"].is_string()), (Some("frozen"), true));
+    stage.assert_refused(&frozen, "placeholder-frozen");
+    stage.assert_works(&kept);
+    stage.setup.broker.restart();
+    stage.assert_refused(&frozen, "placeholder-frozen");
+    assert_eq!(stage.broker().cli_json(&["placeholder", "thaw", &frozen.id])["state"], "active");
+    stage.assert_works(&frozen);
+    stage.assert_refused(&frozen, "placeholder-spent");
+}
+
+#[test]
+fn what_was_revoked_or_denied_is_neither_frozen_nor_thawed() {
+    let stage = Stage::new();
+    let revoked = stage.permit(&[]);
+    stage.broker().cli(&["placeholder", "revoke", &revoked.id]);
+    for what in ["freeze", "thaw"] {
+        let answer = stage.broker().run(&["placeholder", what, &revoked.id]);
+        assert!(!answer.status.success() && answer.stderr.contains("for good"), "{answer:?}");
+    }
+    stage.assert_refused(&revoked, "placeholder-revoked");
+}
+
+#[test]
+fn freezing_counts_for_the_next_call_on_a_kept_connection() {
+    let stage = Stage::new();
+    let issued = stage.permit(&[]);
+    let mut wire = stage.broker().tunnel(&stage.upstream.authority(), Some(&stage.setup.robot)).unwrap();
+    wire.send(&item(&stage.upstream, "1", &issued.text).bytes(Way::Connect, Some(&stage.setup.robot)));
+    assert_eq!(wire.receive("GET").unwrap().status, 200);
+    stage.broker().cli(&["placeholder", "freeze", &issued.id]);
+    // The connection is kept; nothing armed with the placeholder goes over it any more.
+    wire.send(&item(&stage.upstream, "1", &issued.text).bytes(Way::Connect, Some(&stage.setup.robot)));
+    assert_eq!(wire.receive("GET").unwrap().code().as_deref(), Some("placeholder-frozen"));
+}
+
+#[test]
+fn a_placeholder_does_not_count_before_its_beginning() {
+    let stage = Stage::new();
+    let later = stage.permit(&["--not-before", "1h", "--expires", "2h"]);
+    stage.assert_refused(&later, "placeholder-not-yet");
+    let shown = stage.broker().cli_json(&["placeholder", "show", &later.id]);
+    assert_eq!((shown["state"].as_str(), shown["not_before"].is_string()), (Some("not-yet"), true));
+    let text = stage.broker().cli(&["approval", "show", &later.approval]).stdout;
+    assert!(text.contains("\nnot before: "), "{text}");
+    let soon = stage.permit(&["--not-before", "1s"]);
+    eventually("its time comes", || (stage.call(&soon).status == 200).then_some(()));
+}
+
+#[test]
+fn an_end_before_the_beginning_is_refused() {
+    let stage = Stage::new();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), items(&stage.upstream)).unwrap();
+    let file = file.path().display().to_string();
+    let arguments = ["placeholder", "issue", "--credential", "c", "--workload", "robot", "--policy", &file];
+    let answer = stage.broker().run(&[&arguments[..], &["--not-before", "2h", "--expires", "1h"]].concat());
+    assert!(!answer.status.success() && answer.stderr.contains("before it begins"), "{answer:?}");
+}
+
+#[test]
+fn t71_an_edited_beginning_ends_the_approval() {
+    let mut stage = Stage::new();
+    let later = stage.permit(&["--not-before", "1h"]);
+    stage.setup.broker.stop();
+    let changed =
+        stage.broker().tamper("UPDATE placeholder SET not_before = NULL WHERE id = ?1", [&later.id]);
+    assert_eq!(changed, 1);
+    stage.setup.broker.launch();
+    stage.assert_refused(&later, "placeholder-revoked");
+}
+
+#[test]
+fn all_placeholders_of_a_workload_or_a_credential_or_all_are_revoked_in_one_act() {
+    let stage = Stage::new();
+    stage.broker().workload("other");
+    let of_other = stage.broker().permit("c", "other", &items(&stage.upstream), &[]);
+    let mine = [stage.permit(&[]), stage.permit(&[])];
+    let done = stage.broker().cli_json(&["placeholder", "revoke", "--workload", "robot"]);
+    let ids: Vec<&str> = done["revoked"].as_array().unwrap().iter().map(|id| id.as_str().unwrap()).collect();
+    assert_eq!(ids, mine.each_ref().map(|one| one.id.as_str()));
+    mine.iter().for_each(|one| stage.assert_refused(one, "placeholder-revoked"));
+    assert_eq!(stage.broker().cli_json(&["placeholder", "show", &of_other.id])["state"], "active");
+    let record = stage.broker().cli(&["journal", "export"]).stdout;
+    for one in &mine {
+        assert!(record.lines().any(|line| line.contains("placeholder revoked") && line.contains(&one.id)));
+    }
+    assert_eq!(
+        stage.broker().cli_json(&["placeholder", "revoke", "--credential", "c"])["revoked"],
+        serde_json::json!([of_other.id])
+    );
+    let last = stage.permit(&[]);
+    assert_eq!(
+        stage.broker().cli_json(&["placeholder", "revoke", "--all"])["revoked"],
+        serde_json::json!([last.id])
+    );
+    for wrong in [&["--workload", "nobody"][..], &["--all", "--workload", "robot"], &[]] {
+        let answer = stage.broker().run(&[&["placeholder", "revoke"], wrong].concat());
+        assert!(!answer.status.success(), "{wrong:?}: {answer:?}");
+    }
+}

@@ -311,8 +311,8 @@ fn t67_an_upload_and_a_call_without_an_answer_end_when_the_placeholder_is_revoke
 }
 
 #[test]
-fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked() {
-    for busy in [false, true] {
+fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked_or_frozen() {
+    for (busy, how) in [(false, "revoke"), (true, "revoke"), (false, "freeze")] {
         let setup = setup();
         let upstream = TlsUpstream::start_with(&setup.authority, move |_, out| {
             out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n")?;
@@ -334,7 +334,7 @@ fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked() {
         while !seen.windows(11).any(|window| window == b"data: one\n\n") {
             seen.extend(wire.read_some(4096).unwrap());
         }
-        setup.broker.cli(&["placeholder", "revoke", &issued.id]);
+        setup.broker.cli(&["placeholder", how, &issued.id]);
         let (mut tail, mut length) = (seen, 0);
         loop {
             match wire.read_some(65536) {

@@ -15,7 +15,9 @@ pub(crate) struct Held {
     pub(crate) credential: CredentialId,
     pub(crate) credential_name: Option<Name>,
     pub(crate) workload: WorkloadId,
+    pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires: Option<Timestamp>,
+    pub(crate) frozen: bool,
     pub(crate) uses: Option<u32>,
     pub(crate) used: u32,
     pub(crate) on_misuse: OnMisuse,
@@ -66,6 +68,7 @@ pub(crate) struct Grounds {
     pub(crate) workload: WorkloadId,
     pub(crate) workload_name: Name,
     pub(crate) workload_key: KeyedHash,
+    pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) uses: Option<u32>,
     /// SHA-256 of the policy, the signatures and the approvers' keys.
@@ -114,6 +117,16 @@ impl Held {
             }
             Standing::Revoked => return Err(revoked()),
         };
+        // Before the times: what is frozen says nothing about itself but that.
+        if self.frozen {
+            return Err(Refusal::new(
+                Code::PlaceholderFrozen,
+                "the placeholder was frozen and not thawed yet",
+            ));
+        }
+        if self.not_before.is_some_and(|begin| now < begin) {
+            return Err(Refusal::new(Code::PlaceholderNotYet, "the placeholder's time has not begun"));
+        }
         if self.expires.is_some_and(|end| now >= end) {
             return Err(Refusal::new(Code::PlaceholderExpired, "the placeholder is past its end"));
         }

@@ -168,12 +168,16 @@ impl PolicySet {
     /// What is to be done when this placeholder is misused; nothing any more where it does not count.
     pub fn on_misuse(&self, placeholder: PlaceholderId) -> OnMisuse {
         let held = self.by_id.get(&placeholder).filter(|held| matches!(held.standing, Standing::Active(_)));
-        held.map_or(OnMisuse::Record, |held| held.on_misuse)
+        // What is frozen already is not frozen again: a storm of misuse costs one change.
+        let done = |held: &&Arc<Held>| held.frozen && held.on_misuse == OnMisuse::Freeze;
+        held.filter(|held| !done(held)).map_or(OnMisuse::Record, |held| held.on_misuse)
     }
 
-    /// Whether this placeholder counts still: neither revoked nor bereft of credential, workload or approval.
+    /// Whether this placeholder counts still: neither frozen nor revoked nor bereft of credential, workload or approval.
     pub fn is_live(&self, placeholder: PlaceholderId) -> bool {
-        self.by_id.get(&placeholder).is_some_and(|held| matches!(held.standing, Standing::Active(_)))
+        self.by_id
+            .get(&placeholder)
+            .is_some_and(|held| !held.frozen && matches!(held.standing, Standing::Active(_)))
     }
 
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
@@ -222,7 +226,9 @@ fn revoked(held: &Held) -> Held {
         credential: held.credential,
         credential_name: held.credential_name.clone(),
         workload: held.workload,
+        not_before: held.not_before,
         expires: held.expires,
+        frozen: held.frozen,
         uses: held.uses,
         used: held.used,
         on_misuse: held.on_misuse,

@@ -87,6 +87,8 @@ impl Desk {
             used: 0,
             state: PlaceholderState::Pending,
             on_misuse: Default::default(),
+            frozen: None,
+            not_before: None,
         });
         self.rows.approvals.push(ApprovalRecord {
             id: ApprovalId::new(NOW, random),

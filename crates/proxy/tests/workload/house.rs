@@ -63,7 +63,12 @@ pub(crate) fn house() -> House {
 struct NoWarden;
 
 impl cloakroom_store::Warden for NoWarden {
-    fn revoke(&self, placeholder: PlaceholderId, because: cloakroom_model::EventKind) -> BoxFuture<'_, ()> {
+    fn end(
+        &self,
+        placeholder: PlaceholderId,
+        _: cloakroom_model::OnMisuse,
+        because: cloakroom_model::EventKind,
+    ) -> BoxFuture<'_, ()> {
         panic!("{placeholder} was to be revoked: {because}")
     }
 }
@@ -265,6 +270,8 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         used: 0,
         state: PlaceholderState::Active,
         on_misuse: Default::default(),
+        frozen: None,
+        not_before: None,
     };
     let approver = Ed25519KeyPair::generate().unwrap();
     let public = STANDARD.encode(approver.public_key().as_ref());
@@ -342,6 +349,8 @@ impl Store for Panics {
     fn add_workload(&self, _: WorkloadRecord) -> Done<'_> { panic!("add") }
     fn remove_workload(&self, _: WorkloadId, _: Timestamp) -> Done<'_> { panic!("remove") }
     fn add_placeholder(&self, _: PlaceholderRecord, _: ApprovalRecord) -> Done<'_> { panic!("add") }
+    fn revoke_placeholders(&self, _: Vec<PlaceholderId>) -> Done<'_> { panic!("revoke") }
+    fn freeze_placeholder(&self, _: PlaceholderId, _: Option<Timestamp>) -> Done<'_> { panic!("freeze") }
     fn revoke_placeholder(&self, _: PlaceholderId) -> Done<'_> { panic!("revoke") }
     fn decide_approval(&self, _: ApprovalId, _: Decision, _: Timestamp) -> Done<'_> { panic!("decide") }
     fn withdraw_approval(&self, _: ApprovalId, _: Timestamp) -> Done<'_> { panic!("withdraw") }

@@ -18,6 +18,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 1, name: "rows", sql: include_str!("../../migrations/0001_rows.sql") },
     Migration { version: 2, name: "quorum", sql: include_str!("../../migrations/0002_quorum.sql") },
     Migration { version: 3, name: "on_misuse", sql: include_str!("../../migrations/0003_on_misuse.sql") },
+    Migration { version: 4, name: "frozen", sql: include_str!("../../migrations/0004_frozen.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

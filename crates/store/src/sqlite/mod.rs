@@ -87,6 +87,18 @@ impl Store for SqliteStore {
         self.writer.submit(After::Nothing, move |db| write::add_placeholder(db, &row, &approval))
     }
 
+    fn revoke_placeholders(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::revoke_placeholders(db, &ids))
+    }
+
+    fn freeze_placeholder(
+        &self,
+        id: PlaceholderId,
+        at: Option<Timestamp>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::freeze_placeholder(db, id, at))
+    }
+
     fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::revoke_placeholder(db, id))
     }

@@ -70,11 +70,13 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
         text: row.text("text", TryInto::try_into)?,
         policy: row.plain("policy")?,
         created: row.time("created")?,
+        not_before: row.optional_time("not_before")?,
         expires: row.optional_time("expires")?,
         uses: uses.map(|_| row.number("uses")).transpose()?,
         used: row.number("used")?,
         state: row.text("state", |text| state(&text))?,
         on_misuse: row.text("on_misuse", |text| text.parse())?,
+        frozen: row.optional_time("frozen")?,
     })
 }
 

@@ -97,8 +97,9 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
     }
     present(db, "credential", row.credential)?;
     present(db, "workload", row.workload)?;
-    let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+    let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse,
+                                        not_before, frozen)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
     insert(
         db,
         sql,
@@ -116,6 +117,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.used,
             row.state.as_str(),
             row.on_misuse.as_str(),
+            row.not_before.map(millis),
+            row.frozen.map(millis),
         ],
     )?;
     add_approval(db, approval)
@@ -148,6 +151,19 @@ fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
 
 pub(super) fn revoke_placeholder(db: &Connection, id: PlaceholderId) -> Done {
     match changed(db, "UPDATE placeholder SET state = 'revoked' WHERE id = ?1", [id.to_string()])? {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("placeholder", id)),
+    }
+}
+
+pub(super) fn revoke_placeholders(db: &Connection, ids: &[PlaceholderId]) -> Done {
+    ids.iter().try_for_each(|id| revoke_placeholder(db, *id))
+}
+
+pub(super) fn freeze_placeholder(db: &Connection, id: PlaceholderId, at: Option<Timestamp>) -> Done {
+    // Freezing twice keeps the first time; thawing takes it away.
+    let sql = "UPDATE placeholder SET frozen = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(frozen, ?2) END WHERE id = ?1";
+    match changed(db, sql, params![id.to_string(), at.map(millis)])? {
         1 => Ok(()),
         _ => Err(StoreError::missing("placeholder", id)),
     }
@@ -233,7 +249,7 @@ pub(super) fn spend(db: &Connection, ids: Vec<PlaceholderId>) -> Result<bool, St
 fn spend_each(db: &Connection, mut ids: Vec<PlaceholderId>) -> Result<(), Spend> {
     // The condition and the count are one statement: no reader can slip between the look and the change.
     let sql = "UPDATE placeholder SET used = used + 1
-               WHERE id = ?1 AND state = 'active' AND (uses IS NULL OR used < uses)
+               WHERE id = ?1 AND state = 'active' AND frozen IS NULL AND (uses IS NULL OR used < uses)
                  AND EXISTS (SELECT 1 FROM credential WHERE id = placeholder.credential AND removed IS NULL)
                  AND EXISTS (SELECT 1 FROM workload WHERE id = placeholder.workload AND removed IS NULL)";
     ids.sort_unstable();

@@ -31,6 +31,8 @@ cases! {
     what_was_granted_is_withdrawn_once
     what_was_revoked_cannot_be_granted
     only_an_active_placeholder_is_spent
+    freezing_leaves_the_state_and_ends_spending_until_thawed
+    many_are_revoked_or_none
     a_spend_takes_all_or_none
     a_removed_credential_or_workload_ends_spending
     t63_two_hundred_concurrent_spends_of_a_single_use_succeed_once
@@ -60,6 +62,32 @@ async fn used(store: &dyn Store) -> Vec<u32> {
 
 fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict(_)))
+}
+
+async fn freezing_leaves_the_state_and_ends_spending_until_thawed(store: Arc<dyn Store>) {
+    let id = active(&*store, &[Some(2)]).await[0];
+    store.freeze_placeholder(id, Some(at(60))).await.unwrap();
+    store.freeze_placeholder(id, Some(at(61))).await.unwrap();
+    let row = store.load().await.unwrap().placeholders.remove(0);
+    assert_eq!((row.state, row.frozen), (PlaceholderState::Active, Some(at(60))));
+    assert_eq!(store.spend(vec![id]).await, Ok(false));
+    store.freeze_placeholder(id, None).await.unwrap();
+    assert_eq!(store.spend(vec![id]).await, Ok(true));
+    let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
+    assert!(matches!(store.freeze_placeholder(nobody, None).await, Err(StoreError::Missing { .. })));
+}
+
+async fn many_are_revoked_or_none(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[None, None, None]).await;
+    let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
+    let states = async || -> Vec<PlaceholderState> {
+        store.load().await.unwrap().placeholders.iter().map(|row| row.state).collect()
+    };
+    assert!(store.revoke_placeholders(vec![ids[0], nobody]).await.is_err());
+    assert_eq!(states().await, [PlaceholderState::Active; 3]);
+    store.revoke_placeholders(vec![ids[0], ids[2]]).await.unwrap();
+    let (revoked, active) = (PlaceholderState::Revoked, PlaceholderState::Active);
+    assert_eq!(states().await, [revoked, active, revoked]);
 }
 
 async fn an_empty_store_has_no_rows(store: Arc<dyn Store>) {

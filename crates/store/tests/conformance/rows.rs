@@ -62,6 +62,8 @@ pub(crate) fn placeholder(
         used: 0,
         state: PlaceholderState::Pending,
         on_misuse: OnMisuse::RevokeFamily,
+        frozen: None,
+        not_before: None,
     };
     let approval = ApprovalRecord {
         id: ApprovalId::new(at(number), random(number)),
