@@ -1,6 +1,10 @@
 //! The command line: every command, option and example. What they do is in `command`.
 
 use crate::command::ProposalCommand;
+mod grant;
+
+pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
+
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
 use cloakroom_model::{CredentialKind, Destination, Name, OnMisuse, RequestId};
@@ -227,97 +231,6 @@ pub(crate) struct AddCredential {
     pub(crate) secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) grant: GrantArguments,
-}
-
-/// How access tokens are made, where the secret is not placed itself.
-#[derive(Args)]
-pub(crate) struct GrantArguments {
-    /// The secret is a grant: the broker exchanges it for access tokens, and places those
-    #[arg(long, value_name = "GRANT", conflicts_with = "kind")]
-    pub(crate) grant: Option<GrantKind>,
-    /// Where it is exchanged [default: what is known of the preset's service]
-    #[arg(long, value_name = "URL", requires = "grant")]
-    pub(crate) token_endpoint: Option<String>,
-    /// The OAuth client's id
-    #[arg(long, value_name = "ID", requires = "grant")]
-    pub(crate) client_id: Option<String>,
-    /// Read the OAuth client's secret from this file (for refresh tokens; elsewhere it is the secret itself)
-    #[arg(long, value_name = "FILE", requires = "grant")]
-    pub(crate) client_secret_file: Option<PathBuf>,
-    /// Send the OAuth client's secret in the body (client_secret_post) instead of as Basic credentials
-    #[arg(long, requires = "grant")]
-    pub(crate) client_secret_in_body: bool,
-    /// The scope to ask for
-    #[arg(long, requires = "grant")]
-    pub(crate) scope: Option<String>,
-    /// Who asserts: the JWT's issuer, or the GitHub App's id
-    #[arg(long, value_name = "NAME", requires = "grant")]
-    pub(crate) issuer: Option<String>,
-    /// On whose behalf: the JWT's subject
-    #[arg(long, value_name = "NAME", requires = "grant")]
-    pub(crate) subject: Option<String>,
-    /// The JWT's audience [default: the token endpoint]
-    #[arg(long, value_name = "URL", requires = "grant")]
-    pub(crate) audience: Option<String>,
-    /// How the JWT is signed [default: RS256]
-    #[arg(long, requires = "grant")]
-    pub(crate) algorithm: Option<Algorithm>,
-    /// The signing key's id
-    #[arg(long, value_name = "ID", requires = "grant")]
-    pub(crate) key_id: Option<String>,
-    /// The GitHub App's installation
-    #[arg(long, value_name = "ID", requires = "grant")]
-    pub(crate) installation: Option<String>,
-    /// Only these repositories of the installation; may be repeated
-    #[arg(long, value_name = "NAME", requires = "grant")]
-    pub(crate) repository: Vec<String>,
-    /// Only these permissions of the installation; may be repeated
-    #[arg(long, value_name = "NAME=ACCESS", requires = "grant", value_parser = parse_setting)]
-    pub(crate) permission: Vec<(String, String)>,
-}
-
-/// What is exchanged for access tokens.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum GrantKind {
-    /// A refresh token (RFC 6749, section 6).
-    RefreshToken,
-    /// The OAuth client's own secret (RFC 6749, section 4.4).
-    ClientCredentials,
-    /// A private key, in PEM, that signs assertions (RFC 7523).
-    JwtBearer,
-    /// The key file of a Google service account.
-    GoogleServiceAccount,
-    /// A GitHub App's private key, in PEM.
-    GithubApp,
-}
-
-/// How assertions are signed (RFC 7518, section 3.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-pub(crate) enum Algorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    #[value(name = "RS256")]
-    Rs256,
-    /// ECDSA on P-256 with SHA-256.
-    #[value(name = "ES256")]
-    Es256,
-    /// ECDSA on P-384 with SHA-384.
-    #[value(name = "ES384")]
-    Es384,
-    /// Ed25519.
-    #[value(name = "EdDSA")]
-    EdDsa,
-}
-
-impl Algorithm {
-    /// Its name in a JWT.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-            Self::EdDsa => "EdDSA",
-        }
-    }
 }
 
 #[derive(Subcommand)]
