@@ -1,9 +1,11 @@
 //! For the operator's eyes: what is legal but wide (lint), what changes (diff), how a call is judged (explain).
 
 use crate::Policy;
+use crate::contain::outside;
 use crate::decide::{Mismatch, shape};
 use crate::escape::quoted;
 use crate::permit::{BodyRule, Permit};
+use crate::template::Template;
 use crate::text::{facts, warnings};
 use cloakroom_model::{Code, Destination, Path, Query, Refusal, Upgrade};
 use std::collections::BTreeSet;
@@ -11,12 +13,49 @@ use std::collections::BTreeSet;
 /// What a change of policy newly allows and newly refuses.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Diff {
-    /// Calls and rules that only the new policy has.
+    /// Calls with their rules that the new policy has and the old one is not proved to allow.
     pub allowed: Vec<String>,
-    /// Calls and rules that only the old policy has.
+    /// Calls with their rules that the old policy has and the new one is not proved to allow.
     pub refused: Vec<String>,
+    /// How the two compare.
+    pub verdict: Verdict,
     /// What the comparison is worth.
     pub note: &'static str,
+}
+
+/// How a new policy compares with an old one. Equal and narrower are proved; the others say what was not proved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// Each contains the other.
+    Equal,
+    /// The old policy contains the new one.
+    Narrower,
+    /// The new policy contains the old one, and is not proved to be contained in it.
+    Wider,
+    /// Neither is proved to contain the other.
+    Both,
+}
+
+impl Verdict {
+    fn of(allowed: &[String], refused: &[String]) -> Self {
+        match (allowed.is_empty(), refused.is_empty()) {
+            (true, true) => Self::Equal,
+            (true, false) => Self::Narrower,
+            (false, true) => Self::Wider,
+            (false, false) => Self::Both,
+        }
+    }
+
+    /// As JSON says it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Equal => "equal",
+            Self::Narrower => "narrower",
+            Self::Wider => "wider",
+            Self::Both => "both",
+        }
+    }
 }
 
 /// How one permit judges a method and a URL.
@@ -42,15 +81,13 @@ impl Policy {
         self.permits().iter().flat_map(of_permit).collect()
     }
 
-    /// What `new` newly allows and newly refuses, permit by permit: a call together with all rules that hold for it is one
-    /// line. It compares normal forms and proves no containment: a rule that is only narrowed appears on both sides.
+    /// What `new` newly allows and newly refuses: a call together with all rules that hold for it is one line. A line is left
+    /// out only where the other policy is proved to allow all of it.
     pub fn diff(old: &Self, new: &Self) -> Diff {
-        let (old, new) = (tuples(old), tuples(new));
-        Diff {
-            allowed: new.difference(&old).cloned().collect(),
-            refused: old.difference(&new).cloned().collect(),
-            note: "compares normal forms, not meanings: a permit that was only narrowed or widened appears on both sides",
-        }
+        let (allowed, refused) = (lines(old, new), lines(new, old));
+        let verdict = Verdict::of(&allowed, &refused);
+        let note = "equal and narrower are proved; a line may be allowed by several permits of the other policy together";
+        Diff { allowed, refused, verdict, note }
     }
 
     /// How each permit judges `METHOD URL` (no headers, no body, no placeholder): first mismatch of each. `wss://` asks for a
@@ -91,14 +128,13 @@ fn lints(permit: &Permit) -> Vec<String> {
     lines
 }
 
-/// Each call with everything that holds for it, as one line.
-fn tuples(policy: &Policy) -> BTreeSet<String> {
-    let of_permit = |permit: &Permit| {
-        let lines = facts(permit);
-        let (calls, rules): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| line.starts_with("may "));
-        calls.into_iter().map(move |call| format!("{call}; {}", rules.join("; "))).collect::<Vec<_>>()
+/// The calls of `inner` that are not proved to be in `outer`, each with everything that holds for it, as one line.
+fn lines(outer: &Policy, inner: &Policy) -> Vec<String> {
+    let line = |(permit, call): (&Permit, &Template)| {
+        let alone = Permit { calls: [call.clone()].into(), ..permit.clone() };
+        facts(&alone).join("; ")
     };
-    policy.permits().iter().flat_map(of_permit).collect()
+    outside(outer, inner).into_iter().map(line).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 fn explained(permit: &Permit, judged: Result<(), Mismatch>) -> Explained {

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use cloakroom_policy::Policy;
+use cloakroom_policy::{Policy, Verdict};
 use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::strategy::ValueTree;
@@ -351,7 +351,9 @@ fn a_diff_names_what_is_in_one_policy_only() {
     assert!(diff.allowed[0].starts_with("may GET https://a.example/y; with the credential in: header a raw"));
     assert_eq!(Policy::diff(&new, &old).refused, diff.allowed);
     assert_eq!(Policy::diff(&new, &new).allowed, Vec::<String>::new());
-    assert!(diff.note.contains("not meanings"));
+    assert_eq!(diff.verdict, Verdict::Wider);
+    assert_eq!(Policy::diff(&new, &old).verdict, Verdict::Narrower);
+    assert_eq!(Policy::diff(&new, &new).verdict, Verdict::Equal);
 }
 
 #[test]

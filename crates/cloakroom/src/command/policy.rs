@@ -5,7 +5,7 @@ use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use cloakroom_policy::{Explained, Policy};
+use cloakroom_policy::{Explained, Policy, Verdict};
 use serde_json::json;
 use std::path::Path;
 
@@ -69,7 +69,10 @@ fn diff(old: &Path, new: &Path, output: &Output) -> Outcome {
         let allowed = diff.allowed.iter().map(|line| format!("newly allowed: {line}"));
         let refused = diff.refused.iter().map(|line| format!("newly refused: {line}"));
         let lines: Vec<String> = allowed.chain(refused).collect();
-        if lines.is_empty() { "both allow the same calls".into() } else { lines.join("\n") }
+        match diff.verdict {
+            Verdict::Equal => "both allow the same calls".into(),
+            verdict => format!("{}\nverdict: {}", lines.join("\n"), verdict.as_str()),
+        }
     })?;
     Ok(Exit::Done)
 }

@@ -1,0 +1,106 @@
+//! Containment: no policy is said to be inside another that refuses one of its calls.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+use cloakroom_policy::{Containment, Policy};
+
+fn policy(calls: &[&str], more: &str) -> Policy {
+    let head = "version = 1\n[[permit]]\nname = \"n\"\nto = \"https://a.example\"\nplace = \"header x\"\n";
+    Policy::parse("p.toml", &format!("{head}call = {calls:?}\n{more}")).unwrap()
+}
+
+fn inside(inner: &Policy, outer: &Policy) -> bool {
+    outer.contains(inner) == Containment::Contained
+}
+
+fn allows(policy: &Policy, path: &str) -> bool {
+    policy.explain("GET", &format!("https://a.example{path}")).unwrap().iter().any(|one| one.allowed)
+}
+
+/// Every path of at most four segments over three letters, with and without a slash at the end. No template names `z`.
+fn paths() -> Vec<String> {
+    let (mut all, mut level) = (vec!["/".to_owned()], vec![String::new()]);
+    for _ in 0..4 {
+        level =
+            level.iter().flat_map(|path| ["a", "b", "z"].map(|letter| format!("{path}/{letter}"))).collect();
+        all.extend(level.iter().flat_map(|path| [path.clone(), format!("{path}/")]));
+    }
+    all
+}
+
+#[test]
+fn containment_of_paths_agrees_with_enumeration() {
+    let calls = [
+        "GET /",
+        "GET /a",
+        "GET /b",
+        "GET /{x}",
+        "GET /a/",
+        "GET /{x}/",
+        "GET /{x...}",
+        "GET /a/{x}",
+        "GET /{x}/a",
+        "GET /{x}/{y}",
+        "GET /a/{x...}",
+        "GET /{x}/{y...}",
+        "GET /{x}/{y}/",
+        "GET /{x}/{y}/{z...}",
+    ];
+    let mut policies: Vec<Vec<&str>> = calls.iter().map(|call| vec![*call]).collect();
+    for (at, one) in calls.iter().enumerate() {
+        policies.extend(calls[at + 1..].iter().map(|two| vec![*one, *two]));
+    }
+    policies.push(vec!["GET /{x}", "GET /{x}/", "GET /{x}/{y...}"]);
+    let paths = paths();
+    let judged: Vec<(Policy, Vec<bool>)> = policies
+        .iter()
+        .map(|calls| policy(calls, ""))
+        .map(|policy| (policy.clone(), paths.iter().map(|path| allows(&policy, path)).collect()))
+        .collect();
+    for (inner, inner_allows) in &judged {
+        for (outer, outer_allows) in &judged {
+            let enumerated = inner_allows.iter().zip(outer_allows).all(|(own, other)| !own || *other);
+            assert_eq!(inside(inner, outer), enumerated, "{}\n{}", inner.to_toml(), outer.to_toml());
+        }
+    }
+}
+
+#[test]
+fn each_rule_that_is_narrower_is_inside_and_the_other_way_is_not() {
+    for (narrow, wide) in [
+        ("rate = \"1/min\"\n", ""),
+        ("rate = \"1/min\"\n", "rate = \"2/min\"\n"),
+        ("approve = \"each-call\"\n", ""),
+        ("", "range = \"pass\"\n"),
+        ("", "query = { allow = [\"q\"] }\n"),
+        ("headers = { h = { in = [\"1\"] } }\n", ""),
+        ("body = { type = \"none\" }\n", ""),
+        (
+            "body = { type = \"form\", fields = { n = { max = 5 } } }\n",
+            "body = { type = \"form\", fields = { n = { max = 9 } } }\n",
+        ),
+        ("body = { type = \"json\", fields = { \"/n\" = { max = 5 } } }\n", "body = { type = \"json\" }\n"),
+        (
+            "body = { type = \"json\", fields = { \"/n\" = { in = [5] } } }\n",
+            "body = { type = \"json\", fields = { \"/n\" = { min = 1 } } }\n",
+        ),
+    ] {
+        let (inner, outer) = (policy(&["POST /a"], narrow), policy(&["POST /a"], wide));
+        assert!(inside(&inner, &outer), "{narrow} {wide}");
+        assert!(!inside(&outer, &inner), "{narrow} {wide}");
+    }
+}
+
+#[test]
+fn one_rate_does_not_answer_for_two_permits() {
+    let permit = |name: &str, call: &str| {
+        format!(
+            "[[permit]]\nname = \"{name}\"\nto = \"https://a.example\"\nplace = \"header x\"\nrate = \"1/min\"\ncall = {call}\n"
+        )
+    };
+    let parse = |text: String| Policy::parse("p.toml", &format!("version = 1\n{text}")).unwrap();
+    let together = parse(permit("both", "[\"GET /a\", \"GET /b\"]"));
+    let apart = parse(permit("a", "\"GET /a\"") + &permit("b", "\"GET /b\""));
+    assert!(!inside(&apart, &together));
+    assert!(inside(&parse(permit("a", "\"GET /a\"")), &together));
+}
