@@ -104,8 +104,14 @@ pub struct NewPlaceholder {
     pub begins_in: Option<u64>,
     /// Seconds until it expires; `null`: never.
     pub expires_in: Option<u64>,
+    /// Whether it may end earlier: with the placeholder that it descends from.
+    #[serde(default)]
+    pub at_the_latest: bool,
     /// Number of uses; `null`: not counted.
     pub uses: Option<u32>,
+    /// The placeholder that it descends from, by id.
+    #[serde(default)]
+    pub parent: Option<String>,
     /// What is done when it is misused.
     #[serde(default)]
     pub on_misuse: OnMisuse,
@@ -155,6 +161,9 @@ pub struct PlaceholderView {
     /// When it begins to count, if not at once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_before: Option<String>,
+    /// The placeholder that it descends from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parent: Option<PlaceholderId>,
     /// Since when it is frozen, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen: Option<String>,

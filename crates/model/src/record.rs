@@ -218,6 +218,8 @@ pub struct PlaceholderRecord {
     pub state: PlaceholderState,
     /// What is done when it is misused.
     pub on_misuse: OnMisuse,
+    /// The placeholder that it descends from: it counts no longer than that one.
+    pub parent: Option<PlaceholderId>,
     /// Since when it is frozen: refused whatever its state, until it is thawed.
     pub frozen: Option<Timestamp>,
 }

@@ -29,6 +29,8 @@ pub struct Grant {
     pub workload_name: Name,
     /// Keyed hash of the workload's key, so that nobody else can become the workload after approval.
     pub workload_key: KeyedHash,
+    /// The placeholder that it descends from.
+    pub parent: Option<PlaceholderId>,
     /// When it begins to count, if not at once.
     pub not_before: Option<Timestamp>,
     /// When it ends, if it ends.
@@ -70,6 +72,7 @@ impl Grant {
             workload: workload.id,
             workload_name: workload.name.clone(),
             workload_key: workload.key,
+            parent: placeholder.parent,
             not_before: placeholder.not_before,
             expires: placeholder.expires,
             uses: placeholder.uses,
@@ -100,6 +103,7 @@ impl Grant {
             workload,
             workload_name,
             workload_key,
+            parent,
             not_before,
             expires,
             uses,
@@ -122,6 +126,7 @@ impl Grant {
         lines.push(format!("workload: {workload_name} ({workload})"));
         lines.push(format!("workload key (keyed hash): {workload_key}"));
         lines.extend(requester.as_deref().map(|who| format!("requested by: {}", quoted(who))));
+        lines.extend(parent.map(|id| format!("descends from: {id} (it ends with that one)")));
         lines.extend(not_before.map(|at| format!("not before: {at}")));
         lines.push(format!("expires: {expires}"));
         lines.push(format!("uses: {uses}"));

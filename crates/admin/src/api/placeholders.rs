@@ -12,7 +12,7 @@ use cloakroom_model::{
     ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows,
     Timestamp,
 };
-use cloakroom_policy::Policy;
+use cloakroom_policy::{Containment, Policy};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,6 +66,9 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     if new.uses == Some(0) {
         return Err(Problem::new(ProblemCode::MalformedRequest, "a placeholder has at least 1 use"));
     }
+    let parent = new.parent.as_deref().map(|id| find::placeholder(&act.rows, id)).transpose()?;
+    let end_of_parent = parent.and_then(|parent| parent.expires).filter(|_| new.at_the_latest);
+    let end = |own: Option<Timestamp>| own.map(|own| end_of_parent.map_or(own, |latest| own.min(latest)));
     let requester = requester(admin, by, new.requester)?;
     let minted = admin.lookup_key.mint(&credential.shape)?;
     let created = Timestamp::now();
@@ -86,13 +89,17 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         policy: policy.to_stored(),
         created,
         not_before: begins,
-        expires: new.expires_in.map(|seconds| created.plus(Duration::from_secs(seconds))),
+        expires: end(new.expires_in.map(|seconds| created.plus(Duration::from_secs(seconds)))),
         uses: new.uses,
         used: 0,
         state: PlaceholderState::Pending,
         on_misuse: new.on_misuse,
+        parent: parent.map(|parent| parent.id),
         frozen: None,
     };
+    if let Some(parent) = parent {
+        require_within(&row, &policy, parent, &act.rows)?;
+    }
     let approval = ApprovalRecord {
         id: ApprovalId::fresh()?,
         placeholder: row.id,
@@ -143,6 +150,42 @@ fn parse(file: &str, text: &str) -> Result<Policy, Problem> {
         Problem::new(ProblemCode::BadPolicy, first.unwrap_or_else(|| "the policy does not parse".into()))
             .complaining(complaints.into_iter().map(Into::into).collect())
     })
+}
+
+/// What descends from a placeholder is narrower in everything.
+fn require_within(
+    row: &PlaceholderRecord,
+    policy: &Policy,
+    parent: &PlaceholderRecord,
+    rows: &Rows,
+) -> Result<(), Problem> {
+    let wider = |what: &str| {
+        let text = format!("it would be wider than placeholder {}: {what}", parent.id);
+        Err(Problem::new(ProblemCode::MalformedRequest, text)
+            .hinting("what descends from a placeholder has the same credential, less policy, fewer uses, an earlier end"))
+    };
+    if view::state(parent, rows, row.created) != "active" {
+        return Err(Problem::new(ProblemCode::Conflict, format!("placeholder {} is not active", parent.id))
+            .hinting("only an active placeholder can have descendants"));
+    }
+    if row.credential != parent.credential {
+        return wider("it stands for another credential");
+    }
+    if view::policy(parent)?.contains(policy) != Containment::Contained {
+        return wider(
+            "its policy is not proved to be within that one's (cloakroom policy diff shows what is not)",
+        );
+    }
+    if parent.expires.is_some_and(|end| row.expires.is_none_or(|own| own > end)) {
+        return wider("it would end later");
+    }
+    match (parent.uses, row.uses) {
+        (Some(_), None) => wider("that one's uses are counted, and its own would not be"),
+        (Some(uses), Some(own)) if parent.used.saturating_add(own) > uses => {
+            wider("that one has not so many uses left")
+        }
+        _ => Ok(()),
+    }
 }
 
 fn require_destinations_within(policy: &Policy, credential: &CredentialRecord) -> Result<(), Problem> {

@@ -11,7 +11,9 @@ use cloakroom_policy::{Approvers, Grant, Policy};
 pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'static str {
     let credential_is_gone = rows.credentials.iter().any(|c| c.id == row.credential && c.removed.is_some());
     let workload_is_gone = rows.workloads.iter().any(|w| w.id == row.workload && w.removed.is_some());
+    let ancestors = || ancestors(row, rows);
     match row.state {
+        PlaceholderState::Active if ancestors().any(|one| one.state != PlaceholderState::Active) => "revoked",
         PlaceholderState::Pending | PlaceholderState::Active if credential_is_gone || workload_is_gone => {
             "revoked"
         }
@@ -19,10 +21,20 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
             "expired"
         }
         PlaceholderState::Active if row.uses.is_some_and(|uses| row.used >= uses) => "spent",
-        PlaceholderState::Pending | PlaceholderState::Active if row.frozen.is_some() => "frozen",
+        PlaceholderState::Pending | PlaceholderState::Active
+            if row.frozen.is_some() || ancestors().any(|one| one.frozen.is_some()) =>
+        {
+            "frozen"
+        }
         PlaceholderState::Active if row.not_before.is_some_and(|begin| now < begin) => "not-yet",
         state => state.as_str(),
     }
+}
+
+fn ancestors<'a>(row: &'a PlaceholderRecord, rows: &'a Rows) -> impl Iterator<Item = &'a PlaceholderRecord> {
+    let parent = |row: &PlaceholderRecord| rows.placeholders.iter().find(|one| Some(one.id) == row.parent);
+    // No family is deeper than that; one that says so was edited.
+    std::iter::successors(parent(row), move |row| parent(row)).take(16)
 }
 
 fn counts(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
@@ -65,6 +77,7 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
         approval: rows.approvals.iter().rev().find(|a| a.placeholder == row.id).map(|a| a.id),
         created: row.created.to_string(),
         not_before: row.not_before.map(|begin| begin.to_string()),
+        parent: row.parent,
         frozen: row.frozen.map(|since| since.to_string()),
         expires: row.expires.map(|end| end.to_string()),
         uses: row.uses,

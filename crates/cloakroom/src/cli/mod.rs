@@ -320,12 +320,15 @@ pub(crate) struct IssuePlaceholder {
     /// The policy file
     #[arg(long, value_name = "FILE")]
     pub(crate) policy: PathBuf,
+    /// A placeholder that this one descends from: narrower in everything, with uses taken from it, and ended with it
+    #[arg(long, value_name = "ID")]
+    pub(crate) parent: Option<String>,
     /// When it begins to count: a span from now, such as 30m or 24h; else at once
     #[arg(long, value_name = "SPAN", value_parser = crate::span::parse)]
     pub(crate) not_before: Option<std::time::Duration>,
-    /// When it ends: a span such as 90s, 30m, 24h, 30d, 2w; or never
-    #[arg(long, value_name = "SPAN", default_value = "30d", value_parser = parse_expiry)]
-    pub(crate) expires: Expiry,
+    /// When it ends: a span such as 90s, 30m, 24h, 30d, 2w; or never [default: 30d, or with its parent]
+    #[arg(long, value_name = "SPAN", value_parser = parse_expiry)]
+    pub(crate) expires: Option<Expiry>,
     /// How many calls it is good for; else as many as its policy allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: Option<u32>,

@@ -12,6 +12,9 @@ use crate::run::Kit;
 use crate::span::Expiry;
 use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
 
+/// How long a placeholder counts where nothing is said: thirty days, in seconds.
+const USUAL_SPAN: u64 = 30 * 86_400;
+
 pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
@@ -37,10 +40,13 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
         policy,
         begins_in: new.not_before.map(|span| span.as_secs()),
         expires_in: match new.expires {
-            Expiry::Never => None,
-            Expiry::After(span) => Some(span.as_secs()),
+            None => Some(USUAL_SPAN),
+            Some(Expiry::Never) => None,
+            Some(Expiry::After(span)) => Some(span.as_secs()),
         },
+        at_the_latest: new.expires.is_none(),
         uses: new.uses,
+        parent: new.parent.clone(),
         on_misuse: new.on_misuse,
         requester: new.requester.clone(),
     };
@@ -139,6 +145,7 @@ fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
             ("uses", uses(one)),
             ("destinations", joined(&one.destinations)),
         ];
+        pairs.extend(one.parent.map(|parent| ("descends from", parent.to_string())));
         pairs.extend(one.not_before.clone().map(|begin| ("not before", begin)));
         pairs.extend(one.frozen.clone().map(|since| ("frozen since", since)));
         pairs.extend(one.why.clone().map(|why| ("why", why)));

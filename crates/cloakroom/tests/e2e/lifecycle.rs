@@ -456,3 +456,82 @@ fn all_placeholders_of_a_workload_or_a_credential_or_all_are_revoked_in_one_act(
         assert!(!answer.status.success(), "{wrong:?}: {answer:?}");
     }
 }
+
+#[test]
+fn what_descends_from_a_placeholder_ends_and_freezes_with_it_in_every_generation() {
+    let mut stage = Stage::new();
+    let first = stage.permit(&[]);
+    let child = stage.permit(&["--parent", &first.id]);
+    let grandchild = stage.permit(&["--parent", &child.id]);
+    let beside = stage.permit(&[]);
+    let text = stage.broker().cli(&["approval", "show", &child.approval]).stdout;
+    assert!(text.contains(&format!("\ndescends from: {} ", first.id)), "{text}");
+    [&first, &child, &grandchild].into_iter().for_each(|one| stage.assert_works(one));
+    stage.broker().cli(&["placeholder", "freeze", &first.id]);
+    [&first, &child, &grandchild].into_iter().for_each(|one| stage.assert_refused(one, "placeholder-frozen"));
+    stage.broker().cli(&["placeholder", "thaw", &first.id]);
+    stage.assert_works(&grandchild);
+    stage.broker().cli(&["placeholder", "revoke", &child.id]);
+    stage.assert_refused(&grandchild, "placeholder-revoked");
+    assert_eq!(stage.broker().cli_json(&["placeholder", "show", &grandchild.id])["state"], "revoked");
+    stage.assert_works(&first);
+    stage.setup.broker.restart();
+    stage.assert_refused(&grandchild, "placeholder-revoked");
+    stage.assert_works(&beside);
+}
+
+#[test]
+fn a_family_has_no_more_uses_together_than_its_first() {
+    let stage = Stage::new();
+    let first = stage.permit(&["--uses", "3"]);
+    let child = stage.permit(&["--parent", &first.id, "--uses", "2"]);
+    stage.assert_works(&first);
+    stage.assert_refused(&first, "placeholder-spent");
+    stage.assert_works(&child);
+    stage.assert_works(&child);
+    stage.assert_refused(&child, "placeholder-spent");
+    assert_eq!(stage.upstream.requests().len(), 3);
+}
+
+#[test]
+fn what_would_be_wider_than_its_parent_is_not_issued() {
+    let stage = Stage::new();
+    let first = stage.permit(&["--uses", "3", "--expires", "2h"]);
+    stage.assert_works(&first);
+    let narrow = items(&stage.upstream);
+    let wide = narrow.replace("GET /v1/items/{id}", "GET /v1/{rest...}");
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let path = file.path().display().to_string();
+    let issue = |policy: &str, more: &[&str]| {
+        std::fs::write(file.path(), policy).unwrap();
+        let arguments =
+            ["placeholder", "issue", "--credential", "c", "--workload", "robot", "--policy", &path];
+        stage.broker().run(&[&arguments[..], &["--parent", &first.id], more].concat())
+    };
+    let fine = ["--uses", "1"];
+    for (policy, more, why) in [
+        (&wide, &fine[..], "policy is not proved to be within"),
+        (&narrow, &["--uses", "1", "--expires", "3h"], "end later"),
+        (&narrow, &["--uses", "1", "--expires", "never"], "end later"),
+        (&narrow, &["--expires", "1h"], "counted"),
+        (&narrow, &["--uses", "3"], "not so many uses left"),
+    ] {
+        let answer = issue(policy, more);
+        assert!(!answer.status.success() && answer.stderr.contains(why), "{why}: {answer:?}");
+    }
+    assert!(issue(&narrow, &fine).status.success());
+    stage.broker().cli(&["placeholder", "revoke", &first.id]);
+    let answer = issue(&narrow, &fine);
+    assert!(!answer.status.success() && answer.stderr.contains("is not active"), "{answer:?}");
+}
+
+#[test]
+fn t71_an_edited_parent_ends_the_approval() {
+    let mut stage = Stage::new();
+    let first = stage.permit(&[]);
+    let child = stage.permit(&["--parent", &first.id]);
+    stage.setup.broker.stop();
+    assert_eq!(stage.broker().tamper("UPDATE placeholder SET parent = NULL WHERE id = ?1", [&child.id]), 1);
+    stage.setup.broker.launch();
+    stage.assert_refused(&child, "placeholder-revoked");
+}

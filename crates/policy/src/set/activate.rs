@@ -38,10 +38,15 @@ impl PolicySet {
     }
 }
 
+/// How many generations a family has below its first, at most.
+const OLDEST: usize = 8;
+
 struct Activation<'a> {
     credentials: HashMap<CredentialId, &'a CredentialRecord>,
     workloads: HashMap<WorkloadId, &'a WorkloadRecord>,
     approvals: HashMap<PlaceholderId, Vec<&'a ApprovalRecord>>,
+    /// Those that have descendants or may have.
+    placeholders: HashMap<PlaceholderId, &'a PlaceholderRecord>,
     approvers: &'a Approvers,
     previous: Option<&'a PolicySet>,
     signers: Vec<u8>,
@@ -58,6 +63,7 @@ impl<'a> Activation<'a> {
             credentials: rows.credentials.iter().map(|row| (row.id, row)).collect(),
             workloads: rows.workloads.iter().map(|row| (row.id, row)).collect(),
             approvals,
+            placeholders: rows.placeholders.iter().map(|row| (row.id, row)).collect(),
             approvers,
             previous,
             signers: approvers.bytes(),
@@ -74,7 +80,7 @@ impl<'a> Activation<'a> {
             workload: row.workload,
             not_before: row.not_before,
             expires: row.expires,
-            frozen: row.frozen.is_some(),
+            frozen: row.frozen.is_some() || self.ancestors(row).flatten().any(|one| one.frozen.is_some()),
             uses: row.uses,
             used: row.used,
             on_misuse: row.on_misuse,
@@ -87,6 +93,7 @@ impl<'a> Activation<'a> {
             PlaceholderState::Pending => Standing::Pending,
             PlaceholderState::Denied => Standing::Denied,
             PlaceholderState::Revoked => Standing::Revoked,
+            PlaceholderState::Active if !self.ancestors_stand(row) => Standing::Revoked,
             PlaceholderState::Active => match self.check(row) {
                 Ok(Check::Holds(approved)) => Standing::Active(approved),
                 Ok(Check::Retired) => Standing::Revoked,
@@ -96,6 +103,24 @@ impl<'a> Activation<'a> {
                 }
             },
         }
+    }
+
+    /// The placeholders that it descends from, nearest first; `None` for one that is not there, or where there are too many.
+    fn ancestors(&self, row: &PlaceholderRecord) -> impl Iterator<Item = Option<&'a PlaceholderRecord>> {
+        let mut next = row.parent;
+        let mut generations = 0;
+        std::iter::from_fn(move || {
+            let parent = next.take()?;
+            generations += 1;
+            let found = self.placeholders.get(&parent).copied().filter(|_| generations <= OLDEST);
+            next = found.and_then(|found| found.parent);
+            Some(found)
+        })
+    }
+
+    /// Whether all that it descends from were granted and not revoked. Spent they may be: it has uses of its own.
+    fn ancestors_stand(&self, row: &PlaceholderRecord) -> bool {
+        self.ancestors(row).all(|one| one.is_some_and(|one| one.state == PlaceholderState::Active))
     }
 
     /// What an active placeholder may do, or in words why it does not count.
@@ -137,6 +162,7 @@ impl<'a> Activation<'a> {
         add(&mut hash, &self.signers);
         add(&mut hash, row.policy.as_bytes());
         add(&mut hash, row.on_misuse.as_str().as_bytes());
+        add(&mut hash, row.parent.map(|id| id.to_string()).unwrap_or_default().as_bytes());
         for approval in self.asked(row.id) {
             let generation = approval.generation.map(|pinned| (pinned, credential.generation));
             add(&mut hash, format!("{:?} {generation:?}", approval.requester).as_bytes());

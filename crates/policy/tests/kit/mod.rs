@@ -88,6 +88,7 @@ impl Desk {
             state: PlaceholderState::Pending,
             on_misuse: Default::default(),
             frozen: None,
+            parent: None,
             not_before: None,
         });
         self.rows.approvals.push(ApprovalRecord {

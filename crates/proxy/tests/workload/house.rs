@@ -271,6 +271,7 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         state: PlaceholderState::Active,
         on_misuse: Default::default(),
         frozen: None,
+        parent: None,
         not_before: None,
     };
     let approver = Ed25519KeyPair::generate().unwrap();

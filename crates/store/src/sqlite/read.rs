@@ -2,8 +2,8 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Signature,
-    Timestamp, WorkloadRecord,
+    ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
+    Signature, Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
@@ -76,8 +76,14 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
         used: row.number("used")?,
         state: row.text("state", |text| state(&text))?,
         on_misuse: row.text("on_misuse", |text| text.parse())?,
+        parent: parent(row)?,
         frozen: row.optional_time("frozen")?,
     })
+}
+
+fn parent(row: &Fields<'_, '_>) -> Result<Option<PlaceholderId>, StoreError> {
+    let parent: Option<String> = row.plain("parent")?;
+    parent.map(|_| row.text("parent", |text| text.parse())).transpose()
 }
 
 fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {

@@ -98,8 +98,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
     present(db, "credential", row.credential)?;
     present(db, "workload", row.workload)?;
     let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse,
-                                        not_before, frozen)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)";
+                                        not_before, frozen, parent)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
     insert(
         db,
         sql,
@@ -119,9 +119,24 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.on_misuse.as_str(),
             row.not_before.map(millis),
             row.frozen.map(millis),
+            row.parent.map(|id| id.to_string()),
         ],
     )?;
+    take_uses(db, row)?;
     add_approval(db, approval)
+}
+
+/// The uses of a placeholder that descends from a counted one are that one's: a family has no more together than its first.
+fn take_uses(db: &Connection, row: &PlaceholderRecord) -> Done {
+    let Some(parent) = row.parent else { return Ok(()) };
+    let sql = "UPDATE placeholder SET used = used + coalesce(?2, 0)
+               WHERE id = ?1 AND state = 'active' AND (uses IS NULL OR used + ?2 <= uses)";
+    match changed(db, sql, params![parent.to_string(), row.uses])? {
+        1 => Ok(()),
+        _ => Err(StoreError::Conflict(format!(
+            "placeholder {parent} is not active, or has not that many uses left"
+        ))),
+    }
 }
 
 fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {

@@ -63,6 +63,7 @@ pub(crate) fn placeholder(
         state: PlaceholderState::Pending,
         on_misuse: OnMisuse::RevokeFamily,
         frozen: None,
+        parent: None,
         not_before: None,
     };
     let approval = ApprovalRecord {
