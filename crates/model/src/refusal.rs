@@ -83,7 +83,7 @@ codes! {
         "wait for the time that Retry-After names, then call again";
     /// A human has to approve this very call.
     ApprovalRequired "approval-required" 403 "each such call waits for a human"
-        "this permit says approve = \"each-call\": have the approval that is named here granted, then send exactly the same call again";
+        "a human approves such calls one by one: have the approval that is named here granted, then send exactly the same call again";
     /// A human said no.
     ApprovalDenied "approval-denied" 403 "the approval was denied"
         "ask the approver what would be acceptable";

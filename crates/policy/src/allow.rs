@@ -3,7 +3,7 @@
 use crate::PolicySet;
 use crate::Spot;
 use crate::decide::place::Wanted;
-use crate::decide::{Mismatch, Stage, shape};
+use crate::decide::{Judged, Mismatch, Stage, Waits, shape};
 use crate::permit::{Approve, Permit};
 use crate::search;
 use crate::set::{Compiled, Held};
@@ -40,26 +40,29 @@ impl<'a> Asker<'a> {
         &self,
         core: CoreId,
         now: Timestamp,
-        judge: impl Fn(&Permit, &Wanted<'_>) -> Result<Spot, Mismatch>,
+        judge: impl Fn(&Permit, &Wanted<'_>) -> Result<Judged, Mismatch>,
     ) -> Result<Allowed, Refusal> {
         let held = self.own(core)?;
         let permits = held.permits_at(now).map_err(|refusal| self.about_held(as_seen(refusal), held))?;
         let wanted = Wanted { key: self.policies.lookup_key(), text: held.text };
         let mut closest = Closest::default();
-        let mut options: Vec<(usize, Spot)> = Vec::new();
+        let mut options: Vec<(usize, Judged)> = Vec::new();
         for (index, compiled) in permits.iter().enumerate() {
             match judge(&compiled.permit, &wanted) {
-                Ok(spot) => options.push((index, spot)),
+                Ok(judged) => options.push((index, judged)),
                 Err(mismatch) => closest.see(mismatch, compiled),
             }
         }
         // Permits with the same place agree on the spot; the first option decides it for all.
-        let Some(spot) = options.first().map(|(_, spot)| spot.clone()) else {
+        let Some(spot) = options.first().map(|(_, judged)| judged.spot.clone()) else {
             return Err(self.about_held(closest.into_refusal(), held));
         };
-        let options: Vec<usize> =
-            options.into_iter().filter(|(_, s)| *s == spot).map(|(index, _)| index).collect();
-        Ok(Allowed { held: Arc::clone(held), chosen: std::cell::Cell::new(options[0]), options, spot })
+        let options: Vec<(usize, Waits)> = options
+            .into_iter()
+            .filter(|(_, judged)| judged.spot == spot)
+            .map(|(index, judged)| (index, judged.waits))
+            .collect();
+        Ok(Allowed { held: Arc::clone(held), chosen: std::cell::Cell::new(options[0].0), options, spot })
     }
 
     /// The last check: takes one call from a permit of each placeholder, or from none.
@@ -79,9 +82,9 @@ impl<'a> Asker<'a> {
         Ok(())
     }
 
-    /// Whether any permit of these placeholders wants a human for each call. Most calls end the question here.
+    /// Whether any permit of these placeholders wants a human for calls. Most calls end the question here.
     pub(crate) fn may_wait(&self, cores: &[CoreId]) -> bool {
-        let waits = |compiled: &Compiled| compiled.permit.approve == Approve::EachCall;
+        let waits = |compiled: &Compiled| compiled.permit.approve != Approve::Once;
         cores
             .iter()
             .any(|core| self.policies.held(*core).is_some_and(|held| held.permits().iter().any(waits)))
@@ -91,7 +94,7 @@ impl<'a> Asker<'a> {
     pub(crate) fn unasked(&self, allowed: &[Allowed]) -> Refusal {
         let reason = "this permit needs a human's approval of each call";
         let refusal = Refusal::new(Code::ApprovalRequired, reason);
-        let waiting = allowed.iter().find(|one| one.chosen().permit.approve == Approve::EachCall);
+        let waiting = allowed.iter().find(|one| one.chosen().permit.approve != Approve::Once);
         match waiting {
             Some(one) => self.about_held(refusal, &one.held).with(|facts| {
                 facts.permit = Some(one.chosen().permit.name.clone());
@@ -150,17 +153,10 @@ impl<'a> Asker<'a> {
     }
 }
 
-/// Whether a human has to be asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Waits {
-    No,
-    Yes,
-}
-
 /// A placeholder with the permits that allow the call, in canonical order.
 pub(crate) struct Allowed {
     pub(crate) held: Arc<Held>,
-    options: Vec<usize>,
+    options: Vec<(usize, Waits)>,
     chosen: std::cell::Cell<usize>,
     pub(crate) spot: Spot,
 }
@@ -173,20 +169,19 @@ impl Allowed {
     /// Whether every permit that allows the call wants a human for it. Where one does not, the others are left out: nobody
     /// is asked about what is allowed anyway.
     pub(crate) fn settle(&mut self) -> Waits {
-        let permits = self.held.permits();
-        let free = |index: &usize| permits[*index].permit.approve == Approve::Once;
+        let free = |(_, waits): &(usize, Waits)| *waits == Waits::No;
         if !self.options.iter().any(free) {
             return Waits::Yes;
         }
         self.options.retain(free);
-        self.chosen.set(self.options[0]);
+        self.chosen.set(self.options[0].0);
         Waits::No
     }
 
     /// Takes one call from the first permit that has one left.
     fn take(&self, now: Timestamp) -> Result<&Compiled, Mismatch> {
         let mut shortest: Option<u32> = None;
-        for index in &self.options {
+        for (index, _) in &self.options {
             self.chosen.set(*index);
             match self.chosen().limit.as_ref().map_or(Ok(()), |limit| limit.take(now)) {
                 Ok(()) => return Ok(self.chosen()),

@@ -5,6 +5,7 @@
 //! left to `review`.
 
 use crate::Policy;
+use crate::class::Terms;
 use crate::constraint::{Constraint, Given, Scalar, ValueType};
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
 use crate::template::{Shape, Template};
@@ -81,6 +82,7 @@ fn rules_within(inner: &Permit, outer: &Permit) -> bool {
         range,
         upgrade,
         messages,
+        terms: _,
     } = inner;
     *to == outer.to
         && *place == outer.place
@@ -90,8 +92,26 @@ fn rules_within(inner: &Permit, outer: &Permit) -> bool {
         && named_within(headers, &outer.headers)
         && body_within(body, &outer.body)
         && rate_within(*rate, outer.rate)
-        && (outer.approve == Approve::Once || *approve == outer.approve)
+        && asks_as_much(*approve, outer.approve)
+        && classes_within(inner, outer)
         && (outer.range == RangeRule::Pass || *range == outer.range)
+}
+
+/// Whether each call that waits by `outer` waits by `inner` too, where both classify alike.
+fn asks_as_much(inner: Approve, outer: Approve) -> bool {
+    match (inner, outer) {
+        (_, Approve::Once) | (Approve::EachCall, _) | (Approve::Writes, Approve::Writes) => true,
+        (Approve::Once | Approve::Writes, _) => false,
+    }
+}
+
+/// Whether each call that `outer` refuses for its class, or for signals that disagree, is refused by `inner` too. Lists that differ
+/// make other calls disagree, so they have to be the same.
+fn classes_within(inner: &Permit, outer: &Permit) -> bool {
+    let Terms { speaks, reads, writes, refuse } = &outer.terms;
+    let own = &inner.terms;
+    let alike = own.speaks == *speaks && own.reads == *reads && own.writes == *writes;
+    !outer.is_classified() || (inner.is_classified() && alike && (refuse.is_none() || own.refuse == *refuse))
 }
 
 /// Whether other names than the listed ones may occur.

@@ -1,9 +1,9 @@
 //! Stage 1: who asks, and which placeholders the call carries, wherever they stand.
 
-use crate::allow::{Allowed, Asker, Waits};
+use crate::allow::{Allowed, Asker};
 use crate::authorized::{Authorized, Use};
-use crate::decide;
 use crate::decide::body::BodyView;
+use crate::decide::{self, Waits};
 use crate::search::{self, Finding};
 use crate::{PolicySet, Spot, question};
 use cloakroom_model::{Call, CallApproval, Code, Principal, Question, Refusal, Timestamp};

@@ -6,6 +6,7 @@
 use crate::allow::Asker;
 use crate::authorized::intent;
 use crate::decide::message::Message;
+use crate::decide::{Judged, Waits};
 use crate::{Authorized, PolicySet, Spot, Use, channel, decide, search};
 use cloakroom_model::{Call, Code, CoreId, Intent, Payload, PlaceholderId, Principal, Refusal, Timestamp};
 use http::HeaderMap;
@@ -112,7 +113,8 @@ impl MessageJudge {
         let asker = self.asker(policies);
         let message = Message::new(text, self.messages);
         let allowed = asker.allow(core, now, |permit, wanted| {
-            decide::judge_message(permit, &self.handshake, &message, wanted).map(Spot::Json)
+            let span = decide::judge_message(permit, &self.handshake, &message, wanted)?;
+            Ok(Judged { spot: Spot::Json(span), waits: Waits::No })
         })?;
         let fault = || Refusal::new(Code::InternalFault, "a placeholder that was found is not where it was");
         let Spot::Json(span) = allowed.spot.clone() else { return Err(fault()) };

@@ -1,5 +1,6 @@
 //! One permit in normal form: destination, call shape, place and bounds.
 
+use crate::class::Terms;
 use crate::constraint::Constraint;
 use crate::template::Template;
 use cloakroom_model::{Destination, Place, Upgrade};
@@ -34,7 +35,33 @@ pub(crate) struct Permit {
     /// How many text messages from the first on may carry the placeholder; there exactly where the place is in messages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) messages: Option<u8>,
+    /// What tells reads from writes.
+    ///
+    /// COMPAT: policies stored before there were classes do not have this key.
+    #[serde(default, skip_serializing_if = "Terms::is_silent")]
+    pub(crate) terms: Terms,
 }
+
+impl Permit {
+    /// Whether it matters to this permit what a call does.
+    pub(crate) fn is_classified(&self) -> bool {
+        self.approve == Approve::Writes || !self.terms.is_silent()
+    }
+
+    /// How many bytes of a body have to be read to judge by this permit. `None`: it does not look inside.
+    pub(crate) fn bound(&self) -> Option<u64> {
+        let of_class = || match &self.body {
+            BodyRule::Any { max_bytes } if self.terms.looks_inside() => {
+                Some(max_bytes.unwrap_or(MOST_CLASSIFIED).min(MOST_CLASSIFIED))
+            }
+            _ => None,
+        };
+        self.body.bound().or_else(of_class)
+    }
+}
+
+/// The largest body that is read only to classify its call. A larger one is not known to read.
+const MOST_CLASSIFIED: u64 = 1 << 20;
 
 /// What holds for one query key or form field.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,11 +95,13 @@ impl BodyRule {
     }
 }
 
-/// Whether a human approves the policy, or each call too.
+/// Whether a human approves the policy, or calls too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Approve {
     Once,
+    /// Reads pass, and each call that is not known to read waits.
+    Writes,
     EachCall,
 }
 

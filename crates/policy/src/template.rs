@@ -113,6 +113,10 @@ impl Template {
     /// Whether the path matches; case exact, on decoded segments.
     pub(crate) fn matches_path(&self, path: &Path) -> bool {
         let segments = path.segments();
+        let at = |index: usize| segments.get(index).map(|segment| segment.decoded());
+        if self.would_hide_bundle(segments.len(), at) {
+            return false;
+        }
         for (index, piece) in self.pieces.iter().enumerate() {
             match (piece, segments.get(index)) {
                 (Piece::Literal(literal), Some(segment)) if **literal == *segment.decoded() => {}
@@ -123,6 +127,40 @@ impl Template {
             }
         }
         segments.len() == self.pieces.len()
+    }
+
+    /// SECURITY: a parameter or a tail stands for no endpoint that takes many operations in one call (T35): `/graphql`, `/$batch`,
+    /// `/batch/…`. Who means one writes it out.
+    fn would_hide_bundle<'s>(&self, length: usize, at: impl Fn(usize) -> Option<&'s str>) -> bool {
+        let blind = |index: usize| match self.pieces.get(index) {
+            Some(Piece::Literal(_)) => false,
+            Some(Piece::One(_) | Piece::Tail(_)) => true,
+            None => self.has_tail(),
+        };
+        let bundles = |index: usize, words: &[&str]| {
+            blind(index)
+                && at(index).is_some_and(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
+        };
+        // Other methods carry one operation each; a GET with a GraphQL query in its URL may only read.
+        &*self.method == "POST"
+            && (bundles(0, &["batch", "$batch", "graphql"])
+                || length.checked_sub(1).is_some_and(|last| bundles(last, &["batch", "$batch", "graphql"])))
+    }
+
+    /// Whether some path could be matched by both, where their methods are the same.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        let meet = |one: &Piece, two: &Piece| match (one, two) {
+            (Piece::Literal(one), Piece::Literal(two)) => one == two,
+            (Piece::Literal(text), _) | (_, Piece::Literal(text)) => !text.is_empty(),
+            _ => true,
+        };
+        // A tail reaches as far as the other one does.
+        let reaches = |it: &Self, far: usize| it.length() == far || (it.has_tail() && it.length() < far);
+        let far = self.length().max(other.length());
+        self.method == other.method
+            && reaches(self, far)
+            && reaches(other, far)
+            && self.pieces.iter().zip(&other.pieces).all(|(one, two)| meet(one, two))
     }
 
     /// Which segment the one-segment parameter of this name stands for.
@@ -158,6 +196,13 @@ impl Template {
 
     /// Whether every path of this shape matches.
     pub(crate) fn matches_shape(&self, shape: &[Segment<'_>]) -> bool {
+        let at = |index: usize| match shape.get(index) {
+            Some(Segment::Literal(literal)) => Some(*literal),
+            _ => None,
+        };
+        if self.would_hide_bundle(shape.len(), at) {
+            return false;
+        }
         for (index, piece) in self.pieces.iter().enumerate() {
             match (piece, shape.get(index)) {
                 (Piece::Literal(own), Some(Segment::Literal(other))) if **own == **other => {}

@@ -4,6 +4,7 @@
 //! but printable ASCII escaped, so no value can look like a line of its own, and equal texts mean equal policies (T74, T75).
 
 use crate::Policy;
+use crate::class::{Known, Refuse, Speaks, Terms};
 use crate::constraint::{Constraint, Scalar};
 use crate::escape::quoted;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
@@ -28,8 +29,21 @@ pub(crate) fn policy(policy: &Policy) -> String {
 
 /// Every fact of a permit but its name, a line each.
 pub(crate) fn facts(permit: &Permit) -> Vec<String> {
-    let Permit { name: _, to, calls, place, query, headers, body, rate, approve, range, upgrade, messages } =
-        permit;
+    let Permit {
+        name: _,
+        to,
+        calls,
+        place,
+        query,
+        headers,
+        body,
+        rate,
+        approve,
+        range,
+        upgrade,
+        messages,
+        terms,
+    } = permit;
     let mut lines: Vec<String> =
         calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
     lines.push(format!("with the credential in: {}", place_text(place)));
@@ -45,13 +59,45 @@ pub(crate) fn facts(permit: &Permit) -> Vec<String> {
     lines.push(rate.map_or("rate: not limited".into(), rate_text));
     lines.push(match approve {
         Approve::Once => "approve: once, with this policy".into(),
+        Approve::Writes => {
+            "approve: once, with this policy, and each call that is not known to read waits for a human"
+                .into()
+        }
         Approve::EachCall => "approve: each call waits for a human".into(),
     });
+    lines.extend(terms_lines(terms, to));
     lines.push(match range {
         RangeRule::Drop => "range requests: not forwarded".into(),
         RangeRule::Pass => "range requests: forwarded".into(),
     });
     lines
+}
+
+/// COMPAT: permits that say nothing about reads and writes have the text that was signed before there were classes.
+fn terms_lines(terms: &Terms, to: &Destination) -> Vec<String> {
+    let Terms { speaks, reads, writes, refuse } = terms;
+    let spoken = match speaks {
+        Speaks::Http => None,
+        Speaks::GraphQl => Some("graphql (its operation says whether a call reads or writes)"),
+        Speaks::JsonRpc => Some("json-rpc (only listed methods count as reads)"),
+        Speaks::Mcp => Some("mcp (only its own reading methods and listed tools count as reads)"),
+        Speaks::Aws => Some("aws (actions named Describe, List or Get count as reads)"),
+    };
+    let mut lines: Vec<String> = spoken.map(|words| format!("speaks: {words}")).into_iter().collect();
+    for (what, all) in [("a read", reads), ("a write", writes)] {
+        lines.extend(all.iter().map(|known| format!("counts as {what}: {}", known_text(known, to))));
+    }
+    lines.extend(refuse.map(|Refuse::Writes| "calls that are not known to read: refused".to_owned()));
+    lines
+}
+
+fn known_text(known: &Known, to: &Destination) -> String {
+    match known {
+        Known::Call(call) => format!("{} {to}{}", call.method(), call.shown_path()),
+        Known::Method(name) => format!("the method {}", quoted(name)),
+        Known::Tool(name) => format!("the tool {}", quoted(name)),
+        Known::Action(name) => format!("the action {}", quoted(name)),
+    }
 }
 
 /// What an approver should look at twice. Follows from the facts, adds none.

@@ -1,6 +1,7 @@
 //! The normal form written as a policy file.
 
 use crate::Policy;
+use crate::class::{Refuse, Speaks, Terms};
 use crate::constraint::{Constraint, Scalar};
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule};
 use std::collections::BTreeMap;
@@ -14,8 +15,21 @@ pub(crate) fn policy(policy: &Policy) -> String {
 }
 
 fn permit(permit: &Permit) -> String {
-    let Permit { name, to, calls, place, query, headers, body, rate, approve, range, upgrade, messages } =
-        permit;
+    let Permit {
+        name,
+        to,
+        calls,
+        place,
+        query,
+        headers,
+        body,
+        rate,
+        approve,
+        range,
+        upgrade,
+        messages,
+        terms,
+    } = permit;
     let calls: Vec<String> = calls.iter().map(|call| string(&call.to_string())).collect();
     let mut lines = vec![
         "\n[[permit]]".to_owned(),
@@ -34,9 +48,26 @@ fn permit(permit: &Permit) -> String {
     }
     lines.extend(body_text(body).map(|body| format!("body = {{ {body} }}")));
     lines.extend(rate.map(|rate| format!("rate = \"{rate}\"")));
-    lines.extend((*approve == Approve::EachCall).then(|| "approve = \"each-call\"".to_owned()));
+    lines.extend(match approve {
+        Approve::Once => None,
+        Approve::Writes => Some("approve = \"writes\"".to_owned()),
+        Approve::EachCall => Some("approve = \"each-call\"".to_owned()),
+    });
+    lines.extend(terms_text(terms));
     lines.extend((*range == RangeRule::Pass).then(|| "range = \"pass\"".to_owned()));
     lines.join("\n") + "\n"
+}
+
+fn terms_text(terms: &Terms) -> Vec<String> {
+    let Terms { speaks, reads, writes, refuse } = terms;
+    let mut lines = Vec::new();
+    lines.extend((*speaks != Speaks::Http).then(|| format!("speaks = \"{}\"", speaks.as_str())));
+    for (key, all) in [("reads", reads), ("writes", writes)] {
+        let items: Vec<String> = all.iter().map(|known| string(&known.to_string())).collect();
+        lines.extend((!items.is_empty()).then(|| format!("{key} = [{}]", items.join(", "))));
+    }
+    lines.extend(refuse.map(|Refuse::Writes| "refuse = \"writes\"".to_owned()));
+    lines
 }
 
 fn body_text(body: &BodyRule) -> Option<String> {

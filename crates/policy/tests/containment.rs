@@ -71,6 +71,11 @@ fn each_rule_that_is_narrower_is_inside_and_the_other_way_is_not() {
         ("rate = \"1/min\"\n", ""),
         ("rate = \"1/min\"\n", "rate = \"2/min\"\n"),
         ("approve = \"each-call\"\n", ""),
+        ("approve = \"writes\"\n", ""),
+        ("approve = \"each-call\"\nspeaks = \"mcp\"\n", "approve = \"writes\"\nspeaks = \"mcp\"\n"),
+        ("speaks = \"graphql\"\n", ""),
+        ("refuse = \"writes\"\n", ""),
+        ("speaks = \"mcp\"\nrefuse = \"writes\"\n", "speaks = \"mcp\"\n"),
         ("", "range = \"pass\"\n"),
         ("", "query = { allow = [\"q\"] }\n"),
         ("headers = { h = { in = [\"1\"] } }\n", ""),
@@ -88,6 +93,38 @@ fn each_rule_that_is_narrower_is_inside_and_the_other_way_is_not() {
         let (inner, outer) = (policy(&["POST /a"], narrow), policy(&["POST /a"], wide));
         assert!(inside(&inner, &outer), "{narrow} {wide}");
         assert!(!inside(&outer, &inner), "{narrow} {wide}");
+    }
+}
+
+#[test]
+fn t35_what_counts_as_a_read_is_compared_before_a_policy_is_said_to_be_inside_another() {
+    for (one, two) in [
+        ("approve = \"writes\"\n", "approve = \"writes\"\nreads = [\"POST /a\"]\n"),
+        ("approve = \"writes\"\n", "approve = \"writes\"\nspeaks = \"graphql\"\n"),
+        ("approve = \"each-call\"\n", "refuse = \"writes\"\n"),
+        ("refuse = \"writes\"\nreads = [\"POST /a\"]\n", "refuse = \"writes\"\n"),
+    ] {
+        let (one, two) = (policy(&["POST /a"], one), policy(&["POST /a"], two));
+        assert!(!inside(&one, &two) && !inside(&two, &one), "{}\n{}", one.to_toml(), two.to_toml());
+    }
+}
+
+#[test]
+fn t35_no_parameter_and_no_tail_contains_an_endpoint_that_takes_many_operations() {
+    for path in ["/graphql", "/a/$batch", "/batch/a", "/a/b/Batch"] {
+        let named = policy(&[&format!("POST {path}")], "");
+        let blind =
+            policy(&["POST /{r...}", "POST /{x}", "POST /{x}/{y}", "POST /a/{r...}", "POST /{x}/a"], "");
+        assert!(!inside(&named, &blind), "{path}");
+        let judged =
+            |policy: &Policy| policy.explain("POST", &format!("https://a.example{path}")).unwrap()[0].allowed;
+        assert!(judged(&named) && !judged(&blind), "{path}");
+    }
+    for call in ["GET /graphql", "POST /repos/graphql/issues", "POST /batches", "DELETE /batch/a"] {
+        let (method, path) = call.split_once(' ').unwrap();
+        let blind = policy(&[&format!("{method} /{{r...}}")], "");
+        assert!(inside(&policy(&[call], ""), &blind), "{call}");
+        assert!(blind.explain(method, &format!("https://a.example{path}")).unwrap()[0].allowed, "{call}");
     }
 }
 

@@ -130,7 +130,14 @@ fn permit() -> impl Strategy<Value = String> {
         "rate = \"1/s\"",
         "rate = \"60/min\"",
         "approve = \"each-call\"",
+        "approve = \"writes\"",
+        "speaks = \"graphql\"\nrefuse = \"writes\"",
+        "speaks = \"mcp\"\nreads = [\"tool a\", \"method b\"]\napprove = \"writes\"",
+        "speaks = \"aws\"\nreads = [\"action A\"]\nwrites = [\"action B\"]",
+        "reads = [\"POST /a/{id}\"]",
+        "writes = [\"POST /a/{id}\"]",
         "range = \"pass\"",
+        "refuse = \"writes\"",
         "upgrade = \"websocket\"",
         "messages = 7",
         "headers = { X-A = { const = \"1\" } }",
@@ -187,7 +194,7 @@ proptest! {
         if let Some(policy) = parse(&permits) {
             let text = policy.canonical_text();
             prop_assert!(text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
-            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  messages that may carry the credential: the first ", "  protocol: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  range requests: ", "  ! "];
+            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  messages that may carry the credential: the first ", "  protocol: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  speaks: ", "  counts as a ", "  calls that are not known to read: refused", "  range requests: ", "  ! "];
             for line in text.lines().filter(|line| !line.is_empty()) {
                 prop_assert!(heads.iter().any(|head| line.starts_with(head)), "{}", line);
             }
@@ -281,6 +288,38 @@ permit 1 of 1: "p"
     let plain = permit("header a");
     assert!(!plain.to_stored().contains("upgrade") && !plain.to_stored().contains("messages"));
     assert!(!plain.canonical_text().contains("protocol"));
+}
+
+#[test]
+fn t74_what_tells_reads_from_writes_is_in_the_text_and_nothing_changes_for_other_permits() {
+    let permit = |more: &str| {
+        let text = format!(
+            "[[permit]]\nname = \"p\"\nto = \"https://a\"\ncall = [\"GET /x\", \"POST /s\"]\nplace = \"header a\"\n{more}\n"
+        );
+        parse(&[text]).unwrap()
+    };
+    let expected = r#"permits: 1 (whatever none of them allows is refused)
+
+permit 1 of 1: "p"
+  may POST https://a/s
+  may GET https://a/x
+  with the credential in: header a raw
+  query keys: none
+  headers: not constrained
+  body: any (not constrained)
+  rate: not limited
+  approve: once, with this policy, and each call that is not known to read waits for a human
+  speaks: mcp (only its own reading methods and listed tools count as reads)
+  counts as a read: the method "m"
+  counts as a read: the tool "t"
+  counts as a write: GET https://a/x
+  calls that are not known to read: refused
+  range requests: not forwarded
+"#;
+    let all = "approve = \"writes\"\nspeaks = \"mcp\"\nreads = [\"tool t\", \"method m\"]\nwrites = [\"GET /x\"]\nrefuse = \"writes\"";
+    assert_eq!(permit(all).canonical_text(), expected);
+    // What was stored and signed before there were classes means what it meant.
+    assert!(!permit("").to_stored().contains("terms") && !permit("").canonical_text().contains("speaks"));
 }
 
 #[test]

@@ -50,10 +50,44 @@ impl<'c> BodyView<'c> {
     pub(crate) fn head(&self) -> &[u8] {
         &self.call.body.head
     }
+
+    /// Whether there is no body.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.call.body.whole().is_some_and(bytes::Bytes::is_empty)
+    }
+
+    /// The pairs, where the body is a form with one reading.
+    pub(crate) fn form_if_it_is_one(&self) -> Option<&[Pair]> {
+        self.form().ok().filter(|_| !self.is_empty())
+    }
+
+    /// The value, where the body is JSON with one reading.
+    pub(crate) fn json_if_it_is_one(&self) -> Option<&Node> {
+        self.json().ok().flatten()
+    }
+
+    /// All bytes, where they are all here and not encoded.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        plain(self.call).ok().flatten()
+    }
+
+    /// As [`BodyView::bytes`], where they are text.
+    pub(crate) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(self.bytes()?).ok()
+    }
 }
 
 /// The bytes of a body that is complete, plain and of this type. `None`: it is empty.
 fn readable(call: &Call, of_type: impl Fn(&str) -> bool) -> Result<Option<&[u8]>, &'static str> {
+    match (plain(call)?, content_type(&call.headers)) {
+        (None, _) => Ok(None),
+        (Some(body), Some(kind)) if of_type(&kind) => Ok(Some(body)),
+        _ => Err("the content type is not the one that the permit names"),
+    }
+}
+
+/// The bytes of a body that is complete and not encoded. `None`: it is empty.
+fn plain(call: &Call) -> Result<Option<&[u8]>, &'static str> {
     let body = call.body.whole().ok_or("the body is larger than what is read")?;
     if body.is_empty() {
         return Ok(None);
@@ -62,14 +96,11 @@ fn readable(call: &Call, of_type: impl Fn(&str) -> bool) -> Result<Option<&[u8]>
     if codings.iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
         return Err("the body is encoded, so it cannot be read");
     }
-    match content_type(&call.headers) {
-        Some(kind) if of_type(&kind) => Ok(Some(body)),
-        _ => Err("the content type is not the one that the permit names"),
-    }
+    Ok(Some(body))
 }
 
 /// The only content type, in lower case, where it has no parameter but `charset=utf-8`.
-fn content_type(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
     let value = value.to_str().ok()?.to_ascii_lowercase();

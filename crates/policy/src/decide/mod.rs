@@ -1,10 +1,13 @@
 //! Judging one call by one permit: the stages of the comparison, and how far a failed one came.
 
 pub(crate) mod body;
+mod class;
 mod json_body;
 pub(crate) mod message;
 pub(crate) mod place;
 pub(crate) mod shape;
+
+pub(crate) use class::Waits;
 
 use body::BodyView;
 use cloakroom_model::{Call, Code, Place};
@@ -26,6 +29,7 @@ pub(crate) enum Stage {
     Headers,
     Place,
     Body,
+    Class,
     Approval,
     Rate,
 }
@@ -34,7 +38,9 @@ impl Stage {
     pub(crate) fn code(self) -> Code {
         match self {
             Self::Destination => Code::DestinationNotPermitted,
-            Self::Method | Self::Path | Self::Query | Self::Upgrade | Self::Headers => Code::CallNotPermitted,
+            Self::Method | Self::Path | Self::Query | Self::Upgrade | Self::Headers | Self::Class => {
+                Code::CallNotPermitted
+            }
             Self::Place => Code::PlaceNotPermitted,
             Self::Body => Code::BodyNotPermitted,
             Self::Approval => Code::ApprovalRequired,
@@ -65,7 +71,13 @@ impl Mismatch {
     }
 }
 
-/// Judges a call by everything in a permit but its rate and whether each call waits for a human. The value is where the placeholder stands.
+/// Where the placeholder stands in a call that is allowed, and whether a human has to be asked about it first.
+pub(crate) struct Judged {
+    pub(crate) spot: Spot,
+    pub(crate) waits: Waits,
+}
+
+/// Judges a call by everything in a permit but its rate.
 ///
 /// Every comparison either holds or is a mismatch: there is no third outcome that could fall open (T79).
 pub(crate) fn judge(
@@ -73,11 +85,12 @@ pub(crate) fn judge(
     call: &Call,
     body: &BodyView<'_>,
     wanted: &Wanted<'_>,
-) -> Result<Spot, Mismatch> {
+) -> Result<Judged, Mismatch> {
     shape::check(permit, call)?;
     let spot = place::find(permit, call, body, wanted)?;
     body::check(permit, call, body)?;
-    Ok(spot)
+    let waits = class::check(permit, call, body)?;
+    Ok(Judged { spot, waits })
 }
 
 /// Judges a handshake that carries no placeholder: whether the permit wants one in a message of this channel.
@@ -107,7 +120,7 @@ fn approved(permit: &Permit) -> Result<(), Mismatch> {
     match permit.approve {
         crate::permit::Approve::Once => Ok(()),
         // A human is asked about a request, whole and once; messages of a channel are not asked about (T78).
-        crate::permit::Approve::EachCall => {
+        crate::permit::Approve::Writes | crate::permit::Approve::EachCall => {
             Err(Mismatch::new(Stage::Approval, "this permit needs a human's approval of each call"))
         }
     }

@@ -1,6 +1,7 @@
 //! Reading a policy file: TOML in, normal form or complaints out.
 
 mod body;
+mod class;
 mod complaint;
 mod constraint;
 mod permit;

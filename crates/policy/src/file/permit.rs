@@ -1,6 +1,7 @@
 //! Reading one `[[permit]]`.
 
 use super::body;
+use super::class;
 use super::complaint::Complaints;
 use super::reader::{Table, Value, nearest};
 use super::upgrade;
@@ -13,10 +14,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::de::DeValue;
 
-const KEYS: [&str; 12] = [
+const KEYS: [&str; 16] = [
     "name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range", "upgrade",
-    "messages",
+    "messages", "speaks", "reads", "writes", "refuse",
 ];
+
+const APPROVE: [(&str, Approve); 3] =
+    [("once", Approve::Once), ("writes", Approve::Writes), ("each-call", Approve::EachCall)];
 
 /// The most calls one permit may list.
 const MOST_CALLS: usize = 64;
@@ -47,9 +51,7 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
     };
     let messages = upgrade::messages(table, place.as_ref(), to);
     let rate = table.value("rate").and_then(|value| rate(&value, to));
-    let approve = table
-        .value("approve")
-        .and_then(|v| word(&v, &[("once", Approve::Once), ("each-call", Approve::EachCall)], to));
+    let approve = table.value("approve").and_then(|v| word(&v, &APPROVE, to));
     let range = table
         .value("range")
         .and_then(|v| word(&v, &[("drop", RangeRule::Drop), ("pass", RangeRule::Pass)], to));
@@ -67,7 +69,9 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
         range: range.unwrap_or(RangeRule::Drop),
         upgrade,
         messages,
+        terms: class::read(table, to),
     };
+    class::fit(&permit, table, to);
     upgrade::fit(&permit, table, to);
     fit_place(&mut permit, &place_value?, to);
     Some(Read { permit, named })

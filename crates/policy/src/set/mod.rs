@@ -183,7 +183,7 @@ impl PolicySet {
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
     /// at this destination that look at the body, or None if none does.
     pub fn body_bound(&self, workload: WorkloadId, destination: &Destination) -> Option<u64> {
-        self.permits_at(workload, destination).filter_map(|(_, compiled)| compiled.permit.body.bound()).max()
+        self.permits_at(workload, destination).filter_map(|(_, compiled)| compiled.permit.bound()).max()
     }
 
     /// How many approvers have to sign for one call there.
