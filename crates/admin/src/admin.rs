@@ -1,10 +1,13 @@
 //! The admin side's hands: what it may touch, and how rows are put in force.
 
 use crate::handover::Handover;
+use crate::wire::IssuedCertificate;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
-use cloakroom_model::{EventKind, LookupKey, PlaceholderId, Rows, SecurityEvent, Timestamp};
+use cloakroom_model::{
+    EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
+};
 use cloakroom_policy::{Approvers, Ignored, PolicySet};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, Store};
@@ -38,8 +41,19 @@ pub struct Admin {
     pub parking: Arc<Parking>,
     /// What workloads ask for.
     pub proposals: Arc<Proposals>,
+    /// Makes the certificates of workloads.
+    pub certifier: Arc<dyn Certifier>,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
+}
+
+/// Makes certificates for workloads. The authority that signs them is left to whoever wires the broker.
+pub trait Certifier: Send + Sync {
+    /// A fresh key pair and its certificate.
+    ///
+    /// # Errors
+    /// In words, where none can be made.
+    fn certify(&self, workload: WorkloadId, name: &Name) -> Result<IssuedCertificate, String>;
 }
 
 /// Serialises changes, so that an older snapshot never overwrites a newer one, and remembers which placeholders do

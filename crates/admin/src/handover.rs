@@ -20,12 +20,12 @@ use tokio::sync::watch;
 
 /// What the connection speaks after the switch: one byte, and with it the sockets.
 pub const PROTOCOL: &str = "cloakroom-take-over";
-/// How many sockets are passed: workloads, console, admin.
-pub const SOCKETS: usize = 3;
+/// How many sockets are passed at most: workloads, console, admin, and where there is one the Unix listener of workloads.
+pub const MOST_SOCKETS: usize = 4;
 
 /// The sockets that may be taken over, once.
 pub struct Handover {
-    offered: Mutex<Option<[OwnedFd; SOCKETS]>>,
+    offered: Mutex<Option<Vec<OwnedFd>>>,
     taken: watch::Sender<bool>,
 }
 
@@ -36,8 +36,8 @@ impl Default for Handover {
 }
 
 impl Handover {
-    /// Offers the sockets of workloads, console and admin API.
-    pub fn offer(&self, sockets: [OwnedFd; SOCKETS]) {
+    /// Offers the sockets of workloads, console and admin API, in this order, then the Unix listener if there is one.
+    pub fn offer(&self, sockets: Vec<OwnedFd>) {
         *self.lock() = Some(sockets);
     }
 
@@ -46,7 +46,7 @@ impl Handover {
         let _ = self.taken.subscribe().wait_for(|taken| *taken).await;
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<[OwnedFd; SOCKETS]>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Vec<OwnedFd>>> {
         self.offered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -87,17 +87,17 @@ pub(crate) async fn take_over(
     Ok(response)
 }
 
-fn pass(connection: Upgraded, sockets: &[OwnedFd; SOCKETS]) -> io::Result<()> {
+fn pass(connection: Upgraded, sockets: &[OwnedFd]) -> io::Result<()> {
     let parts = connection
         .downcast::<TokioIo<UnixStream>>()
         .map_err(|_| io::Error::other("the connection is no Unix socket"))?;
     let stream = parts.io.into_inner().into_std()?;
-    let sockets = sockets.each_ref().map(|socket| socket.as_fd());
+    let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(|socket| socket.as_fd()).collect();
     send(stream.as_fd(), &sockets)
 }
 
 fn send(stream: BorrowedFd<'_>, sockets: &[BorrowedFd<'_>]) -> io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !control.push(SendAncillaryMessage::ScmRights(sockets)) {
         return Err(io::Error::other("too many sockets"));

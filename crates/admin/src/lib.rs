@@ -18,7 +18,7 @@ mod socket;
 mod warden;
 pub mod wire;
 
-pub use admin::{Admin, AdminError, Changes};
+pub use admin::{Admin, AdminError, Certifier, Changes};
 pub use console::serve_console;
 pub use explain::{concerns, records_of};
 pub use find::nearest;

@@ -4,9 +4,11 @@
 use cloakroom_egress::custody::DropOff;
 use cloakroom_model::{ApprovalId, CredentialId};
 use cloakroom_model::{
-    CredentialKind, Destination, Name, OnMisuse, PlaceholderId, ProposalId, RequestId, Signature, WorkloadId,
+    CredentialKind, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId,
+    RequestId, Signature, WorkloadId,
 };
 use cloakroom_store::journal::Record;
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -59,9 +61,18 @@ pub struct CredentialView {
 pub struct NewWorkload {
     /// The operator's name for it.
     pub name: Name,
+    /// Whether it gets a certificate to show in TLS.
+    #[serde(default)]
+    pub mtls: bool,
+    /// The user that it runs as on the broker's machine.
+    #[serde(default)]
+    pub uid: Option<u32>,
+    /// Where it calls from.
+    #[serde(default)]
+    pub networks: Vec<IpNet>,
 }
 
-/// A new workload with its key, which is not kept and never shown again.
+/// A new workload with its key, and its certificate's, which are not kept and never shown again.
 #[derive(Serialize, Deserialize)]
 pub struct AddedWorkload {
     /// Its id.
@@ -70,8 +81,22 @@ pub struct AddedWorkload {
     pub name: Name,
     /// The workload key.
     pub key: String,
+    /// Its certificate, where it gets one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate: Option<IssuedCertificate>,
     /// When it was added.
     pub created: String,
+}
+
+/// A certificate with its private key.
+#[derive(Serialize, Deserialize)]
+pub struct IssuedCertificate {
+    /// The certificate (PEM).
+    pub certificate: String,
+    /// Its private key (PEM).
+    pub key: String,
+    /// SHA-256 of the certificate.
+    pub fingerprint: Fingerprint,
 }
 
 /// A workload as shown.
@@ -83,6 +108,15 @@ pub struct WorkloadView {
     pub name: Name,
     /// When it was added.
     pub created: String,
+    /// SHA-256 of its certificate, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate: Option<Fingerprint>,
+    /// The user that it runs as, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub uid: Option<u32>,
+    /// Where it calls from, if that is known.
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    pub networks: Vec<IpNet>,
     /// Placeholders bound to it that are pending or active.
     pub placeholders: usize,
 }
@@ -107,6 +141,12 @@ pub struct NewPlaceholder {
     /// Whether it may end earlier: with the placeholder that it descends from.
     #[serde(default)]
     pub at_the_latest: bool,
+    /// The hours of the day in which it counts.
+    #[serde(default)]
+    pub daily: Option<Hours>,
+    /// What its holder has to show; absent: the key.
+    #[serde(default)]
+    pub holder: Option<Proofs>,
     /// Number of uses; `null`: not counted.
     pub uses: Option<u32>,
     /// The placeholder that it descends from, by id.
@@ -169,6 +209,11 @@ pub struct PlaceholderView {
     pub frozen: Option<String>,
     /// When it expires, if it does.
     pub expires: Option<String>,
+    /// The hours of the day in which it counts, if not in all.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub daily: Option<Hours>,
+    /// What its holder has to show.
+    pub holder: Proofs,
     /// How many uses it has, if counted.
     pub uses: Option<u32>,
     /// How many uses are spent.

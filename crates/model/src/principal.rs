@@ -1,28 +1,21 @@
 //! Who asks: a workload whose identity has been proven.
 
-use crate::{Name, WorkloadId};
-use serde::{Deserialize, Serialize};
-
-/// What a workload showed to prove who it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Evidence {
-    /// The workload key, in `Proxy-Authorization` or `Cloakroom-Workload`.
-    Key,
-}
+use crate::{Name, Proofs, Source, WorkloadId};
 
 /// A verified workload.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {
     workload: WorkloadId,
     name: Name,
-    evidence: Evidence,
+    shown: Proofs,
+    source: Source,
 }
 
 impl Principal {
-    /// ASSERTION POINT: the caller declares that it has verified `evidence` for this workload.
-    pub fn assert_verified(workload: WorkloadId, name: Name, evidence: Evidence) -> Self {
-        Self { workload, name, evidence }
+    /// ASSERTION POINT: the caller declares that it has verified all that was `shown` for this workload, on a connection
+    /// from `source`.
+    pub fn assert_verified(workload: WorkloadId, name: Name, shown: Proofs, source: Source) -> Self {
+        Self { workload, name, shown, source }
     }
 
     /// The workload's id.
@@ -36,7 +29,12 @@ impl Principal {
     }
 
     /// What it showed.
-    pub fn evidence(&self) -> Evidence {
-        self.evidence
+    pub fn shown(&self) -> Proofs {
+        self.shown
+    }
+
+    /// Where it asks from.
+    pub fn source(&self) -> Source {
+        self.source
     }
 }

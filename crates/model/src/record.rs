@@ -1,8 +1,8 @@
 //! What the store keeps of credentials, workloads, placeholders and approvals: ids, names and ciphertext.
 
 use crate::{
-    ApprovalId, CoreId, CredentialId, Destination, KeyedHash, Name, PlaceholderId, Shape, Timestamp,
-    WorkloadId,
+    ApprovalId, CoreId, CredentialId, Destination, Hours, KeyedHash, Marks, Name, PlaceholderId, Proofs,
+    Shape, Timestamp, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -124,6 +124,8 @@ pub struct WorkloadRecord {
     pub name: Name,
     /// Keyed hash of the workload key.
     pub key: KeyedHash,
+    /// What it is known by besides.
+    pub marks: Marks,
     /// When it was added.
     pub created: Timestamp,
     /// When it was removed, if it was.
@@ -210,6 +212,10 @@ pub struct PlaceholderRecord {
     pub not_before: Option<Timestamp>,
     /// When it ends, if it ends.
     pub expires: Option<Timestamp>,
+    /// The hours of the day in which it counts, if not in all.
+    pub daily: Option<Hours>,
+    /// What its holder has to show, all of it.
+    pub holder: Proofs,
     /// How many uses it has, if they are counted.
     pub uses: Option<u32>,
     /// How many uses are spent.

@@ -19,7 +19,7 @@ pub(crate) struct Asker<'a> {
 }
 
 impl<'a> Asker<'a> {
-    /// The placeholder of this core, where it was issued to this workload.
+    /// The placeholder of this core, where it was issued to this workload and the workload shows what its holder must.
     pub(crate) fn own(&self, core: CoreId) -> Result<&'a Arc<Held>, Refusal> {
         let Some(held) = self.policies.held(core) else {
             let reason = "the call carries a placeholder that is in no row of this broker";
@@ -31,6 +31,14 @@ impl<'a> Asker<'a> {
             let reason = "the placeholder was issued to another workload";
             let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(EventKind::OtherWorkload);
             return Err(self.about(refusal).with(|facts| facts.placeholder = Some(held.id)));
+        }
+        let lacking = held.holder.lacking(self.principal.shown());
+        if !lacking.is_empty() {
+            let reason = "the workload does not show all that the placeholder demands of its holder";
+            let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(EventKind::HolderUnproven);
+            return Err(self
+                .about_held(refusal, held)
+                .with(|facts| facts.rule = Some(format!("holder {lacking}"))));
         }
         Ok(held)
     }

@@ -3,8 +3,8 @@
 use crate::Policy;
 use crate::escape::quoted;
 use cloakroom_model::{
-    ApprovalRecord, CredentialId, CredentialKind, CredentialRecord, KeyedHash, Name, OnMisuse, PlaceholderId,
-    PlaceholderRecord, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalRecord, CredentialId, CredentialKind, CredentialRecord, Hours, KeyedHash, Marks, Name, OnMisuse,
+    PlaceholderId, PlaceholderRecord, Proof, Proofs, Timestamp, WorkloadId, WorkloadRecord,
 };
 
 /// Separates approvals from everything else that a key could sign.
@@ -29,12 +29,18 @@ pub struct Grant {
     pub workload_name: Name,
     /// Keyed hash of the workload's key, so that nobody else can become the workload after approval.
     pub workload_key: KeyedHash,
+    /// What its holder has to show.
+    pub holder: Proofs,
+    /// What the workload is known by besides its key.
+    pub marks: Marks,
     /// The placeholder that it descends from.
     pub parent: Option<PlaceholderId>,
     /// When it begins to count, if not at once.
     pub not_before: Option<Timestamp>,
     /// When it ends, if it ends.
     pub expires: Option<Timestamp>,
+    /// The hours of the day in which it counts, if not in all.
+    pub daily: Option<Hours>,
     /// How many uses it has, if they are counted.
     pub uses: Option<u32>,
     /// What is done when it is misused.
@@ -72,9 +78,12 @@ impl Grant {
             workload: workload.id,
             workload_name: workload.name.clone(),
             workload_key: workload.key,
+            holder: placeholder.holder,
+            marks: workload.marks.clone(),
             parent: placeholder.parent,
             not_before: placeholder.not_before,
             expires: placeholder.expires,
+            daily: placeholder.daily,
             uses: placeholder.uses,
             on_misuse: placeholder.on_misuse,
             policy: Policy::from_stored(&placeholder.policy)?,
@@ -103,9 +112,12 @@ impl Grant {
             workload,
             workload_name,
             workload_key,
+            holder,
+            marks,
             parent,
             not_before,
             expires,
+            daily,
             uses,
             on_misuse,
             policy,
@@ -125,10 +137,12 @@ impl Grant {
         }));
         lines.push(format!("workload: {workload_name} ({workload})"));
         lines.push(format!("workload key (keyed hash): {workload_key}"));
+        lines.extend(holder_lines(*holder, marks));
         lines.extend(requester.as_deref().map(|who| format!("requested by: {}", quoted(who))));
         lines.extend(parent.map(|id| format!("descends from: {id} (it ends with that one)")));
         lines.extend(not_before.map(|at| format!("not before: {at}")));
         lines.push(format!("expires: {expires}"));
+        lines.extend(daily.map(|hours| format!("daily: {hours} (refused at other times)")));
         lines.push(format!("uses: {uses}"));
         lines.extend(match on_misuse {
             OnMisuse::Record => None,
@@ -145,4 +159,25 @@ impl Grant {
     pub fn signing_bytes(&self) -> Vec<u8> {
         [DOMAIN, self.canonical_text().as_bytes()].concat()
     }
+}
+
+/// What the holder has to show, and what it is checked by: whoever changes that in the database ends the approval. Nothing
+/// where it is the key alone, whose hash is in the text anyway.
+fn holder_lines(holder: Proofs, marks: &Marks) -> Vec<String> {
+    // COMPAT: such a placeholder has the text that was signed before there was a choice.
+    if holder == Proofs::KEY {
+        return Vec::new();
+    }
+    let Marks { certificate, uid, networks } = marks;
+    let mut lines = vec![format!("holder must show: {holder} (all of it)")];
+    let mut mark = |proof: Proof, what: &str, known: Option<String>| {
+        if holder.has(proof) {
+            lines.push(format!("workload {what}: {}", known.as_deref().unwrap_or("none")));
+        }
+    };
+    mark(Proof::Mtls, "certificate (SHA-256)", certificate.map(|print| print.to_string()));
+    mark(Proof::Uid, "uid", uid.map(|uid| uid.to_string()));
+    let ranges: Vec<String> = networks.iter().map(ToString::to_string).collect();
+    mark(Proof::Network, "networks", (!ranges.is_empty()).then(|| ranges.join(" ")));
+    lines
 }

@@ -51,5 +51,5 @@ pub use identified::Identified;
 pub use message::{MessageJudge, MessageUse};
 pub use policy::Policy;
 pub use review::{Diff, Explained, Verdict};
-pub use set::{Ignored, PolicySet};
+pub use set::{Ignored, PolicySet, Recognised, Showing};
 pub use spot::Spot;

@@ -86,7 +86,7 @@ impl MessageJudge {
         if self.used.is_empty() {
             return channel::opens(&self.asker(policies), now).is_ok();
         }
-        self.used.iter().all(|placeholder| policies.is_live(*placeholder))
+        self.used.iter().all(|placeholder| policies.is_live(*placeholder, now))
     }
 
     /// The placeholder in a message, where it carries one of this workload and no other.

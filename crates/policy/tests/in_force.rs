@@ -6,7 +6,7 @@ mod kit;
 
 use cloakroom_model::*;
 use cloakroom_policy::{Approvers, Identified, PolicySet, Spot};
-use kit::{Desk, NOW, bearer, call, code, decide, policy};
+use kit::{Desk, NOW, bearer, by_key, call, code, decide, policy};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -171,7 +171,7 @@ fn t70_a_workload_that_was_given_the_key_of_another_is_not_the_one_that_was_appr
     desk.rows.workloads[of_robot].key = taken;
     desk.rows.workloads[of_thief].key = given;
     let (set, ignored) = desk.activate(None);
-    assert_eq!(set.workload_by_key("key of thief").map(|(id, _)| id), Some(robot));
+    assert_eq!(by_key(&set, "key of thief"), Some(robot));
     assert_eq!(ignored.first().map(|ignored| ignored.placeholder), Some(id));
     assert_eq!(outcome(&desk, &set, robot, &text), "placeholder-revoked");
 }
@@ -208,7 +208,7 @@ fn a_removed_credential_or_workload_revokes_without_noise() {
     desk.rows.workloads[0].removed = Some(NOW);
     let set = desk.set();
     assert_eq!(outcome(&desk, &set, robot, &text), "placeholder-revoked");
-    assert!(set.workload_by_key("key of robot").is_none());
+    assert!(by_key(&set, "key of robot").is_none());
 }
 
 #[test]
@@ -394,8 +394,8 @@ fn the_snapshot_knows_destinations_bounds_and_keys() {
     assert_eq!(find(stranger, "a.example", None), None);
     let bound = |to: &str| set.body_bound(robot, &Destination::parse(to).unwrap());
     assert_eq!((bound("https://a.example"), bound("http://a.example")), (Some(3072), None));
-    assert_eq!(set.workload_by_key("key of robot").map(|(id, _)| id), Some(robot));
-    assert_eq!(set.workload_by_key("key of nobody"), None);
+    assert_eq!(by_key(&set, "key of robot"), Some(robot));
+    assert_eq!(by_key(&set, "key of nobody"), None);
 }
 
 #[test]

@@ -48,8 +48,8 @@ impl Board {
     fn is_live(&self, desk: &Desk, id: PlaceholderId, rules: ApprovalRules) -> bool {
         let approvers = self.approvers(rules);
         let (set, ignored) = PolicySet::assert_active(&desk.rows, &approvers, Arc::clone(&desk.key), None);
-        assert_eq!(set.is_live(id), ignored.is_empty(), "{ignored:?}");
-        set.is_live(id)
+        assert_eq!(set.is_live(id, NOW), ignored.is_empty(), "{ignored:?}");
+        set.is_live(id, NOW)
     }
 }
 

@@ -1,11 +1,12 @@
-//! Who asks: the workload key, in the fields where unmodified programs can put it.
+//! Who asks: the workload key, in the fields where unmodified programs can put it, and what the connection says.
 
+use crate::peer::Peer;
 use crate::wire::{ambiguous, single};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use cloakroom_model::{Code, Evidence, Principal, Refusal};
-use cloakroom_policy::PolicySet;
+use cloakroom_model::{Code, Principal, Refusal};
+use cloakroom_policy::{PolicySet, Showing};
 use http::{HeaderMap, HeaderValue};
 
 /// Base64 with or without padding: programs differ.
@@ -14,31 +15,54 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
 
-/// The workload that proves itself in these fields.
+/// The workload that proves itself in these fields, or on the connection that they came by.
 ///
 /// # Errors
 /// `unknown-workload`, in the same words whether the key is missing, unreadable, wrong or another workload's;
 /// `ambiguous-call` when there are two keys.
-pub(crate) fn authenticate(fields: &HeaderMap, policies: &PolicySet) -> Result<Principal, Refusal> {
-    let shown = Shown::find(fields)?.ok_or_else(unknown)?;
-    verify(shown.name.as_deref(), &shown.key, policies)
+pub(crate) fn authenticate(
+    fields: &HeaderMap,
+    peer: Peer,
+    policies: &PolicySet,
+) -> Result<Principal, Refusal> {
+    let shown = match Shown::find(fields)? {
+        Found::Nothing => return verify(None, peer, policies),
+        // SECURITY: what was meant as a key and is none is a wrong key; the connection does not make it good.
+        Found::Unreadable => return Err(unknown()),
+        Found::Key(shown) => shown,
+    };
+    verify(Some((shown.name.as_deref(), &shown.key)), peer, policies)
 }
 
-/// The workload whose key this is; where a name was shown too, it must be its name.
+/// The workload of this name (where one was shown) and key, or without a key the one whose certificate or user is at the
+/// other end of the connection.
 ///
 /// # Errors
 /// `unknown-workload`, as [`authenticate`].
-pub(crate) fn verify(name: Option<&str>, key: &str, policies: &PolicySet) -> Result<Principal, Refusal> {
-    let shown = name;
-    let (workload, name) = policies.workload_by_key(key).ok_or_else(unknown)?;
-    if shown.is_some_and(|shown| shown != name.as_str()) {
+pub(crate) fn verify(
+    shown: Option<(Option<&str>, &str)>,
+    peer: Peer,
+    policies: &PolicySet,
+) -> Result<Principal, Refusal> {
+    let Peer { source, certificate } = peer;
+    let showing = Showing { key: shown.map(|(_, key)| key), certificate, source };
+    let known = policies.recognise(&showing).ok_or_else(unknown)?;
+    let name = shown.and_then(|(name, _)| name);
+    if name.is_some_and(|name| name != known.name.as_str()) {
         return Err(unknown());
     }
-    Ok(Principal::assert_verified(workload, name, Evidence::Key))
+    Ok(Principal::assert_verified(known.workload, known.name, known.proofs, source))
 }
 
 fn unknown() -> Refusal {
     Refusal::new(Code::UnknownWorkload, "the call shows no workload key that this broker knows")
+}
+
+/// What the fields hold.
+enum Found {
+    Nothing,
+    Unreadable,
+    Key(Shown),
 }
 
 /// What was shown: a key, and the name that goes with it if one was given.
@@ -49,16 +73,17 @@ struct Shown {
 }
 
 impl Shown {
-    fn find(fields: &HeaderMap) -> Result<Option<Self>, Refusal> {
+    fn find(fields: &HeaderMap) -> Result<Found, Refusal> {
         const TWICE: &str = "the workload key is shown twice";
         let proxy = single(fields, "proxy-authorization", TWICE)?;
         let own = single(fields, "cloakroom-workload", TWICE)?;
-        match (proxy, own) {
-            (Some(_), Some(_)) => Err(ambiguous(TWICE)),
-            (Some(value), None) => Ok(Self::in_scheme(value)),
-            (None, Some(value)) => Ok(Self::in_scheme(value).or_else(|| Self::plain(value))),
-            (None, None) => Ok(None),
-        }
+        let shown = match (proxy, own) {
+            (Some(_), Some(_)) => return Err(ambiguous(TWICE)),
+            (None, None) => return Ok(Found::Nothing),
+            (Some(value), None) => Self::in_scheme(value),
+            (None, Some(value)) => Self::in_scheme(value).or_else(|| Self::plain(value)),
+        };
+        Ok(shown.map_or(Found::Unreadable, Found::Key))
     }
 
     /// `Basic …` or `Bearer …`. Scheme names have no case (RFC 9110, section 11.1).
@@ -98,7 +123,10 @@ mod tests {
             map.append(HeaderName::from_static(name), HeaderValue::from_str(value).unwrap());
         }
         let shown = Shown::find(&map).map_err(|r| r.code())?;
-        Ok(shown.map(|shown| (shown.name, shown.key)))
+        Ok(match shown {
+            Found::Key(shown) => Some((shown.name, shown.key)),
+            Found::Nothing | Found::Unreadable => None,
+        })
     }
 
     #[test]

@@ -1,14 +1,16 @@
-//! The broker's own certificate authority, for interception: loaded or made once, in the data directory.
+//! The broker's two certificate authorities: for interception, and for the certificates of workloads. Each is loaded or made
+//! once, in the data directory.
 //!
-//! It cannot be name-constrained: the hosts that permits name change while it lives, and workloads trust it once. What
+//! The first cannot be name-constrained: the hosts that permits name change while it lives, and workloads trust it once. What
 //! bounds it instead: its key never leaves the data directory, its path length is zero, and leaves are minted only for
 //! a host that an active permit of the asking workload names (T58, T60).
 
 use crate::ProxyError;
 use aws_lc_rs::digest;
+use cloakroom_model::{Fingerprint, Name, WorkloadId};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    PKCS_ECDSA_P256_SHA256, PublicKeyData, SerialNumber,
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
 };
 use rustls::crypto::aws_lc_rs::sign::any_ecdsa_type;
 use rustls::sign::CertifiedKey;
@@ -21,10 +23,11 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use time::{Duration, OffsetDateTime};
 
-/// The broker's certificate authority for interception. ECDSA P-256.
+/// A certificate authority of the broker: key and certificate. ECDSA P-256.
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    der: CertificateDer<'static>,
     fingerprint: String,
 }
 
@@ -40,7 +43,20 @@ impl Authority {
     /// # Errors
     /// When a file cannot be read or written, the key can be read by others, or the two do not belong together.
     pub fn load_or_create(data: &Path) -> Result<Self, ProxyError> {
-        let files = Files { key: data.join("ca.key"), certificate: data.join("ca.pem") };
+        Self::of(&Files { key: data.join("ca.key"), certificate: data.join("ca.pem"), name: "Cloakroom CA" })
+    }
+
+    /// Loads `DIR/workloads.key` and `DIR/workloads.pem`, creating both as [`Self::load_or_create`] does: signs the
+    /// certificates of workloads, and nothing that a workload would trust.
+    ///
+    /// # Errors
+    /// As [`Self::load_or_create`].
+    pub fn of_workloads(data: &Path) -> Result<Self, ProxyError> {
+        let (key, certificate) = (data.join("workloads.key"), data.join("workloads.pem"));
+        Self::of(&Files { key, certificate, name: "Cloakroom workloads" })
+    }
+
+    fn of(files: &Files) -> Result<Self, ProxyError> {
         let key = match (files.key.exists(), files.certificate.exists()) {
             (true, _) => files.load_key()?,
             (false, false) => files.create_key()?,
@@ -63,8 +79,56 @@ impl Authority {
         &self.fingerprint
     }
 
+    /// The certificate in DER.
+    pub fn der(&self) -> &CertificateDer<'static> {
+        &self.der
+    }
+
+    /// A key pair and a certificate for a workload, good for a year; neither is kept.
+    ///
+    /// # Errors
+    /// When the operating system gives no random bytes.
+    pub fn certify(&self, workload: WorkloadId, name: &Name) -> Result<WorkloadCertificate, ProxyError> {
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).map_err(certificate_failed)?;
+        let now = OffsetDateTime::now_utc();
+        let mut parameters = CertificateParams::default();
+        parameters.serial_number = Some(random_serial()?);
+        parameters.not_before = now - Duration::hours(1);
+        parameters.not_after = now + Duration::days(365);
+        parameters.is_ca = IsCa::ExplicitNoCa;
+        parameters.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.use_authority_key_identifier_extension = true;
+        parameters.distinguished_name = DistinguishedName::new();
+        parameters.distinguished_name.push(DnType::CommonName, name.as_str());
+        let urn = format!("urn:cloakroom:workload:{workload}").try_into().map_err(certificate_failed)?;
+        parameters.subject_alt_names = vec![SanType::URI(urn)];
+        let made = parameters.signed_by(&key, &self.issuer).map_err(certificate_failed)?;
+        Ok(WorkloadCertificate {
+            certificate: made.pem(),
+            key: key.serialize_pem(),
+            fingerprint: Fingerprint::of(made.der()),
+        })
+    }
+
     pub(crate) fn issuer(&self) -> &Issuer<'static, KeyPair> {
         &self.issuer
+    }
+}
+
+/// What a workload shows in TLS; shown once. `Debug` does not show the key.
+pub struct WorkloadCertificate {
+    /// The certificate (PEM).
+    pub certificate: String,
+    /// Its private key (PEM).
+    pub key: String,
+    /// What it is known by.
+    pub fingerprint: Fingerprint,
+}
+
+impl fmt::Debug for WorkloadCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WorkloadCertificate({})", self.fingerprint)
     }
 }
 
@@ -83,6 +147,8 @@ pub(crate) fn certificate_failed(error: impl fmt::Display) -> ProxyError {
 struct Files {
     key: PathBuf,
     certificate: PathBuf,
+    /// The first words of the authority's name.
+    name: &'static str,
 }
 
 impl Files {
@@ -107,7 +173,7 @@ impl Files {
     }
 
     fn write_certificate(&self, key: &KeyPair) -> Result<(), ProxyError> {
-        let certificate = parameters(key)?.self_signed(key).map_err(certificate_failed)?;
+        let certificate = parameters(key, self.name)?.self_signed(key).map_err(certificate_failed)?;
         write_new(&self.certificate, 0o644, &certificate.pem()).map_err(fault("create", &self.certificate))
     }
 
@@ -120,15 +186,16 @@ impl Files {
         let signing = any_ecdsa_type(&private).map_err(certificate_failed)?;
         CertifiedKey::new(vec![der.clone()], signing).keys_match().map_err(|_| self.mismatch())?;
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(certificate_failed)?;
-        Ok(Authority { issuer, pem, fingerprint: hex(digest::digest(&digest::SHA256, &der).as_ref()) })
+        let fingerprint = hex(digest::digest(&digest::SHA256, &der).as_ref());
+        Ok(Authority { issuer, pem, der, fingerprint })
     }
 }
 
-fn parameters(key: &KeyPair) -> Result<CertificateParams, ProxyError> {
+fn parameters(key: &KeyPair, of: &str) -> Result<CertificateParams, ProxyError> {
     let short = hex(&digest::digest(&digest::SHA256, key.der_bytes()).as_ref()[..4]);
     let mut name = DistinguishedName::new();
     // SECURITY: a name of its own per authority: programs that look an issuer up by name find the right one.
-    name.push(DnType::CommonName, format!("Cloakroom CA {short}"));
+    name.push(DnType::CommonName, format!("{of} {short}"));
     let now = OffsetDateTime::now_utc();
     let mut parameters = CertificateParams::default();
     parameters.distinguished_name = name;

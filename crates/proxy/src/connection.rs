@@ -4,11 +4,11 @@ use crate::conversation::Conversation;
 use crate::desk::{Desk, Door};
 use crate::h2;
 use crate::io::Io;
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::tunnel::Opened;
 use bytes::BytesMut;
 use cloakroom_model::Refusal;
-use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What is spoken on a connection.
@@ -23,7 +23,7 @@ pub(crate) enum Protocol {
 /// Serves a connection that came in through the listener, to its end. `early` is what was read of it.
 pub(crate) async fn serve(
     shared: Arc<Shared>,
-    peer: IpAddr,
+    peer: Peer,
     io: Box<dyn Io>,
     early: BytesMut,
     protocol: Protocol,

@@ -9,6 +9,7 @@ use crate::head::Head;
 use crate::interims::Interims;
 use crate::ledger::CallLedger;
 use crate::live::{Liveness, while_live};
+use crate::peer::Peer;
 use crate::problem;
 use crate::proxy::Shared;
 use crate::reply::{AnswerBody, own, relay};
@@ -20,7 +21,6 @@ use cloakroom_model::{
 };
 use cloakroom_policy::{Identified, PolicySet};
 use http::Response;
-use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the connection came about.
@@ -35,7 +35,7 @@ pub(crate) enum Door {
 pub(crate) struct Desk {
     pub(crate) shared: Arc<Shared>,
     pub(crate) door: Door,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
     seat: Mutex<Option<Seat>>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Wish {
 
 impl Desk {
     /// `seat` is the one that the connection holds already.
-    pub(crate) fn new(shared: Arc<Shared>, door: Door, peer: IpAddr, seat: Option<Seat>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, door: Door, peer: Peer, seat: Option<Seat>) -> Self {
         Self { shared, door, peer, seat: Mutex::new(seat) }
     }
 
@@ -224,7 +224,7 @@ impl Desk {
         policies: &PolicySet,
         trace: &mut Trace,
     ) -> Result<Principal, Refusal> {
-        let principal = match authenticate(&head.fields, policies) {
+        let principal = match authenticate(&head.fields, self.peer, policies) {
             Ok(principal) => principal,
             Err(refusal) => {
                 self.slow_down_guesses(head, &refusal).await;

@@ -1,5 +1,7 @@
 //! Wrong workload keys per peer address: a few are free, more are answered late (T69).
 
+use crate::peer::Peer;
+use cloakroom_model::Source;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +22,7 @@ struct Entry {
 /// being cheap and the journal from being flooded. A right key is never held up: neighbours may share an address.
 pub(crate) struct Guesses {
     free: u32,
-    entries: Mutex<HashMap<IpAddr, Entry>>,
+    entries: Mutex<HashMap<Source, Entry>>,
 }
 
 impl Guesses {
@@ -29,14 +31,14 @@ impl Guesses {
     }
 
     /// Counts a wrong key; how long its answer has to wait.
-    pub(crate) fn failed(&self, peer: IpAddr, now: Instant) -> Duration {
+    pub(crate) fn failed(&self, peer: Peer, now: Instant) -> Duration {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if entries.len() >= REMEMBERED {
             entries.retain(|_, entry| entry.forgive(now) > 0);
         }
-        let mut key = network(peer);
+        let mut key = network(peer.source);
         if entries.len() >= REMEMBERED && !entries.contains_key(&key) {
-            key = IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+            key = Source::Address(IpAddr::V6(Ipv6Addr::UNSPECIFIED));
         }
         let entry = entries.entry(key).or_insert(Entry { level: 0, since: now });
         entry.forgive(now);
@@ -60,10 +62,12 @@ impl Entry {
 }
 
 /// One customer of an access network has a whole /64.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)),
-        v4 => v4,
+fn network(source: Source) -> Source {
+    match source {
+        Source::Address(IpAddr::V6(address)) => {
+            Source::Address(IpAddr::V6(Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)))
+        }
+        other => other,
     }
 }
 
@@ -71,19 +75,21 @@ fn network(peer: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+    fn peer(text: &str) -> Peer {
+        Peer::at(text.parse().unwrap())
+    }
 
     #[test]
     fn t69_guessing_becomes_slow_and_is_forgiven() {
         let guesses = Guesses::new(3);
         let start = Instant::now();
-        let waits: Vec<_> = (0..5).map(|_| guesses.failed(PEER, start).as_millis()).collect();
+        let waits: Vec<_> = (0..5).map(|_| guesses.failed(peer("192.0.2.1"), start).as_millis()).collect();
         assert_eq!(waits, [0, 0, 0, 100, 200]);
         for _ in 0..100 {
-            guesses.failed(PEER, start);
+            guesses.failed(peer("192.0.2.1"), start);
         }
-        assert_eq!(guesses.failed(PEER, start), LONGEST);
-        assert_eq!(guesses.failed(PEER, start + Duration::from_secs(3600)), Duration::ZERO);
+        assert_eq!(guesses.failed(peer("192.0.2.1"), start), LONGEST);
+        assert_eq!(guesses.failed(peer("192.0.2.1"), start + Duration::from_secs(3600)), Duration::ZERO);
     }
 
     #[test]
@@ -91,10 +97,12 @@ mod tests {
         let guesses = Guesses::new(0);
         let now = Instant::now();
         for number in 0..10_000u128 {
-            guesses.failed(IpAddr::V6(Ipv6Addr::from_bits(number << 64)), now);
+            guesses.failed(Peer::at(IpAddr::V6(Ipv6Addr::from_bits(number << 64))), now);
         }
         assert!(guesses.entries.lock().unwrap().len() <= REMEMBERED + 1);
-        assert_eq!(network("2001:db8::1".parse().unwrap()), network("2001:db8::ffff:1".parse().unwrap()));
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), PEER);
+        let of = |text| network(peer(text).source);
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(network(Peer::user(1).source), network(Peer::user(2).source));
     }
 }

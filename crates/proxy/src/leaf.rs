@@ -8,12 +8,13 @@ use rcgen::{
     CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose,
     PKCS_ECDSA_P256_SHA256, SanType,
 };
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::aws_lc_rs::{Ticketer, default_provider, sign::any_ecdsa_type};
-use rustls::server::{ProducesTickets, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::{CertifiedKey, SigningKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -31,6 +32,8 @@ pub(crate) struct Leaves {
     provider: Arc<CryptoProvider>,
     tickets: Arc<dyn ProducesTickets>,
     settings: Cache<Vec<Host>, Arc<ServerConfig>>,
+    /// The listener's own, which ask for a workload's certificate.
+    of_listener: Cache<Vec<Host>, Arc<ServerConfig>>,
 }
 
 impl Leaves {
@@ -44,7 +47,8 @@ impl Leaves {
             signing,
             provider: Arc::new(default_provider()),
             tickets: Ticketer::new().map_err(certificate_failed)?,
-            settings: Cache::builder().max_capacity(KEPT).time_to_live(SHOWN_FOR).build(),
+            settings: kept(),
+            of_listener: kept(),
         })
     }
 
@@ -56,41 +60,67 @@ impl Leaves {
         host: &Host,
         authority: &Authority,
     ) -> Result<Arc<ServerConfig>, ProxyError> {
-        self.settings_for_all(std::slice::from_ref(host), authority)
-    }
-
-    /// As [`Self::settings_for`], for the listener itself: one leaf for all these names.
-    pub(crate) fn settings_for_all(
-        &self,
-        hosts: &[Host],
-        authority: &Authority,
-    ) -> Result<Arc<ServerConfig>, ProxyError> {
+        let hosts = std::slice::from_ref(host);
         self.settings
-            .try_get_with_by_ref(hosts, || self.settings(hosts, authority))
+            .try_get_with_by_ref(hosts, || self.settings(hosts, authority, None))
             .map_err(|error: Arc<ProxyError>| certificate_failed(error))
     }
 
-    fn settings(&self, hosts: &[Host], authority: &Authority) -> Result<Arc<ServerConfig>, ProxyError> {
-        let certificate = self.mint(hosts, authority)?;
-        let shown = CertifiedKey::new(vec![certificate], self.signing.clone());
-        self.settings_showing(Arc::new(SingleCertAndKey::from(shown))).map(Arc::new)
+    /// As [`Self::settings_for`], for the listener itself: one leaf for all these names.
+    pub(crate) fn settings_of_listener(
+        &self,
+        hosts: &[Host],
+        authority: &Authority,
+        workloads: Option<&Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Arc<ServerConfig>, ProxyError> {
+        self.of_listener
+            .try_get_with_by_ref(hosts, || self.settings(hosts, authority, workloads))
+            .map_err(|error: Arc<ProxyError>| certificate_failed(error))
     }
 
-    /// Settings that show this certificate.
+    fn settings(
+        &self,
+        hosts: &[Host],
+        authority: &Authority,
+        workloads: Option<&Arc<dyn ClientCertVerifier>>,
+    ) -> Result<Arc<ServerConfig>, ProxyError> {
+        let certificate = self.mint(hosts, authority)?;
+        let shown = CertifiedKey::new(vec![certificate], self.signing.clone());
+        self.settings_showing(Arc::new(SingleCertAndKey::from(shown)), workloads).map(Arc::new)
+    }
+
+    /// Settings that show this certificate, and ask for one of the workload where there is a way to check it.
     pub(crate) fn settings_showing(
         &self,
         certificate: Arc<dyn ResolvesServerCert>,
+        workloads: Option<&Arc<dyn ClientCertVerifier>>,
     ) -> Result<ServerConfig, ProxyError> {
-        let mut settings = ServerConfig::builder_with_provider(self.provider.clone())
+        let builder = ServerConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
-            .map_err(certificate_failed)?
-            .with_no_client_auth()
-            .with_cert_resolver(certificate);
+            .map_err(certificate_failed)?;
+        let builder = match workloads {
+            Some(verifier) => builder.with_client_cert_verifier(verifier.clone()),
+            None => builder.with_no_client_auth(),
+        };
+        let mut settings = builder.with_cert_resolver(certificate);
         settings.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         // A ticket names its server, so one ticket key for all hosts lets nobody resume as another host.
         settings.ticketer = self.tickets.clone();
         settings.send_tls13_tickets = 1;
         Ok(settings)
+    }
+
+    /// Checks certificates that the authority of workloads signed. Who shows none may come in too: a key may do.
+    pub(crate) fn verifier_of_workloads(
+        &self,
+        authority: &CertificateDer<'static>,
+    ) -> Result<Arc<dyn ClientCertVerifier>, ProxyError> {
+        let mut roots = RootCertStore::empty();
+        roots.add(authority.clone()).map_err(certificate_failed)?;
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), self.provider.clone())
+            .allow_unauthenticated()
+            .build()
+            .map_err(certificate_failed)
     }
 
     fn mint(&self, hosts: &[Host], authority: &Authority) -> Result<CertificateDer<'static>, ProxyError> {
@@ -108,6 +138,10 @@ impl Leaves {
         let leaf = parameters.signed_by(&self.key, authority.issuer()).map_err(certificate_failed)?;
         Ok(leaf.der().clone())
     }
+}
+
+fn kept() -> Cache<Vec<Host>, Arc<ServerConfig>> {
+    Cache::builder().max_capacity(KEPT).time_to_live(SHOWN_FOR).build()
 }
 
 /// The host, never the issuer's name: programs take a leaf with its issuer's name for a self-signed one.

@@ -1,12 +1,12 @@
 //! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
 
 use crate::last_use::LastUses;
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::{Durability, Proxy};
 use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal};
 use cloakroom_store::Store;
 use cloakroom_store::journal::Journal;
-use std::net::IpAddr;
 use std::sync::OnceLock;
 
 /// The ledger of one call.
@@ -16,13 +16,13 @@ pub(crate) struct CallLedger<'a> {
     durability: Durability,
     meters: &'a Meters,
     last_uses: &'a LastUses,
-    peer: IpAddr,
+    peer: Peer,
     recorded: OnceLock<Vec<PlaceholderId>>,
 }
 
 impl<'a> CallLedger<'a> {
     /// Of a call that comes from `peer`.
-    pub(crate) fn new(shared: &'a Shared, peer: IpAddr) -> Self {
+    pub(crate) fn new(shared: &'a Shared, peer: Peer) -> Self {
         let Proxy { store, journal, durability, events, .. } = &*shared.proxy;
         Self {
             store: &**store,

@@ -24,6 +24,7 @@ mod leaf;
 mod ledger;
 mod limits;
 mod live;
+mod peer;
 mod problem;
 mod propose;
 mod proxy;
@@ -39,9 +40,9 @@ mod workers;
 #[doc(hidden)]
 pub mod fuzz;
 
-pub use authority::Authority;
+pub use authority::{Authority, WorkloadCertificate};
 pub use entry::{Certificate, Entrance, GivenCertificate};
 pub use error::ProxyError;
 pub use limits::Limits;
 pub use proxy::{Durability, Proxy};
-pub use serve::serve;
+pub use serve::{Listeners, serve};

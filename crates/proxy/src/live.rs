@@ -4,7 +4,7 @@ use crate::ledger::CallLedger;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cloakroom_egress::ScrubbedBody;
-use cloakroom_model::{BodyFault, Code, PlaceholderId, Refusal};
+use cloakroom_model::{BodyFault, Code, PlaceholderId, Refusal, Timestamp};
 use cloakroom_policy::PolicySet;
 use http_body::{Body, Frame, SizeHint};
 use std::future::Future;
@@ -34,7 +34,7 @@ pub(crate) async fn while_live<T>(
         if !all_live(policies, ledger.placeholders()) {
             return Err(Refusal::new(
                 Code::PlaceholderRevoked,
-                "the placeholder was revoked during the call",
+                "the placeholder was revoked, frozen or at its end during the call",
             ));
         }
     }
@@ -42,7 +42,8 @@ pub(crate) async fn while_live<T>(
 
 fn all_live(policies: &ArcSwap<PolicySet>, placeholders: &[PlaceholderId]) -> bool {
     let policies = policies.load();
-    placeholders.iter().all(|placeholder| policies.is_live(*placeholder))
+    let now = Timestamp::now();
+    placeholders.iter().all(|placeholder| policies.is_live(*placeholder, now))
 }
 
 /// Whether the placeholders of a call count still.

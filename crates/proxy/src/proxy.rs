@@ -73,7 +73,9 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(proxy: Arc<Proxy>, stop: watch::Receiver<bool>) -> Result<Self, ProxyError> {
         let (limits, leaves) = (&proxy.limits, Leaves::new()?);
-        let tls = proxy.entrance.tls.as_ref().map(|shown| EntryTls::new(shown, &leaves)).transpose()?;
+        let workloads = proxy.entrance.workloads.as_ref();
+        let tls = proxy.entrance.tls.as_ref();
+        let tls = tls.map(|shown| EntryTls::new(shown, workloads, &leaves)).transpose()?;
         Ok(Self {
             leaves,
             tls,

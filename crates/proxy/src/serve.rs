@@ -1,21 +1,36 @@
 //! The accept loop, and the drain at its end.
 
 use crate::entry::{self, Arrival};
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::workers::Workers;
 use crate::{Proxy, ProxyError};
 use std::io;
-use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 /// How long to wait when the system has no file or memory for another connection.
 const BREATH: Duration = Duration::from_millis(50);
+
+/// Where workloads connect.
+#[derive(Debug)]
+pub struct Listeners {
+    /// Over the network.
+    pub network: TcpListener,
+    /// On this machine, where the kernel says who connects.
+    pub unix: Option<UnixListener>,
+}
+
+impl From<TcpListener> for Listeners {
+    fn from(network: TcpListener) -> Self {
+        Self { network, unix: None }
+    }
+}
 
 /// Serves workloads until `shutdown` resolves. Then no connection is accepted, calls on their way may finish within
 /// [`Limits::drain`](crate::Limits::drain), and what is left is ended.
@@ -24,16 +39,17 @@ const BREATH: Duration = Duration::from_millis(50);
 /// When the listener fails for good, or no leaf key or no thread can be made.
 pub async fn serve(
     proxy: Arc<Proxy>,
-    listener: TcpListener,
+    listeners: impl Into<Listeners> + Send,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ProxyError> {
+    let listeners = listeners.into();
     let (stop, stopped) = watch::channel(false);
     let drain = proxy.limits.drain;
     let shared = Arc::new(Shared::new(proxy, stopped)?);
     let workers = Workers::start()?;
     let mut connections = JoinSet::new();
-    let accepted = accept(&listener, &shared, &workers, &mut connections, shutdown).await;
-    drop(listener);
+    let accepted = accept(&listeners, &shared, &workers, &mut connections, shutdown).await;
+    drop(listeners);
     stop.send_replace(true);
     let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
     if drained.is_err() {
@@ -44,7 +60,7 @@ pub async fn serve(
 }
 
 async fn accept(
-    listener: &TcpListener,
+    listeners: &Listeners,
     shared: &Arc<Shared>,
     workers: &Workers,
     connections: &mut JoinSet<()>,
@@ -54,8 +70,8 @@ async fn accept(
     loop {
         tokio::select! {
             () = &mut shutdown => return Ok(()),
-            accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => admit(stream, peer, shared, workers, connections),
+            accepted = listeners.accept() => match accepted {
+                Ok(arrived) => admit(arrived, shared, workers, connections),
                 Err(error) if is_fatal(&error) => return Err(ProxyError::Listener(error)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
@@ -71,6 +87,33 @@ async fn accept(
     }
 }
 
+/// A connection between two runtimes: the one that accepted it, and the one that serves it.
+enum Arrived {
+    Network(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+impl Listeners {
+    async fn accept(&self) -> io::Result<Arrived> {
+        tokio::select! {
+            accepted = self.network.accept() => {
+                let (stream, _) = accepted?;
+                // An answer that waits for an acknowledgement is 40 ms late.
+                stream.set_nodelay(true)?;
+                stream.into_std().map(Arrived::Network)
+            }
+            accepted = accept_unix(self.unix.as_ref()) => accepted?.into_std().map(Arrived::Unix),
+        }
+    }
+}
+
+async fn accept_unix(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
 /// Whether accepting will never work again.
 fn is_fatal(error: &io::Error) -> bool {
     matches!(
@@ -79,23 +122,13 @@ fn is_fatal(error: &io::Error) -> bool {
     )
 }
 
-fn admit(
-    stream: TcpStream,
-    peer: SocketAddr,
-    shared: &Arc<Shared>,
-    workers: &Workers,
-    connections: &mut JoinSet<()>,
-) {
+fn admit(arrived: Arrived, shared: &Arc<Shared>, workers: &Workers, connections: &mut JoinSet<()>) {
     if connections.len() >= shared.proxy.limits.connections {
-        tracing::warn!(%peer, "a connection was closed: there are too many");
+        tracing::warn!("a connection was closed: there are too many");
         return;
     }
-    // An answer that waits for an acknowledgement is 40 ms late.
-    if stream.set_nodelay(true).is_err() {
-        return;
-    }
-    let (Ok(stream), Some((worker, load))) = (stream.into_std(), workers.idlest()) else { return };
-    let served = connection(stream, peer, shared.clone());
+    let Some((worker, load)) = workers.idlest() else { return };
+    let served = connection(arrived, shared.clone());
     let counted = async move {
         served.await;
         drop(load);
@@ -104,9 +137,21 @@ fn admit(
 }
 
 /// Serves one connection on the runtime that runs this.
-async fn connection(stream: std::net::TcpStream, peer: SocketAddr, shared: Arc<Shared>) {
-    let Ok(stream) = TcpStream::from_std(stream) else { return };
-    let Ok(local) = stream.local_addr() else { return };
-    let arrival = Arrival { shared, peer: peer.ip().to_canonical(), local: local.ip() };
-    entry::serve(arrival, Box::new(stream)).await;
+async fn connection(arrived: Arrived, shared: Arc<Shared>) {
+    // What cannot be asked for its ends is gone already.
+    match arrived {
+        Arrived::Network(stream) => {
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+            let arrival = Arrival { shared, peer: Peer::at(peer.ip()), local: Some(local.ip()) };
+            entry::serve(arrival, Box::new(stream)).await;
+        }
+        Arrived::Unix(stream) => {
+            let Ok(stream) = UnixStream::from_std(stream) else { return };
+            // SECURITY: the kernel's word for who connected, taken when the connection was made (T93).
+            let Ok(credentials) = stream.peer_cred() else { return };
+            let arrival = Arrival { shared, peer: Peer::user(credentials.uid()), local: None };
+            entry::serve(arrival, Box::new(stream)).await;
+        }
+    }
 }

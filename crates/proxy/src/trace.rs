@@ -1,16 +1,16 @@
 //! What is known of a request so far, and its record when it ends in a refusal.
 
 use crate::Proxy;
+use crate::peer::Peer;
 use crate::problem::Audience;
 use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, SecurityEvent, Timestamp, Way};
 use cloakroom_store::journal::Entry;
-use std::net::IpAddr;
 
 /// What is known of a request so far.
 #[derive(Debug)]
 pub(crate) struct Trace {
     pub(crate) request: RequestId,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
     pub(crate) way: Option<Way>,
     pub(crate) principal: Option<Principal>,
     pub(crate) destination: Option<Destination>,
@@ -20,7 +20,7 @@ pub(crate) struct Trace {
 
 impl Trace {
     /// Nothing but the peer.
-    pub(crate) fn begin(peer: IpAddr) -> Self {
+    pub(crate) fn begin(peer: Peer) -> Self {
         // An id names a call and protects nothing; without random bytes its time still names it.
         let request = RequestId::fresh().unwrap_or_else(|_| RequestId::new(Timestamp::now(), [0; 10]));
         Self { request, peer, way: None, principal: None, destination: None, intended: false }

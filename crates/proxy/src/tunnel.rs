@@ -3,6 +3,7 @@
 use crate::connection::{Protocol, talk};
 use crate::desk::{Desk, Door};
 use crate::io::{Io, Rewound};
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::seats::Seat;
 use crate::trace::Trace;
@@ -11,7 +12,6 @@ use bytes::BytesMut;
 use cloakroom_model::{Destination, EventKind, Host, Principal, Way};
 use rustls::server::Acceptor;
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::timeout;
 use tokio_rustls::server::TlsStream;
@@ -20,7 +20,7 @@ use tokio_rustls::{LazyConfigAcceptor, StartHandshake};
 /// A tunnel that was granted; no byte of its TLS has been looked at.
 pub(crate) struct Opened {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) peer: IpAddr,
+    pub(crate) peer: Peer,
     pub(crate) seat: Option<Seat>,
     pub(crate) principal: Principal,
     pub(crate) destination: Destination,

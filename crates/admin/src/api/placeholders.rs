@@ -9,8 +9,8 @@ use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows,
-    Timestamp,
+    ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Proofs,
+    Rows, Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Containment, Policy};
 use std::sync::Arc;
@@ -66,6 +66,8 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     if new.uses == Some(0) {
         return Err(Problem::new(ProblemCode::MalformedRequest, "a placeholder has at least 1 use"));
     }
+    let holder = new.holder.unwrap_or(Proofs::KEY);
+    require_provable(holder, &workload)?;
     let parent = new.parent.as_deref().map(|id| find::placeholder(&act.rows, id)).transpose()?;
     let end_of_parent = parent.and_then(|parent| parent.expires).filter(|_| new.at_the_latest);
     let end = |own: Option<Timestamp>| own.map(|own| end_of_parent.map_or(own, |latest| own.min(latest)));
@@ -90,6 +92,8 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         created,
         not_before: begins,
         expires: end(new.expires_in.map(|seconds| created.plus(Duration::from_secs(seconds)))),
+        daily: new.daily,
+        holder,
         uses: new.uses,
         used: 0,
         state: PlaceholderState::Pending,
@@ -125,6 +129,18 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     let stored = || admin.store.add_placeholder(row, approval);
     act.carry_out("placeholder issued", issued.id.to_string(), None, stored).await?;
     Ok(issued)
+}
+
+/// SECURITY: what a workload can never show would make a placeholder that nobody can use; said now rather than at the first call.
+fn require_provable(holder: Proofs, workload: &WorkloadRecord) -> Result<(), Problem> {
+    let lacking = holder.lacking(workload.marks.provable());
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let text = format!("workload {:?} cannot show {lacking}", workload.name.as_str());
+    Err(Problem::new(ProblemCode::MalformedRequest, text).hinting(
+        "a workload is given a certificate, a uid or networks when it is added: cloakroom workload add NAME --mtls --uid N --from CIDR",
+    ))
 }
 
 /// Who asks, as the approval's text will say. SECURITY: an approver who asks says so, or is found out by whoever reads the
@@ -178,6 +194,12 @@ fn require_within(
     }
     if parent.expires.is_some_and(|end| row.expires.is_none_or(|own| own > end)) {
         return wider("it would end later");
+    }
+    if parent.daily.is_some_and(|hours| row.daily.is_none_or(|own| !hours.contain(own))) {
+        return wider("its hours would not be within that one's");
+    }
+    if !parent.holder.lacking(row.holder).is_empty() {
+        return wider("its holder would have to show less");
     }
     match (parent.uses, row.uses) {
         (Some(_), None) => wider("that one's uses are counted, and its own would not be"),

@@ -26,7 +26,12 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
         {
             "frozen"
         }
-        PlaceholderState::Active if row.not_before.is_some_and(|begin| now < begin) => "not-yet",
+        PlaceholderState::Active
+            if row.not_before.is_some_and(|begin| now < begin)
+                || row.daily.is_some_and(|hours| !hours.hold(now)) =>
+        {
+            "not-yet"
+        }
         state => state.as_str(),
     }
 }
@@ -63,6 +68,9 @@ pub(crate) fn workload(row: &WorkloadRecord, rows: &Rows) -> WorkloadView {
         id: row.id,
         name: row.name.clone(),
         created: row.created.to_string(),
+        certificate: row.marks.certificate,
+        uid: row.marks.uid,
+        networks: row.marks.networks.clone(),
         placeholders: bound.count(),
     }
 }
@@ -80,6 +88,8 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
         parent: row.parent,
         frozen: row.frozen.map(|since| since.to_string()),
         expires: row.expires.map(|end| end.to_string()),
+        daily: row.daily,
+        holder: row.holder,
         uses: row.uses,
         used: row.used,
         destinations: policy.destinations(),

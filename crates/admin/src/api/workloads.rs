@@ -8,7 +8,8 @@ use crate::wire::{AddedWorkload, NewWorkload, WorkloadView};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_model::{Timestamp, WorkloadId, WorkloadRecord};
+use cloakroom_model::{Marks, Rows, Timestamp, WorkloadId, WorkloadRecord};
+use ipnet::IpNet;
 use std::sync::Arc;
 
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -41,14 +42,22 @@ pub(crate) async fn add(
             return Err(Problem::new(ProblemCode::NameTaken, detail)
                 .hinting("choose another name, or remove the present one for a new key"));
         }
+        if let Some(uid) = new.uid {
+            require_own_user(uid, &act.rows)?;
+        }
         let id = WorkloadId::fresh()?;
         let key = fresh_key()?;
         let created = Timestamp::now();
+        let certificate = new.mtls.then(|| admin.certifier.certify(id, &new.name)).transpose();
+        let certificate = certificate.map_err(|why| Problem::new(ProblemCode::InternalFault, why))?;
+        let networks = new.networks.iter().map(IpNet::trunc).collect();
+        let marks =
+            Marks { certificate: certificate.as_ref().map(|made| made.fingerprint), uid: new.uid, networks };
         let hash = admin.lookup_key.workload_hash(&key);
-        let row = WorkloadRecord { id, name: new.name.clone(), key: hash, created, removed: None };
+        let row = WorkloadRecord { id, name: new.name.clone(), key: hash, marks, created, removed: None };
         let stored = || admin.store.add_workload(row);
         act.carry_out("workload added", id.to_string(), Some(&new.name), stored).await?;
-        Ok(AddedWorkload { id, name: new.name, key, created: created.to_string() })
+        Ok(AddedWorkload { id, name: new.name, key, certificate, created: created.to_string() })
     })
     .await
 }
@@ -66,6 +75,15 @@ pub(crate) async fn remove(
         Ok(view::workload(&row, &rows))
     })
     .await
+}
+
+/// A user stands for one workload: by the kernel's word alone, two could not be told apart.
+fn require_own_user(uid: u32, rows: &Rows) -> Result<(), Problem> {
+    let other = rows.workloads.iter().find(|row| row.removed.is_none() && row.marks.uid == Some(uid));
+    other.map_or(Ok(()), |other| {
+        let detail = format!("uid {uid} is that of workload {:?}", other.name.as_str());
+        Err(Problem::new(ProblemCode::Conflict, detail).hinting("let each workload run as a user of its own"))
+    })
 }
 
 fn fresh_key() -> Result<String, getrandom::Error> {

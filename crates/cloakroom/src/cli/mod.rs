@@ -7,7 +7,7 @@ pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
-use cloakroom_model::{CredentialKind, Destination, Name, OnMisuse, RequestId};
+use cloakroom_model::{CredentialKind, Destination, Hours, Name, OnMisuse, Proofs, RequestId};
 use ipnet::IpNet;
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -237,15 +237,9 @@ pub(crate) struct AddCredential {
 pub(crate) enum WorkloadCommand {
     /// Add a workload; its key is printed once
     #[command(
-        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run"
+        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run\n  cloakroom workload add robot --mtls      writes robot.crt and robot.key\n  cloakroom workload add robot --uid 1001 --from 10.1.0.0/16"
     )]
-    Add {
-        /// Your name for it
-        name: Name,
-        /// Keep the key in the data directory, for "cloakroom run"
-        #[arg(long)]
-        keep: bool,
-    },
+    Add(AddWorkload),
     /// List the workloads
     #[command(after_help = "Example:\n  cloakroom workload list")]
     List,
@@ -255,6 +249,28 @@ pub(crate) enum WorkloadCommand {
         /// Name or id
         name: String,
     },
+}
+
+/// Options of `workload add`.
+#[derive(Args)]
+pub(crate) struct AddWorkload {
+    /// Your name for it
+    pub(crate) name: Name,
+    /// Keep the key in the data directory, for "cloakroom run"
+    #[arg(long)]
+    pub(crate) keep: bool,
+    /// Make a certificate that it can show in TLS, and write NAME.crt and NAME.key
+    #[arg(long)]
+    pub(crate) mtls: bool,
+    /// Where the certificate and its key are written [default: the current directory]
+    #[arg(long, value_name = "DIR", requires = "mtls")]
+    pub(crate) out: Option<PathBuf>,
+    /// The user that it runs as on this machine, for the Unix listener
+    #[arg(long, value_name = "UID")]
+    pub(crate) uid: Option<u32>,
+    /// A range of addresses that it calls from; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = parse_range)]
+    pub(crate) from: Vec<IpNet>,
 }
 
 #[derive(Subcommand)]
@@ -329,10 +345,16 @@ pub(crate) struct IssuePlaceholder {
     /// When it ends: a span such as 90s, 30m, 24h, 30d, 2w; or never [default: 30d, or with its parent]
     #[arg(long, value_name = "SPAN", value_parser = parse_expiry)]
     pub(crate) expires: Option<Expiry>,
+    /// The hours of the day in which it counts, in UTC or with an offset: 08:00-18:00, 08:00-18:00+02:00, 22:00-06:00
+    #[arg(long, value_name = "HOURS")]
+    pub(crate) daily: Option<Hours>,
+    /// What its holder has to show, all of it: key, mtls, uid, network, with commas [default: key]
+    #[arg(long, value_name = "PROOFS")]
+    pub(crate) holder: Option<Proofs>,
     /// How many calls it is good for; else as many as its policy allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: Option<u32>,
-    /// What is done when it is misused, before the misuse is answered: record or revoke-family
+    /// What is done when it is misused, before the misuse is answered: record, freeze or revoke-family
     #[arg(long, value_name = "WORD", default_value = "record")]
     pub(crate) on_misuse: OnMisuse,
     /// Keep the placeholder for "cloakroom run", in this variable of the command's environment

@@ -11,6 +11,7 @@ use crate::output::{Output, fields, table};
 use crate::run::Kit;
 use crate::span::Expiry;
 use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
+use cloakroom_model::Proofs;
 
 /// How long a placeholder counts where nothing is said: thirty days, in seconds.
 const USUAL_SPAN: u64 = 30 * 86_400;
@@ -45,6 +46,8 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
             Some(Expiry::After(span)) => Some(span.as_secs()),
         },
         at_the_latest: new.expires.is_none(),
+        daily: new.daily,
+        holder: new.holder,
         uses: new.uses,
         parent: new.parent.clone(),
         on_misuse: new.on_misuse,
@@ -147,6 +150,10 @@ fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
         ];
         pairs.extend(one.parent.map(|parent| ("descends from", parent.to_string())));
         pairs.extend(one.not_before.clone().map(|begin| ("not before", begin)));
+        pairs.extend(one.daily.map(|hours| ("daily", hours.to_string())));
+        if one.holder != Proofs::KEY {
+            pairs.push(("holder shows", one.holder.to_string()));
+        }
         pairs.extend(one.frozen.clone().map(|since| ("frozen since", since)));
         pairs.extend(one.why.clone().map(|why| ("why", why)));
         pairs.extend(one.policy.clone().map(|policy| ("policy", policy)));

@@ -2,13 +2,16 @@
 
 use crate::Outcome;
 use crate::broker::{Broker, segment};
-use crate::cli::WorkloadCommand;
-use crate::data_dir::DataDir;
+use crate::cli::{AddWorkload, WorkloadCommand};
+use crate::data_dir::{DataDir, write_private};
 use crate::exit::Exit;
+use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::run::Kit;
-use cloakroom_admin::wire::{AddedWorkload, NewWorkload, WorkloadView};
+use cloakroom_admin::wire::{AddedWorkload, IssuedCertificate, NewWorkload, WorkloadView};
+use cloakroom_model::Name;
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 /// The variables by which common programs are told to trust a certificate authority.
 const TRUST: [&str; 5] =
@@ -17,24 +20,7 @@ const TRUST: [&str; 5] =
 pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
-        WorkloadCommand::Add { name, keep } => {
-            let added: AddedWorkload = broker.post("workloads", &NewWorkload { name })?;
-            // Shown first: it is shown only once, and the disk may be full.
-            output.data(&added, || shown(&added))?;
-            output.talk("");
-            output.talk(&environment(data, &added));
-            if keep {
-                let kit =
-                    Kit { workload: added.name.clone(), key: added.key.clone(), variables: BTreeMap::new() };
-                kit.keep(data)?;
-                output.hint(&format!(
-                    "the key is kept for: cloakroom run --workload {} -- COMMAND",
-                    added.name
-                ));
-            } else {
-                output.hint("the key is not kept and not shown again");
-            }
-        }
+        WorkloadCommand::Add(new) => add(data, &broker, new, output)?,
         WorkloadCommand::List => {
             let workloads: Vec<WorkloadView> = broker.read("workloads")?;
             output.data(&workloads, || {
@@ -57,6 +43,72 @@ pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> 
         }
     }
     Ok(Exit::Done)
+}
+
+fn add(data: &DataDir, broker: &Broker, new: AddWorkload, output: &Output) -> Result<(), Failure> {
+    let AddWorkload { name, keep, mtls, out, uid, from } = new;
+    // Before anything is made: a file in the way would cost the key, which is shown once.
+    let files = mtls.then(|| CertificateFiles::free(&out.unwrap_or_default(), &name)).transpose()?;
+    let request = NewWorkload { name, mtls, uid, networks: from };
+    let added: AddedWorkload = broker.post("workloads", &request)?;
+    // Shown first: it is shown only once, and the disk may be full.
+    output.data(&document(&added, files.as_ref()), || shown(&added))?;
+    if let (Some(files), Some(made)) = (&files, &added.certificate) {
+        files.write(made)?;
+    }
+    output.talk("");
+    output.talk(&environment(data, &added));
+    if let Some(CertificateFiles { certificate, key }) = &files {
+        output.hint(&format!(
+            "its certificate: {}, and the key of that: {}",
+            certificate.display(),
+            key.display()
+        ));
+    }
+    if keep {
+        let kit = Kit { workload: added.name.clone(), key: added.key.clone(), variables: BTreeMap::new() };
+        kit.keep(data)?;
+        output.hint(&format!("the key is kept for: cloakroom run --workload {} -- COMMAND", added.name));
+    } else {
+        output.hint("the key is not kept and not shown again");
+    }
+    Ok(())
+}
+
+/// Where a workload's certificate and its key are written.
+struct CertificateFiles {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+impl CertificateFiles {
+    fn free(directory: &Path, name: &Name) -> Result<Self, Failure> {
+        let file = |end: &str| directory.join(format!("{name}.{end}"));
+        let files = Self { certificate: file("crt"), key: file("key") };
+        let taken = [&files.certificate, &files.key].into_iter().find(|path| path.exists()).cloned();
+        match taken {
+            Some(path) => Err(Failure::bad_input(format!("{} exists already", path.display()))
+                .hinting("move it away, or name another directory: --out DIR")),
+            None => Ok(files),
+        }
+    }
+
+    fn write(&self, made: &IssuedCertificate) -> Result<(), Failure> {
+        write_private(&self.key, made.key.as_bytes())?;
+        write_private(&self.certificate, made.certificate.as_bytes())
+    }
+}
+
+/// As it is printed with `--json`: the private key goes to its file alone.
+fn document(added: &AddedWorkload, files: Option<&CertificateFiles>) -> serde_json::Value {
+    let AddedWorkload { id, name, key, certificate, created } = added;
+    let mut document = serde_json::json!({ "id": id, "name": name, "key": key, "created": created });
+    if let (Some(files), Some(made)) = (files, certificate) {
+        document["certificate"] = serde_json::json!(files.certificate);
+        document["certificate_key"] = serde_json::json!(files.key);
+        document["fingerprint"] = serde_json::json!(made.fingerprint);
+    }
+    document
 }
 
 fn shown(added: &AddedWorkload) -> String {

@@ -1,5 +1,6 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
+mod certify;
 mod files;
 mod grants;
 mod open;

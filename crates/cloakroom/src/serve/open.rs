@@ -1,7 +1,8 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
+use super::certify::WorkloadCertifier;
 use super::grants::GrantKeeper;
-use super::sockets::Sockets;
+use super::sockets::{Sockets, unix_listener};
 use super::webhook::{self, Webhook};
 use crate::approver::{self, Pair};
 use crate::data_dir::{DataDir, read_if_there, write_private};
@@ -15,7 +16,7 @@ use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::PolicySet;
-use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Proxy};
+use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::net::SocketAddr;
@@ -32,7 +33,7 @@ pub(super) struct Opened {
     pub(super) proxy: Arc<Proxy>,
     pub(super) admin: Arc<Admin>,
     pub(super) journal: Arc<Journal>,
-    pub(super) workloads: TcpListener,
+    pub(super) workloads: Listeners,
     pub(super) console: TcpListener,
     pub(super) socket: UnixListener,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
@@ -54,12 +55,17 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         tracing::warn!(bytes = recovery.truncated_bytes, "removed a journal record that a crash cut short");
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
-    let authority = Authority::load_or_create(data.path()).map_err(|error| Failure::failed(chain(&error)))?;
+    let of_authority = |error| Failure::failed(chain(&error));
+    let authority = Authority::load_or_create(data.path()).map_err(of_authority)?;
+    let certifier = Arc::new(WorkloadCertifier {
+        authority: Authority::of_workloads(data.path()).map_err(of_authority)?,
+    });
 
     let tls = settings.certificate.as_ref().map(certificate).transpose()?;
 
     let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
     let console = listen(sockets.console, settings.console, "--console").await?;
+    let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
@@ -91,6 +97,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         events: Arc::clone(&events),
         data: data.path().to_owned(),
         changes: Changes::default(),
+        certifier: Arc::clone(&certifier) as _,
         handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -98,7 +105,11 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let offered =
         [workloads.as_fd(), console.as_fd(), socket.as_fd()].map(|socket| socket.try_clone_to_owned());
     let [of_workloads, of_console, of_admin] = offered;
-    admin.handover.offer([of_workloads?, of_console?, of_admin?]);
+    let mut offered = vec![of_workloads?, of_console?, of_admin?];
+    if let Some(unix) = &unix {
+        offered.push(unix.as_fd().try_clone_to_owned()?);
+    }
+    admin.handover.offer(offered);
     write_private(&data.path().join("listen"), format!("{}\n", workloads.local_addr()?).as_bytes())?;
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
@@ -113,7 +124,12 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         warden: Arc::new(Revoker(Arc::clone(&admin))),
         authority,
         limits: settings.limits,
-        entrance: Entrance { tls, socks: settings.socks, balancers: settings.balancers },
+        entrance: Entrance {
+            tls,
+            workloads: Some(certifier.authority.der().clone()),
+            socks: settings.socks,
+            balancers: settings.balancers,
+        },
         durability: settings.durability,
         parking,
         proposals,
@@ -123,6 +139,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         let key = data.approver_key();
         tracing::warn!(key = %key.display(), "trust on first use: made the first approver's key; whoever can read it approves");
     }
+    let workloads = Listeners { network: workloads, unix };
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
 }
 

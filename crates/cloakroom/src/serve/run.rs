@@ -19,7 +19,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
     let Opened { proxy, admin, journal, workloads, console, socket, webhook } = opened;
-    let ready = (workloads.local_addr()?, console.local_addr()?);
+    let ready = (workloads.network.local_addr()?, console.local_addr()?);
     if let Some((webhook, carried)) = webhook {
         // Ends with the runtime: the journal has what it did not deliver.
         drop(tokio::spawn(webhook.run(Arc::clone(&admin.events), carried)));

@@ -2,14 +2,17 @@
 
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, plain};
-use cloakroom_admin::handover::{PROTOCOL, SOCKETS};
+use cloakroom_admin::handover::{MOST_SOCKETS, PROTOCOL};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use std::fs::Permissions;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::TcpListener;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The running broker answers from memory.
@@ -25,6 +28,7 @@ pub(super) struct Sockets {
     pub(super) workloads: Option<TcpListener>,
     pub(super) console: Option<TcpListener>,
     pub(super) admin: Option<UnixListener>,
+    pub(super) unix: Option<UnixListener>,
 }
 
 impl Sockets {
@@ -44,13 +48,17 @@ impl Sockets {
             Err(error) => return Err(Failure::file("connect to", &data.socket(), &error)),
         };
         let received = ask(&stream).map_err(broken)?;
-        let Ok([workloads, console, admin]) = <[OwnedFd; SOCKETS]>::try_from(received) else {
-            return Err(broken(io::Error::other("it passed another number of sockets")));
+        let mut received = received.into_iter();
+        let (Some(workloads), Some(console), Some(admin)) =
+            (received.next(), received.next(), received.next())
+        else {
+            return Err(broken(io::Error::other("it passed too few sockets")));
         };
         Ok(Some(Self {
             workloads: Some(workloads.into()),
             console: Some(console.into()),
             admin: Some(admin.into()),
+            unix: received.next().map(Into::into),
         }))
     }
 
@@ -74,6 +82,55 @@ impl Sockets {
         }
         Ok(sockets)
     }
+}
+
+/// The Unix listener of workloads: the one that is open already, or a new one where the settings name one.
+pub(super) fn unix_listener(
+    open: Option<UnixListener>,
+    path: Option<&Path>,
+) -> Result<Option<tokio::net::UnixListener>, Failure> {
+    let Some(path) = path else { return Ok(None) };
+    let open = open.filter(|open| is_at(open, path));
+    let listener = match open {
+        Some(open) => open,
+        None => bind(path)?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(Some(tokio::net::UnixListener::from_std(listener)?))
+}
+
+/// The name that the socket is bound to, and keeps in the kernel's eyes.
+fn unfinished(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    path.with_file_name(name)
+}
+
+fn is_at(listener: &UnixListener, path: &Path) -> bool {
+    listener.local_addr().is_ok_and(|at| at.as_pathname() == Some(&*unfinished(path)))
+}
+
+/// Binds beside the path and moves there, so that the path never leads nowhere. Everybody may connect: what a workload may do
+/// is decided by who it is.
+fn bind(path: &Path) -> Result<UnixListener, Failure> {
+    let of_file = |error: io::Error| {
+        Failure::file("listen on", path, &error)
+            .hinting("[listen] unix names a socket in a directory that the broker may write; its path has at most 100 bytes")
+    };
+    let kind = std::fs::symlink_metadata(path).map(|found| found.file_type());
+    if kind.is_ok_and(|kind| !kind.is_socket()) {
+        return Err(of_file(io::ErrorKind::AlreadyExists.into()));
+    }
+    if UnixStream::connect(path).is_ok() {
+        return Err(Failure::failed(format!("another process listens on {}", path.display()))
+            .hinting("choose another path: [listen] unix"));
+    }
+    let unfinished = unfinished(path);
+    let _ = std::fs::remove_file(&unfinished);
+    let listener = UnixListener::bind(&unfinished).map_err(of_file)?;
+    std::fs::set_permissions(&unfinished, Permissions::from_mode(0o666)).map_err(of_file)?;
+    std::fs::rename(&unfinished, path).map_err(of_file)?;
+    Ok(listener)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +197,7 @@ fn ask(mut stream: &UnixStream) -> io::Result<Vec<OwnedFd>> {
 /// Some bytes, and the descriptors that came with them. Any read could be the one, so each has room for them.
 fn receive(stream: &UnixStream, received: &mut Vec<OwnedFd>) -> io::Result<Vec<u8>> {
     let mut bytes = [0; 1024];
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let message = recvmsg(stream, &mut [IoSliceMut::new(&mut bytes)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
     for part in control.drain() {

@@ -38,6 +38,7 @@ pub(super) struct Listen {
     pub(super) console: SocketAddr,
     pub(super) socks5: bool,
     pub(super) proxy_protocol: Vec<IpNet>,
+    pub(super) unix: Option<PathBuf>,
     pub(super) tls: Option<ListenTls>,
 }
 
@@ -48,6 +49,7 @@ impl Default for Listen {
             console: ([127, 0, 0, 1], 8481).into(),
             socks5: true,
             proxy_protocol: Vec::new(),
+            unix: None,
             tls: None,
         }
     }

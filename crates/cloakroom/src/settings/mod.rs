@@ -24,6 +24,8 @@ use webhook::Webhook;
 pub(crate) struct Settings {
     /// Where workloads connect.
     pub(crate) listen: SocketAddr,
+    /// Where workloads of this machine connect too.
+    pub(crate) unix: Option<PathBuf>,
     /// Where the console answers.
     pub(crate) console: SocketAddr,
     /// What the workload listener shows in TLS, where it speaks TLS.
@@ -115,6 +117,7 @@ impl Settings {
         };
         Ok(Self {
             listen: options.listen.unwrap_or(listen.workloads),
+            unix: listen.unix,
             console: options.console.unwrap_or(listen.console),
             certificate: listen.tls.map(ListenTls::certificate).transpose()?,
             socks: listen.socks5,

@@ -41,7 +41,9 @@ fn what_is_written_is_meant() {
 
 #[test]
 fn the_listener_speaks_what_is_written() {
-    let settings = parsed("[listen]\nsocks5 = false\nproxy-protocol = [\"10.0.0.0/8\"]\n").unwrap();
+    let written = "[listen]\nsocks5 = false\nproxy-protocol = [\"10.0.0.0/8\"]\nunix = \"/run/w.sock\"\n";
+    let settings = parsed(written).unwrap();
+    assert_eq!(settings.unix, Some("/run/w.sock".into()));
     assert!(!settings.socks);
     assert_eq!(settings.balancers[0].to_string(), "10.0.0.0/8");
     let own =
@@ -164,6 +166,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("listen", "console", format!("\"{console}\"")),
         ("listen", "socks5", socks.to_string()),
         ("listen", "proxy-protocol", "[]".into()),
+        ("listen", "unix", "none".into()),
         ("listen", "tls.certificate", "none".into()),
         ("listen", "tls.key", "none".into()),
         ("listen", "tls.names", "none".into()),

@@ -12,6 +12,7 @@ mod events;
 mod grants;
 mod grpc;
 mod h2;
+mod holders;
 mod hostile;
 mod lifecycle;
 mod listener;

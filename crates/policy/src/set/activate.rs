@@ -2,6 +2,7 @@
 
 use super::held::{Approved, Compiled, Grounds, Held, Standing};
 use super::rate::Limit;
+use super::workloads::Workloads;
 use super::{Ignored, PolicySet};
 use crate::permit::Permit;
 use crate::{Approvers, Grant};
@@ -26,9 +27,7 @@ impl PolicySet {
     ) -> (Self, Vec<Ignored>) {
         let mut activation = Activation::new(rows, approvers, previous);
         let mut set = Self::empty(key, approvers.clone());
-        for workload in rows.workloads.iter().filter(|workload| workload.removed.is_none()) {
-            set.workloads.insert(workload.key, (workload.id, workload.name.clone()));
-        }
+        set.workloads = Workloads::of(rows);
         for row in &rows.placeholders {
             let standing = activation.standing(row);
             set.insert(row, activation.held(row, standing), &mut activation.ignored);
@@ -80,6 +79,8 @@ impl<'a> Activation<'a> {
             workload: row.workload,
             not_before: row.not_before,
             expires: row.expires,
+            daily: row.daily,
+            holder: row.holder,
             frozen: row.frozen.is_some() || self.ancestors(row).flatten().any(|one| one.frozen.is_some()),
             uses: row.uses,
             used: row.used,
@@ -162,6 +163,7 @@ impl<'a> Activation<'a> {
         add(&mut hash, &self.signers);
         add(&mut hash, row.policy.as_bytes());
         add(&mut hash, row.on_misuse.as_str().as_bytes());
+        add(&mut hash, format!("{:?} {:?} {:?}", row.daily, row.holder, workload.marks).as_bytes());
         add(&mut hash, row.parent.map(|id| id.to_string()).unwrap_or_default().as_bytes());
         for approval in self.asked(row.id) {
             let generation = approval.generation.map(|pinned| (pinned, credential.generation));

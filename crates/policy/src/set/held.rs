@@ -3,8 +3,8 @@
 use super::rate::Limit;
 use crate::permit::Permit;
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, Destination, KeyedHash, Name, OnMisuse, PlaceholderId, Refusal,
-    Timestamp, WorkloadId,
+    Code, CredentialId, CredentialKind, Destination, Hours, KeyedHash, Name, OnMisuse, PlaceholderId, Proofs,
+    Refusal, Timestamp, WorkloadId,
 };
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(crate) struct Held {
     pub(crate) workload: WorkloadId,
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires: Option<Timestamp>,
+    pub(crate) daily: Option<Hours>,
+    pub(crate) holder: Proofs,
     pub(crate) frozen: bool,
     pub(crate) uses: Option<u32>,
     pub(crate) used: u32,
@@ -71,7 +73,7 @@ pub(crate) struct Grounds {
     pub(crate) not_before: Option<Timestamp>,
     pub(crate) expires: Option<Timestamp>,
     pub(crate) uses: Option<u32>,
-    /// SHA-256 of the policy, the signatures and the approvers' keys.
+    /// SHA-256 of the policy, what the holder has to show, the signatures and the approvers' keys.
     pub(crate) hash: [u8; 32],
 }
 
@@ -102,6 +104,14 @@ impl Held {
         })
     }
 
+    /// Whether what was armed with it may go on: it was neither ended nor frozen, and its time is not over.
+    pub(crate) fn may_go_on(&self, now: Timestamp) -> bool {
+        !self.frozen
+            && matches!(self.standing, Standing::Active(_))
+            && self.expires.is_none_or(|end| now < end)
+            && self.daily.is_none_or(|hours| hours.hold(now))
+    }
+
     /// The permits, or why there are none now.
     pub(crate) fn permits_at(&self, now: Timestamp) -> Result<&[Compiled], Refusal> {
         let permits = match &self.standing {
@@ -129,6 +139,13 @@ impl Held {
         }
         if self.expires.is_some_and(|end| now >= end) {
             return Err(Refusal::new(Code::PlaceholderExpired, "the placeholder is past its end"));
+        }
+        if let Some(hours) = self.daily.filter(|hours| !hours.hold(now)) {
+            let reason = "the placeholder counts only within certain hours of the day";
+            return Err(Refusal::new(Code::PlaceholderNotYet, reason).with(|facts| {
+                facts.rule = Some(format!("daily {hours}"));
+                facts.retry_after = Some(hours.seconds_until(now));
+            }));
         }
         if self.uses.is_some_and(|uses| self.used >= uses) {
             return Err(Refusal::new(

@@ -5,13 +5,17 @@
 mod activate;
 mod held;
 mod rate;
+mod workloads;
 
 pub(crate) use held::{Compiled, Held};
+pub use workloads::{Recognised, Showing};
+
+use workloads::Workloads;
 
 use crate::{Approvers, Policy};
 use cloakroom_model::{
-    CallApproval, CoreId, CredentialId, Destination, Host, KeyedHash, LookupKey, Name, OnMisuse,
-    PlaceholderId, PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, CoreId, CredentialId, Destination, Host, LookupKey, Name, OnMisuse, PlaceholderId,
+    PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -34,7 +38,7 @@ type PermitsOf = (Arc<Held>, usize);
 pub struct PolicySet {
     key: Arc<LookupKey>,
     approvers: Approvers,
-    workloads: HashMap<KeyedHash, (WorkloadId, Name)>,
+    workloads: Workloads,
     by_core: HashMap<CoreId, Arc<Held>>,
     by_id: HashMap<PlaceholderId, Arc<Held>>,
     /// The permits of active placeholders.
@@ -50,7 +54,7 @@ impl PolicySet {
         Self {
             key,
             approvers,
-            workloads: HashMap::new(),
+            workloads: Workloads::default(),
             by_core: HashMap::new(),
             by_id: HashMap::new(),
             by_destination: HashMap::new(),
@@ -128,9 +132,9 @@ impl PolicySet {
         known.map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// The workload whose key this is.
-    pub fn workload_by_key(&self, key: &str) -> Option<(WorkloadId, Name)> {
-        self.workloads.get(&self.key.workload_hash(key)).cloned()
+    /// The workload that shows this, with what of it holds. `None`: nobody known, or two at once.
+    pub fn recognise(&self, showing: &Showing<'_>) -> Option<Recognised> {
+        self.workloads.recognise(showing, |key| self.key.workload_hash(key))
     }
 
     /// The destination that some active permit of this workload names for this host and port. `port` None: the default
@@ -173,11 +177,10 @@ impl PolicySet {
         held.filter(|held| !done(held)).map_or(OnMisuse::Record, |held| held.on_misuse)
     }
 
-    /// Whether this placeholder counts still: neither frozen nor revoked nor bereft of credential, workload or approval.
-    pub fn is_live(&self, placeholder: PlaceholderId) -> bool {
-        self.by_id
-            .get(&placeholder)
-            .is_some_and(|held| !held.frozen && matches!(held.standing, Standing::Active(_)))
+    /// Whether what was armed with this placeholder may go on: neither frozen nor revoked nor bereft of credential, workload or
+    /// approval, and within its time. Whether it has uses left does not matter to what has begun.
+    pub fn is_live(&self, placeholder: PlaceholderId, now: Timestamp) -> bool {
+        self.by_id.get(&placeholder).is_some_and(|held| held.may_go_on(now))
     }
 
     /// How many bytes of the body must be read before `authorize`: the largest bound of the permits of this workload
@@ -228,6 +231,8 @@ fn revoked(held: &Held) -> Held {
         workload: held.workload,
         not_before: held.not_before,
         expires: held.expires,
+        daily: held.daily,
+        holder: held.holder,
         frozen: held.frozen,
         uses: held.uses,
         used: held.used,

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use cloakroom_model::placeholder::{Alphabet, Minted};
 use cloakroom_model::*;
-use cloakroom_policy::{Approvers, Authorized, Grant, Identified, Ignored, Policy, PolicySet};
+use cloakroom_policy::{Approvers, Authorized, Grant, Identified, Ignored, Policy, PolicySet, Showing};
 use std::sync::Arc;
 
 pub const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
@@ -44,6 +44,7 @@ impl Desk {
             id,
             name: Name::parse(name).unwrap(),
             key,
+            marks: Marks::default(),
             created: NOW,
             removed: None,
         });
@@ -83,6 +84,8 @@ impl Desk {
             policy: policy.to_stored(),
             created: NOW,
             expires: None,
+            daily: None,
+            holder: Proofs::KEY,
             uses: None,
             used: 0,
             state: PlaceholderState::Pending,
@@ -172,9 +175,15 @@ impl Desk {
         set
     }
 
+    /// What this workload shows, as the data plane would recognise it.
+    pub fn showing(&self, set: &PolicySet, showing: &Showing<'_>) -> Option<Principal> {
+        let known = set.recognise(showing)?;
+        Some(Principal::assert_verified(known.workload, known.name, known.proofs, showing.source))
+    }
+
     pub fn principal(&self, id: WorkloadId) -> Principal {
         let row = self.rows.workloads.iter().find(|row| row.id == id).unwrap();
-        Principal::assert_verified(id, row.name.clone(), Evidence::Key)
+        Principal::assert_verified(id, row.name.clone(), Proofs::KEY, Source::User(0))
     }
 }
 
@@ -227,4 +236,10 @@ pub fn code(result: Result<Authorized, Refusal>) -> String {
 pub fn policy(rest: &str) -> Policy {
     let text = format!("version = 1\n[[permit]]\nplace = \"header authorization bearer\"\n{rest}\n");
     Policy::parse("test.toml", &text).unwrap_or_else(|complaints| panic!("{complaints:?}\n{text}"))
+}
+
+/// The workload whose key this is.
+pub fn by_key(set: &PolicySet, key: &str) -> Option<WorkloadId> {
+    let showing = Showing { key: Some(key), certificate: None, source: Source::User(0) };
+    set.recognise(&showing).map(|known| known.workload)
 }

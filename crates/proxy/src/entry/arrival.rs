@@ -7,10 +7,11 @@ use super::socks;
 use crate::connection::{self, Protocol};
 use crate::desk::{Desk, Door};
 use crate::io::Io;
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::trace::Trace;
 use crate::wire::malformed;
-use cloakroom_model::EventKind;
+use cloakroom_model::{EventKind, Fingerprint};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,25 +28,25 @@ const ONLY_TLS: &str = "the broker's listener speaks TLS only: call the broker i
 pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
     /// Who connected.
-    pub(crate) peer: IpAddr,
-    /// The address of ours that was connected to.
-    pub(crate) local: IpAddr,
+    pub(crate) peer: Peer,
+    /// The address of ours that was connected to; none over the Unix listener, where nobody is in between.
+    pub(crate) local: Option<IpAddr>,
 }
 
 /// Finds out what a connection is, and serves it to its end.
 pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
     let mut early = Early::new(io);
     let deadline = arrival.deadline();
-    if arrival.shared.proxy.entrance.is_balancer(arrival.peer) {
+    if arrival.shared.proxy.entrance.is_balancer(arrival.peer.source) {
         match early.message(balancer::header, deadline).await {
-            Ok(Source::Peer(peer)) => arrival.peer = peer,
+            Ok(Source::Peer(address)) => arrival.peer = Peer::at(address),
             Ok(Source::Balancer) => {}
             Err(Unread::Malformed) => return arrival.refuse_header(early).await,
             Err(Unread::Gone) => return,
         }
     }
     let Some(speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
-    match (speech, arrival.shared.tls.is_some()) {
+    match (speech, arrival.shared.tls.is_some() && arrival.local.is_some()) {
         (Speech::Tls, true) => arrival.open_tls(early).await,
         (Speech::Tls, false) => arrival.refuse(early, "the broker's listener does not speak TLS").await,
         (Speech::Socks, true) => arrival.refuse_socks(early, ONLY_TLS).await,
@@ -90,12 +91,12 @@ impl Arrival {
         Instant::now() + self.shared.proxy.limits.header_time
     }
 
-    async fn open_tls(self, early: Early) {
+    async fn open_tls(mut self, early: Early) {
         let patience = self.shared.proxy.limits.handshake_time;
-        let Some(tls) = &self.shared.tls else { return };
+        let (Some(tls), Some(local)) = (&self.shared.tls, self.local) else { return };
         let handshake = async {
             let _turn = self.shared.handshakes.acquire().await.ok()?;
-            let settings = tls.settings(self.local, &self.shared.leaves, &self.shared.proxy.authority);
+            let settings = tls.settings(local, &self.shared.leaves, &self.shared.proxy.authority);
             let settings = settings
                 .inspect_err(|error| tracing::error!(%error, "no certificate could be shown"))
                 .ok()?;
@@ -105,6 +106,9 @@ impl Arrival {
                 .ok()
         };
         let Ok(Some(stream)) = timeout(patience, handshake).await else { return };
+        // Checked in the handshake, that of a resumed session in the one before; whose it is, each request asks anew.
+        let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+        self.peer.certificate = shown.map(|certificate| Fingerprint::of(certificate));
         // SECURITY: what was agreed decides, never what the bytes look like (T57).
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         if agreed.as_deref() == Some(b"h2") {

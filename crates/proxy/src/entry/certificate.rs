@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use cloakroom_model::Host;
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls_pki_types::pem::PemObject;
@@ -18,17 +19,31 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// How the listener speaks TLS.
-pub(crate) enum EntryTls {
+pub(crate) struct EntryTls {
+    shown: Shown,
+    /// Checks the certificates of workloads, where there is an authority for them.
+    workloads: Option<Arc<dyn ClientCertVerifier>>,
+}
+
+enum Shown {
     Own(Vec<Host>),
     Given(Arc<ServerConfig>),
 }
 
 impl EntryTls {
-    pub(crate) fn new(certificate: &Certificate, leaves: &Leaves) -> Result<Self, ProxyError> {
-        Ok(match certificate {
-            Certificate::Own(names) => Self::Own(names.clone()),
-            Certificate::Given(given) => Self::Given(Arc::new(leaves.settings_showing(given.clone())?)),
-        })
+    pub(crate) fn new(
+        certificate: &Certificate,
+        workloads: Option<&CertificateDer<'static>>,
+        leaves: &Leaves,
+    ) -> Result<Self, ProxyError> {
+        let workloads = workloads.map(|authority| leaves.verifier_of_workloads(authority)).transpose()?;
+        let shown = match certificate {
+            Certificate::Own(names) => Shown::Own(names.clone()),
+            Certificate::Given(given) => {
+                Shown::Given(Arc::new(leaves.settings_showing(given.clone(), workloads.as_ref())?))
+            }
+        };
+        Ok(Self { shown, workloads })
     }
 
     /// The settings for a connection to this address of ours.
@@ -38,9 +53,9 @@ impl EntryTls {
         leaves: &Leaves,
         authority: &Authority,
     ) -> Result<Arc<ServerConfig>, ProxyError> {
-        let names = match self {
-            Self::Given(settings) => return Ok(settings.clone()),
-            Self::Own(names) => names,
+        let names = match &self.shown {
+            Shown::Given(settings) => return Ok(settings.clone()),
+            Shown::Own(names) => names,
         };
         let local = match local.to_canonical() {
             IpAddr::V4(address) => Host::V4(address),
@@ -49,7 +64,7 @@ impl EntryTls {
         // The names first: the first one is the subject.
         let address = (!names.contains(&local)).then_some(&local);
         let hosts: Vec<Host> = names.iter().chain(address).cloned().collect();
-        leaves.settings_for_all(&hosts, authority)
+        leaves.settings_of_listener(&hosts, authority, self.workloads.as_ref())
     }
 }
 

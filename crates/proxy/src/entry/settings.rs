@@ -2,9 +2,9 @@
 
 use super::GivenCertificate;
 use crate::ProxyError;
-use cloakroom_model::Host;
+use cloakroom_model::{Host, Source};
 use ipnet::IpNet;
-use std::net::IpAddr;
+use rustls_pki_types::CertificateDer;
 use std::sync::Arc;
 
 /// What the workload listener speaks besides plain HTTP.
@@ -12,6 +12,8 @@ use std::sync::Arc;
 pub struct Entrance {
     /// With a certificate, every connection has to speak TLS.
     pub tls: Option<Certificate>,
+    /// The authority that signs workloads' certificates: in TLS they are asked for.
+    pub workloads: Option<CertificateDer<'static>>,
     /// Whether SOCKS5 is spoken.
     pub socks: bool,
     /// Balancers: from these, and from nobody else, the PROXY protocol is required.
@@ -29,7 +31,7 @@ pub enum Certificate {
 
 impl Default for Entrance {
     fn default() -> Self {
-        Self { tls: None, socks: true, balancers: Vec::new() }
+        Self { tls: None, workloads: None, socks: true, balancers: Vec::new() }
     }
 }
 
@@ -45,7 +47,7 @@ impl Entrance {
         }
     }
 
-    pub(super) fn is_balancer(&self, peer: IpAddr) -> bool {
-        self.balancers.iter().any(|range| range.contains(&peer))
+    pub(super) fn is_balancer(&self, peer: Source) -> bool {
+        peer.address().is_some_and(|address| self.balancers.iter().any(|range| range.contains(&address)))
     }
 }

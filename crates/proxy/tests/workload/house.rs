@@ -266,6 +266,8 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         policy: policy.to_stored(),
         created: now,
         expires: None,
+        daily: None,
+        holder: cloakroom_model::Proofs::KEY,
         uses: plan.uses,
         used: 0,
         state: PlaceholderState::Active,
@@ -320,7 +322,14 @@ fn credential(custody: &Custody, to: &str, now: Timestamp) -> CredentialRecord {
 
 fn workload(name: &str, key: &str, lookup: &LookupKey, now: Timestamp) -> WorkloadRecord {
     let (id, name) = (WorkloadId::fresh().unwrap(), Name::parse(name).unwrap());
-    WorkloadRecord { id, name, key: lookup.workload_hash(key), created: now, removed: None }
+    WorkloadRecord {
+        id,
+        name,
+        key: lookup.workload_hash(key),
+        marks: Default::default(),
+        created: now,
+        removed: None,
+    }
 }
 
 async fn store(data: &std::path::Path, rows: &Rows) -> SqliteStore {

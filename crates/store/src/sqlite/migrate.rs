@@ -20,6 +20,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "on_misuse", sql: include_str!("../../migrations/0003_on_misuse.sql") },
     Migration { version: 4, name: "frozen", sql: include_str!("../../migrations/0004_frozen.sql") },
     Migration { version: 5, name: "family", sql: include_str!("../../migrations/0005_family.sql") },
+    Migration { version: 6, name: "holder", sql: include_str!("../../migrations/0006_holder.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

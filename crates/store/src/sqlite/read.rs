@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
+    ApprovalRecord, CredentialRecord, Marks, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
     Signature, Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
@@ -55,13 +55,17 @@ fn workload(row: &Fields<'_, '_>) -> Result<WorkloadRecord, StoreError> {
         id: row.text("id", |text| text.parse())?,
         name: row.text("name", |text| text.parse())?,
         key: row.text("key", TryInto::try_into)?,
+        marks: Marks {
+            certificate: row.optional_text("certificate", TryInto::try_into)?,
+            uid: row.optional_number("uid")?,
+            networks: row.json("networks")?,
+        },
         created: row.time("created")?,
         removed: row.optional_time("removed")?,
     })
 }
 
 fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
-    let uses: Option<i64> = row.plain("uses")?;
     Ok(PlaceholderRecord {
         id: row.text("id", |text| text.parse())?,
         credential: row.text("credential", |text| text.parse())?,
@@ -72,22 +76,18 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
         created: row.time("created")?,
         not_before: row.optional_time("not_before")?,
         expires: row.optional_time("expires")?,
-        uses: uses.map(|_| row.number("uses")).transpose()?,
+        daily: row.optional_text("daily", |text| text.parse())?,
+        holder: row.text("holder", |text| text.parse())?,
+        uses: row.optional_number("uses")?,
         used: row.number("used")?,
         state: row.text("state", |text| state(&text))?,
         on_misuse: row.text("on_misuse", |text| text.parse())?,
-        parent: parent(row)?,
+        parent: row.optional_text("parent", |text| text.parse())?,
         frozen: row.optional_time("frozen")?,
     })
 }
 
-fn parent(row: &Fields<'_, '_>) -> Result<Option<PlaceholderId>, StoreError> {
-    let parent: Option<String> = row.plain("parent")?;
-    parent.map(|_| row.text("parent", |text| text.parse())).transpose()
-}
-
 fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {
-    let generation: Option<i64> = row.plain("generation")?;
     Ok(ApprovalRecord {
         id: row.text("id", |text| text.parse())?,
         placeholder: row.text("placeholder", |text| text.parse())?,
@@ -96,7 +96,7 @@ fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {
         signatures: signatures(row)?,
         denied: row.plain("denied")?,
         requester: row.plain("requester")?,
-        generation: generation.map(|_| row.number("generation")).transpose()?,
+        generation: row.optional_number("generation")?,
         withdrawn: row.optional_time("withdrawn")?,
     })
 }
@@ -144,6 +144,20 @@ impl Fields<'_, '_> {
         parse: impl FnOnce(String) -> Result<T, E>,
     ) -> Result<T, StoreError> {
         parse(self.plain(field)?).map_err(|error| self.unreadable(field, &error))
+    }
+
+    fn optional_text<T, E: Display>(
+        &self,
+        field: &str,
+        parse: impl FnOnce(String) -> Result<T, E>,
+    ) -> Result<Option<T>, StoreError> {
+        let present: Option<String> = self.plain(field)?;
+        present.map(|_| self.text(field, parse)).transpose()
+    }
+
+    fn optional_number(&self, field: &str) -> Result<Option<u32>, StoreError> {
+        let present: Option<i64> = self.plain(field)?;
+        present.map(|_| self.number(field)).transpose()
     }
 
     fn json<T: DeserializeOwned>(&self, field: &str) -> Result<T, StoreError> {

@@ -77,10 +77,23 @@ pub(super) fn remove_credential(db: &Connection, id: CredentialId, at: Timestamp
 
 pub(super) fn add_workload(db: &Connection, row: &WorkloadRecord) -> Done {
     free(db, "workload", row.name.as_str())?;
-    let sql = "INSERT INTO workload (id, name, key, created, removed) VALUES (?1, ?2, ?3, ?4, ?5)";
-    let (created, removed) = (millis(row.created), row.removed.map(millis));
-    let values = params![row.id.to_string(), row.name.as_str(), row.key.to_string(), created, removed];
-    insert(db, sql, "workload", values)
+    let sql = "INSERT INTO workload (id, name, key, created, removed, certificate, uid, networks)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    insert(
+        db,
+        sql,
+        "workload",
+        params![
+            row.id.to_string(),
+            row.name.as_str(),
+            row.key.to_string(),
+            millis(row.created),
+            row.removed.map(millis),
+            row.marks.certificate.map(|print| print.to_string()),
+            row.marks.uid,
+            json(&row.marks.networks)?,
+        ],
+    )
 }
 
 pub(super) fn remove_workload(db: &Connection, id: WorkloadId, at: Timestamp) -> Done {
@@ -98,8 +111,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
     present(db, "credential", row.credential)?;
     present(db, "workload", row.workload)?;
     let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse,
-                                        not_before, frozen, parent)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+                                        not_before, frozen, parent, holder, daily)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
     insert(
         db,
         sql,
@@ -120,6 +133,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.not_before.map(millis),
             row.frozen.map(millis),
             row.parent.map(|id| id.to_string()),
+            row.holder.to_string(),
+            row.daily.map(|hours| hours.to_string()),
         ],
     )?;
     take_uses(db, row)?;

@@ -37,6 +37,11 @@ pub(crate) fn workload(number: u64, name: &str) -> WorkloadRecord {
         id: WorkloadId::new(at(number), random(number)),
         name: Name::parse(name).unwrap(),
         key: keys().workload_hash(name),
+        marks: Marks {
+            certificate: Some(Fingerprint::of(name.as_bytes())),
+            uid: u32::try_from(number).ok(),
+            networks: vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        },
         created: at(number),
         removed: None,
     }
@@ -58,6 +63,8 @@ pub(crate) fn placeholder(
         policy: "version = 1\n".into(),
         created: at(number),
         expires: Some(at(number + 1000)),
+        daily: Some("22:00-06:00+02:00".parse().unwrap()),
+        holder: "key,mtls,network".parse().unwrap(),
         uses,
         used: 0,
         state: PlaceholderState::Pending,

@@ -9,18 +9,18 @@ use crate::entry::Parsed;
 use crate::entry::arrival::speech;
 use crate::entry::early::{Early, Unread};
 use crate::entry::sniff::Speech;
+use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::seats::Seat;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
 use crate::wire::{Named, malformed};
 use cloakroom_model::{Destination, Principal, Refusal, Way};
-use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::time::{Instant, sleep};
 
 /// Serves a connection that begins with SOCKS5, to its end.
-pub(in crate::entry) async fn serve(shared: Arc<Shared>, peer: IpAddr, early: Early) {
+pub(in crate::entry) async fn serve(shared: Arc<Shared>, peer: Peer, early: Early) {
     let trace = Trace { way: Some(Way::Socks), ..Trace::begin(peer) };
     let mut session = Session { shared, early, trace };
     match session.settle().await {
@@ -75,7 +75,8 @@ impl Session {
 
     /// As on a request: a wrong key is answered late (T69).
     async fn authenticate(&mut self, shown: &Login) -> Result<Principal, No> {
-        match verify(Some(&shown.name), &shown.key, &self.shared.proxy.policies.load_full()) {
+        let policies = self.shared.proxy.policies.load_full();
+        match verify(Some((Some(&shown.name), &shown.key)), self.trace.peer, &policies) {
             Ok(principal) => {
                 self.trace.principal = Some(principal.clone());
                 Ok(principal)
