@@ -10,7 +10,6 @@ mod scrub;
 mod secret;
 mod stage;
 mod upstream;
-#[cfg_attr(not(test), expect(dead_code, reason = "the relay that speaks through it is not wired yet"))]
 pub mod websocket;
 
 pub use mint::Keeper;

@@ -76,7 +76,7 @@ impl MessageJudge {
     pub fn judge_binary(&self, bytes: &[u8], policies: &PolicySet) -> Result<(), Refusal> {
         match self.only_placeholder(bytes, policies)? {
             None => Ok(()),
-            Some(_) => Err(self.asker(policies).stray(None)),
+            Some(core) => Err(self.stray(core, policies)),
         }
     }
 
@@ -99,8 +99,13 @@ impl MessageJudge {
         match (cores.as_slice(), self.takes) {
             ([], _) => Ok(None),
             ([core], Takes::InMessages) => Ok(Some(*core)),
-            _ => Err(asker.stray(None)),
+            ([core, ..], _) => Err(self.stray(*core, policies)),
         }
+    }
+
+    fn stray(&self, core: CoreId, policies: &PolicySet) -> Refusal {
+        let placeholder = policies.held(core).map(|held| held.id);
+        self.asker(policies).stray(None).with(|facts| facts.placeholder = placeholder)
     }
 
     fn authorize(
@@ -135,6 +140,11 @@ impl MessageJudge {
 }
 
 impl Authorized {
+    /// Whether the call asks for a WebSocket.
+    pub fn is_handshake(&self) -> bool {
+        self.call().upgrade.is_some()
+    }
+
     /// The judge of what the workload says on the channel, where this call is a handshake: its placeholders are in the
     /// handshake, so none may stand in a message.
     pub fn message_judge(&self) -> MessageJudge {

@@ -1,13 +1,15 @@
 //! A connection that speaks HTTP/1.1: request after request, each judged on its own.
 
-use crate::desk::{Desk, Errand, healthy};
+use crate::desk::{Desk, Errand, Served, healthy};
 use crate::interims::Interims;
 use crate::io::Io;
 use crate::reply::AnswerBody;
+use crate::switch::Switch;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
 use crate::wire::{Framing, Handover, Heard, Inlet, Manner, Outlet, Received, Returning, Stopped, malformed};
 use bytes::BytesMut;
+use cloakroom_egress::websocket::Carrier;
 use cloakroom_model::{Code, Destination, Principal, Refusal, Way};
 use futures_util::FutureExt;
 use http::{Method, Response};
@@ -31,6 +33,8 @@ enum Next {
     Close(Option<Inlet>),
     /// The end, at once: the answer could not be finished and must not look finished.
     Abort,
+    /// A WebSocket, to its end.
+    Switch { inlet: Inlet, switch: Box<Switch> },
     /// Another protocol.
     Tunnel { inlet: Inlet, principal: Principal, destination: Destination },
 }
@@ -38,6 +42,7 @@ enum Next {
 /// What a request came to.
 enum Reply {
     Answer(Response<AnswerBody>),
+    Switch(Box<Switch>),
     Tunnel { principal: Principal, destination: Destination },
 }
 
@@ -69,6 +74,10 @@ impl Conversation {
                 Next::Tunnel { inlet, principal, destination } => {
                     return Some(self.into_tunnel(inlet, principal, destination));
                 }
+                Next::Switch { inlet, switch } => {
+                    self.relay(inlet, switch).await;
+                    return None;
+                }
                 Next::Close(inlet) => {
                     self.close(inlet).await;
                     return None;
@@ -92,6 +101,12 @@ impl Conversation {
         if let Some(inlet) = inlet {
             inlet.linger().await;
         }
+    }
+
+    async fn relay(self, inlet: Inlet, switch: Box<Switch>) {
+        let (read, early) = inlet.into_parts();
+        let io = Box::new(read.unsplit(self.outlet.into_io()));
+        Box::pin(switch.relay(&self.desk, io, early)).await;
     }
 
     fn into_tunnel(self, inlet: Inlet, principal: Principal, destination: Destination) -> Opened {
@@ -124,7 +139,9 @@ impl Conversation {
             Ok(Reply::Tunnel { principal, destination }) => {
                 return self.open_tunnel(&trace, returning, principal, destination).await;
             }
-            Ok(Reply::Answer(response)) => (response, false),
+            Ok(Reply::Switch(switch)) => return self.switch(switch, returning).await,
+            // Who asked for another protocol and did not get it may have gone on in it (T39).
+            Ok(Reply::Answer(response)) => (response, manners.switches),
             Err(refusal) => {
                 let close = manners.end_on(refusal.code());
                 (self.desk.refused(&trace, refusal).await, close)
@@ -158,14 +175,24 @@ impl Conversation {
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
                 // A call needs much room while it lasts, and a connection that waits for one needs none of it.
                 let interims = Interims::default();
-                let mut call = Box::pin(self.desk.serve(wish, received.head, body, trace, &interims));
+                let mut call = Box::pin(self.desk.serve(
+                    wish,
+                    received.head,
+                    body,
+                    trace,
+                    &interims,
+                    Carrier::Connection,
+                ));
                 loop {
                     let progress = interims.progress(&mut call).await;
                     for interim in progress.interims {
                         self.outlet.interim(&interim).await.map_err(|_| malformed("the sender went away"))?;
                     }
                     if let Some(done) = progress.done {
-                        return done.map(Reply::Answer);
+                        return done.map(|served| match served {
+                            Served::Answer(answer) => Reply::Answer(answer),
+                            Served::Switch(switch) => Reply::Switch(switch),
+                        });
                     }
                 }
             }
@@ -196,6 +223,16 @@ impl Conversation {
             Some(Handover::Complete(inlet)) if !manner.close => Next::Again(inlet),
             Some(Handover::Complete(inlet) | Handover::Abandoned(inlet)) => Next::Close(Some(inlet)),
             None => Next::Close(None),
+        }
+    }
+
+    /// INVARIANT: bytes are messages only behind the `101` that says so (T39).
+    async fn switch(&mut self, switch: Box<Switch>, returning: Returning) -> Next {
+        let Some(Handover::Complete(inlet)) = returning.take() else { return Next::Abort };
+        let (hop, fields) = switch.answer();
+        match self.outlet.switch(&hop, &fields).await {
+            Ok(()) => Next::Switch { inlet, switch },
+            Err(_) => Next::Abort,
         }
     }
 

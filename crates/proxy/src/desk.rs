@@ -14,8 +14,10 @@ use crate::problem;
 use crate::proxy::Shared;
 use crate::reply::{AnswerBody, own, relay};
 use crate::seats::Seat;
+use crate::switch::Switch;
 use crate::trace::Trace;
 use bytes::Bytes;
+use cloakroom_egress::websocket::{Carrier, Greeting};
 use cloakroom_model::{
     Call, Code, Destination, OnMisuse, Path, Payload, Principal, Query, Refusal, Timestamp, Way,
 };
@@ -49,6 +51,14 @@ pub(crate) enum Errand {
     Tunnel { principal: Principal, destination: Destination },
     /// One call to a destination that a permit names.
     Call(Wish),
+}
+
+/// What a call came to.
+pub(crate) enum Served {
+    /// A reply to hand on.
+    Answer(Response<AnswerBody>),
+    /// A WebSocket to relay.
+    Switch(Box<Switch>),
 }
 
 /// Who wants what, and how it came.
@@ -139,14 +149,9 @@ impl Desk {
         body: Payload,
         trace: &mut Trace,
         interims: &Interims,
-    ) -> Result<Response<AnswerBody>, Refusal> {
-        if head.upgrade.is_some() {
-            // Nothing here relays another protocol.
-            return Err(Refusal::new(
-                Code::CallNotPermitted,
-                "no permit allows the upgrade that is asked for",
-            ));
-        }
+        carrier: Carrier,
+    ) -> Result<Served, Refusal> {
+        let greeting = head.upgrade.map(|_| Greeting::read(&head.fields, carrier)).transpose()?;
         let proxy = &self.shared.proxy;
         let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
         let read = read_bound(&proxy.limits, bound);
@@ -163,24 +168,35 @@ impl Desk {
         let answer = while_live(answer, &proxy.policies, &ledger).await;
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
-        Ok(relay(answer?, trace, proxy.journal.clone(), live, underway))
+        let (mut answer, journal) = (answer?, proxy.journal.clone());
+        Ok(match answer.take_channel().zip(greeting) {
+            Some((channel, greeting)) => {
+                let fields = answer.into_response().into_parts().0.headers;
+                Served::Switch(Switch::new(channel, greeting, fields, trace, journal, underway).into())
+            }
+            None => Served::Answer(relay(answer, trace, journal, live, underway)),
+        })
     }
 
     /// Records a refusal and makes it an answer.
     pub(crate) async fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
-        let refusal = self.complete(trace, refusal);
-        trace.record(&refusal, &self.shared.proxy);
-        self.act_upon(&refusal).await;
+        let refusal = self.settle(trace, refusal).await;
         problem::answer(&refusal, trace.request, trace.audience()).map(own)
     }
 
     /// The same for a program that speaks gRPC.
     pub(crate) async fn refused_in_grpc(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
+        let refusal = self.settle(trace, refusal).await;
+        let problem = problem::answer(&refusal, trace.request, trace.audience());
+        grpc::answer(&refusal, trace.audience(), problem.headers()).map(own)
+    }
+
+    /// Records a refusal with all that is known, and does what is due upon it.
+    pub(crate) async fn settle(&self, trace: &Trace, refusal: Refusal) -> Refusal {
         let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy);
         self.act_upon(&refusal).await;
-        let problem = problem::answer(&refusal, trace.request, trace.audience());
-        grpc::answer(&refusal, trace.audience(), problem.headers()).map(own)
+        refusal
     }
 
     /// Does what the misused placeholder's issuer wanted, before the misuse is answered. Once: the next snapshot does not count

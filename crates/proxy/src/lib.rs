@@ -32,6 +32,7 @@ mod reply;
 mod seats;
 mod serve;
 mod stages;
+mod switch;
 mod trace;
 mod tunnel;
 mod wire;

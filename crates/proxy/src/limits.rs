@@ -4,6 +4,7 @@ mod units;
 
 use crate::entry::GRACE;
 use crate::wire::{HeadBounds, Pace, Patience};
+use cloakroom_egress::websocket::ChannelLimits;
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -52,6 +53,12 @@ pub struct Limits {
     /// The most that is read of a body because a permit looks at it. Default 1 MiB.
     #[serde(deserialize_with = "units::size")]
     pub parsed_body: usize,
+    /// The longest message of a WebSocket, either way. Default 4 MiB.
+    #[serde(deserialize_with = "units::size")]
+    pub websocket_message: usize,
+    /// How long a WebSocket may be silent. Default 10 min.
+    #[serde(deserialize_with = "units::duration")]
+    pub websocket_idle: Duration,
     /// Wrong workload keys from one address before its answers are slowed down. Default 10.
     pub free_guesses: u32,
     /// How long calls may go on after the broker was told to stop. Default 20 s.
@@ -78,6 +85,8 @@ impl Default for Limits {
             body_total: None,
             body_scan: 64 * 1024,
             parsed_body: 1024 * 1024,
+            websocket_message: 4 * 1024 * 1024,
+            websocket_idle: Duration::from_secs(600),
             free_guesses: 10,
             drain: Duration::from_secs(20),
         }
@@ -97,6 +106,10 @@ impl Limits {
     /// For every further request.
     pub(crate) fn patience(&self) -> Patience {
         Patience { idle: self.keep_alive_idle, head: self.header_time, grace: Duration::ZERO }
+    }
+
+    pub(crate) fn channel(&self) -> ChannelLimits {
+        ChannelLimits { message: self.websocket_message as u64, idle: self.websocket_idle }
     }
 
     pub(crate) fn pace(&self) -> Pace {

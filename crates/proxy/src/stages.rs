@@ -20,6 +20,16 @@ impl Proxy {
         interims: &Interims,
     ) -> Result<Answer, Refusal> {
         let policies = self.policies.load_full();
+        if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
+            // Its placeholder comes in a message, where a permit says so.
+            return policies
+                .open_channel(call, principal, Timestamp::now())?
+                .arm(&self.custody, ledger)
+                .await?
+                .send(&self.upstream, &mut |interim| interims.push(interim))
+                .await?
+                .scrub();
+        }
         let identified = Identified::new(call, principal, &policies)?;
         let question = identified.question(&policies, Timestamp::now())?;
         let (policies, approval) = match question {

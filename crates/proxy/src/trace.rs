@@ -7,7 +7,7 @@ use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, Security
 use cloakroom_store::journal::Entry;
 
 /// What is known of a request so far.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Trace {
     pub(crate) request: RequestId,
     pub(crate) peer: Peer,

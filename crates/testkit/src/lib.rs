@@ -23,6 +23,7 @@ mod message;
 mod reply;
 mod scenario;
 mod upstream;
+mod websocket;
 mod wire;
 
 pub use authority::TestAuthority;
@@ -37,4 +38,5 @@ pub use message::{Received, Response, read_request, read_response};
 pub use reply::{After, Coding, Reply};
 pub use scenario::{Meanings, Scenario, Step};
 pub use upstream::{Handler, TlsUpstream, demand_bearer, demand_header, echo};
+pub use websocket::{Talk, WS_FIELDS, WsFrame, WsUpstream, ws_accept};
 pub use wire::{Log, Request, Way, Wire, Workload, client_config};

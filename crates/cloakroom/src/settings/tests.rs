@@ -157,6 +157,8 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         body_total,
         body_scan,
         parsed_body,
+        websocket_message,
+        websocket_idle,
         free_guesses,
         drain,
         ..
@@ -186,6 +188,8 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("limits", "body-total", body_total.map_or_else(|| "none".into(), span)),
         ("limits", "body-scan", bytes(body_scan)),
         ("limits", "parsed-body", bytes(parsed_body)),
+        ("limits", "websocket-message", bytes(websocket_message)),
+        ("limits", "websocket-idle", span(websocket_idle)),
         ("limits", "free-guesses", free_guesses.to_string()),
         ("limits", "drain", span(drain)),
         ("upstream", "ca", "[]".into()),

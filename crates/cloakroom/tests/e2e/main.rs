@@ -25,3 +25,4 @@ mod scenarios;
 mod support;
 mod upstreams;
 mod ways;
+mod websocket;

@@ -57,9 +57,10 @@ impl Finder {
         Self { targets, index }
     }
 
-    /// A finder that looks for one more secret.
+    /// A finder that looks for one more secret. Where it is one that was looked for already, what it is replaced by counts.
     pub(crate) fn with(&self, target: Target) -> Self {
-        let targets: Vec<Target> = self.targets.iter().map(Target::share).chain([target]).collect();
+        let targets: Vec<Target> =
+            std::iter::once(target).chain(self.targets.iter().map(Target::share)).collect();
         let index = Arc::new(Index::of(&targets));
         Self::new(targets, index)
     }

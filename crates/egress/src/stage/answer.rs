@@ -1,6 +1,8 @@
 //! Stage 5: a reply without secrets.
 
 use super::body::ScrubbedBody;
+use crate::websocket::Channel;
+use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
 
 /// A reply without secrets. Made only by [`crate::Returned::scrub`].
@@ -9,11 +11,24 @@ pub struct Answer {
     status: StatusCode,
     fields: HeaderMap,
     body: ScrubbedBody,
+    channel: Option<Box<Channel>>,
 }
 
 impl Answer {
     pub(super) fn new(status: StatusCode, fields: HeaderMap, body: ScrubbedBody) -> Self {
-        Self { status, fields, body }
+        Self { status, fields, body, channel: None }
+    }
+
+    /// A handshake that was accepted. Its fields are end to end.
+    pub(super) fn switching(fields: HeaderMap, channel: Channel) -> Self {
+        let body = ScrubbedBody::whole(Bytes::new(), None);
+        let channel = Some(Box::new(channel));
+        Self { status: StatusCode::SWITCHING_PROTOCOLS, fields, body, channel }
+    }
+
+    /// The WebSocket, where the destination accepted one. What is left is the head of the reply.
+    pub fn take_channel(&mut self) -> Option<Box<Channel>> {
+        self.channel.take()
     }
 
     /// The status.

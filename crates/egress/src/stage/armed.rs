@@ -4,10 +4,10 @@ use crate::arm::{self, Outgoing, Placing};
 use crate::custody::{Custody, Derived, Opened};
 use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
-use crate::stage::{Interim, Returned};
+use crate::stage::{Accepted, Interim, Returned};
 use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
-use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal, Upgrade};
-use cloakroom_policy::{Authorized, Use};
+use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal};
+use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Use};
 use http::HeaderMap;
 use std::any::Any;
 use std::fmt;
@@ -37,8 +37,19 @@ impl Arm for Authorized {
         ledger.record(&self.intent()).await?;
         custody.ready(self.uses().iter().map(Use::credential)).await?;
         let beside = others(custody, self.beside());
+        let judge = self.is_handshake().then(|| self.message_judge());
         let (call, _, uses, _) = self.into_parts();
-        Armed::with_secrets(call, &uses, beside, custody)
+        Armed::with_secrets(call, &uses, beside, custody, judge)
+    }
+}
+
+impl Arm for OpenChannel {
+    /// Nothing is opened: the secret goes into a message, when one comes that may carry it.
+    async fn arm<L: Ledger>(self, custody: &Custody, ledger: &L) -> Result<Armed, Refusal> {
+        ledger.record(self.intent()).await?;
+        let beside = others(custody, self.beside());
+        let (call, judge) = self.into_parts();
+        Armed::with_secrets(call, &[], beside, custody, Some(judge))
     }
 }
 
@@ -48,7 +59,8 @@ pub struct Armed {
     key: PoolKey,
     finder: Arc<Finder>,
     range_allowed: bool,
-    upgrade: Option<Upgrade>,
+    /// Who judges the messages that follow, where the call asks for a WebSocket.
+    judge: Option<MessageJudge>,
     /// The access tokens in it that the broker had made.
     lives: Vec<Arc<Live>>,
 }
@@ -59,6 +71,7 @@ impl Armed {
         uses: &[Use],
         beside: Vec<Target>,
         custody: &Custody,
+        judge: Option<MessageJudge>,
     ) -> Result<Self, Refusal> {
         let mut armed = Vec::with_capacity(uses.len());
         let mut targets = Vec::with_capacity(uses.len() + beside.len());
@@ -84,15 +97,14 @@ impl Armed {
         }
         // Behind those of the call: where two credentials have one secret, the workload gets the placeholder it sent.
         targets.extend(beside);
-        let range_allowed = uses.iter().all(Use::range_allowed);
+        let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
-        let upgrade = call.upgrade;
         let outgoing = arm::write(call, &armed, range_allowed)?;
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, upgrade, lives })
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives })
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -111,14 +123,18 @@ impl Armed {
         let finder = self.finder;
         let mut tell = |status, fields: HeaderMap| on_interim(Interim::scrub(status, fields, &finder));
         let mut hints = Hints::new(&mut tell);
-        let reply = match self.upgrade {
+        let reply = match self.judge {
             None => upstream.send(head, body, self.key, &mut hints).await?,
-            Some(Upgrade::WebSocket) => match upstream.greet(head, self.key, &mut hints).await? {
-                Greeted::Declined(reply) => reply,
-                Greeted::Switched(reply, switched) => {
-                    return Ok(Returned::switched(reply, switched, method, finder, self.range_allowed));
+            Some(judge) => {
+                let destination = self.key.destination.clone();
+                match upstream.greet(head, self.key, &mut hints).await? {
+                    Greeted::Declined(reply) => reply,
+                    Greeted::Switched(reply, switched) => {
+                        let accepted = Accepted { switched, judge, destination };
+                        return Ok(Returned::accepted(reply, accepted, method, finder));
+                    }
                 }
-            },
+            }
         };
         if says_invalid(&reply) {
             self.lives.iter().for_each(|live| live.refuse());

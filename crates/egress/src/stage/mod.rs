@@ -1,5 +1,6 @@
 //! The stages that follow `Authorized`: armed, returned, answered. Each is consumed by the next; none is `Clone`.
 
+mod accepted;
 mod answer;
 mod armed;
 mod body;
@@ -9,6 +10,7 @@ mod messages;
 mod out_body;
 mod returned;
 
+pub(crate) use accepted::Accepted;
 pub use answer::Answer;
 pub(crate) use armed::target;
 pub use armed::{Arm, Armed};

@@ -1,10 +1,10 @@
 //! Stage 4: the upstream answered; the reply is not scrubbed yet.
 
 use crate::scrub::{Coding, Finder, scrub_fields};
-use crate::stage::Answer;
 use crate::stage::body::ScrubbedBody;
 use crate::stage::charset;
-use crate::upstream::{RawBody, Switched};
+use crate::stage::{Accepted, Answer};
+use crate::upstream::RawBody;
 use bytes::Bytes;
 use cloakroom_model::{BodyFault, Code, Refusal};
 use http::response::Parts;
@@ -31,8 +31,7 @@ pub struct Returned {
 enum Received {
     Whole(Bytes, Option<HeaderMap>),
     Streaming(RawBody),
-    #[expect(dead_code, reason = "the relay of messages takes it over")]
-    Switched(Switched),
+    Switched(Box<Accepted>),
 }
 
 impl Returned {
@@ -55,22 +54,30 @@ impl Returned {
     }
 
     /// A reply that switched protocols, as the call asked.
-    pub(crate) fn switched(
+    pub(crate) fn accepted(
         reply: Response<()>,
-        switched: Switched,
+        accepted: Accepted,
         method: Method,
         finder: Arc<Finder>,
-        range_allowed: bool,
     ) -> Self {
         let (head, ()) = reply.into_parts();
-        Self { head, body: Received::Switched(switched), method, finder, range_allowed }
+        let body = Received::Switched(Box::new(accepted));
+        Self { head, body, method, finder, range_allowed: false }
     }
 
     /// Takes the secret out of the reply: status text, fields, body, trailers.
     ///
     /// # Errors
-    /// `response-not-scrubbable` when the reply cannot be searched.
+    /// `response-not-scrubbable` when the reply cannot be searched; `upstream-unreachable` for a WebSocket on other terms than
+    /// were offered.
     pub fn scrub(self) -> Result<Answer, Refusal> {
+        match self.body {
+            Received::Switched(accepted) => accepted.scrub(self.head.headers, self.finder),
+            Received::Whole(..) | Received::Streaming(_) => self.scrub_reply(),
+        }
+    }
+
+    fn scrub_reply(self) -> Result<Answer, Refusal> {
         let codings = self.codings()?;
         let (mut fields, replaced) = scrub_fields(self.head.headers, &self.finder);
         fields.remove(header::CONTENT_ENCODING);

@@ -27,6 +27,7 @@ pub use settings::{UpstreamError, UpstreamSettings};
 pub(crate) use switched::Switched;
 
 use crate::stage::OutBody;
+use crate::websocket::is_offered;
 use cloakroom_model::{BodyFault, Code, Destination, Refusal};
 use cloakroom_wire::{ReplyFraming, ReplyHead, Version};
 use connect::Connect;
@@ -146,6 +147,7 @@ impl Upstream {
         hints: &mut Hints<'_>,
     ) -> Result<Greeted, Refusal> {
         let asked = Key::fresh()?;
+        let offered = is_offered(&head.headers);
         let extra = asked.fields(&mut head.headers);
         let line = self.pool.take_apart(&key.destination).await?;
         let text = request::http1(&head, &key.destination, Framing::Empty, &extra);
@@ -156,7 +158,7 @@ impl Upstream {
             return self.body(exchange, &head, reply, Arc::new(key), false).map(Greeted::Declined);
         }
         asked.check(&reply)?;
-        let switched = Switched::new(exchange, &reply)?;
+        let switched = Switched::new(exchange, &reply, offered)?;
         Ok(Greeted::Switched(response(reply, ()), switched))
     }
 

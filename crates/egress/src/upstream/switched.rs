@@ -15,7 +15,6 @@ use http::header::{
 use std::fmt;
 
 /// The connection after `101`.
-#[cfg_attr(not(test), expect(dead_code, reason = "the relay of messages takes it over"))]
 pub(crate) struct Switched {
     /// Towards the destination.
     pub(crate) io: Box<dyn Io>,
@@ -36,9 +35,12 @@ impl Switched {
     /// The connection of an exchange that ended with `101`.
     ///
     /// # Errors
-    /// `upstream-unreachable` when the reply's extensions cannot be read.
-    pub(super) fn new(exchange: Exchange, reply: &ReplyHead) -> Result<Self, Refusal> {
+    /// `upstream-unreachable` when the reply's extensions cannot be read, or none was `offered`.
+    pub(super) fn new(exchange: Exchange, reply: &ReplyHead, offered: bool) -> Result<Self, Refusal> {
         let extensions = extensions(reply)?;
+        if extensions.is_some() && !offered {
+            return Err(unreachable("the destination chose a WebSocket extension that was not offered"));
+        }
         let Exchange { line, buffer, .. } = exchange;
         Ok(Self { io: Box::new(line.io), early: buffer, extensions })
     }

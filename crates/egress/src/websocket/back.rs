@@ -27,8 +27,8 @@ pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
                 sink.message(message.kind, &clean).map_err(lost)?;
                 state.relayed(clean.len());
             }
-            Event::Ping(payload) => sink.control(Opcode::Ping, &scrub(state, payload)).map_err(lost)?,
-            Event::Pong(payload) => sink.control(Opcode::Pong, &scrub(state, payload)).map_err(lost)?,
+            Event::Ping(payload) => sink.control(Opcode::Ping, &quotable(state, payload)).map_err(lost)?,
+            Event::Pong(payload) => sink.control(Opcode::Pong, &quotable(state, payload)).map_err(lost)?,
             Event::Close(close) => {
                 let close = close.map(|Close { code, reason }| Close { code, reason: scrub(state, reason) });
                 sink.close(close.as_ref()).map_err(lost)?;
@@ -54,7 +54,15 @@ fn scrub_message(state: &State, kind: Kind, payload: Vec<u8>) -> Bytes {
     }
 }
 
-/// The payload of a control frame, or the reason in one.
+/// The payload of a ping or a pong. The workload answers a ping with the same payload, where no placeholder may stand: one that
+/// holds a secret is empty.
+fn quotable(state: &State, payload: Bytes) -> Bytes {
+    let (clean, replaced) = state.finder().scrub_message(payload);
+    state.replaced(replaced);
+    if replaced > 0 { Bytes::new() } else { clean }
+}
+
+/// The reason of a Close.
 fn scrub(state: &State, payload: Bytes) -> Bytes {
     let mut clean = search(state, payload);
     // A placeholder can be longer than its secret.

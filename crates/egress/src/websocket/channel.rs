@@ -45,6 +45,8 @@ pub struct Channel {
     pub(crate) finder: Arc<Finder>,
     pub(crate) judge: MessageJudge,
     pub(crate) destination: Destination,
+    /// Secrets that were replaced in the handshake's reply.
+    pub(crate) replaced: u64,
 }
 
 /// Bounds of a channel.
@@ -89,7 +91,7 @@ impl Channel {
         stop: impl Future<Output = ()> + Send,
     ) -> Ended {
         let most = terms.limits.message;
-        let state = State::new(self.finder, self.judge);
+        let state = State::new(self.finder, self.judge, self.replaced);
         let (read, write) = tokio::io::split(workload);
         let deflates = greeting.deflate.is_some();
         let mut from_workload = Source::new(read, early, Sender::Workload, deflates, most);

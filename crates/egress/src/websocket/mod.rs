@@ -19,7 +19,7 @@ mod violation;
 
 pub(crate) use channel::Io;
 pub use channel::{Channel, ChannelLimits, Ended, Terms};
-pub(crate) use extension::{OFFER, is_offered};
+pub(crate) use extension::{OFFER, agreed, is_offered};
 pub(crate) use handshake::accept_of;
 pub use handshake::{Carrier, Greeting};
 pub use state::ChannelTally;

@@ -8,10 +8,13 @@ use super::frame::Opcode;
 use super::hop::{Sink, Source};
 use super::state::State;
 use crate::arm;
+use crate::scrub::Target;
 use crate::stage;
+use bytes::Bytes;
 use cloakroom_model::{Destination, Ledger, Refusal};
 use cloakroom_policy::MessageUse;
 use std::io;
+use std::sync::Arc;
 use tokio::io::{AsyncRead, AsyncWrite};
 use zeroize::Zeroizing;
 
@@ -48,6 +51,11 @@ pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin, L: Ledger
             Event::Pong(payload) => {
                 is_plain(&payload, state, terms).map_err(Ending::Refused)?;
                 sink.control(Opcode::Pong, &payload).map_err(lost)?;
+            }
+            // The answer to the upstream's own Close, which may quote what was put into it: that it was heard is all it says.
+            Event::Close(close) if state.closing_for().is_some() => {
+                let heard = close.map(|Close { code, .. }| Close { code, reason: Bytes::new() });
+                sink.close(heard.as_ref()).map_err(lost)?;
             }
             Event::Close(close) => {
                 let reason = close.as_ref().map(|Close { reason, .. }| reason.clone()).unwrap_or_default();
@@ -92,8 +100,12 @@ async fn armed<L: Ledger>(
     // INVARIANT: nothing is opened before its intent is on record (invariant 2).
     terms.ledger.record(message.intent()).await?;
     let used = message.used();
+    terms.custody.ready(std::iter::once(used.credential())).await?;
     let opened = terms.custody.open_for(used.credential(), destination)?;
     // SECURITY: looked for before it goes out, so that the first reply cannot come too early.
     state.look_for(stage::target(&opened, None, used.text())?);
+    for needles in opened.live.iter().flat_map(|live| &live.also) {
+        state.look_for(Target { needles: Arc::clone(needles), placeholder: used.text().into() });
+    }
     arm::write_message(text, message.span(), used.text(), &opened.secret)
 }

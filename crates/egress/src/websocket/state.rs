@@ -33,8 +33,8 @@ struct Shared {
 }
 
 impl State {
-    pub(super) fn new(finder: Arc<Finder>, judge: MessageJudge) -> Self {
-        let tally = ChannelTally::default();
+    pub(super) fn new(finder: Arc<Finder>, judge: MessageJudge, replaced: u64) -> Self {
+        let tally = ChannelTally { replaced, ..ChannelTally::default() };
         let shared = Shared { finder, judge, tally, heard: Instant::now(), closing: None };
         Self { shared: Mutex::new(shared) }
     }

@@ -4,16 +4,18 @@ use super::answer;
 use super::head::{Around, Received};
 use super::pipe::Pipe;
 use super::upload::{Pace, Upload};
-use crate::desk::{Desk, Door, Errand, healthy};
+use crate::desk::{Desk, Door, Errand, Served, healthy};
 use crate::grpc;
 use crate::interims::Interims;
 use crate::limits::Limits;
 use crate::problem::REQUEST;
 use crate::reply::AnswerBody;
+use crate::switch::Switch;
 use crate::trace::Trace;
 use crate::tunnel::Opened;
 use crate::wire::malformed;
 use bytes::{Bytes, BytesMut};
+use cloakroom_egress::websocket::Carrier;
 use cloakroom_model::{Code, Destination, Payload, Principal, Refusal, Way};
 use futures_util::FutureExt;
 use h2::RecvStream;
@@ -46,6 +48,7 @@ impl Stream {
             Ok(Reply::Tunnel { body, principal, destination }) => {
                 self.tunnel(&trace, body, principal, destination).await;
             }
+            Ok(Reply::Switch { body, switch }) => self.switch(body, switch).await,
             Ok(Reply::CalledOff) => {}
             Err(refusal) => self.refuse(&trace, refusal, dialect).await,
         }
@@ -78,9 +81,14 @@ impl Stream {
             // Answered by us, once we know who asks and that a permit names the destination (T38).
             inform(&mut self.respond, StatusCode::CONTINUE, HeaderMap::new())?;
         }
-        let body = payload(body, &received, limits);
+        // What follows a handshake is no body: it is read only once the destination has accepted.
+        let (body, channel) = match received.head.upgrade {
+            Some(_) => (Payload::empty(), Some(body)),
+            None => (payload(body, &received, limits), None),
+        };
         let interims = Interims::default();
-        let mut call = Box::pin(self.desk.serve(wish, received.head, body, trace, &interims));
+        let call = self.desk.serve(wish, received.head, body, trace, &interims, Carrier::Stream);
+        let mut call = Box::pin(call);
         loop {
             let step = async { Ok(interims.progress(&mut call).await) };
             let Some(progress) = unless_called_off(&mut self.respond, step).await else {
@@ -90,8 +98,14 @@ impl Stream {
             for interim in progress.interims {
                 inform(&mut self.respond, interim.status, interim.fields)?;
             }
-            if let Some(answer) = progress.done {
-                return answer.map(Reply::Answer);
+            if let Some(served) = progress.done {
+                return match (served?, channel) {
+                    (Served::Answer(answer), _) => Ok(Reply::Answer(answer)),
+                    (Served::Switch(switch), Some(body)) => Ok(Reply::Switch { body, switch }),
+                    (Served::Switch(_), None) => {
+                        Err(Refusal::new(Code::InternalFault, "a WebSocket that nobody asked for"))
+                    }
+                };
             }
         }
     }
@@ -116,6 +130,15 @@ impl Stream {
         if answer::write(&mut self.respond, response, dialect.head_only, patience).await.is_err() {
             tracing::debug!(peer = %self.desk.peer, "an answer did not come to its end");
         }
+    }
+
+    /// Makes the stream a WebSocket (RFC 8441, section 5).
+    async fn switch(mut self, body: RecvStream, switch: Box<Switch>) {
+        let mut response = Response::new(());
+        *response.headers_mut() = fields_of(&switch);
+        let Ok(write) = self.respond.send_response(response, false) else { return };
+        let io = Box::new(Pipe::new(body, write));
+        Box::pin(switch.relay(&self.desk, io, BytesMut::new())).await;
     }
 
     /// Makes the stream a tunnel, and serves the calls inside.
@@ -150,6 +173,10 @@ struct Dialect {
 /// What a request came to.
 enum Reply {
     Answer(Response<AnswerBody>),
+    Switch {
+        body: RecvStream,
+        switch: Box<Switch>,
+    },
     Tunnel {
         body: RecvStream,
         principal: Principal,
@@ -171,6 +198,13 @@ async fn unless_called_off<T>(
         }
         _ = poll_fn(|cx| respond.poll_reset(cx)) => None,
     }
+}
+
+/// In HTTP/2 a status of 200 accepts; there is neither an upgrade nor a connection.
+fn fields_of(switch: &Switch) -> HeaderMap {
+    let (hop, mut fields) = switch.answer();
+    fields.extend(hop);
+    fields
 }
 
 /// Sends an informational reply.

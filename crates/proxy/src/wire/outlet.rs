@@ -6,7 +6,7 @@ use cloakroom_egress::Interim;
 use cloakroom_model::BodyFault;
 use futures_util::FutureExt;
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Response, StatusCode};
 use http_body::{Body, Frame};
@@ -165,6 +165,20 @@ impl Outlet {
         self.flush().await
     }
 
+    /// Says that a WebSocket follows, with the fields of this hop and those that go end to end.
+    ///
+    /// # Errors
+    /// When the peer is gone.
+    pub(crate) async fn switch(&mut self, hop: &HeaderMap, fields: &HeaderMap) -> io::Result<()> {
+        write_status(&mut self.buffer, StatusCode::SWITCHING_PROTOCOLS);
+        for (name, value) in hop {
+            write_field(&mut self.buffer, name, value);
+        }
+        write_fields(&mut self.buffer, fields);
+        self.buffer.put_slice(b"\r\n");
+        self.flush().await
+    }
+
     /// Opens a tunnel.
     ///
     /// # Errors
@@ -263,11 +277,15 @@ fn write_fields(out: &mut BytesMut, fields: &HeaderMap) {
         UPGRADE,
     ];
     for (name, value) in fields.iter().filter(|(name, _)| !OURS.contains(name)) {
-        out.put_slice(name.as_str().as_bytes());
-        out.put_slice(b": ");
-        out.put_slice(value.as_bytes());
-        out.put_slice(b"\r\n");
+        write_field(out, name, value);
     }
+}
+
+fn write_field(out: &mut BytesMut, name: &HeaderName, value: &HeaderValue) {
+    out.put_slice(name.as_str().as_bytes());
+    out.put_slice(b": ");
+    out.put_slice(value.as_bytes());
+    out.put_slice(b"\r\n");
 }
 
 /// Writing into memory does not fail.
@@ -344,7 +362,7 @@ mod tests {
     #[tokio::test]
     async fn an_unknown_length_goes_in_chunks_with_trailers() {
         let mut trailers = HeaderMap::new();
-        trailers.insert("x-t", http::HeaderValue::from_static("1"));
+        trailers.insert("x-t", HeaderValue::from_static("1"));
         let frames = vec![data("abc"), data(""), data("de"), Ok(Frame::trailers(trailers))];
         let (done, text) = written(Response::new(stream(frames)), KEEP).await;
         let expected =

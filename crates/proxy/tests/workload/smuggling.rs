@@ -177,7 +177,9 @@ fn t38_t39_t44_connection_options_with_two_readings() {
 fn t39_an_upgrade_that_no_permit_allows_is_refused_and_what_follows_is_no_request() {
     let house = house();
     let mut wire = house.tunnel();
-    let upgrade = house.head("GET /v1/a") + "Upgrade: websocket\r\nConnection: upgrade\r\n\r\n";
+    let upgrade = house.head("GET /v1/a")
+        + "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n\
+           Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     wire.send((upgrade + &house.head("GET /v1/a") + "\r\n").as_bytes());
     let answer = wire.receive("GET").unwrap();
     assert_eq!((answer.status, answer.code().as_deref()), (403, Some("call-not-permitted")));

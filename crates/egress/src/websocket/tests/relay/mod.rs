@@ -163,6 +163,7 @@ async fn channel_until(
         finder,
         judge,
         destination: Destination::parse("https://gateway.example.com").unwrap(),
+        replaced: 0,
     };
     let terms =
         Terms { custody: &house.custody, ledger: house, policies: &house.policies, limits: set.limits };
