@@ -363,6 +363,13 @@ pub struct Health {
     pub unverified: usize,
 }
 
+/// `POST /api/v1/checkpoint`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CheckpointDocument {
+    /// A signed note: what the journal came to when it was asked.
+    pub checkpoint: String,
+}
+
 /// What is wrong in a policy file, and where.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {

@@ -2,7 +2,7 @@
 
 use super::view;
 use crate::admin::Admin;
-use crate::wire::{Explanation, Health};
+use crate::wire::{CheckpointDocument, Explanation, Health};
 use crate::{Problem, ProblemCode, explain};
 use axum::Json;
 use axum::extract::{Path, State};
@@ -58,4 +58,10 @@ fn names(rows: &Rows) -> BTreeMap<String, String> {
     let credentials = rows.credentials.iter().map(|row| (row.id.to_string(), row.name.to_string()));
     let workloads = rows.workloads.iter().map(|row| (row.id.to_string(), row.name.to_string()));
     credentials.chain(workloads).collect()
+}
+
+/// Signs all that is on record until now.
+pub(crate) async fn checkpoint(State(admin): State<Arc<Admin>>) -> Result<Json<CheckpointDocument>, Problem> {
+    let checkpoint = admin.journal.checkpoint().await?;
+    Ok(Json(CheckpointDocument { checkpoint }))
 }

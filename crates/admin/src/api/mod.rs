@@ -30,6 +30,7 @@ fn routes() -> Vec<Route> {
     vec![
         ("GET", "/api/v1/health", get(health::show)),
         ("GET", "/api/v1/explain/{request}", get(health::explain)),
+        ("POST", "/api/v1/checkpoint", post(health::checkpoint)),
         ("POST", "/api/v1/take-over", post(take_over)),
         ("GET", "/api/v1/intake", get(credentials::intake)),
         ("GET", "/api/v1/credentials", get(credentials::list)),

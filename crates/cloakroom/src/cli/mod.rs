@@ -2,8 +2,10 @@
 
 use crate::command::ProposalCommand;
 mod grant;
+mod journal;
 
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
+pub(crate) use journal::{ExportFormat, JournalCommand};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
@@ -474,23 +476,6 @@ pub(crate) enum CatalogueCommand {
         #[arg(long, value_name = "NAME=VALUE", value_parser = parse_setting)]
         set: Vec<(String, String)>,
     },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum JournalCommand {
-    /// Print the records
-    #[command(after_help = "Examples:\n  cloakroom journal show\n  cloakroom journal show --since 1200")]
-    Show {
-        /// Only records after this sequence number
-        #[arg(long, value_name = "N", default_value_t = 0)]
-        since: u64,
-    },
-    /// Verify every record, link and checkpoint; exit code 3 when one does not hold
-    #[command(after_help = "Example:\n  cloakroom journal verify")]
-    Verify,
-    /// Print every record as a line of JSON, with its hash
-    #[command(after_help = "Example:\n  cloakroom journal export > journal.jsonl")]
-    Export,
 }
 
 fn parse_variable(text: &str) -> Result<String, &'static str> {

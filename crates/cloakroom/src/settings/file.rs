@@ -137,6 +137,7 @@ pub(super) struct Journal {
     segment_size: Option<Size>,
     flush_every: Option<Span>,
     checkpoint_every: Option<u64>,
+    checkpoint_within: Option<Span>,
     pub(super) durability: WrittenDurability,
 }
 
@@ -147,6 +148,7 @@ impl Journal {
             segment_bytes: self.segment_size.map_or(default.segment_bytes, |size| size.0),
             flush_every: self.flush_every.map_or(default.flush_every, |span| span.0),
             checkpoint_every: self.checkpoint_every.unwrap_or(default.checkpoint_every),
+            checkpoint_within: self.checkpoint_within.map_or(default.checkpoint_within, |span| span.0),
         }
     }
 }

@@ -203,6 +203,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "segment-size", size(journal.segment_bytes)),
         ("journal", "flush-every", span(journal.flush_every)),
         ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
+        ("journal", "checkpoint-within", span(journal.checkpoint_within)),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
         ("approval", "quorum", approval.quorum.to_string()),

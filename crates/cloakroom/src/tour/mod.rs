@@ -128,7 +128,7 @@ impl Tour<'_> {
         let verdict = stage.cli(&["journal", "verify"], "")?;
         let verified = verdict["ok"] == Value::Bool(true);
         self.shown(&format!(
-            "$ cloakroom journal verify\n{} records, each linked to the one before",
+            "$ cloakroom journal verify\n{} records, each a leaf of one signed tree",
             verdict["records"]
         ))?;
         self.verdict(verified, "nothing was changed, dropped or reordered")?;

@@ -19,6 +19,7 @@ mod listener;
 mod outputs;
 mod parked;
 mod policies;
+mod record;
 mod reply;
 mod run;
 mod scenarios;

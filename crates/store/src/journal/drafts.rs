@@ -1,20 +1,21 @@
-//! Records in the making: serialised one behind the other, with room for what the chain adds when they are written.
+//! Records in the making: serialised one behind the other, with room for what is added when they are written.
 
 use super::error::JournalError;
-use super::frame::{ChainHash, FRAME, HASH, HEAD, LONGEST, seal};
+use super::frame::{FRAME, HEAD, LONGEST, seal};
+use super::hash::{HASH, Hash};
 use super::json;
 use serde::Serialize;
 
 /// Frames whose sequence, checksum and hash are still open.
 ///
 /// ```text
-/// ┌──────────────┬────────┬───────────┬─────────┬──────────────┬────────┬ …
-/// │ hash before  │ length │ 12 open   │ payload │ hash, open   │ length │
-/// │ 32, open     │ u32    │           │         │ 32           │        │
-/// └──────────────┴────────┴───────────┴─────────┴──────────────┴────────┴ …
+/// ┌──────┬────────┬───────────┬─────────┬──────────────┬────────┬ …
+/// │ lent │ length │ 12 open   │ payload │ hash, open   │ length │
+/// │ 1    │ u32    │           │         │ 32           │        │
+/// └──────┴────────┴───────────┴─────────┴──────────────┴────────┴ …
 /// ```
 ///
-/// The hash before a record stands right in front of it, so what is hashed for the chain is one piece of memory.
+/// There is a byte in front of each frame that hashing may borrow: of its own before the first, the end of another before the rest.
 #[derive(Default)]
 pub(super) struct Drafts {
     bytes: Vec<u8>,
@@ -22,7 +23,7 @@ pub(super) struct Drafts {
 
 impl Drafts {
     /// Where the first draft begins.
-    pub(super) const START: usize = HASH;
+    pub(super) const START: usize = 1;
 
     /// Where the next draft would begin.
     pub(super) fn end(&self) -> usize {
@@ -60,21 +61,22 @@ impl Drafts {
         length.map_or(0, |length| u32::from_le_bytes(*length) as usize + FRAME)
     }
 
-    /// Says what the draft at `at` is chained to.
-    pub(super) fn link(&mut self, at: usize, before: ChainHash) {
-        self.bytes[at - HASH..at].copy_from_slice(&before.0);
-    }
-
-    /// Completes the frame at `at`, whose predecessor is linked or sealed. Returns where the next one begins.
+    /// Completes the frame at `at`. Returns where the next one begins.
     pub(super) fn seal(&mut self, at: usize, sequence: u64) -> usize {
         let end = at + self.size(at);
-        seal(&mut self.bytes[at - HASH..end], sequence);
+        seal(&mut self.bytes[at - 1..end], sequence);
         end
     }
 
-    /// The chain hash of the sealed frame that ends at `end`.
-    pub(super) fn hash(&self, end: usize) -> ChainHash {
-        ChainHash(self.bytes[..end].last_chunk().copied().unwrap_or_default())
+    /// The leaves of the sealed frames from `at` to `end`.
+    pub(super) fn leaves(&self, at: usize, end: usize) -> impl Iterator<Item = Hash> + '_ {
+        let mut at = at;
+        std::iter::from_fn(move || {
+            let size = self.size(at);
+            at += size;
+            let hash = self.bytes[..at.min(end)].last_chunk().copied().map(Hash);
+            hash.filter(|_| size > 0 && at <= end)
+        })
     }
 
     /// Sealed frames.

@@ -22,6 +22,20 @@ pub enum JournalError {
         /// What the operator can do.
         hint: String,
     },
+    /// The journal was written in the format before this one, with a hash chain and without a tree.
+    #[error("{file} belongs to a journal of format version 1, which this program does not read")]
+    Old {
+        /// What was found.
+        file: String,
+    },
+    /// What is asked for cannot be proved from these files.
+    #[error("{why}")]
+    Unproven {
+        /// Why not.
+        why: String,
+        /// What the operator can do.
+        hint: &'static str,
+    },
     /// A complete record, or a header, does not verify.
     #[error("the journal is damaged in {segment} at offset {offset}, sequence {sequence}: {why}")]
     Damaged {
@@ -43,6 +57,10 @@ impl JournalError {
             Self::Failed(_) => None,
             Self::Busy { .. } => Some("stop the other broker, or use another --data directory"),
             Self::Key { hint, .. } => Some(hint),
+            Self::Unproven { hint, .. } => Some(hint),
+            Self::Old { .. } => Some(
+                "nothing was changed: move the journal directory away to begin a new journal, and keep it, for the version that wrote it still verifies it",
+            ),
             Self::Damaged { .. } => Some(
                 "run \"cloakroom journal verify\"; keep a copy of the journal directory, then restore it, or move it away to begin a new journal",
             ),

@@ -1,7 +1,6 @@
 //! What is done to a segment file: made, checked, written to, flushed.
 
 use super::error::JournalError;
-use super::frame::Header;
 use super::segment::Segment;
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -84,7 +83,7 @@ pub(super) fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Res
 }
 
 /// The header is on the disk before the file gets its name: a segment with half a header is never left by a crash.
-pub(super) fn create_segment(dir: &Path, segment: &Segment, header: &Header) -> Result<File, JournalError> {
+pub(super) fn create_segment(dir: &Path, segment: &Segment, header: &[u8]) -> Result<File, JournalError> {
     let failed = |error| JournalError::at("create", &segment.path, &error);
     let fresh = segment.path.with_extension("new");
     let mut options = OpenOptions::new();
@@ -96,7 +95,7 @@ pub(super) fn create_segment(dir: &Path, segment: &Segment, header: &Header) -> 
         .mode(0o600)
         .open(&fresh)
         .map_err(failed)?;
-    file.write_all(&header.encode()).and_then(|()| file.sync_all()).map_err(failed)?;
+    file.write_all(header).and_then(|()| file.sync_all()).map_err(failed)?;
     std::fs::rename(&fresh, &segment.path).map_err(failed)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
     Ok(file)

@@ -80,6 +80,7 @@ impl Shared {
     pub(super) fn flush_until_stopped(&self) {
         let (mut failing, mut last) = (false, Instant::now());
         let mut patience = None;
+        let mut unsigned_since: Option<Instant> = None;
         loop {
             let Demand { flush, waiting, stop } = self.wait(patience);
             if waiting && !flush && !stop {
@@ -97,13 +98,33 @@ impl Shared {
             if stop {
                 return;
             }
+            let next_checkpoint = self.sign_in_time(&mut unsigned_since);
             let next_flush = self.settings.flush_every.saturating_sub(last.elapsed());
             patience = match () {
                 () if more => Some(SOON.min(next_flush)),
                 () if failing || self.is_dirty() => Some(next_flush),
-                () => None,
+                () => next_checkpoint,
             };
         }
+    }
+
+    /// Writes a checkpoint when records have waited for one long enough. Returns how long to wait for the next one.
+    fn sign_in_time(&self, unsigned_since: &mut Option<Instant>) -> Option<Duration> {
+        let within = self.settings.checkpoint_within;
+        let unsigned = self.tail().is_ok_and(|tail| tail.unsigned() > 0);
+        if !unsigned {
+            *unsigned_since = None;
+            return None;
+        }
+        let since = *unsigned_since.get_or_insert_with(Instant::now);
+        if since.elapsed() >= within {
+            *unsigned_since = None;
+            if let Err(error) = self.sign() {
+                tracing::warn!(%error, "no checkpoint could be written");
+            }
+            return Some(SOON);
+        }
+        Some(within.saturating_sub(since.elapsed()))
     }
 
     fn is_dirty(&self) -> bool {

@@ -1,115 +1,102 @@
-//! The bytes: segment header, record frame, hash chain. `docs/journal.md` draws them.
+//! The bytes: segment header and record frame. `docs/journal.md` draws them.
 
-use aws_lc_rs::digest::{Context, SHA256, digest};
-use std::fmt;
+use super::hash::{HASH, Hash, LEAF};
+use super::tree::Frontier;
 
 /// First bytes of every segment.
 pub(super) const MAGIC: &[u8; 8] = b"cloakjrn";
 /// The format this program writes and reads.
-pub(super) const VERSION: u32 = 1;
-/// Magic, version, segment number, first sequence, previous hash, own hash.
-pub(super) const HEADER: usize = 8 + 4 + 4 + 8 + 32 + 32;
+pub(super) const VERSION: u32 = 2;
+/// Magic, version, segment number, first sequence, length of the note.
+const FIXED: usize = 8 + 4 + 4 + 8 + 4;
+/// No note of ours is longer.
+const LONGEST_NOTE: usize = 4096;
+/// A header that names every peak a tree can have, and the longest note.
+pub(super) const LONGEST_HEADER: usize = FIXED + 64 * HASH + LONGEST_NOTE + HASH;
+/// No journal has more records.
+const MOST: u64 = 1 << 62;
 /// Length, sequence, checksum of both.
 pub(super) const HEAD: usize = 4 + 8 + 4;
-/// A link of the chain.
-pub(super) const HASH: usize = 32;
 /// What a frame has beyond its payload.
 pub(super) const FRAME: usize = HEAD + HASH;
 /// The longest payload: a length beyond it is damage, not a record cut short.
 pub(super) const LONGEST: usize = 1 << 20;
 
-/// A link of the SHA-256 chain.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct ChainHash(pub(super) [u8; HASH]);
-
-impl ChainHash {
-    /// Before the first segment there is nothing.
-    pub(super) const ORIGIN: Self = Self([0; 32]);
-
-    /// The link after `self` for one record.
-    fn next(self, head: &[u8], payload: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
-        context.update(&self.0);
-        context.update(head);
-        context.update(payload);
-        let mut hash = [0; HASH];
-        hash.copy_from_slice(context.finish().as_ref());
-        Self(hash)
-    }
-
-    fn of(bytes: &[u8]) -> Self {
-        let mut hash = [0; HASH];
-        hash.copy_from_slice(digest(&SHA256, bytes).as_ref());
-        Self(hash)
-    }
-}
-
-impl fmt::Display for ChainHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for ChainHash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-/// The header of one segment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The header of one segment: what all the records before it come to, so that the segment can be checked without them.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) number: u32,
-    pub(super) first: u64,
-    /// The chain hash of the last record before this segment.
-    pub(super) previous: ChainHash,
+    /// The tree of the records before this segment.
+    pub(super) before: Frontier,
+    /// The checkpoint that signs that tree.
+    pub(super) note: String,
 }
 
 impl Header {
-    pub(super) fn encode(&self) -> [u8; HEADER] {
-        let mut bytes = [0; HEADER];
-        bytes[..8].copy_from_slice(MAGIC);
-        bytes[8..12].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[12..16].copy_from_slice(&self.number.to_le_bytes());
-        bytes[16..24].copy_from_slice(&self.first.to_le_bytes());
-        bytes[24..56].copy_from_slice(&self.previous.0);
-        let own = ChainHash::of(&bytes[..56]);
-        bytes[56..].copy_from_slice(&own.0);
+    /// The sequence number of the segment's first record.
+    pub(super) fn first(&self) -> u64 {
+        self.before.size() + 1
+    }
+
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let length = u32::try_from(self.note.len()).unwrap_or(u32::MAX).to_le_bytes();
+        let (version, number) = (VERSION.to_le_bytes(), self.number.to_le_bytes());
+        let mut bytes = [&MAGIC[..], &version, &number, &self.first().to_le_bytes(), &length].concat();
+        self.before.peaks().iter().for_each(|peak| bytes.extend_from_slice(&peak.0));
+        bytes.extend_from_slice(self.note.as_bytes());
+        let own = Hash::of(&bytes);
+        bytes.extend_from_slice(&own.0);
         bytes
     }
 
-    /// Reads a header; the error says what does not hold.
-    pub(super) fn decode(bytes: &[u8]) -> Result<Self, &'static str> {
-        let bytes: &[u8; HEADER] = bytes.first_chunk().ok_or("the file is shorter than a segment header")?;
-        if &bytes[..8] != MAGIC {
+    /// Reads a header, and how long it is; the error says what does not hold.
+    pub(super) fn decode(bytes: &[u8]) -> Result<(Self, usize), &'static str> {
+        const SHORT: &str = "the file is shorter than a segment header";
+        let fixed: &[u8; FIXED] = bytes.first_chunk().ok_or(SHORT)?;
+        if &fixed[..8] != MAGIC {
             return Err("this is not a journal segment");
         }
-        if number32(&bytes[8..12]) != VERSION {
-            return Err("the segment has a format version that this program does not know");
+        match number32(&fixed[8..12]) {
+            VERSION => {}
+            1 => return Err(OLD),
+            _ => return Err("the segment has a format version that this program does not know"),
         }
-        if ChainHash::of(&bytes[..56]).0 != bytes[56..] {
+        let (number, first) = (number32(&fixed[12..16]), number64(&fixed[16..24]));
+        let (note, count) = (number32(&fixed[24..]) as usize, first.wrapping_sub(1).count_ones() as usize);
+        let end = FIXED + count * HASH + note;
+        if note > LONGEST_NOTE {
+            return Err("the segment header is longer than any header can be");
+        }
+        if !(1..=MOST).contains(&first) {
+            return Err("the segment header names a sequence number that no record can have");
+        }
+        let own = bytes.get(end..end + HASH).ok_or(SHORT)?;
+        if Hash::of(&bytes[..end]).0 != own {
             return Err("the segment header does not match its hash");
         }
-        let mut previous = [0; 32];
-        previous.copy_from_slice(&bytes[24..56]);
-        let (number, first) = (number32(&bytes[12..16]), number64(&bytes[16..24]));
-        Ok(Self { number, first, previous: ChainHash(previous) })
-    }
-
-    /// What the segment's first record is chained to: the header, and through it all that came before.
-    pub(super) fn link(&self) -> ChainHash {
-        let mut own = [0; 32];
-        own.copy_from_slice(&self.encode()[56..]);
-        ChainHash(own)
+        let (peaks, _) = bytes[FIXED..end - note].as_chunks::<HASH>();
+        let before = Frontier::from_parts(first.wrapping_sub(1), peaks.iter().copied().map(Hash).collect());
+        let note = str::from_utf8(&bytes[end - note..end]).map(str::to_owned);
+        match (before, note) {
+            (Some(before), Ok(note)) => Ok((Self { number, before, note }, end + HASH)),
+            _ => Err("the segment header cannot be read"),
+        }
     }
 }
 
-/// Completes one frame in place: `bytes` is the chain hash before it, then the frame with its length set.
+/// What is said of the format before this one.
+pub(super) const OLD: &str =
+    "the segment has format version 1, which only the program that wrote it can read";
+
+/// Completes one frame in place: `bytes` is one byte that is lent, then the frame with its length set.
 pub(super) fn seal(bytes: &mut [u8], sequence: u64) {
     let end = bytes.len() - HASH;
-    let length = number32(&bytes[HASH..]);
-    bytes[HASH..HASH + HEAD].copy_from_slice(&head(length, sequence));
-    let hash = ChainHash::of(&bytes[..end]);
+    let length = number32(&bytes[1..]);
+    bytes[1..=HEAD].copy_from_slice(&head(length, sequence));
+    // What is hashed for the tree is one piece of memory: the leaf's prefix stands for a moment where another frame ends.
+    let lent = std::mem::replace(&mut bytes[0], LEAF);
+    let hash = Hash::of(&bytes[..end]);
+    bytes[0] = lent;
     bytes[end..].copy_from_slice(&hash.0);
 }
 
@@ -128,8 +115,10 @@ pub(super) struct Frame<'a> {
     pub(super) offset: usize,
     pub(super) sequence: u64,
     pub(super) payload: &'a [u8],
-    pub(super) before: ChainHash,
-    pub(super) hash: ChainHash,
+    /// What is in the tree: the frame without its hash.
+    pub(super) record: &'a [u8],
+    /// Its leaf.
+    pub(super) hash: Hash,
 }
 
 /// Why no frame begins here.
@@ -142,24 +131,19 @@ pub(super) enum Flaw {
 }
 
 impl<'a> Frame<'a> {
-    /// The frame at `offset`, which must carry `sequence` and continue the chain from `before`. `None` at the end.
-    pub(super) fn read(
-        bytes: &'a [u8],
-        offset: usize,
-        sequence: u64,
-        before: ChainHash,
-    ) -> Result<Option<Self>, Flaw> {
+    /// The frame at `offset`, which must carry `sequence`. `None` at the end.
+    pub(super) fn read(bytes: &'a [u8], offset: usize, sequence: u64) -> Result<Option<Self>, Flaw> {
         let rest = bytes.get(offset..).unwrap_or_default();
         if rest.is_empty() {
             return Ok(None);
         }
-        Self::complete(rest, offset, sequence, before).map(Some).map_err(|flaw| match flaw {
+        Self::complete(rest, offset, sequence).map(Some).map_err(|flaw| match flaw {
             Flaw::Bad(_) if is_unwritten(rest) => Flaw::Unfinished,
             flaw => flaw,
         })
     }
 
-    fn complete(rest: &'a [u8], offset: usize, sequence: u64, before: ChainHash) -> Result<Self, Flaw> {
+    fn complete(rest: &'a [u8], offset: usize, sequence: u64) -> Result<Self, Flaw> {
         let head: &[u8; HEAD] = rest.first_chunk().ok_or(Flaw::Unfinished)?;
         // SECURITY: the checksum keeps a changed length from passing for a record cut short.
         if crc32fast::hash(&head[..12]) != number32(&head[12..]) {
@@ -175,14 +159,12 @@ impl<'a> Frame<'a> {
             ));
         }
         let rest = rest.get(..FRAME + length).ok_or(Flaw::Unfinished)?;
-        let (payload, stored) = (&rest[HEAD..HEAD + length], &rest[HEAD + length..]);
-        let hash = before.next(head, payload);
+        let (record, stored) = rest.split_at(HEAD + length);
+        let hash = Hash::leaf(record);
         if hash.0 != stored {
-            return Err(Flaw::Bad(
-                "the record does not match its chain hash: it, or one before it, was changed",
-            ));
+            return Err(Flaw::Bad("the record does not match its hash: it was changed"));
         }
-        Ok(Self { offset, sequence, payload, before, hash })
+        Ok(Self { offset, sequence, payload: &record[HEAD..], record, hash })
     }
 
     /// Where the next frame begins.

@@ -1,11 +1,14 @@
 //! The journal that a broker holds open: append, wait, close.
 
 use super::entry::IntentEntry;
-use super::frame::ChainHash;
-use super::key::{Checkpoint, SigningKey};
-use super::segment::{self, End, Segment};
+use super::hash::Hash;
+use super::key::{Signed, SigningKey};
+use super::retire;
+use super::segment::{self, Item, Segment};
 use super::shared::Shared;
-use super::tail::Tail;
+use super::tail::{LastCheckpoint, Tail};
+use super::tree::Frontier;
+use super::verify::{signed_by_record, signed_for};
 use super::{Entry, JournalError, Position};
 use cloakroom_model::Intent;
 use std::fs::{DirBuilder, File, TryLockError};
@@ -33,11 +36,18 @@ pub struct JournalSettings {
     pub flush_every: Duration,
     /// After how many records a signed checkpoint is written.
     pub checkpoint_every: u64,
+    /// How long a record waits for a checkpoint at most.
+    pub checkpoint_within: Duration,
 }
 
 impl Default for JournalSettings {
     fn default() -> Self {
-        Self { segment_bytes: 64 << 20, flush_every: Duration::from_millis(100), checkpoint_every: 1000 }
+        Self {
+            segment_bytes: 64 << 20,
+            flush_every: Duration::from_millis(100),
+            checkpoint_every: 1000,
+            checkpoint_within: Duration::from_mins(1),
+        }
     }
 }
 
@@ -64,7 +74,7 @@ impl Journal {
         create_private(dir)?;
         let lock = lock(dir)?;
         let key = SigningKey::open(key_file, &dir.join(super::PUBLIC_KEY))?;
-        let (tail, recovery) = resume(dir)?;
+        let (tail, recovery) = resume(dir, &key)?;
         let shared = Arc::new(Shared::new(tail, key, settings, lock));
         let flusher = {
             let shared = Arc::clone(&shared);
@@ -116,13 +126,23 @@ impl Journal {
         self.shared.durable(position).await
     }
 
-    /// The sequence number and chain hash of the last record that was written. Kept where the broker cannot write, it is the witness that shows
-    /// records cut off the end.
+    /// How many records are written, and the root of their tree.
     ///
     /// # Errors
     /// When the journal failed in mid-write.
-    pub fn head(&self) -> Result<(u64, ChainHash), JournalError> {
+    pub fn head(&self) -> Result<(u64, Hash), JournalError> {
         Ok(self.shared.tail()?.head())
+    }
+
+    /// A signed checkpoint (c2sp.org/tlog-checkpoint) of all that was appended until now: a new one, unless nothing came since the last.
+    /// What it signs is on the disk.
+    ///
+    /// # Errors
+    /// When the journal cannot be written or flushed.
+    pub async fn checkpoint(&self) -> Result<String, JournalError> {
+        let (note, last) = self.shared.sign()?;
+        self.shared.durable(last).await?;
+        Ok(note)
     }
 
     /// Signed checkpoint, flush, stop. Later appends are refused.
@@ -197,20 +217,30 @@ fn lock(dir: &Path) -> Result<File, JournalError> {
     }
 }
 
-fn resume(dir: &Path) -> Result<(Tail, Recovery), JournalError> {
+/// Verifies the last two segments; what is before them, their headers sum up and sign.
+fn resume(dir: &Path, key: &SigningKey) -> Result<(Tail, Recovery), JournalError> {
     let segments = segment::list(dir)?;
-    let Some(last) = segments.last() else {
-        let tail = Tail::create(dir, 1, End::ORIGIN)?;
+    let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
+        let tail = Tail::create(dir, 1, Frontier::default(), key)?;
         return Ok((tail, Recovery { records: 0, truncated_bytes: 0 }));
     };
-    let mut since_checkpoint = 0;
-    let mut count = |_: &Segment, frame: &super::frame::Frame<'_>| {
-        since_checkpoint = if Checkpoint::recognises(frame.payload) { 0 } else { since_checkpoint + 1 };
+    retire::require_beginning(dir, first, key.public())?;
+    let mut checkpoint = LastCheckpoint { note: String::new(), since: 0 };
+    let mut examine = |_: &Segment, item: Item<'_>| {
+        match item {
+            Item::Header(header) => {
+                signed_for(&header.note, &header.before, key.public())?;
+                checkpoint = LastCheckpoint { note: header.note.clone(), since: 0 };
+            }
+            Item::Record(frame, before) if Signed::recognises(frame.payload) => {
+                let (note, _) = signed_by_record(frame.payload, before, key.public())?;
+                checkpoint = LastCheckpoint { note, since: 0 };
+            }
+            Item::Record(..) => checkpoint.since += 1,
+        }
         Ok(())
     };
-    let recent = &segments[segments.len().saturating_sub(2)..];
-    let from = (recent.len() == segments.len()).then_some(End::ORIGIN);
-    let end = segment::walk(recent, from, &mut count)?;
-    let recovery = Recovery { records: end.next - 1, truncated_bytes: end.unfinished as u64 };
-    Ok((Tail::resume(last.clone(), end, since_checkpoint)?, recovery))
+    let end = segment::walk(&segments[segments.len().saturating_sub(2)..], &mut examine)?;
+    let recovery = Recovery { records: end.tree.size(), truncated_bytes: end.unfinished as u64 };
+    Ok((Tail::resume(last.clone(), end, checkpoint)?, recovery))
 }

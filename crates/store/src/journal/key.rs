@@ -1,10 +1,9 @@
-//! The journal's signing key, its public half, and signed checkpoints.
+//! The journal's signing key, its public half beside the segments, and the records that it signs.
 
 use super::JournalError;
-use super::frame::ChainHash;
-use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use super::note::{self, Checkpoint, PublicKey};
+use super::tree::Frontier;
+use aws_lc_rs::signature::Ed25519KeyPair;
 use cloakroom_model::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::fs::{File, OpenOptions};
@@ -12,29 +11,27 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-const LABEL: &[u8] = b"cloakroom journal checkpoint v1\n";
-
 /// A record that signs all that came before it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename = "checkpoint")]
-pub(super) struct Checkpoint {
-    at: Timestamp,
-    signature: String,
+pub(super) struct Signed {
+    pub(super) at: Timestamp,
+    /// The signed note.
+    pub(super) note: String,
 }
 
-impl Checkpoint {
+impl Signed {
     /// Whether a payload is a checkpoint: the tag is always written first, and no entry has this kind.
     pub(super) fn recognises(payload: &[u8]) -> bool {
         payload.starts_with(br#"{"kind":"checkpoint","#)
     }
 }
 
-fn signed_bytes(at: Timestamp, sequence: u64, before: ChainHash) -> Vec<u8> {
-    [LABEL, &sequence.to_be_bytes(), &at.millis().to_be_bytes(), &before.0].concat()
-}
-
 /// Signs checkpoints.
-pub(super) struct SigningKey(Ed25519KeyPair);
+pub(super) struct SigningKey {
+    pair: Ed25519KeyPair,
+    public: PublicKey,
+}
 
 impl SigningKey {
     /// Reads the key, or makes it where neither it nor a public half exists.
@@ -46,26 +43,29 @@ impl SigningKey {
         };
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
             .map_err(|_| unusable(file, "is not an Ed25519 seed", "restore it from a backup"))?;
-        let key = Self(pair);
+        let key = Self { public: PublicKey::of_journal(&pair), pair };
         key.publish(public_file)?;
         Ok(key)
     }
 
-    pub(super) fn sign(&self, at: Timestamp, sequence: u64, before: ChainHash) -> Checkpoint {
-        let signature = self.0.sign(&signed_bytes(at, sequence, before));
-        Checkpoint { at, signature: STANDARD.encode(signature.as_ref()) }
+    pub(super) fn public(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// A signed note of the checkpoint of this tree. `extension` is no line, or lines that each end in a line break.
+    pub(super) fn sign(&self, tree: &Frontier, extension: &str) -> String {
+        let checkpoint = Checkpoint { size: tree.size(), root: tree.root() };
+        note::sign(&checkpoint.text(self.public.name(), extension), &self.pair, &self.public)
     }
 
     fn publish(&self, file: &Path) -> Result<(), JournalError> {
-        let mine = self.0.public_key().as_ref();
         if file.exists() {
-            return match PublicKey::open(file)?.0 == mine {
+            return match PublicKey::open_file(file)? == self.public {
                 true => Ok(()),
                 false => Err(unusable(file, "is the public half of another key", OTHER_KEY)),
             };
         }
-        let text = format!("ed25519 {}\n", STANDARD.encode(mine));
-        create(file, 0o644, text.as_bytes())
+        create(file, 0o644, format!("{}\n", self.public).as_bytes())
     }
 }
 
@@ -112,37 +112,17 @@ fn unusable(file: &Path, why: &str, hint: &str) -> JournalError {
     JournalError::Key { what: format!("the journal's key {} {why}", file.display()), hint: hint.into() }
 }
 
-/// Verifies checkpoints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PublicKey([u8; 32]);
-
 impl PublicKey {
     /// Reads a `key.pub`.
     ///
     /// # Errors
-    /// When the file cannot be read or does not hold `ed25519` and 32 bytes in base64.
-    pub fn open(file: &Path) -> Result<Self, JournalError> {
+    /// When the file cannot be read or does not hold a signed-note verifier key.
+    pub fn open_file(file: &Path) -> Result<Self, JournalError> {
         let text = std::fs::read_to_string(file).map_err(|error| JournalError::at("read", file, &error))?;
-        let malformed = || unusable(file, "does not hold \"ed25519\" and 32 bytes in base64", OTHER_KEY);
-        let encoded =
-            text.strip_prefix("ed25519 ").and_then(|rest| rest.strip_suffix('\n')).ok_or_else(malformed)?;
-        let bytes = STANDARD.decode(encoded).map_err(|_| malformed())?;
-        bytes.try_into().map(Self).map_err(|_| malformed())
-    }
-
-    /// Checks that `payload` is a checkpoint, signed for exactly this place in the chain.
-    pub(super) fn verify(
-        &self,
-        payload: &[u8],
-        sequence: u64,
-        before: ChainHash,
-    ) -> Result<(), &'static str> {
-        let checkpoint: Checkpoint =
-            serde_json::from_slice(payload).map_err(|_| "the checkpoint cannot be read")?;
-        let signature =
-            STANDARD.decode(&checkpoint.signature).map_err(|_| "the checkpoint cannot be read")?;
-        UnparsedPublicKey::new(&ED25519, self.0)
-            .verify(&signed_bytes(checkpoint.at, sequence, before), &signature)
-            .map_err(|_| "the checkpoint's signature does not verify with key.pub")
+        if text.starts_with("ed25519 ") {
+            return Err(JournalError::Old { file: file.display().to_string() });
+        }
+        let key = text.strip_suffix('\n').and_then(Self::parse);
+        key.ok_or_else(|| unusable(file, "does not hold a verifier key: NAME+ID+KEY", OTHER_KEY))
     }
 }

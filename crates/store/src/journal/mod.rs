@@ -1,34 +1,44 @@
-//! The append-only, tamper-evident record: hash-chained segment files with signed checkpoints.
+//! The append-only, tamper-evident record: segment files whose records are the leaves of a Merkle tree, and signed checkpoints of it.
 //!
-//! `docs/journal.md` draws the format; `docs/decisions/0003-journal-files.md` says why it is so.
+//! `docs/journal.md` draws the format; `docs/decisions/0030-a-log-that-proves.md` says why it is so.
 
 mod drafts;
 mod entry;
 mod error;
+mod export;
 mod file;
 mod flush;
 mod frame;
 mod handle;
+mod hash;
 mod json;
 mod key;
+mod note;
+mod proof;
 mod queue;
 mod read;
+mod retire;
 mod segment;
 mod shared;
 mod tail;
+mod tree;
 mod verify;
+mod witness;
 
 #[cfg(test)]
 mod tests;
 
 pub use entry::{Entry, Position, Record};
 pub use error::JournalError;
-pub use frame::ChainHash;
+pub use export::{export, export_cef, export_otel};
 pub use handle::{Journal, JournalSettings, Recovery};
-pub use key::PublicKey;
-pub use read::{export, read};
+pub use hash::Hash;
+pub use note::{Checkpoint, PublicKey};
+pub use proof::{Checked, Consistency, Mention, Proof, consistency, find, latest_checkpoint, prove};
+pub use read::read;
 pub use segment::parse;
 pub use verify::{Bad, Verdict, Witness, verify, verify_against};
+pub use witness::checkpoints_in;
 
 /// The public half of the signing key, beside the segments.
 const PUBLIC_KEY: &str = "key.pub";

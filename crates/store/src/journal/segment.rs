@@ -1,7 +1,9 @@
 //! Segment files: listing them, and walking their records in order.
 
 use super::JournalError;
-use super::frame::{ChainHash, Flaw, Frame, HEADER, Header};
+use super::frame::{Flaw, Frame, Header, LONGEST_HEADER, OLD};
+use super::tree::Frontier;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// One segment file.
@@ -22,13 +24,19 @@ impl Segment {
         JournalError::Damaged { segment: self.name.clone(), offset: offset as u64, sequence, why: why.into() }
     }
 
-    /// The first sequence number that the header names, without reading the rest.
-    pub(super) fn first(&self) -> Result<u64, JournalError> {
-        use std::io::Read;
-        let mut bytes = Vec::with_capacity(HEADER);
-        let read = |file: std::fs::File| file.take(HEADER as u64).read_to_end(&mut bytes);
+    /// Reads the header alone.
+    pub(super) fn header(&self) -> Result<Header, JournalError> {
+        let mut bytes = Vec::with_capacity(LONGEST_HEADER);
+        let read = |file: std::fs::File| file.take(LONGEST_HEADER as u64).read_to_end(&mut bytes);
         std::fs::File::open(&self.path).and_then(read).map_err(|error| self.unread(&error))?;
-        Header::decode(&bytes).map(|header| header.first).map_err(|why| self.damaged(0, 0, why))
+        self.decode(&bytes, 0).map(|(header, _)| header)
+    }
+
+    fn decode(&self, bytes: &[u8], expected: u64) -> Result<(Header, usize), JournalError> {
+        Header::decode(bytes).map_err(|why| match why {
+            OLD => JournalError::Old { file: self.path.display().to_string() },
+            why => self.damaged(0, expected, why),
+        })
     }
 
     fn unread(&self, error: &std::io::Error) -> JournalError {
@@ -36,7 +44,7 @@ impl Segment {
     }
 }
 
-/// The segments of a journal, without gaps from the first. Other files are none of ours.
+/// The segments of a journal, without gaps from the first one that is there. Other files are none of ours.
 pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     let failed = |error| JournalError::at("read", dir, &error);
     let mut segments = Vec::new();
@@ -48,20 +56,22 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, JournalError> {
             .extend(number.map(|number| Segment::new(dir, number)).filter(|segment| *segment.name == *name));
     }
     segments.sort_by_key(|segment| segment.number);
-    for (number, segment) in (1..).zip(&segments) {
+    let first = segments.first().map_or(1, |segment| segment.number);
+    for (number, segment) in (first..).zip(&segments) {
         if segment.number != number {
-            return Err(Segment::new(dir, number).damaged(0, 0, "the segment file is missing"));
+            return Err(Segment::new(dir, number).damaged(0, 0, MISSING));
         }
     }
     Ok(segments)
 }
 
-/// Where a walk ended: what the next record continues.
-#[derive(Clone, Copy, Debug)]
+pub(super) const MISSING: &str = "the segment file is missing";
+
+/// Where a walk stands, or ended: what the next record continues.
+#[derive(Clone, Debug, Default)]
 pub(super) struct End {
-    /// The sequence number the next record gets.
-    pub(super) next: u64,
-    pub(super) hash: ChainHash,
+    /// All records until here.
+    pub(super) tree: Frontier,
     /// The end of the last complete record in the last segment.
     pub(super) offset: usize,
     /// Bytes after that, of a record cut short.
@@ -69,70 +79,84 @@ pub(super) struct End {
 }
 
 impl End {
-    /// Before the first segment.
-    pub(super) const ORIGIN: Self = Self { next: 1, hash: ChainHash::ORIGIN, offset: 0, unfinished: 0 };
+    /// The sequence number the next record gets.
+    pub(super) fn next(&self) -> u64 {
+        self.tree.size() + 1
+    }
 }
 
-/// Called with each verified record; an error text makes the record damage.
-pub(super) type Visit<'v> = dyn FnMut(&Segment, &Frame<'_>) -> Result<(), String> + 'v;
+/// What a walk comes by. Its own checks hold already: hashes, sequence, and that a segment continues the one before.
+#[derive(Clone, Copy)]
+pub(super) enum Item<'a> {
+    /// A segment begins.
+    Header(&'a Header),
+    /// A record, and the tree of those before it.
+    Record(&'a Frame<'a>, &'a Frontier),
+}
 
-/// Walks the records of consecutive segments. `from` is where the segment before ended; without it the first header is
-/// taken at its word. A record cut short is accepted only at the end of the last segment.
-pub(super) fn walk(
-    segments: &[Segment],
-    from: Option<End>,
-    visit: &mut Visit<'_>,
-) -> Result<End, JournalError> {
-    let mut end = from;
+/// Called with each item; an error text makes it damage.
+pub(super) type Visit<'v> = dyn FnMut(&Segment, Item<'_>) -> Result<(), String> + 'v;
+
+/// Walks the records of consecutive segments. What the first header says of the records before it is taken at its word. A record cut
+/// short is accepted only at the end of the last segment.
+pub(super) fn walk(segments: &[Segment], visit: &mut Visit<'_>) -> Result<End, JournalError> {
+    let mut end: Option<End> = None;
     for (index, segment) in segments.iter().enumerate() {
         let bytes = std::fs::read(&segment.path).map_err(|error| segment.unread(&error))?;
-        let here = walk_one(segment, &bytes, end, visit)?;
+        let here = walk_one(segment, &bytes, end.as_ref(), visit)?;
         if here.unfinished > 0 && index + 1 < segments.len() {
             return Err(segment.damaged(
                 here.offset,
-                here.next,
+                here.next(),
                 "the record is cut short, and more segments follow",
             ));
         }
         end = Some(here);
     }
-    Ok(end.unwrap_or(End::ORIGIN))
+    Ok(end.unwrap_or_default())
 }
 
 fn walk_one(
     segment: &Segment,
     bytes: &[u8],
-    from: Option<End>,
+    from: Option<&End>,
     visit: &mut Visit<'_>,
 ) -> Result<End, JournalError> {
-    let expected = from.map_or(0, |end| end.next);
-    let header = Header::decode(bytes).map_err(|why| segment.damaged(0, expected, why))?;
+    let expected = from.map_or(0, End::next);
+    let (header, offset) = segment.decode(bytes, expected)?;
     if header.number != segment.number {
-        return Err(segment.damaged(0, header.first, "the header names another segment: files were renamed"));
+        return Err(segment.damaged(
+            0,
+            header.first(),
+            "the header names another segment: files were renamed",
+        ));
     }
-    if from.is_some_and(|end| end.next != header.first || end.hash != header.previous) {
+    if from.is_some_and(|end| end.tree != header.before) {
         return Err(segment.damaged(0, expected, "the segment does not continue the one before it"));
     }
-    let mut end = End { next: header.first, hash: header.link(), offset: HEADER, unfinished: 0 };
+    visit(segment, Item::Header(&header)).map_err(|why| segment.damaged(0, header.first(), why))?;
+    let mut end = End { tree: header.before, offset, unfinished: 0 };
     loop {
-        match Frame::read(bytes, end.offset, end.next, end.hash) {
+        match Frame::read(bytes, end.offset, end.next()) {
             Ok(None) => return Ok(end),
             Ok(Some(frame)) => {
-                visit(segment, &frame).map_err(|why| segment.damaged(frame.offset, frame.sequence, why))?;
-                end = End { next: end.next + 1, hash: frame.hash, offset: frame.end(), unfinished: 0 };
+                let seen = visit(segment, Item::Record(&frame, &end.tree));
+                seen.map_err(|why| segment.damaged(frame.offset, frame.sequence, why))?;
+                end.offset = frame.end();
+                end.tree.push(frame.hash);
             }
             Err(Flaw::Unfinished) => return Ok(End { unfinished: bytes.len() - end.offset, ..end }),
-            Err(Flaw::Bad(why)) => return Err(segment.damaged(end.offset, end.next, why)),
+            Err(Flaw::Bad(why)) => return Err(segment.damaged(end.offset, end.next(), why)),
         }
     }
 }
 
 /// How many records a segment's bytes hold, and where the first bad one begins. For fuzzing: any bytes at all may come.
 pub fn parse(bytes: &[u8]) -> (u64, Option<u64>) {
-    let number = Header::decode(bytes).map_or(0, |header| header.number);
+    let number = Header::decode(bytes).map_or(0, |(header, _)| header.number);
     let mut records = 0;
-    let mut count = |_: &Segment, _: &Frame<'_>| {
-        records += 1;
+    let mut count = |_: &Segment, item: Item<'_>| {
+        records += u64::from(matches!(item, Item::Record(..)));
         Ok(())
     };
     let outcome = walk_one(&Segment::new(Path::new(""), number), bytes, None, &mut count);

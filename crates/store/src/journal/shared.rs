@@ -111,6 +111,16 @@ impl Shared {
         Ok(())
     }
 
+    /// Signs all that was appended until now, where that is not signed yet. Returns the checkpoint, and a position that it covers.
+    pub(super) fn sign(&self) -> Result<(String, Position), JournalError> {
+        let mut tail = self.tail()?;
+        self.write_out_by(&mut tail)?;
+        if tail.unsigned() > 0 {
+            tail.checkpoint(&self.key)?;
+        }
+        Ok((tail.note().to_owned(), Position(tail.settled)))
+    }
+
     /// Says it once per outage, and how much it cost when it is over: not all who appended wait and hear of it.
     fn tell(&self, tail: &mut Tail, upto: u64, failure: Option<&(u64, JournalError)>) {
         match failure {

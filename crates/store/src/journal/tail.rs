@@ -4,10 +4,12 @@ use super::JournalSettings;
 use super::drafts::Drafts;
 use super::error::JournalError;
 use super::file::{Inode, Snapshot, create_segment, intact, write_once};
-use super::frame::{ChainHash, HEADER, Header};
-use super::key::SigningKey;
+use super::frame::Header;
+use super::hash::Hash;
+use super::key::{Signed, SigningKey};
 use super::queue::FULL;
 use super::segment::{End, Segment};
+use super::tree::Frontier;
 use cloakroom_model::Timestamp;
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -17,13 +19,15 @@ use std::sync::Arc;
 /// Unflushed bytes kept in memory at most; more makes the writer flush by itself.
 const RETAINED: usize = 4 << 20;
 
-/// The end of the journal. What stands in here of the chain changes only after the write it describes has succeeded.
+/// The end of the journal. What stands in here of the tree changes only after the write it describes has succeeded.
 pub(super) struct Tail {
     pub(super) file: Arc<File>,
     inode: Inode,
     pub(super) segment: Segment,
     pub(super) offset: u64,
-    pub(super) next: u64,
+    /// Where the first record of the segment stands.
+    start: u64,
+    tree: Frontier,
     pub(super) closed: bool,
     /// A flush failed: nothing is written until the unflushed bytes were written again and flushed.
     pub(super) unflushed: Option<String>,
@@ -33,8 +37,7 @@ pub(super) struct Tail {
     pub(super) lost: u64,
     /// The records being written; empty in between.
     pub(super) drafts: Drafts,
-    hash: ChainHash,
-    since_checkpoint: u64,
+    checkpoint: LastCheckpoint,
     /// Bytes of a failed write may lie beyond `offset`.
     torn: bool,
     /// What was written since the last flush, and where it begins. A failed fsync lets Linux forget dirty pages: only
@@ -43,9 +46,21 @@ pub(super) struct Tail {
     retained_from: u64,
 }
 
+/// What was signed last.
+pub(super) struct LastCheckpoint {
+    /// The signed note.
+    pub(super) note: String,
+    /// How many records were written since.
+    pub(super) since: u64,
+}
+
 impl Tail {
     /// The end of an existing last segment.
-    pub(super) fn resume(segment: Segment, end: End, since_checkpoint: u64) -> Result<Self, JournalError> {
+    pub(super) fn resume(
+        segment: Segment,
+        end: End,
+        checkpoint: LastCheckpoint,
+    ) -> Result<Self, JournalError> {
         let failed = |error| JournalError::at("open", &segment.path, &error);
         let file = OpenOptions::new().read(true).write(true).open(&segment.path).map_err(failed)?;
         if end.unfinished > 0 {
@@ -53,18 +68,32 @@ impl Tail {
         }
         // What a crashed broker wrote may not be on the disk yet; from here on it counts as durable.
         file.sync_all().map_err(failed)?;
-        Self::at(file, segment, end, since_checkpoint)
+        let start = segment.header()?.encode().len() as u64;
+        Self::at(file, segment, end, start, checkpoint)
     }
 
-    /// A new segment after `end`.
-    pub(super) fn create(dir: &Path, number: u32, end: End) -> Result<Self, JournalError> {
+    /// A new segment behind the records of `tree`, which its header signs.
+    pub(super) fn create(
+        dir: &Path,
+        number: u32,
+        tree: Frontier,
+        key: &SigningKey,
+    ) -> Result<Self, JournalError> {
         let segment = Segment::new(dir, number);
-        let header = Header { number, first: end.next, previous: end.hash };
+        let checkpoint = LastCheckpoint { note: key.sign(&tree, ""), since: 0 };
+        let header = Header { number, note: checkpoint.note.clone(), before: tree.clone() }.encode();
         let file = create_segment(dir, &segment, &header)?;
-        Self::at(file, segment, End { next: end.next, hash: header.link(), offset: HEADER, unfinished: 0 }, 0)
+        let end = End { tree, offset: header.len(), unfinished: 0 };
+        Self::at(file, segment, end, header.len() as u64, checkpoint)
     }
 
-    fn at(file: File, segment: Segment, end: End, since_checkpoint: u64) -> Result<Self, JournalError> {
+    fn at(
+        file: File,
+        segment: Segment,
+        end: End,
+        start: u64,
+        checkpoint: LastCheckpoint,
+    ) -> Result<Self, JournalError> {
         let offset = end.offset as u64;
         let found = file.metadata().map_err(|error| JournalError::at("read", &segment.path, &error))?;
         Ok(Self {
@@ -72,23 +101,23 @@ impl Tail {
             file: Arc::new(file),
             segment,
             offset,
-            next: end.next,
+            start,
+            tree: end.tree,
             closed: false,
             unflushed: None,
             settled: 0,
             lost: 0,
             drafts: Drafts::default(),
-            hash: end.hash,
-            since_checkpoint,
+            checkpoint,
             torn: false,
             retained: Vec::new(),
             retained_from: offset,
         })
     }
 
-    /// The sequence number and chain hash of the last record.
-    pub(super) fn head(&self) -> (u64, ChainHash) {
-        (self.next - 1, self.hash)
+    /// How many records there are, and the root of their tree.
+    pub(super) fn head(&self) -> (u64, Hash) {
+        (self.tree.size(), self.tree.root())
     }
 
     /// Writes the drafts and forgets them: with one system call, but where a segment ends or a checkpoint is due. An
@@ -139,45 +168,42 @@ impl Tail {
         settings: &JournalSettings,
     ) -> Result<(usize, u64), JournalError> {
         let (mut end, mut count) = (at, 0);
-        drafts.link(at, self.hash);
         loop {
-            end = drafts.seal(end, self.next + count);
             count += 1;
-            let signed = self.since_checkpoint + count >= settings.checkpoint_every.max(1);
+            end = drafts.seal(end, self.tree.size() + count);
+            let signed = self.checkpoint.since + count >= settings.checkpoint_every.max(1);
             if signed || end == drafts.end() || self.is_full(end - at, drafts.size(end), settings) {
                 break;
             }
         }
         self.write(drafts.frames(at, end))?;
-        self.next += count;
-        self.since_checkpoint += count;
-        self.hash = drafts.hash(end);
+        self.checkpoint.since += count;
+        drafts.leaves(at, end).for_each(|leaf| self.tree.push(leaf));
         Ok((end, count))
     }
 
     /// Whether `more` bytes behind `pending` ones belong into the next segment.
     fn is_full(&self, pending: usize, more: usize, settings: &JournalSettings) -> bool {
         let end = self.offset + pending as u64;
-        end > HEADER as u64 && end + more as u64 > settings.segment_bytes
+        end > self.start && end + more as u64 > settings.segment_bytes
     }
 
     /// Signs all that is written so far.
     pub(super) fn checkpoint(&mut self, key: &SigningKey) -> Result<(), JournalError> {
         self.usable()?;
         let mut drafts = Drafts::default();
-        drafts.push(&key.sign(Timestamp::now(), self.next, self.hash))?;
-        drafts.link(Drafts::START, self.hash);
-        let end = drafts.seal(Drafts::START, self.next);
+        let note = key.sign(&self.tree, "");
+        drafts.push(&Signed { at: Timestamp::now(), note: note.clone() })?;
+        let end = drafts.seal(Drafts::START, self.tree.size() + 1);
         self.write(drafts.frames(Drafts::START, end))?;
-        self.next += 1;
-        self.since_checkpoint = 0;
-        self.hash = drafts.hash(end);
+        drafts.leaves(Drafts::START, end).for_each(|leaf| self.tree.push(leaf));
+        self.checkpoint = LastCheckpoint { note, since: 0 };
         Ok(())
     }
 
     /// Should a checkpoint fail, the record before it stands, and the next one tries again.
     fn checkpoint_if_due(&mut self, settings: &JournalSettings, key: &SigningKey) {
-        if self.since_checkpoint >= settings.checkpoint_every.max(1)
+        if self.checkpoint.since >= settings.checkpoint_every.max(1)
             && let Err(error) = self.checkpoint(key)
         {
             tracing::warn!(%error, "no checkpoint could be written");
@@ -186,7 +212,12 @@ impl Tail {
 
     /// How many records no checkpoint covers.
     pub(super) fn unsigned(&self) -> u64 {
-        self.since_checkpoint
+        self.checkpoint.since
+    }
+
+    /// The last checkpoint, signed.
+    pub(super) fn note(&self) -> &str {
+        &self.checkpoint.note
     }
 
     fn usable(&self) -> Result<(), JournalError> {
@@ -227,17 +258,13 @@ impl Tail {
     }
 
     fn rotate(&mut self, key: &SigningKey) -> Result<(), JournalError> {
-        if self.since_checkpoint > 0 {
-            self.checkpoint(key)?;
-        }
         self.flush_here()?;
         let dir = self.segment.path.parent().unwrap_or(Path::new("."));
         let number = self.segment.number.checked_add(1);
         let number =
             number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
-        let end = End { next: self.next, hash: self.hash, offset: 0, unfinished: 0 };
         let (settled, lost) = (self.settled, self.lost);
-        *self = Self { settled, lost, ..Self::create(dir, number, end)? };
+        *self = Self { settled, lost, ..Self::create(dir, number, self.tree.clone(), key)? };
         Ok(())
     }
 

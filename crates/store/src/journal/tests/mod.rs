@@ -3,6 +3,9 @@
 mod concurrency;
 mod faults;
 mod lines;
+mod merkle;
+mod notes;
+mod proofs;
 mod tamper;
 mod torn;
 
@@ -22,8 +25,12 @@ struct Bench {
 
 impl Bench {
     fn new(segment_bytes: u64, checkpoint_every: u64) -> Self {
-        let settings =
-            JournalSettings { segment_bytes, flush_every: Duration::from_millis(5), checkpoint_every };
+        let settings = JournalSettings {
+            segment_bytes,
+            flush_every: Duration::from_millis(5),
+            checkpoint_every,
+            checkpoint_within: Duration::from_secs(3600),
+        };
         Self { root: tempfile::tempdir().unwrap(), settings }
     }
 
@@ -100,27 +107,34 @@ fn acts(numbers: std::ops::RangeInclusive<u64>) -> Vec<Entry> {
     numbers.map(act).collect()
 }
 
+/// Where the first record of a segment stands.
+fn start_of(segment: &[u8]) -> usize {
+    super::frame::Header::decode(segment).unwrap().1
+}
+
 fn entries(bench: &Bench) -> Vec<Entry> {
     super::read(&bench.dir(), 0).unwrap().into_iter().map(|record| record.entry).collect()
 }
 
 #[test]
 fn what_was_appended_is_read_back_in_order_across_openings_and_segments() {
-    let bench = Bench::new(600, 3).filled(10);
+    let bench = Bench::new(900, 3).filled(10);
     let (journal, recovery) = bench.try_open().unwrap();
     assert_eq!(recovery.truncated_bytes, 0);
     assert!(recovery.records > 10, "checkpoints count too");
     journal.append(&act(11)).unwrap();
     journal.close().unwrap();
+    drop(journal);
     assert_eq!(entries(&bench), acts(1..=11));
     let verdict = super::verify(&bench.dir()).unwrap();
     assert!(verdict.ok && verdict.segments > 3 && verdict.checkpoints > 3, "{verdict:?}");
     assert_eq!(verdict.signed, verdict.records - 1, "closing signs all there is");
+    assert_eq!(verdict.root, bench.open().head().unwrap().1.to_string());
 }
 
 #[test]
 fn reading_since_a_position_leaves_out_what_came_before() {
-    let bench = Bench::new(600, 3).filled(20);
+    let bench = Bench::new(900, 3).filled(20);
     let all = super::read(&bench.dir(), 0).unwrap();
     for record in &all {
         let later = super::read(&bench.dir(), record.sequence).unwrap();

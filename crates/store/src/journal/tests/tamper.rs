@@ -1,16 +1,20 @@
 //! T90: every edit is found, but one: whole records cut off the end, which only a witness shows.
 
 use super::*;
-use crate::journal::frame::{ChainHash, Frame, HASH, HEAD, Header, seal};
-use crate::journal::{Verdict, Witness, verify, verify_against};
+use crate::journal::frame::{Frame, HEAD, Header, seal};
+use crate::journal::hash::HASH;
+use crate::journal::tree::Frontier;
+use crate::journal::{
+    PublicKey, Verdict, Witness, checkpoints_in, latest_checkpoint, verify, verify_against,
+};
 use proptest::prelude::*;
 use std::path::Path;
 
-/// Three segments, each but the last ending in a checkpoint, and a last checkpoint.
+/// Three segments with checkpoints in and between them, and a last checkpoint.
 fn sample() -> Bench {
-    let bench = Bench::new(1000, 4);
+    let bench = Bench::new(1400, 4);
     let journal = bench.open();
-    for number in 1..=9 {
+    for number in 1..=13 {
         journal.append(&act(number)).unwrap();
     }
     journal.close().unwrap();
@@ -18,13 +22,20 @@ fn sample() -> Bench {
     bench
 }
 
+/// What a witness has that was sent the last checkpoint.
+fn witness(bench: &Bench) -> Witness {
+    let key = PublicKey::open_file(&bench.dir().join("key.pub")).unwrap();
+    let (checkpoints, unreadable) = checkpoints_in(&latest_checkpoint(&bench.dir()).unwrap(), &key);
+    assert_eq!((checkpoints.len(), unreadable), (1, 0));
+    Witness { key: Some(key), checkpoints }
+}
+
 /// The offsets at which records begin, and the end.
 fn bounds(bytes: &[u8]) -> Vec<usize> {
-    let header = Header::decode(bytes).unwrap();
-    let (mut offset, mut sequence, mut hash) = (crate::journal::frame::HEADER, header.first, header.link());
-    let mut bounds = vec![offset];
-    while let Some(frame) = Frame::read(bytes, offset, sequence, hash).unwrap() {
-        (offset, sequence, hash) = (frame.end(), sequence + 1, frame.hash);
+    let (header, mut offset) = Header::decode(bytes).unwrap();
+    let (mut sequence, mut bounds) = (header.first(), vec![offset]);
+    while let Some(frame) = Frame::read(bytes, offset, sequence).unwrap() {
+        (offset, sequence) = (frame.end(), sequence + 1);
         bounds.push(offset);
     }
     bounds
@@ -82,6 +93,7 @@ fn t90_a_segment_that_is_missing_swapped_copied_or_replaced_is_found() {
     let content: Vec<_> = (1..=3).map(|number| std::fs::read(bench.segment(number)).unwrap()).collect();
     for missing in [1, 2] {
         std::fs::remove_file(bench.segment(missing)).unwrap();
+        assert!(matches!(bench.try_open(), Err(JournalError::Damaged { .. })), "nor does a broker start");
         let bad = verify(&bench.dir()).unwrap().first_bad.unwrap();
         assert_eq!(
             (bad.segment, bad.why.as_str()),
@@ -89,7 +101,7 @@ fn t90_a_segment_that_is_missing_swapped_copied_or_replaced_is_found() {
         );
         std::fs::write(bench.segment(missing), &content[missing as usize - 1]).unwrap();
     }
-    for (number, other) in [(1, 2), (2, 1), (2, 3), (3, 2), (4, 3), (4, 1)] {
+    for (number, other) in [(1u32, 2), (2, 1), (2, 3), (3, 2), (4, 3), (4, 1)] {
         assert!(!after(&bench, &bench.segment(number), &content[other - 1]).ok, "{other} as {number}");
         match content.get(number as usize - 1) {
             Some(content) => std::fs::write(bench.segment(number), content).unwrap(),
@@ -103,52 +115,124 @@ fn t90_a_segment_that_is_missing_swapped_copied_or_replaced_is_found() {
 #[test]
 fn t90_a_journal_cut_short_passes_only_at_the_end_of_a_record_and_a_witness_still_finds_it() {
     let bench = sample();
-    let intact = verify(&bench.dir()).unwrap();
-    let witness = Witness { key: None, head: Some((intact.records, intact.head.clone())) };
-    assert!(verify_against(&bench.dir(), &witness).unwrap().ok);
+    let witness = witness(&bench);
+    let known = witness.checkpoints[0].size;
+    assert_eq!(verify_against(&bench.dir(), witness.clone()).unwrap().witnessed, Some(known));
     let path = bench.segment(3);
     let whole = std::fs::read(&path).unwrap();
     let bounds = bounds(&whole);
+    let last = bounds[bounds.len() - 2];
     for cut in 0..whole.len() {
         let verdict = after(&bench, &path, &whole[..cut]);
         assert_eq!(verdict.ok, cut >= bounds[0], "cut at {cut}: {verdict:?}");
         assert_eq!(verdict.ok && verdict.unfinished_bytes == 0, bounds.contains(&cut));
-        assert!(!verify_against(&bench.dir(), &witness).unwrap().ok, "the witness knows more than {cut}");
+        // The last record is the checkpoint itself: it signs what is before it.
+        let found = verify_against(&bench.dir(), witness.clone()).unwrap();
+        assert_eq!(found.ok, cut >= last, "the witness knows more than {cut}");
+        assert!(found.ok || cut < bounds[0] || found.first_bad.unwrap().why.contains("cut off the end"));
     }
     std::fs::remove_file(&path).unwrap();
     assert!(verify(&bench.dir()).unwrap().ok, "so does a whole last segment");
-    assert!(!verify_against(&bench.dir(), &witness).unwrap().ok);
+    assert!(!verify_against(&bench.dir(), witness).unwrap().ok);
 }
 
+/// Somebody who knows the format changes a record and mends its hash, but has no key.
 #[test]
-fn t90_a_chain_that_is_made_anew_does_not_pass_the_signed_checkpoints() {
+fn t90_a_record_that_is_changed_with_its_hash_does_not_pass_the_next_checkpoint() {
     let bench = sample();
     let path = bench.segment(1);
     let whole = std::fs::read(&path).unwrap();
-    let header = Header::decode(&whole).unwrap();
-    let (mut hash, mut forged, mut old) = (header.link(), header.encode().to_vec(), header.link());
-    for (sequence, pair) in (1..).zip(bounds(&whole).windows(2)) {
-        let frame = Frame::read(&whole, pair[0], sequence, old).unwrap().unwrap();
-        old = frame.hash;
-        let payload = String::from_utf8(frame.payload.to_vec()).unwrap().replace("cred_1", "cred_X");
-        let length = u32::try_from(payload.len()).unwrap().to_le_bytes();
-        let mut bytes = [&hash.0[..], &length, &[0; HEAD - 4], payload.as_bytes(), &[0; HASH]].concat();
-        seal(&mut bytes, sequence);
-        hash = ChainHash(*bytes.last_chunk().unwrap());
-        forged.extend_from_slice(&bytes[HASH..]);
-    }
+    let bounds = bounds(&whole);
+    let mut forged = whole.clone();
+    let payload = bounds[1] + HEAD..bounds[2] - HASH;
+    let text = String::from_utf8(whole[payload.clone()].to_vec()).unwrap();
+    assert!(text.contains("cred_2"));
+    forged[payload].copy_from_slice(text.replace("cred_2", "cred_9").as_bytes());
+    seal(&mut forged[bounds[1] - 1..bounds[2]], 2);
     let bad = after(&bench, &path, &forged).first_bad.unwrap();
-    assert!(bad.why.contains("signature"), "{bad:?}");
+    assert!((2..=5).contains(&bad.sequence), "at the first checkpoint behind it: {bad:?}");
+    assert!(bad.why.contains("from 1 on"), "{bad:?}");
+}
+
+/// The unsigned end can be rewritten by somebody who knows the format; what a witness has of it cannot.
+#[test]
+fn t90_what_is_rewritten_behind_the_last_checkpoint_differs_from_what_a_witness_knows() {
+    let bench = sample();
+    let witness = witness(&bench);
+    let path = bench.segment(3);
+    let whole = std::fs::read(&path).unwrap();
+    let bounds = bounds(&whole);
+    let (header, _) = Header::decode(&whole).unwrap();
+    let mut forged = whole[..bounds[1]].to_vec();
+    let text = String::from_utf8(whole[bounds[0] + HEAD..bounds[1] - HASH].to_vec()).unwrap();
+    forged[bounds[0] + HEAD..bounds[1] - HASH]
+        .copy_from_slice(text.replace("operator", "approver").as_bytes());
+    seal(&mut forged[bounds[0] - 1..bounds[1]], header.first());
+    assert!(after(&bench, &path, &forged).ok, "nobody signed it yet");
+    let mut tree = header.before.clone();
+    tree.push(Frame::read(&forged, bounds[0], header.first()).unwrap().unwrap().hash);
+    let short = Witness {
+        checkpoints: vec![crate::journal::Checkpoint { size: tree.size(), root: tree.root() }],
+        ..witness.clone()
+    };
+    assert!(verify_against(&bench.dir(), short).unwrap().ok);
+    let mut honest = Frontier::clone(&header.before);
+    honest.push(Frame::read(&whole, bounds[0], header.first()).unwrap().unwrap().hash);
+    let known = crate::journal::Checkpoint { size: honest.size(), root: honest.root() };
+    let bad = verify_against(&bench.dir(), Witness { checkpoints: vec![known], ..witness })
+        .unwrap()
+        .first_bad
+        .unwrap();
+    assert!(bad.why.contains("not those that the witness knows"), "{bad:?}");
+}
+
+/// Swapping payloads under the heads of two records of one length is no exchange of whole records.
+#[test]
+fn t90_every_exchange_of_two_regions_of_one_length_is_found() {
+    let bench = sample();
+    for number in 1..=3 {
+        let path = bench.segment(number);
+        let whole = std::fs::read(&path).unwrap();
+        let bounds = bounds(&whole);
+        for width in [16, 32, 48, bounds[1] - bounds[0]] {
+            for (first, second) in bounds.iter().zip(&bounds[1..]).map(|(a, b)| (a + 16, b + 16)) {
+                if second + width > whole.len() || first + width > second {
+                    continue;
+                }
+                let mut bytes = whole.clone();
+                let (left, right) = bytes.split_at_mut(second);
+                left[first..first + width].swap_with_slice(&mut right[..width]);
+                let verdict = after(&bench, &path, &bytes);
+                assert_eq!(verdict.ok, bytes == whole, "{number}: {width} bytes at {first} and {second}");
+            }
+        }
+        std::fs::write(&path, &whole).unwrap();
+    }
 }
 
 #[test]
 fn a_journal_made_anew_under_another_key_passes_only_with_the_key_beside_it() {
     let (bench, forged) = (sample(), sample());
-    let known = crate::journal::PublicKey::open(&bench.dir().join("key.pub")).unwrap();
-    let witness = Witness { key: Some(known), head: None };
+    let known = PublicKey::open_file(&bench.dir().join("key.pub")).unwrap();
+    let witness = Witness { key: Some(known), checkpoints: Vec::new() };
     assert!(verify(&forged.dir()).unwrap().ok);
-    assert!(verify_against(&bench.dir(), &witness).unwrap().ok);
-    assert!(!verify_against(&forged.dir(), &witness).unwrap().ok);
+    assert!(verify_against(&bench.dir(), witness.clone()).unwrap().ok);
+    assert!(!verify_against(&forged.dir(), witness).unwrap().ok);
+}
+
+#[test]
+fn a_journal_of_the_format_before_is_refused_with_its_name_and_left_as_it_is() {
+    let bench = Bench::roomy().filled(1);
+    let mut old = std::fs::read(bench.segment(1)).unwrap();
+    old[8] = 1;
+    std::fs::write(bench.segment(1), &old).unwrap();
+    let error = bench.try_open().err().unwrap();
+    assert!(matches!(error, JournalError::Old { .. }) && error.to_string().contains("version 1"), "{error}");
+    assert!(matches!(verify(&bench.dir()), Err(JournalError::Old { .. })));
+    std::fs::write(bench.dir().join("key.pub"), "ed25519 AAAA\n").unwrap();
+    assert!(matches!(bench.try_open(), Err(JournalError::Old { .. })));
+    assert!(matches!(verify(&bench.dir()), Err(JournalError::Old { .. })));
+    assert_eq!(std::fs::read(bench.segment(1)).unwrap(), old);
 }
 
 proptest! {
@@ -157,7 +241,7 @@ proptest! {
     #[test]
     fn a_segment_of_any_bytes_is_parsed_without_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..600), framed: bool) {
         if framed {
-            let header = Header { number: 1, first: 1, previous: ChainHash::ORIGIN };
+            let header = Header { number: 1, before: Frontier::default(), note: String::new() };
             bytes.splice(0..0, header.encode());
         }
         crate::journal::parse(&bytes);

@@ -6,7 +6,7 @@ use super::*;
 fn a_tail_torn_at_any_byte_is_removed_and_the_records_before_it_remain() {
     let bench = Bench::roomy().filled(3);
     let whole = std::fs::read(bench.segment(1)).unwrap();
-    let record = (whole.len() - crate::journal::frame::HEADER) / 3;
+    let record = (whole.len() - start_of(&whole)) / 3;
     for cut in whole.len() - record + 1..whole.len() {
         std::fs::write(bench.segment(1), &whole[..cut]).unwrap();
         let unfinished = (cut - (whole.len() - record)) as u64;
@@ -26,7 +26,7 @@ fn a_tail_torn_at_any_byte_is_removed_and_the_records_before_it_remain() {
 fn a_tail_that_the_file_system_left_as_zeros_is_removed() {
     let bench = Bench::roomy().filled(3);
     let whole = std::fs::read(bench.segment(1)).unwrap();
-    let record = (whole.len() - crate::journal::frame::HEADER) / 3;
+    let record = (whole.len() - start_of(&whole)) / 3;
     for (kept, zeros) in [(0, 1), (0, 4096), (5, 4096), (16, 4096), (record - 1, 512)] {
         let mut bytes = whole[..whole.len() - record + kept].to_vec();
         bytes.resize(bytes.len() + zeros, 0);
@@ -41,7 +41,7 @@ fn a_tail_that_the_file_system_left_as_zeros_is_removed() {
 fn a_complete_record_that_was_changed_is_not_mistaken_for_a_torn_one() {
     let bench = Bench::roomy().filled(3);
     let whole = std::fs::read(bench.segment(1)).unwrap();
-    for at in crate::journal::frame::HEADER..whole.len() {
+    for at in start_of(&whole)..whole.len() {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x80;
         std::fs::write(bench.segment(1), &bytes).unwrap();

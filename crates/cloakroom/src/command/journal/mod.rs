@@ -1,7 +1,9 @@
 //! `cloakroom journal …`: reads the files; a broker may run or not.
 
+mod proofs;
+
 use crate::Outcome;
-use crate::cli::JournalCommand;
+use crate::cli::{ExportFormat, JournalCommand};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -13,17 +15,30 @@ use std::io::ErrorKind;
 use std::path::PathBuf;
 
 pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> Outcome {
-    let directory = directory(data)?;
     match command {
         JournalCommand::Show { since } => {
-            let records = journal::read(&directory, since)?;
+            let records = journal::read(&directory(data)?, since)?;
             output.data(&records, || rows(&records))?;
             Ok(Exit::Done)
         }
-        JournalCommand::Verify => verify(&journal::verify(&directory)?, output),
-        JournalCommand::Export => {
+        JournalCommand::Verify { witness, key } => {
+            let directory = directory(data)?;
+            let witness = proofs::witness(data, witness.as_deref(), key.as_deref(), output)?;
+            verify(&journal::verify_against(&directory, witness)?, output)
+        }
+        JournalCommand::Checkpoint => proofs::checkpoint(data, output),
+        JournalCommand::Prove { record } => proofs::prove(data, &record, output),
+        JournalCommand::Check { proof, key, since } => {
+            proofs::check(data, &proof, key.as_deref(), since.as_deref(), output)
+        }
+        JournalCommand::Consistency { old, new } => proofs::consistency(data, &old, new.as_deref(), output),
+        JournalCommand::Export { format, since } => {
             let mut lines = Vec::new();
-            journal::export(&directory, &mut lines)?;
+            match format {
+                ExportFormat::Json => journal::export(&directory(data)?, since, &mut lines)?,
+                ExportFormat::Otel => journal::export_otel(&directory(data)?, since, &mut lines)?,
+                ExportFormat::Cef => journal::export_cef(&directory(data)?, since, &mut lines)?,
+            }
             output.print_exactly(&lines)?;
             Ok(Exit::Done)
         }
@@ -46,11 +61,13 @@ pub(super) fn directory(data: &DataDir) -> Result<PathBuf, Failure> {
 fn verify(verdict: &Verdict, output: &Output) -> Outcome {
     output.data(verdict, || match &verdict.first_bad {
         None => format!(
-            "the journal verifies: {}, {}, {}, head {}",
+            "the journal verifies: {}{}, {}, {}, root {}{}",
             counted(verdict.records, "record"),
+            if verdict.retired > 0 { format!(" ({} retired)", verdict.retired) } else { String::new() },
             counted(verdict.segments, "segment"),
             counted(verdict.checkpoints, "signed checkpoint"),
-            verdict.head
+            verdict.root,
+            verdict.witnessed.map(|size| format!(", witnessed up to record {size}")).unwrap_or_default()
         ),
         Some(bad) => format!(
             "the journal does not verify: {} at offset {}, record {}: {}",
