@@ -35,6 +35,13 @@ pub enum Place {
     Form(Box<str>),
     /// The string at this JSON pointer of one of the first text messages of a WebSocket.
     WebSocket(Box<str>),
+    /// The access key id of a call that is signed with AWS Signature Version 4, for exactly this region and service.
+    SigV4 {
+        /// The region, such as `eu-west-1`.
+        region: Box<str>,
+        /// The service as signatures name it, such as `s3`.
+        service: Box<str>,
+    },
 }
 
 /// Why a text is not a place.
@@ -42,7 +49,7 @@ pub enum Place {
 pub enum PlaceError {
     /// The first word is unknown.
     #[error(
-        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER"
+        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER, sigv4 REGION SERVICE"
     )]
     Kind,
     /// A header name that is not a token, or one the broker itself sets.
@@ -57,6 +64,9 @@ pub enum PlaceError {
     /// A cookie name that is not a token.
     #[error("{0:?} is not a cookie name")]
     Cookie(String),
+    /// A region or service that no signature could name.
+    #[error("{0:?} is not a region or service: lower-case letters, digits and hyphens")]
+    Scope(String),
 }
 
 /// Headers about the form of a message, beside those that [`ends_here`] names: a credential there would change how the call
@@ -84,6 +94,9 @@ impl Place {
                 Ok(Self::WebSocket((*pointer).into()))
             }
             ["json", _] | ["websocket", "json", _] => Err(PlaceError::Pointer),
+            ["sigv4", region, service] => {
+                Ok(Self::SigV4 { region: scope_word(region)?, service: scope_word(service)? })
+            }
             ["form", field] => Ok(Self::Form((*field).into())),
             _ => Err(PlaceError::Kind),
         }
@@ -117,6 +130,16 @@ impl Place {
     }
 }
 
+/// A region or a service, as the credential scope of a signature spells it.
+fn scope_word(word: &str) -> Result<Box<str>, PlaceError> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    if word.len() <= 64 && word.bytes().all(plain) {
+        Ok(word.into())
+    } else {
+        Err(PlaceError::Scope(word.into()))
+    }
+}
+
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -135,6 +158,7 @@ impl fmt::Display for Place {
             Self::Json(pointer) => write!(f, "json {pointer}"),
             Self::Form(field) => write!(f, "form {field}"),
             Self::WebSocket(pointer) => write!(f, "websocket json {pointer}"),
+            Self::SigV4 { region, service } => write!(f, "sigv4 {region} {service}"),
         }
     }
 }
@@ -168,6 +192,7 @@ mod tests {
             "json /a/b~1c/0",
             "form token",
             "websocket json /d/token",
+            "sigv4 eu-west-1 s3",
         ] {
             assert_eq!(Place::parse(text).map(|p| p.to_string()).as_deref(), Ok(text));
         }
@@ -188,6 +213,9 @@ mod tests {
             "websocket json a",
             "websocket /a",
             "websocket",
+            "sigv4 eu-west-1",
+            "sigv4 * s3",
+            "sigv4 eu-west-1/x s3",
             "body x",
             "",
             "header authorization digest",

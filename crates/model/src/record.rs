@@ -29,11 +29,13 @@ pub enum CredentialKind {
     Form,
     /// A grant that the broker exchanges for access tokens (RFC 6749). What is placed is the access token.
     Oauth,
+    /// An AWS access key, with which the broker signs calls (Signature Version 4). Nothing secret of it is sent.
+    Aws,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -43,6 +45,7 @@ impl CredentialKind {
         Self::Json,
         Self::Form,
         Self::Oauth,
+        Self::Aws,
     ];
 
     /// The kind's word.
@@ -57,6 +60,7 @@ impl CredentialKind {
             Self::Json => "json",
             Self::Form => "form",
             Self::Oauth => "oauth",
+            Self::Aws => "aws",
         }
     }
 }
@@ -73,7 +77,7 @@ impl std::str::FromStr for CredentialKind {
         let known = Self::ALL.iter().find(|kind| kind.as_str() == text).copied();
         known.ok_or_else(|| {
             format!(
-                "unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json, form or oauth"
+                "unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json, form, oauth or aws"
             )
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::class::Terms;
 use crate::constraint::Constraint;
+use crate::sigv4;
 use crate::template::Template;
 use cloakroom_model::{Destination, Place, Upgrade};
 use serde::{Deserialize, Serialize};
@@ -83,6 +84,19 @@ pub(crate) enum BodyRule {
     Form { max_bytes: u64, closed: bool, fields: BTreeMap<String, FieldRule> },
     /// `application/json` or `+json`. Keys are JSON pointers; with `only`, other members are refused.
     Json { max_bytes: u64, only: bool, fields: BTreeMap<String, Constraint> },
+}
+
+impl Permit {
+    /// How many bytes of the body have to be read before a call is judged and armed. `None`: it streams.
+    pub(crate) fn bound(&self) -> Option<u64> {
+        self.body.bound().or_else(|| match (&self.place, &self.body) {
+            // What is signed is a hash of the body, which S3 takes from a header and others expect to be computed.
+            (Place::SigV4 { service, .. }, BodyRule::Any { max_bytes }) if !sigv4::streams(service) => {
+                Some(max_bytes.unwrap_or(sigv4::MOST_BODY))
+            }
+            _ => None,
+        })
+    }
 }
 
 impl BodyRule {

@@ -7,12 +7,12 @@
 use crate::authorized::Use;
 use crate::escape::quoted;
 use crate::json::{self, Json, Node};
-use crate::{Spot, pointer};
+use crate::{Spot, pointer, sigv4};
 use aws_lc_rs::digest::{Context, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use cloakroom_model::{Call, HeaderForm, Name, Principal, Question, form_pairs};
+use cloakroom_model::{Call, HeaderForm, Name, Pair, Principal, Question, form_pairs};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use std::fmt::Write;
 
@@ -211,9 +211,14 @@ fn request_hash(call: &Call, body: &Bytes, principal: &Principal, uses: &[(Use, 
     add(call.method.as_str().as_bytes());
     add(call.destination.to_string().as_bytes());
     add(call.path.encoded().as_bytes());
-    add(call.query.encoded().as_bytes());
+    // What a signature says of itself is replaced, and differs with each second.
+    let signed = uses.iter().any(|(used, _)| matches!(used.spot(), Spot::SigV4(_)));
+    let stays = |name: &str| !(signed && sigv4::REPLACED.contains(&name));
+    let pairs = call.query.pairs().iter().filter(|pair| !(signed && sigv4::PRESIGNED.contains(&pair.key())));
+    add(Pair::join(&pairs.cloned().collect::<Vec<_>>(), |_| None).as_bytes());
+    let fields = call.headers.iter().filter(|(name, _)| stays(name.as_str()));
     let mut fields: Vec<(&str, &[u8])> =
-        call.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        fields.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     fields.sort_unstable();
     for (name, value) in fields {
         add(name.as_bytes());

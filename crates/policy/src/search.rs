@@ -4,10 +4,10 @@
 //! again with those spots cut out: what is found then is a stray (T14, T15, T16).
 
 use crate::decide::place::{basic, cookies, only_value};
-use crate::{PolicySet, Spot};
+use crate::{PolicySet, Signature, Spot, sigv4};
 use cloakroom_model::{Call, CoreId, HeaderForm, Pair, form_pairs};
 use http::HeaderName;
-use http::header::COOKIE;
+use http::header::{AUTHORIZATION, COOKIE};
 
 /// A part of a call that is searched by itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,7 +92,9 @@ fn rest_of(piece: &Piece, call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
     match piece {
         Piece::Path => vec![path(call, spots).into_bytes()],
         Piece::Query => {
-            let cut = |index: usize| spots.contains(&&Spot::Query(index));
+            let cut = |index: usize| {
+                spots.contains(&&Spot::Query(index)) || spots.contains(&&Spot::SigV4(Signature::Query(index)))
+            };
             pairs(call.query.pairs(), cut)
         }
         Piece::HeaderName(name) => vec![name.as_str().as_bytes().to_vec()],
@@ -137,6 +139,13 @@ fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot]) -> Vec<Vec<u8>
             _ => None,
         })
         .collect();
+    if *name == AUTHORIZATION && spots.contains(&&Spot::SigV4(Signature::Header)) {
+        let key = text_at(call, &Spot::SigV4(Signature::Header)).unwrap_or_default();
+        return only_value(call, name)
+            .map(|value| value.replacen(&key, "", 1).into_bytes())
+            .into_iter()
+            .collect();
+    }
     // A spot is made only where the header has one value, so nothing is lost by looking at that one.
     match (forms.as_slice(), only_value(call, name)) {
         ([], Ok(value)) if !spotted_cookies.is_empty() => {
@@ -204,6 +213,13 @@ pub(crate) fn text_at(call: &Call, spot: &Spot) -> Option<String> {
         Spot::Json(span) => {
             let inside = span.start + 1..span.end.checked_sub(1)?;
             std::str::from_utf8(call.body.head.get(inside)?).ok().map(str::to_owned)
+        }
+        Spot::SigV4(signature) => {
+            let scope = match signature {
+                Signature::Header => sigv4::in_authorization(only_value(call, &AUTHORIZATION).ok()?)?,
+                Signature::Query(_) => sigv4::in_query(&call.query).ok()??.1,
+            };
+            Some(scope.access_key.to_owned())
         }
         Spot::Form(index) => {
             let text = std::str::from_utf8(&call.body.head).ok()?;

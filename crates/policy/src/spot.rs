@@ -18,4 +18,15 @@ pub enum Spot {
     Json(Range<usize>),
     /// Index into the pairs of the form body.
     Form(usize),
+    /// The access key id of a signature (AWS Signature Version 4).
+    SigV4(Signature),
+}
+
+/// Where a call that is signed with AWS Signature Version 4 has its signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signature {
+    /// In the `Authorization` header.
+    Header,
+    /// In the query: a presigned URL. The index is that of `X-Amz-Credential` in `Query::pairs`.
+    Query(usize),
 }

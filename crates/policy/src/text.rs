@@ -137,6 +137,9 @@ pub(crate) fn place_text(place: &Place) -> String {
         Place::Json(pointer) => format!("json {}", quoted(pointer)),
         Place::Form(field) => format!("form {}", quoted(field)),
         Place::WebSocket(pointer) => format!("websocket text message, json {}", quoted(pointer)),
+        Place::SigV4 { region, service } => {
+            format!("a signature made anew (AWS Signature Version 4), region {region}, service {service}")
+        }
     }
 }
 
@@ -146,6 +149,7 @@ fn query_lines(query: &BTreeMap<String, FieldRule>, place: &Place) -> Vec<String
     let others = if query.is_empty() { "query keys" } else { "other query keys" };
     lines.push(match place {
         Place::Query(_) => format!("{others}: none but the credential's"),
+        Place::SigV4 { .. } => format!("{others}: none but those of a presigned URL"),
         _ => format!("{others}: none"),
     });
     lines

@@ -218,7 +218,7 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
-    /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form or oauth; the policy says where it
+    /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form, oauth or aws; the policy says where it
     /// stands in a call
     #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant"])]
     pub(crate) kind: Option<CredentialKind>,

@@ -13,10 +13,12 @@ mod json;
 mod outgoing;
 mod path;
 mod query;
+mod sigv4;
 
 pub(crate) use basic::{Half, half_of};
 pub(crate) use json::write_message;
 pub(crate) use outgoing::{Outgoing, write};
+pub(crate) use sigv4::sign;
 
 use crate::secret::Secret;
 use cloakroom_model::{Call, Code, HeaderForm, Refusal};
@@ -49,6 +51,8 @@ impl Placing {
             Spot::Path(index) => path::edit(self, call, *index),
             Spot::Json(span) => json::edit(self, call, span.clone()),
             Spot::Form(index) => form::edit(self, call, *index),
+            // A signature covers the whole call: it is made last, and alone.
+            Spot::SigV4(_) => Err(unwritable()),
         }
     }
 

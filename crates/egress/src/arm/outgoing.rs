@@ -78,7 +78,7 @@ fn target(call: &Call, edits: &[Edit]) -> Result<Uri, Refusal> {
     Uri::from_maybe_shared(Bytes::from_owner(target)).map_err(|_| unwritable())
 }
 
-fn body(payload: Payload, splices: Vec<Splice>) -> Result<OutBody, Refusal> {
+pub(super) fn body(payload: Payload, splices: Vec<Splice>) -> Result<OutBody, Refusal> {
     let Payload { head, rest, length } = payload;
     let before = head.len() as u64;
     let head = if splices.is_empty() { head } else { Bytes::from_owner(splice(&head, splices)?) };

@@ -1,6 +1,7 @@
 //! Sealing and opening secrets. Whether a call may have one is decided before, in `policy`; it is armed after, in `arm`.
 
 mod aead;
+mod aws;
 mod binding;
 mod error;
 mod harden;
@@ -9,6 +10,7 @@ mod kek;
 mod sealed;
 mod shape;
 
+pub(crate) use aws::AccessKey;
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
@@ -23,6 +25,7 @@ use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, Name, Refusal,
     SealedSecret, Shape,
 };
+use cloakroom_policy::Spot;
 use intake::IntakeKey;
 use kek::{KeyEncryption, KeyFile, Passphrase};
 use std::any::Any;
@@ -66,6 +69,7 @@ pub(crate) type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 /// A secret opened for one use.
 pub(crate) struct Opened {
     pub(crate) secret: Secret,
+    pub(crate) kind: CredentialKind,
     pub(crate) generation: u32,
     /// A place for what scrubbing derives from the secret.
     pub(crate) derived: Arc<Derived>,
@@ -130,7 +134,16 @@ impl Custody {
         if kind == CredentialKind::Oauth {
             return self.accept_grant(secret, id, destinations, generation);
         }
-        let shape = shape::learn(acceptable(&secret, kind)?);
+        let (secret, shape) = match kind {
+            CredentialKind::Aws => {
+                let key = AccessKey::deposited(secret.expose()).map_err(CustodyError::Grant)?;
+                (key.write(), shape::learn(&key.id))
+            }
+            _ => {
+                let shape = shape::learn(acceptable(&secret, kind)?);
+                (secret, shape)
+            }
+        };
         let binding = Binding { id, kind, destinations, generation };
         Ok(Accepted { sealed: sealed::seal(self.keys.as_ref(), &binding.bound(), &secret)?, shape })
     }
@@ -162,12 +175,35 @@ impl Custody {
         secret::unlocked_blocks()
     }
 
-    /// Opens one secret for one use at `destination`, which must be among the credential's own, whatever a permit says.
+    /// Opens one secret for one use at `destination`, which must be among the credential's own, whatever a permit says, and at a
+    /// spot where its kind may be used.
     ///
     /// # Errors
-    /// `destination-not-permitted`, and as [`Custody::open`].
-    pub(crate) fn open_for(&self, id: CredentialId, destination: &Destination) -> Result<Opened, Refusal> {
+    /// `destination-not-permitted`, `place-not-permitted`, and as [`Custody::open`].
+    pub(crate) fn open_for(
+        &self,
+        id: CredentialId,
+        destination: &Destination,
+        spot: &Spot,
+    ) -> Result<Opened, Refusal> {
         let held = self.held.load();
+        if let Some(Held { record, .. }) = held.get(&id) {
+            // SECURITY: a key that signs must not be sent itself, whatever a permit says.
+            let signs = matches!(spot, Spot::SigV4(_));
+            let refused = |reason| {
+                Refusal::new(Code::PlaceNotPermitted, reason)
+                    .with(|facts| facts.credential = Some(record.name.clone()))
+            };
+            match (record.kind == CredentialKind::Aws, signs) {
+                (true, false) => {
+                    return Err(refused(
+                        "the credential behind this placeholder signs calls, and is never sent",
+                    ));
+                }
+                (false, true) => return Err(refused("the credential behind this placeholder cannot sign")),
+                _ => {}
+            }
+        }
         if let Some(Held { record, .. }) = held.get(&id)
             && record.removed.is_none()
             && !record.destinations.contains(destination)
@@ -217,13 +253,15 @@ impl Custody {
             let derived = Arc::clone(&live.derived);
             return Ok(Opened {
                 secret: live.open(),
+                kind: record.kind,
                 generation: record.generation,
                 derived,
                 live: Some(live),
             });
         }
         let secret = self.unsealed(held, &record.sealed)?;
-        Ok(Opened { secret, generation: record.generation, derived: Arc::clone(&held.derived), live: None })
+        let derived = Arc::clone(&held.derived);
+        Ok(Opened { secret, kind: record.kind, generation: record.generation, derived, live: None })
     }
 }
 

@@ -135,7 +135,10 @@ fn a_secret_is_not_opened_for_a_destination_that_its_credential_does_not_name() 
     let (custody, _directory) = custody();
     custody.hold(&[record(&custody)]);
     let code = |destination: &str| {
-        custody.open_for(id(1), &destination.parse().unwrap()).map(|_| ()).map_err(|refusal| refusal.code())
+        custody
+            .open_for(id(1), &destination.parse().unwrap(), &Spot::Query(0))
+            .map(|_| ())
+            .map_err(|refusal| refusal.code())
     };
     for other in [
         "https://evil.example.com",
@@ -171,8 +174,9 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     let long = |n: usize| CANARY.bytes().cycle().take(n).collect::<Vec<u8>>();
     let refused =
         |secret: Vec<u8>, kind| try_deposit(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
-    // Of a grant nothing goes into a call as it is.
-    for kind in CredentialKind::ALL.into_iter().filter(|kind| *kind != CredentialKind::Oauth) {
+    // Of a grant and of an access key nothing goes into a call as it is.
+    let whole = |kind: &CredentialKind| !matches!(kind, CredentialKind::Oauth | CredentialKind::Aws);
+    for kind in CredentialKind::ALL.into_iter().filter(whole) {
         for control in ["\r", "\n", "\r\nX: y", "\0", "\t", "\x1b[31m", "\x7f"] {
             assert_eq!(refused(with(control), kind), Err(CustodyError::ControlCharacter.to_string()));
         }
@@ -185,6 +189,7 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     assert_eq!(refused(with("é"), CredentialKind::Header), Err(CustodyError::NotAscii.to_string()));
     assert_eq!(refused(with("é"), CredentialKind::Basic), Ok(()));
     assert!(refused(long(40), CredentialKind::Oauth).is_err(), "a grant is more than a secret");
+    assert!(refused(long(40), CredentialKind::Aws).is_err(), "an access key is more than a secret");
 }
 
 #[test]

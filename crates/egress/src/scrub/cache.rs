@@ -15,6 +15,7 @@ const MOST_INDEXES: usize = 16;
 #[derive(Default)]
 pub(crate) struct NeedleCache {
     plain: OnceLock<Arc<Needles>>,
+    parts: OnceLock<Box<[Arc<Needles>]>>,
     with_half: ArcSwap<Vec<WithHalf>>,
     indexes: ArcSwap<Vec<Kept>>,
 }
@@ -56,6 +57,16 @@ impl NeedleCache {
     /// The needles without a half, where they are at hand.
     pub(crate) fn known(&self) -> Option<Arc<Needles>> {
         self.plain.get().cloned()
+    }
+
+    /// The needles of each part of a secret that is made of several, made where they are not at hand.
+    pub(crate) fn parts(&self, parts: &[&[u8]]) -> &[Arc<Needles>] {
+        self.parts.get_or_init(|| parts.iter().map(|part| Arc::new(Needles::new(part, None))).collect())
+    }
+
+    /// Those needles, where they are at hand.
+    pub(crate) fn known_parts(&self) -> Option<&[Arc<Needles>]> {
+        self.parts.get().map(|parts| &**parts)
     }
 
     /// A finder for `targets`, of which the first is this secret.

@@ -1,13 +1,13 @@
 //! Stage 3: the secret is in the call.
 
 use crate::arm::{self, Outgoing, Placing};
-use crate::custody::{Custody, Derived, Opened};
+use crate::custody::{AccessKey, Custody, Derived, Opened};
 use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::{Accepted, Interim, Returned};
 use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
-use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal};
-use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Use};
+use cloakroom_model::{Call, Code, CredentialId, CredentialKind, Ledger, Refusal, Timestamp};
+use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Spot, Use};
 use http::HeaderMap;
 use std::any::Any;
 use std::fmt;
@@ -79,10 +79,10 @@ impl Armed {
         let mut kept: Option<Arc<Derived>> = None;
         let mut lives = Vec::new();
         for used in uses {
-            let opened = custody.open_for(used.credential(), &call.destination)?;
+            let opened = custody.open_for(used.credential(), &call.destination, used.spot())?;
             credentials.push((used.credential(), opened.generation));
             let half = arm::half_of(&call, used.spot());
-            targets.push(target(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
+            targets.extend(targets_of(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
             if let Some(live) = opened.live {
                 let also = live.also.iter().map(Arc::clone);
                 targets.extend(also.map(|needles| Target { needles, placeholder: used.text().into() }));
@@ -99,7 +99,12 @@ impl Armed {
         targets.extend(beside);
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
-        let outgoing = arm::write(call, &armed, range_allowed)?;
+        let outgoing = match armed.as_slice() {
+            [Placing { spot: Spot::SigV4(signature), secret, .. }] => {
+                arm::sign(call, *signature, secret, range_allowed, Timestamp::now())?
+            }
+            placings => arm::write(call, placings, range_allowed)?,
+        };
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
@@ -157,7 +162,24 @@ impl fmt::Debug for Armed {
     }
 }
 
-/// What to look for in the reply on behalf of one use.
+/// Everything to look for in the reply on behalf of one use.
+fn targets_of(
+    opened: &Opened,
+    basic: Option<BasicHalf<'_>>,
+    placeholder: &str,
+) -> Result<Vec<Target>, Refusal> {
+    if opened.kind != CredentialKind::Aws {
+        return Ok(vec![target(opened, basic, placeholder)?]);
+    }
+    let key = AccessKey::read(opened.secret.expose())?;
+    let parts = cache(&opened.derived)?.parts(&key.parts());
+    Ok(parts
+        .iter()
+        .map(|needles| Target { needles: Arc::clone(needles), placeholder: placeholder.into() })
+        .collect())
+}
+
+/// What to look for in the reply on behalf of one use of a secret that is one text.
 pub(crate) fn target(
     opened: &Opened,
     basic: Option<BasicHalf<'_>>,
@@ -169,16 +191,21 @@ pub(crate) fn target(
 /// What to look for on behalf of credentials that other calls brought to the destination: a log or a list that it keeps
 /// may show them. One that does not open any more cannot be looked for, and cannot be armed either.
 fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
-    let target = |id: &CredentialId| {
-        let known = custody.derived(*id).and_then(|kept| cache(&kept).ok()?.known());
+    let targets = |id: &CredentialId| {
+        let kept = custody.derived(*id);
+        let known = kept.as_ref().and_then(|kept| cache(kept).ok());
+        let aimed =
+            |needles: &Arc<Needles>| Target { needles: Arc::clone(needles), placeholder: ANOTHER.into() };
         // Opened only where its needles were not made yet.
-        let needles = match known {
-            Some(needles) => needles,
-            None => needles(&custody.open(*id).ok()?, None).ok()?,
-        };
-        Some(Target { needles, placeholder: ANOTHER.into() })
+        if let Some(parts) = known.and_then(NeedleCache::known_parts) {
+            return Some(parts.iter().map(aimed).collect());
+        }
+        if let Some(needles) = known.and_then(NeedleCache::known) {
+            return Some(vec![aimed(&needles)]);
+        }
+        targets_of(&custody.open(*id).ok()?, None, ANOTHER).ok()
     };
-    beside.iter().filter_map(target).collect()
+    beside.iter().filter_map(targets).flatten().collect()
 }
 
 fn needles(opened: &Opened, basic: Option<BasicHalf<'_>>) -> Result<Arc<Needles>, Refusal> {

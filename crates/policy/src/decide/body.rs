@@ -122,9 +122,9 @@ pub(super) fn check(permit: &Permit, call: &Call, view: &BodyView<'_>) -> Result
         BodyRule::None if call.body.whole().is_some_and(bytes::Bytes::is_empty) => Ok(()),
         BodyRule::None => Err(Mismatch::new(Stage::Body, "the permit allows no body").rule("body: none")),
         BodyRule::Form { closed, fields: rules, .. } => {
-            let own = match &permit.place {
-                Place::Form(field) => Some(&**field),
-                _ => None,
+            let own: &[&str] = match &permit.place {
+                Place::Form(field) => &[field],
+                _ => &[],
             };
             let closed = if *closed { Closed::Yes } else { Closed::No };
             let pairs = view.form()?;

@@ -5,11 +5,13 @@ use super::{Mismatch, Stage};
 use crate::json::{Json, Node};
 use crate::permit::Permit;
 use crate::pointer::Pointer;
-use crate::spot::Spot;
+use crate::sigv4;
+use crate::spot::{Signature, Spot};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place};
 use http::HeaderName;
+use http::header::AUTHORIZATION;
 use std::ops::Range;
 
 /// The placeholder that is looked for.
@@ -39,6 +41,9 @@ pub(super) fn find(
         Place::Path(name) => path(permit, call, name, wanted).map_err(at),
         Place::Json(pointer) => json(body, pointer, wanted).map_err(at),
         Place::Form(field) => pair(body.form()?, field, wanted).map(Spot::Form).map_err(at),
+        Place::SigV4 { region, service } => {
+            signature(call, region, service, wanted).map(Spot::SigV4).map_err(at)
+        }
         Place::WebSocket(_) => {
             Err(at(elsewhere("the permit wants the placeholder in a message, not in the handshake")))
         }
@@ -125,6 +130,27 @@ fn pair(pairs: &[Pair], key: &str, wanted: &Wanted<'_>) -> Result<usize, Mismatc
             if plain && wanted.is(pair.value()) { Ok(index) } else { Err(elsewhere(NOT_EXACT)) }
         }
     }
+}
+
+/// The signature whose access key id is the placeholder. It is not verified: the workload has no key to sign with, and the call
+/// is signed anew.
+fn signature(call: &Call, region: &str, service: &str, wanted: &Wanted<'_>) -> Result<Signature, Mismatch> {
+    let presigned = sigv4::in_query(&call.query).map_err(elsewhere)?;
+    let in_header = call.headers.contains_key(AUTHORIZATION);
+    let (signature, scope) = match presigned {
+        Some(_) if in_header => return Err(elsewhere("the call is signed in its header and in its query")),
+        Some((index, scope)) => (Signature::Query(index), scope),
+        None => {
+            let value = only_value(call, &AUTHORIZATION).map_err(elsewhere)?;
+            let scope = sigv4::in_authorization(value);
+            let none = "the header is no signature of AWS Signature Version 4 (AWS4-HMAC-SHA256)";
+            (Signature::Header, scope.ok_or_else(|| elsewhere(none))?)
+        }
+    };
+    if (scope.region, scope.service) != (region, service) {
+        return Err(elsewhere("the call is signed for another region or service"));
+    }
+    if wanted.is(scope.access_key) { Ok(signature) } else { Err(elsewhere(NOT_EXACT)) }
 }
 
 fn path(permit: &Permit, call: &Call, name: &str, wanted: &Wanted<'_>) -> Result<Spot, Mismatch> {

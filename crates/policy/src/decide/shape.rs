@@ -3,6 +3,7 @@
 use super::{Mismatch, Stage};
 use crate::constraint::Given;
 use crate::permit::{FieldRule, Permit};
+use crate::sigv4;
 use crate::template::Template;
 use cloakroom_model::{
     Call, Destination, Pair, Path, Place, Query, Upgrade, overrides_method, same_variable,
@@ -48,9 +49,10 @@ pub(crate) fn target(
             permit.calls.iter().filter(|call| call.method() == method).map(Template::shown_path).collect();
         return Err(Mismatch::new(Stage::Path, "the permit names other paths").rule(paths.join(", ")));
     }
-    let own = match &permit.place {
-        Place::Query(key) => Some(&**key),
-        _ => None,
+    let own: &[&str] = match &permit.place {
+        Place::Query(key) => &[key],
+        Place::SigV4 { .. } => &sigv4::PRESIGNED,
+        _ => &[],
     };
     fields(query.pairs(), &permit.query, Closed::Yes, own)
         .map_err(|broken| Mismatch { stage: Stage::Query, ..broken })
@@ -63,16 +65,16 @@ pub(super) enum Closed {
     No,
 }
 
-/// The pairs of a query or form. `own` is the key that the placeholder stands at; the place judges it.
+/// The pairs of a query or form. `own` are the keys that belong to the placeholder; the place judges them.
 pub(super) fn fields(
     pairs: &[Pair],
     rules: &BTreeMap<String, FieldRule>,
     closed: Closed,
-    own: Option<&str>,
+    own: &[&str],
 ) -> Result<(), Mismatch> {
     let mismatch = |reason, rule: &str| Err(Mismatch::new(Stage::Body, reason).rule(rule));
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for pair in pairs.iter().filter(|pair| Some(pair.key()) != own) {
+    for pair in pairs.iter().filter(|pair| !own.contains(&pair.key())) {
         let times = seen.entry(pair.key()).or_default();
         *times += 1;
         let rule = match rules.get(pair.key()) {

@@ -8,6 +8,7 @@ use super::upgrade;
 use crate::constraint::Constraint;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
 use crate::pointer::Pointer;
+use crate::sigv4;
 use crate::template::Template;
 use cloakroom_model::{Destination, DestinationError, Place};
 use std::collections::{BTreeMap, BTreeSet};
@@ -216,7 +217,13 @@ fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>
             BodyRule::None if permit.upgrade.is_some() => {}
             _ => value.complain(to, "a json place needs a json body", "write: body = { type = \"json\" }"),
         },
-        Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) => {}
+        Place::SigV4 { .. } if permit.headers.contains_key("authorization") => {
+            value.complain(to, "headers constrains the placeholder's own header", constrained);
+        }
+        Place::SigV4 { .. } if sigv4::PRESIGNED.iter().any(|key| permit.query.contains_key(*key)) => {
+            value.complain(to, "query names a key that belongs to the signature", constrained);
+        }
+        Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) | Place::SigV4 { .. } => {}
     }
 }
 
