@@ -49,15 +49,19 @@ impl Permit {
         self.approve == Approve::Writes || !self.terms.is_silent()
     }
 
-    /// How many bytes of a body have to be read to judge by this permit. `None`: it does not look inside.
+    /// How many bytes of a body have to be read to judge a call by this permit, and to sign it. `None`: it does not look inside.
     pub(crate) fn bound(&self) -> Option<u64> {
-        let of_class = || match &self.body {
-            BodyRule::Any { max_bytes } if self.terms.looks_inside() => {
-                Some(max_bytes.unwrap_or(MOST_CLASSIFIED).min(MOST_CLASSIFIED))
+        let BodyRule::Any { max_bytes } = &self.body else { return self.body.bound() };
+        let of_class =
+            self.terms.looks_inside().then(|| max_bytes.unwrap_or(MOST_CLASSIFIED).min(MOST_CLASSIFIED));
+        // What is signed is a hash of the body, which S3 takes from a header and others expect to be computed.
+        let of_signature = match &self.place {
+            Place::SigV4 { service, .. } if !sigv4::streams(service) => {
+                Some(max_bytes.unwrap_or(sigv4::MOST_BODY))
             }
             _ => None,
         };
-        self.body.bound().or_else(of_class)
+        of_class.max(of_signature)
     }
 }
 
@@ -84,19 +88,6 @@ pub(crate) enum BodyRule {
     Form { max_bytes: u64, closed: bool, fields: BTreeMap<String, FieldRule> },
     /// `application/json` or `+json`. Keys are JSON pointers; with `only`, other members are refused.
     Json { max_bytes: u64, only: bool, fields: BTreeMap<String, Constraint> },
-}
-
-impl Permit {
-    /// How many bytes of the body have to be read before a call is judged and armed. `None`: it streams.
-    pub(crate) fn bound(&self) -> Option<u64> {
-        self.body.bound().or_else(|| match (&self.place, &self.body) {
-            // What is signed is a hash of the body, which S3 takes from a header and others expect to be computed.
-            (Place::SigV4 { service, .. }, BodyRule::Any { max_bytes }) if !sigv4::streams(service) => {
-                Some(max_bytes.unwrap_or(sigv4::MOST_BODY))
-            }
-            _ => None,
-        })
-    }
 }
 
 impl BodyRule {

@@ -44,7 +44,8 @@ pub(crate) fn about(
     let shown = Shown { uses };
     line(&mut text, &format!("asks for: {} {}", quoted(call.method.as_str()), call.destination));
     shown.pieces(&mut text, "path", &call.path.encoded_with(|index| shown.at(&Spot::Path(index))));
-    for (index, pair) in call.query.pairs().iter().enumerate() {
+    let own_keys = |pair: &Pair| shown.is_signed() && sigv4::PRESIGNED.contains(&pair.key());
+    for (index, pair) in call.query.pairs().iter().enumerate().filter(|(_, pair)| !own_keys(pair)) {
         let value = shown.at(&Spot::Query(index)).unwrap_or_else(|| pair.value().to_owned());
         shown.pieces(&mut text, &format!("query {}", quoted(&shown.without(pair.key()))), &value);
     }
@@ -88,10 +89,19 @@ impl Shown<'_> {
         pieces.for_each(|piece| line(text, &format!("  | {piece}")));
     }
 
+    /// Whether the broker makes the call's signature: what the workload signed with is not what goes out.
+    fn is_signed(&self) -> bool {
+        self.uses.iter().any(|(used, _)| matches!(used.spot(), Spot::SigV4(_)))
+    }
+
     fn headers(&self, text: &mut String, call: &Call) {
+        if self.is_signed() {
+            line(text, "signature: made by the broker when the call goes out");
+        }
         let mut fields: Vec<(&str, String)> = call
             .headers
             .iter()
+            .filter(|(name, _)| !(self.is_signed() && sigv4::REPLACED.contains(&name.as_str())))
             .map(|(name, value)| {
                 let hidden = [HeaderForm::BasicUser, HeaderForm::BasicPassword]
                     .into_iter()
@@ -212,7 +222,7 @@ fn request_hash(call: &Call, body: &Bytes, principal: &Principal, uses: &[(Use, 
     add(call.destination.to_string().as_bytes());
     add(call.path.encoded().as_bytes());
     // What a signature says of itself is replaced, and differs with each second.
-    let signed = uses.iter().any(|(used, _)| matches!(used.spot(), Spot::SigV4(_)));
+    let signed = Shown { uses }.is_signed();
     let stays = |name: &str| !(signed && sigv4::REPLACED.contains(&name));
     let pairs = call.query.pairs().iter().filter(|pair| !(signed && sigv4::PRESIGNED.contains(&pair.key())));
     add(Pair::join(&pairs.cloned().collect::<Vec<_>>(), |_| None).as_bytes());

@@ -97,7 +97,7 @@ impl Chunks {
             return Ok(None);
         }
         let data = &read[start..start + length];
-        if &read[start + length..start + length + ends] != &b"\r\n"[..ends] {
+        if read[start + length..start + length + ends] != b"\r\n"[..ends] {
             return Err(BodyFault::Broken);
         }
         let signed = self.sign("AWS4-HMAC-SHA256-PAYLOAD", &format!("{}\n{}", hashed(b""), hashed(data)));
