@@ -155,18 +155,25 @@ pub struct NewPlaceholder {
     /// What is done when it is misused.
     #[serde(default)]
     pub on_misuse: OnMisuse,
+    /// Seconds in which its workload can fetch it with a claim code; absent: it is shown to whoever issues it.
+    #[serde(default)]
+    pub wrapped: Option<u64>,
     /// The approver who asks, by name; absent: whoever the socket says.
     #[serde(default)]
     pub requester: Option<String>,
 }
 
-/// A new placeholder with its text, which is not kept and never shown again.
+/// A new placeholder with its text, or the code to fetch it with; neither is kept nor shown again.
 #[derive(Serialize, Deserialize)]
 pub struct IssuedPlaceholder {
     /// Its id.
     pub id: PlaceholderId,
-    /// The text for the workload.
-    pub placeholder: String,
+    /// The text for the workload, where it is not to be fetched.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub placeholder: Option<String>,
+    /// How its workload fetches it, where it is.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claim: Option<IssuedClaim>,
     /// `pending`.
     pub state: String,
     /// The approval to grant.
@@ -181,6 +188,30 @@ pub struct IssuedPlaceholder {
     pub uses: Option<u32>,
     /// What is legal in the policy, but wide.
     pub warnings: Vec<String>,
+}
+
+/// A placeholder that waits to be fetched.
+#[derive(Serialize, Deserialize)]
+pub struct IssuedClaim {
+    /// The claim code.
+    pub code: String,
+    /// Until when it is good.
+    pub expires: String,
+}
+
+/// A claim as shown to operators.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClaimView {
+    /// `waiting`, `claimed` or `lapsed`.
+    pub state: String,
+    /// Until when the placeholder can be fetched.
+    pub expires: String,
+    /// When it was fetched.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claimed: Option<String>,
+    /// Where its workload called from.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claimed_from: Option<String>,
 }
 
 /// A placeholder as shown.
@@ -220,6 +251,9 @@ pub struct PlaceholderView {
     pub used: u32,
     /// Where its policy goes.
     pub destinations: Vec<Destination>,
+    /// How it is fetched, where it was issued to be; only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub claim: Option<ClaimView>,
     /// The policy as canonical text; only in `show`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy: Option<String>,

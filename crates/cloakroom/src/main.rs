@@ -8,6 +8,7 @@ mod command;
 mod data_dir;
 mod exit;
 mod failure;
+mod listener;
 mod output;
 mod run;
 mod secret_input;

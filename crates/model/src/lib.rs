@@ -35,14 +35,15 @@ pub use meters::{Meters, Reading};
 pub use name::{Name, NameError};
 pub use path::{Path, Segment};
 pub use place::{HeaderForm, Place, PlaceError};
+pub use placeholder::unwrap as unwrap_placeholder;
 pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
 pub use principal::Principal;
 pub use proof::{Fingerprint, Marks, Proof, Proofs, ProofsError, Source};
 pub use query::{Pair, Query, form_pairs};
 pub use question::{CallApproval, Question};
 pub use record::{
-    ApprovalRecord, CredentialKind, CredentialRecord, OnMisuse, PlaceholderRecord, PlaceholderState, Rows,
-    SealedSecret, Signature, WorkloadRecord,
+    ApprovalRecord, ClaimRecord, Claimed, CredentialKind, CredentialRecord, OnMisuse, PlaceholderRecord,
+    PlaceholderState, Rows, SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use timestamp::Timestamp;

@@ -234,6 +234,32 @@ pub struct PlaceholderRecord {
     pub frozen: Option<Timestamp>,
 }
 
+/// A placeholder's text that waits to be fetched, or was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClaimRecord {
+    /// Keyed hash of the claim code.
+    pub code: KeyedHash,
+    /// The placeholder.
+    pub placeholder: PlaceholderId,
+    /// Its text, sealed under the code; gone once it was fetched.
+    pub sealed: Option<Vec<u8>>,
+    /// When it was issued.
+    pub created: Timestamp,
+    /// Until when it can be fetched.
+    pub expires: Timestamp,
+    /// When and from where its workload fetched it.
+    pub claimed: Option<Claimed>,
+}
+
+/// That a placeholder was fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    /// When.
+    pub at: Timestamp,
+    /// Where its workload called from.
+    pub by: String,
+}
+
 /// A signature by an approver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {

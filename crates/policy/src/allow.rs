@@ -27,19 +27,7 @@ impl<'a> Asker<'a> {
                 self.about(Refusal::new(Code::UnknownPlaceholder, reason).as_event(EventKind::NotInRows))
             );
         };
-        if held.workload != self.principal.workload() {
-            let reason = "the placeholder was issued to another workload";
-            let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(EventKind::OtherWorkload);
-            return Err(self.about(refusal).with(|facts| facts.placeholder = Some(held.id)));
-        }
-        let lacking = held.holder.lacking(self.principal.shown());
-        if !lacking.is_empty() {
-            let reason = "the workload does not show all that the placeholder demands of its holder";
-            let refusal = Refusal::new(Code::WrongWorkload, reason).as_event(EventKind::HolderUnproven);
-            return Err(self
-                .about_held(refusal, held)
-                .with(|facts| facts.rule = Some(format!("holder {lacking}"))));
-        }
+        held.require_holder(self.principal).map_err(|refusal| self.about(refusal))?;
         Ok(held)
     }
 

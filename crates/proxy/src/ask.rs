@@ -10,18 +10,28 @@ use http::header::UPGRADE;
 const BASE: &str = "/to/";
 const HEALTH: &str = "/.cloakroom/health";
 const REQUESTS: &str = "/.cloakroom/requests";
+const CLAIM: &str = "/.cloakroom/claim";
 
 /// What is asked for on the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// Whether the broker runs.
     Health,
-    /// To be permitted what is not.
-    Propose,
+    /// Something that the broker keeps for this workload, or from it.
+    Petition(Petition),
     /// A tunnel to intercept.
     Tunnel(Approach),
     /// One call.
     Call(Approach, Path, Query),
+}
+
+/// What a workload asks of the broker itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Petition {
+    /// To be permitted what is not.
+    Propose,
+    /// To be given a placeholder that waits for it.
+    Claim,
 }
 
 /// Where a request wants to go, before policy said which destination that is.
@@ -55,7 +65,10 @@ impl Ask {
                 Ok(Self::Health)
             }
             Target::Origin { path, query: None } if path == REQUESTS && head.method == Method::POST => {
-                Ok(Self::Propose)
+                Ok(Self::Petition(Petition::Propose))
+            }
+            Target::Origin { path, query: None } if path == CLAIM && head.method == Method::POST => {
+                Ok(Self::Petition(Petition::Claim))
             }
             Target::Origin { path, query } => match path.strip_prefix(BASE) {
                 Some(rest) => base_url(rest, query.as_deref()),
@@ -166,7 +179,7 @@ mod tests {
                 (a.way, a.host.to_string(), a.port, a.tls, text)
             }
             Ask::Tunnel(a) => (a.way, a.host.to_string(), a.port, a.tls, String::new()),
-            Ask::Health | Ask::Propose => panic!("an errand of our own"),
+            Ask::Health | Ask::Petition(_) => panic!("an errand of our own"),
         }
     }
 
@@ -206,6 +219,8 @@ mod tests {
             "GET /to/https://h.example/x",
             "GET /to/h.example:0443/x",
             "POST /.cloakroom/health",
+            "GET /.cloakroom/claim",
+            "POST /.cloakroom/claim?code=x",
             "CONNECT h.example",
         ] {
             assert_eq!(asked(line, "h.example"), Err(Code::MalformedCall), "{line}");

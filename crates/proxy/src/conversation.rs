@@ -160,12 +160,12 @@ impl Conversation {
     ) -> Result<Reply, Refusal> {
         match self.desk.hear(&received.head, trace).await? {
             Errand::Health => Ok(Reply::Answer(healthy())),
-            Errand::Propose(principal) => {
+            Errand::Petition(petition, principal) => {
                 if received.framing != Framing::Empty && !returning.holds_bytes() {
                     self.invite(&received).await?;
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
-                self.desk.propose(&principal, body).await.map(Reply::Answer)
+                self.desk.petition(petition, &principal, body).await.map(Reply::Answer)
             }
             Errand::Tunnel { principal, destination } => Ok(Reply::Tunnel { principal, destination }),
             Errand::Call(wish) => {

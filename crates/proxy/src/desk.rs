@@ -1,6 +1,6 @@
 //! Where every request is heard: who asks, what for, and what becomes of it, whatever version of HTTP brought it.
 
-use crate::ask::{Approach, Ask, inside, not_named};
+use crate::ask::{Approach, Ask, Petition, inside, not_named};
 use crate::authenticate::authenticate;
 use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy, read_until_it_pauses};
@@ -19,7 +19,7 @@ use crate::trace::Trace;
 use bytes::Bytes;
 use cloakroom_egress::websocket::{Carrier, Greeting};
 use cloakroom_model::{
-    Call, Code, Destination, OnMisuse, Path, Payload, Principal, Query, Refusal, Timestamp, Way,
+    Call, Code, Destination, EventKind, OnMisuse, Path, Payload, Principal, Query, Refusal, Timestamp, Way,
 };
 use cloakroom_policy::{Identified, PolicySet};
 use http::Response;
@@ -45,8 +45,8 @@ pub(crate) struct Desk {
 pub(crate) enum Errand {
     /// Whether the broker runs.
     Health,
-    /// To keep what a workload asks for.
-    Propose(Principal),
+    /// What a workload asks of the broker itself.
+    Petition(Petition, Principal),
     /// A tunnel to intercept.
     Tunnel { principal: Principal, destination: Destination },
     /// One call to a destination that a permit names.
@@ -107,9 +107,10 @@ impl Desk {
         }
         match Ask::of(head)? {
             Ask::Health => Ok(Errand::Health),
-            Ask::Propose => {
+            Ask::Petition(petition) => {
                 let policies = self.shared.proxy.policies.load_full();
-                self.identify(head, &policies, trace).await.map(Errand::Propose)
+                let principal = self.identify(head, &policies, trace).await?;
+                Ok(Errand::Petition(petition, principal))
             }
             Ask::Tunnel(approach) => {
                 let policies = self.shared.proxy.policies.load_full();
@@ -178,6 +179,22 @@ impl Desk {
         })
     }
 
+    /// Answers what a workload asks of the broker itself.
+    ///
+    /// # Errors
+    /// As [`Desk::propose`] and [`Desk::claim`].
+    pub(crate) async fn petition(
+        &self,
+        petition: Petition,
+        principal: &Principal,
+        body: Payload,
+    ) -> Result<Response<AnswerBody>, Refusal> {
+        match petition {
+            Petition::Propose => self.propose(principal, body).await,
+            Petition::Claim => self.claim(principal, body).await,
+        }
+    }
+
     /// Records a refusal and makes it an answer.
     pub(crate) async fn refused(&self, trace: &Trace, refusal: Refusal) -> Response<AnswerBody> {
         let refusal = self.settle(trace, refusal).await;
@@ -204,7 +221,11 @@ impl Desk {
     async fn act_upon(&self, refusal: &Refusal) {
         let Some(kind) = refusal.event_kind().filter(|kind| kind.is_misuse()) else { return };
         let Some(placeholder) = refusal.facts().placeholder else { return };
-        let todo = self.shared.proxy.policies.load().on_misuse(placeholder);
+        let todo = match kind {
+            // Not a matter of choice: two have had the code.
+            EventKind::SecondClaim => OnMisuse::RevokeFamily,
+            _ => self.shared.proxy.policies.load().on_misuse(placeholder),
+        };
         match todo {
             OnMisuse::Record => {}
             OnMisuse::Freeze | OnMisuse::RevokeFamily => {

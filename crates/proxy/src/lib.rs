@@ -8,6 +8,7 @@ mod authenticate;
 mod authority;
 mod calls;
 mod canonical;
+mod claim;
 mod connection;
 mod conversation;
 mod desk;

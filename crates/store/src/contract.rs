@@ -2,8 +2,9 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord, Rows,
-    SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ClaimRecord, Claimed, CredentialId, CredentialRecord, KeyedHash,
+    PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
+    WorkloadRecord,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -79,6 +80,27 @@ pub trait Store: Send + Sync + 'static {
         row: PlaceholderRecord,
         approval: ApprovalRecord,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// As [`Self::add_placeholder`], with the claim that its workload fetches it by: all three rows or none.
+    fn add_placeholder_to_claim(
+        &self,
+        row: PlaceholderRecord,
+        approval: ApprovalRecord,
+        claim: ClaimRecord,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The claim with this hash of its code.
+    fn claim(&self, code: KeyedHash) -> BoxFuture<'_, Result<Option<ClaimRecord>, StoreError>>;
+
+    /// The claim of this placeholder, where it was issued to be fetched.
+    fn claim_of(&self, placeholder: PlaceholderId) -> BoxFuture<'_, Result<Option<ClaimRecord>, StoreError>>;
+
+    /// Takes what was sealed, erasing it, and notes who took it: once. `Ok(None)`: somebody came first.
+    fn take_claim(
+        &self,
+        code: KeyedHash,
+        claimed: Claimed,
+    ) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
 
     /// Revokes, from any state. Revoking again is no error.
     fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;

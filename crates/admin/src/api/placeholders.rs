@@ -4,13 +4,13 @@ use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
-use crate::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
+use crate::wire::{IssuedClaim, IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, PlaceholderState, Proofs,
-    Rows, Timestamp, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderId, PlaceholderRecord,
+    PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Containment, Policy};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ pub(crate) async fn show(
     let row = find::placeholder(&rows, &placeholder)?;
     let ignored = admin.turn().await.clone();
     let mut shown = mark(view::placeholder(row, &rows)?, &ignored);
+    shown.claim = admin.store.claim_of(row.id).await?.map(|claim| view::claim(&claim, Timestamp::now()));
     shown.policy = Some(view::policy(row)?.canonical_text());
     Ok(Json(shown))
 }
@@ -115,9 +116,11 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         generation: admin.pin_generation.then_some(credential.generation),
         withdrawn: None,
     };
+    let (claim, code) = wrap(admin, &minted.text, &row, new.wrapped)?.unzip();
     let issued = IssuedPlaceholder {
         id: row.id,
-        placeholder: minted.text.reveal().to_owned(),
+        placeholder: code.is_none().then(|| minted.text.reveal().to_owned()),
+        claim: code,
         state: row.state.as_str().into(),
         approval: approval.id,
         credential: credential.name,
@@ -126,9 +129,35 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         uses: row.uses,
         warnings: policy.lint(),
     };
-    let stored = || admin.store.add_placeholder(row, approval);
+    let stored = || match claim {
+        None => admin.store.add_placeholder(row, approval),
+        Some(claim) => admin.store.add_placeholder_to_claim(row, approval, claim),
+    };
     act.carry_out("placeholder issued", issued.id.to_string(), None, stored).await?;
     Ok(issued)
+}
+
+/// What is kept and what is shown of a placeholder that its workload fetches within so many seconds.
+fn wrap(
+    admin: &Admin,
+    text: &PlaceholderText,
+    row: &PlaceholderRecord,
+    seconds: Option<u64>,
+) -> Result<Option<(ClaimRecord, IssuedClaim)>, Problem> {
+    let Some(seconds) = seconds else { return Ok(None) };
+    let no_random = || Problem::new(ProblemCode::InternalFault, "the operating system gives no random bytes");
+    let wrapped = admin.lookup_key.wrap(text, row.id).ok_or_else(no_random)?;
+    let expires = row.created.plus(Duration::from_secs(seconds));
+    let claim = ClaimRecord {
+        code: wrapped.index,
+        placeholder: row.id,
+        sealed: Some(wrapped.sealed),
+        created: row.created,
+        expires,
+        claimed: None,
+    };
+    let shown = IssuedClaim { code: wrapped.code.reveal().to_owned(), expires: expires.to_string() };
+    Ok(Some((claim, shown)))
 }
 
 /// SECURITY: what a workload can never show would make a placeholder that nobody can use; said now rather than at the first call.

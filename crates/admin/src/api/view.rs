@@ -1,9 +1,10 @@
 //! Rows as shown: names instead of ids, states as they are now. Nothing of a sealed secret is here.
 
-use crate::wire::{ApprovalView, CredentialView, PlaceholderView, WorkloadView};
+use crate::wire::{ApprovalView, ClaimView, CredentialView, PlaceholderView, WorkloadView};
 use crate::{Problem, ProblemCode};
 use cloakroom_model::{
-    ApprovalRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp, WorkloadRecord,
+    ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp,
+    WorkloadRecord,
 };
 use cloakroom_policy::{Approvers, Grant, Policy};
 
@@ -93,9 +94,25 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
         uses: row.uses,
         used: row.used,
         destinations: policy.destinations(),
+        claim: None,
         policy: None,
         why: None,
     })
+}
+
+/// How a placeholder is fetched.
+pub(crate) fn claim(row: &ClaimRecord, now: Timestamp) -> ClaimView {
+    let state = match &row.claimed {
+        Some(_) => "claimed",
+        None if row.expires <= now => "lapsed",
+        None => "waiting",
+    };
+    ClaimView {
+        state: state.into(),
+        expires: row.expires.to_string(),
+        claimed: row.claimed.as_ref().map(|claimed| claimed.at.to_string()),
+        claimed_from: row.claimed.as_ref().map(|claimed| claimed.by.clone()),
+    }
 }
 
 pub(crate) fn approval(

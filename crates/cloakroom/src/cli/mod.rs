@@ -296,6 +296,11 @@ pub(crate) enum PlaceholderCommand {
         after_help = "Examples:\n  cloakroom placeholder revoke ph_01HF7YAT00QTXS9F8T1S4ZKZ8M\n  cloakroom placeholder revoke --workload robot\n  cloakroom placeholder revoke --all"
     )]
     Revoke(RevokePlaceholder),
+    /// Fetch a placeholder with the code that was shown for it, as its workload, from its workload's machine
+    #[command(
+        after_help = "Examples:\n  cloakroom placeholder claim cwc_… --broker http://10.0.0.5:8480 --key-file robot.env\n  cloakroom placeholder claim cwc_… < robot.key\n  cloakroom placeholder claim --lookup cwc_… --key-file robot.env\n\nThe workload key comes from stdin, a prompt or a file: the key alone, or a line CLOAKROOM_WORKLOAD_KEY=…"
+    )]
+    Claim(ClaimPlaceholder),
     /// Refuse a placeholder until it is thawed
     #[command(after_help = "Example:\n  cloakroom placeholder freeze ph_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
     Freeze {
@@ -308,6 +313,34 @@ pub(crate) enum PlaceholderCommand {
         /// Id
         id: String,
     },
+}
+
+/// Options of `placeholder claim`.
+#[derive(Args)]
+pub(crate) struct ClaimPlaceholder {
+    /// The claim code; - reads it from the first line of stdin
+    pub(crate) code: String,
+    /// Only say what the code is for: when it was made, and who fetched it
+    #[arg(long)]
+    pub(crate) lookup: bool,
+    /// The workload listener: http://ADDRESS:PORT, https://NAME:PORT, or unix:PATH [default: that of the data directory]
+    #[arg(long, value_name = "URL")]
+    pub(crate) broker: Option<String>,
+    /// Read the workload key from this file, or from an environment file with CLOAKROOM_WORKLOAD_KEY
+    #[arg(long, value_name = "FILE", conflicts_with = "no_key")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Show no key: the certificate or the user will do
+    #[arg(long)]
+    pub(crate) no_key: bool,
+    /// Trust this certificate authority, for https [default: ca.pem of the data directory]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca: Option<PathBuf>,
+    /// Show this certificate, for https
+    #[arg(long, value_name = "FILE", requires = "cert_key")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_key: Option<PathBuf>,
 }
 
 /// Which placeholders to revoke.
@@ -359,6 +392,9 @@ pub(crate) struct IssuePlaceholder {
     /// What is done when it is misused, before the misuse is answered: record, freeze or revoke-family
     #[arg(long, value_name = "WORD", default_value = "record")]
     pub(crate) on_misuse: OnMisuse,
+    /// Show a code instead, with which its workload fetches the placeholder, once, within this span
+    #[arg(long, value_name = "SPAN", value_parser = crate::span::parse, conflicts_with = "variable")]
+    pub(crate) wrapped: Option<std::time::Duration>,
     /// Keep the placeholder for "cloakroom run", in this variable of the command's environment
     #[arg(long, value_name = "NAME", value_parser = parse_variable)]
     pub(crate) variable: Option<String>,

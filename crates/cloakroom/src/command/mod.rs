@@ -4,6 +4,7 @@ mod approval;
 mod approver;
 mod authority;
 mod catalogue;
+mod claim;
 mod credential;
 mod explain;
 mod grant;

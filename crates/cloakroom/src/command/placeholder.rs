@@ -10,7 +10,9 @@ use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::run::Kit;
 use crate::span::Expiry;
-use cloakroom_admin::wire::{IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
+use cloakroom_admin::wire::{
+    ClaimView, IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked,
+};
 use cloakroom_model::Proofs;
 
 /// How long a placeholder counts where nothing is said: thirty days, in seconds.
@@ -19,6 +21,7 @@ const USUAL_SPAN: u64 = 30 * 86_400;
 pub(super) fn run(data: &DataDir, command: PlaceholderCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
+        PlaceholderCommand::Claim(asked) => super::claim::run(data, &asked, output),
         PlaceholderCommand::Issue(new) => issue(data, &broker, &new, output),
         PlaceholderCommand::List => list(&broker, output),
         PlaceholderCommand::Show { id } => {
@@ -51,24 +54,35 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
         uses: new.uses,
         parent: new.parent.clone(),
         on_misuse: new.on_misuse,
+        wrapped: new.wrapped.map(|span| span.as_secs()),
         requester: new.requester.clone(),
     };
     let issued: IssuedPlaceholder = broker.post("placeholders", &request)?;
     output.data(&issued, || {
-        fields(&[
-            ("id", issued.id.to_string()),
-            ("placeholder", issued.placeholder.clone()),
+        let (name, text, until) = match (&issued.claim, &issued.placeholder) {
+            (Some(claim), _) => ("claim code", claim.code.clone(), claim.expires.clone()),
+            (None, text) => ("placeholder", text.clone().unwrap_or_default(), String::new()),
+        };
+        let mut pairs = vec![("id", issued.id.to_string()), (name, text)];
+        if !until.is_empty() {
+            pairs.push(("claim until", until));
+        }
+        pairs.extend([
             ("state", issued.state.clone()),
             ("approval", issued.approval.to_string()),
             ("expires", issued.expires.clone().unwrap_or_else(|| "never".into())),
             ("uses", issued.uses.map_or_else(|| "not counted".into(), |uses| uses.to_string())),
-        ])
+        ]);
+        fields(&pairs)
     })?;
     for warning in &issued.warnings {
         output.warning(warning);
     }
     match &new.variable {
         Some(variable) => keep(data, &issued, variable, output)?,
+        None if issued.claim.is_some() => output.hint(
+            "the code is not kept and not shown again; its workload runs: cloakroom placeholder claim CODE",
+        ),
         None => output.hint("the placeholder is not kept and not shown again"),
     }
     output.hint(&format!("next: cloakroom approval grant {}", issued.approval));
@@ -104,7 +118,7 @@ fn keep(data: &DataDir, issued: &IssuedPlaceholder, variable: &str, output: &Out
         ))
         .hinting("hand the placeholder to the workload yourself, or add a workload with --keep"));
     };
-    kit.variables.insert(variable.to_owned(), issued.placeholder.clone());
+    kit.variables.insert(variable.to_owned(), issued.placeholder.clone().unwrap_or_default());
     kit.keep(data)?;
     output.hint(&format!("kept as {variable} for: cloakroom run --workload {} -- COMMAND", issued.workload));
     Ok(())
@@ -131,6 +145,13 @@ fn row(one: &PlaceholderView) -> Vec<String> {
     ]
 }
 
+fn claimed(claim: &ClaimView) -> String {
+    match (&claim.claimed, &claim.claimed_from) {
+        (Some(at), from) => format!("fetched {at} from {}", from.as_deref().unwrap_or("-")),
+        (None, _) => format!("{} until {}", claim.state, claim.expires),
+    }
+}
+
 fn uses(one: &PlaceholderView) -> String {
     one.uses.map_or_else(|| "-".into(), |uses| format!("{}/{uses}", one.used))
 }
@@ -154,6 +175,7 @@ fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
         if one.holder != Proofs::KEY {
             pairs.push(("holder shows", one.holder.to_string()));
         }
+        pairs.extend(one.claim.as_ref().map(|claim| ("claim", claimed(claim))));
         pairs.extend(one.frozen.clone().map(|since| ("frozen since", since)));
         pairs.extend(one.why.clone().map(|why| ("why", why)));
         pairs.extend(one.policy.clone().map(|policy| ("policy", policy)));

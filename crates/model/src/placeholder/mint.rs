@@ -7,6 +7,10 @@ use std::fmt;
 pub struct PlaceholderText(String);
 
 impl PlaceholderText {
+    pub(super) fn of(text: String) -> Self {
+        Self(text)
+    }
+
     /// The text, for the one who asked for it.
     pub fn reveal(&self) -> &str {
         &self.0
@@ -95,7 +99,7 @@ fn checksum(random_part: &str) -> String {
     spell(crc, Alphabet::Base62, 6).chars().rev().collect()
 }
 
-fn random_symbols(alphabet: Alphabet, length: usize) -> Result<String, getrandom::Error> {
+pub(super) fn random_symbols(alphabet: Alphabet, length: usize) -> Result<String, getrandom::Error> {
     let symbols = alphabet.symbols();
     // Rejecting the bytes above the largest multiple keeps every symbol equally likely.
     let limit = 256 - 256 % symbols.len();

@@ -12,6 +12,7 @@
 //! the key a placeholder is uniformly random text. The store keeps [`CoreId`] and [`KeyedHash`], never the text.
 
 mod altered;
+mod claim;
 mod decoded;
 mod key;
 mod mint;
@@ -19,6 +20,7 @@ mod shape;
 mod sighting;
 mod stretch;
 
+pub use claim::{ClaimCode, Wrapped, unwrap};
 pub use key::{CoreId, KeyedHash, LookupKey};
 pub use mint::{Minted, PlaceholderText};
 pub use shape::{Alphabet, Piece, Shape};

@@ -3,8 +3,8 @@
 use super::rate::Limit;
 use crate::permit::Permit;
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, Destination, Hours, KeyedHash, Name, OnMisuse, PlaceholderId, Proofs,
-    Refusal, Timestamp, WorkloadId,
+    Code, CredentialId, CredentialKind, Destination, EventKind, Hours, KeyedHash, Name, OnMisuse,
+    PlaceholderId, Principal, Proofs, Refusal, Timestamp, WorkloadId,
 };
 use std::sync::Arc;
 
@@ -102,6 +102,48 @@ impl Held {
             let named = approved.by_destination.get(destination).map(|(_, indices)| indices.as_slice());
             named.unwrap_or_default().iter().filter_map(|index| approved.permits.get(*index))
         })
+    }
+
+    /// Whether it was issued to this workload, and the workload shows what its holder has to.
+    ///
+    /// # Errors
+    /// `wrong-workload`; who the other workload is, or what the credential is called, is not told to it.
+    pub(crate) fn require_holder(&self, principal: &Principal) -> Result<(), Refusal> {
+        let wrong = |reason| {
+            Refusal::new(Code::WrongWorkload, reason).with(|facts| facts.placeholder = Some(self.id))
+        };
+        if self.workload != principal.workload() {
+            let refusal = wrong("the placeholder was issued to another workload");
+            return Err(refusal.as_event(EventKind::OtherWorkload));
+        }
+        let lacking = self.holder.lacking(principal.shown());
+        if !lacking.is_empty() {
+            let refusal = wrong("the workload does not show all that the placeholder demands of its holder");
+            return Err(refusal.as_event(EventKind::HolderUnproven).with(|facts| {
+                facts.credential.clone_from(&self.credential_name);
+                facts.rule = Some(format!("holder {lacking}"));
+            }));
+        }
+        Ok(())
+    }
+
+    /// Whether it may still be handed to its holder: it may wait for its approval and for its time, and has not ended.
+    ///
+    /// # Errors
+    /// `placeholder-revoked`, `approval-denied`, `placeholder-frozen`, `placeholder-expired`.
+    pub(crate) fn require_standing(&self, now: Timestamp) -> Result<(), Refusal> {
+        let refusal = match &self.standing {
+            Standing::Denied => Refusal::new(Code::ApprovalDenied, "the approver denied this placeholder"),
+            Standing::Revoked => revoked(),
+            _ if self.frozen => {
+                Refusal::new(Code::PlaceholderFrozen, "the placeholder was frozen and not thawed yet")
+            }
+            _ if self.expires.is_some_and(|end| now >= end) => {
+                Refusal::new(Code::PlaceholderExpired, "the placeholder is past its end")
+            }
+            Standing::Active(_) | Standing::Pending => return Ok(()),
+        };
+        Err(refusal.with(|facts| facts.placeholder = Some(self.id)))
     }
 
     /// Whether what was armed with it may go on: it was neither ended nor frozen, and its time is not over.

@@ -14,8 +14,8 @@ use workloads::Workloads;
 
 use crate::{Approvers, Policy};
 use cloakroom_model::{
-    CallApproval, CoreId, CredentialId, Destination, Host, LookupKey, Name, OnMisuse, PlaceholderId,
-    PlaceholderRecord, Question, Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, Code, CoreId, CredentialId, Destination, Host, LookupKey, Name, OnMisuse, PlaceholderId,
+    PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -175,6 +175,34 @@ impl PolicySet {
         // What is frozen already is not frozen again: a storm of misuse costs one change.
         let done = |held: &&Arc<Held>| held.frozen && held.on_misuse == OnMisuse::Freeze;
         held.filter(|held| !done(held)).map_or(OnMisuse::Record, |held| held.on_misuse)
+    }
+
+    /// Whether this placeholder was issued to this workload, which shows what its holder has to.
+    ///
+    /// # Errors
+    /// `unknown-placeholder`, `wrong-workload`.
+    pub fn may_hold(&self, placeholder: PlaceholderId, principal: &Principal) -> Result<(), Refusal> {
+        self.held_of(placeholder)?.require_holder(principal)
+    }
+
+    /// Whether this workload may be handed the placeholder now. It need not be approved yet.
+    ///
+    /// # Errors
+    /// As [`Self::may_hold`], and why it does not count any more.
+    pub fn may_fetch(
+        &self,
+        placeholder: PlaceholderId,
+        principal: &Principal,
+        now: Timestamp,
+    ) -> Result<(), Refusal> {
+        let held = self.held_of(placeholder)?;
+        held.require_holder(principal)?;
+        held.require_standing(now)
+    }
+
+    fn held_of(&self, placeholder: PlaceholderId) -> Result<&Arc<Held>, Refusal> {
+        let unknown = || Refusal::new(Code::UnknownPlaceholder, "no such placeholder is in force");
+        self.by_id.get(&placeholder).ok_or_else(unknown)
     }
 
     /// Whether what was armed with this placeholder may go on: neither frozen nor revoked nor bereft of credential, workload or

@@ -65,12 +65,12 @@ impl Stream {
         let Some(errand) = heard else { return Ok(Reply::CalledOff) };
         let wish = match errand? {
             Errand::Health => return Ok(Reply::Answer(healthy())),
-            Errand::Propose(principal) => {
+            Errand::Petition(petition, principal) => {
                 if received.expects_continue && !body.is_end_stream() {
                     inform(&mut self.respond, StatusCode::CONTINUE, HeaderMap::new())?;
                 }
                 let body = payload(body, &received, limits);
-                return self.desk.propose(&principal, body).await.map(Reply::Answer);
+                return self.desk.petition(petition, &principal, body).await.map(Reply::Answer);
             }
             Errand::Tunnel { principal, destination } => {
                 return Ok(Reply::Tunnel { body, principal, destination });

@@ -359,6 +359,10 @@ impl Store for Panics {
     fn add_workload(&self, _: WorkloadRecord) -> Done<'_> { panic!("add") }
     fn remove_workload(&self, _: WorkloadId, _: Timestamp) -> Done<'_> { panic!("remove") }
     fn add_placeholder(&self, _: PlaceholderRecord, _: ApprovalRecord) -> Done<'_> { panic!("add") }
+    fn add_placeholder_to_claim(&self, _: PlaceholderRecord, _: ApprovalRecord, _: cloakroom_model::ClaimRecord) -> Done<'_> { panic!("add") }
+    fn claim(&self, _: cloakroom_model::KeyedHash) -> BoxFuture<'_, Result<Option<cloakroom_model::ClaimRecord>, StoreError>> { panic!("claim") }
+    fn claim_of(&self, _: PlaceholderId) -> BoxFuture<'_, Result<Option<cloakroom_model::ClaimRecord>, StoreError>> { panic!("claim") }
+    fn take_claim(&self, _: cloakroom_model::KeyedHash, _: cloakroom_model::Claimed) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> { panic!("claim") }
     fn revoke_placeholders(&self, _: Vec<PlaceholderId>) -> Done<'_> { panic!("revoke") }
     fn freeze_placeholder(&self, _: PlaceholderId, _: Option<Timestamp>) -> Done<'_> { panic!("freeze") }
     fn revoke_placeholder(&self, _: PlaceholderId) -> Done<'_> { panic!("revoke") }

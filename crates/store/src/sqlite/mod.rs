@@ -1,5 +1,6 @@
 //! The default store: SQLite in write-ahead mode, one thread that writes and one that reads.
 
+mod claim;
 mod migrate;
 mod open;
 mod read;
@@ -8,8 +9,8 @@ mod write;
 
 use crate::{BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord, Rows,
-    SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ClaimRecord, Claimed, CredentialId, CredentialRecord, KeyedHash,
+    PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::path::Path;
 use worker::{After, Worker};
@@ -85,6 +86,31 @@ impl Store for SqliteStore {
         approval: ApprovalRecord,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::add_placeholder(db, &row, &approval))
+    }
+
+    fn add_placeholder_to_claim(
+        &self,
+        row: PlaceholderRecord,
+        approval: ApprovalRecord,
+        claim: ClaimRecord,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| claim::add(db, &row, &approval, &claim))
+    }
+
+    fn claim(&self, code: KeyedHash) -> BoxFuture<'_, Result<Option<ClaimRecord>, StoreError>> {
+        self.reader.submit(After::Nothing, move |db| claim::by_code(db, code))
+    }
+
+    fn claim_of(&self, placeholder: PlaceholderId) -> BoxFuture<'_, Result<Option<ClaimRecord>, StoreError>> {
+        self.reader.submit(After::Nothing, move |db| claim::of(db, placeholder))
+    }
+
+    fn take_claim(
+        &self,
+        code: KeyedHash,
+        claimed: Claimed,
+    ) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| claim::take(db, code, &claimed))
     }
 
     fn revoke_placeholders(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<(), StoreError>> {

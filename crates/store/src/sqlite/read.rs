@@ -131,14 +131,14 @@ fn state(text: &str) -> Result<PlaceholderState, &'static str> {
 }
 
 /// A row whose fields are fetched by name and parsed with an error that names the row and the field.
-struct Fields<'row, 'statement>(&'row Row<'statement>);
+pub(super) struct Fields<'row, 'statement>(pub(super) &'row Row<'statement>);
 
 impl Fields<'_, '_> {
-    fn plain<T: FromSql>(&self, field: &str) -> Result<T, StoreError> {
+    pub(super) fn plain<T: FromSql>(&self, field: &str) -> Result<T, StoreError> {
         self.0.get(field).map_err(|error| self.unreadable(field, &error))
     }
 
-    fn text<T, E: Display>(
+    pub(super) fn text<T, E: Display>(
         &self,
         field: &str,
         parse: impl FnOnce(String) -> Result<T, E>,
@@ -169,13 +169,13 @@ impl Fields<'_, '_> {
         u32::try_from(number).map_err(|error| self.unreadable(field, &error))
     }
 
-    fn time(&self, field: &str) -> Result<Timestamp, StoreError> {
+    pub(super) fn time(&self, field: &str) -> Result<Timestamp, StoreError> {
         let millis: i64 = self.plain(field)?;
         let millis = u64::try_from(millis).map_err(|error| self.unreadable(field, &error))?;
         Ok(Timestamp::from_millis(millis))
     }
 
-    fn optional_time(&self, field: &str) -> Result<Option<Timestamp>, StoreError> {
+    pub(super) fn optional_time(&self, field: &str) -> Result<Option<Timestamp>, StoreError> {
         let present: Option<i64> = self.plain(field)?;
         present.map(|_| self.time(field)).transpose()
     }

@@ -322,7 +322,7 @@ fn changed(db: &Connection, sql: &str, values: impl Params) -> Result<usize, Sto
     Ok(db.prepare_cached(sql)?.execute(values)?)
 }
 
-fn insert(db: &Connection, sql: &str, what: &'static str, values: impl Params) -> Done {
+pub(super) fn insert(db: &Connection, sql: &str, what: &'static str, values: impl Params) -> Done {
     match db.prepare_cached(sql)?.execute(values) {
         Ok(_) => Ok(()),
         Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::ConstraintViolation) => {
@@ -338,6 +338,6 @@ fn json(value: &impl Serialize) -> Result<String, StoreError> {
 }
 
 /// SQLite counts in 64 signed bits; a time beyond them (the year 292 million) is the last there is.
-fn millis(at: Timestamp) -> i64 {
+pub(super) fn millis(at: Timestamp) -> i64 {
     i64::try_from(at.millis()).unwrap_or(i64::MAX)
 }

@@ -4,7 +4,7 @@ pub(crate) mod rows;
 
 use cloakroom_model::*;
 use cloakroom_store::{BoxFuture, Decision, Store, StoreError};
-use rows::{at, credential, placeholder, signature, workload};
+use rows::{at, credential, keys, placeholder, signature, workload};
 use std::sync::Arc;
 
 /// A case gets an empty store.
@@ -32,6 +32,7 @@ cases! {
     what_was_revoked_cannot_be_granted
     only_an_active_placeholder_is_spent
     freezing_leaves_the_state_and_ends_spending_until_thawed
+    a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
     a_spend_takes_all_or_none
     a_removed_credential_or_workload_ends_spending
@@ -62,6 +63,40 @@ async fn used(store: &dyn Store) -> Vec<u32> {
 
 fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict(_)))
+}
+
+async fn a_claim_is_taken_once_and_what_was_sealed_is_gone_then(store: Arc<dyn Store>) {
+    let (credential, workload) = (credential(1, "stripe"), workload(1, "robot"));
+    let (row, approval) = placeholder(1, credential.id, workload.id, None);
+    let (other, other_approval) = placeholder(2, credential.id, workload.id, None);
+    store.add_credential(credential).await.unwrap();
+    store.add_workload(workload).await.unwrap();
+    let claim = ClaimRecord {
+        code: row.text,
+        placeholder: row.id,
+        sealed: Some(vec![1, 2, 3]),
+        created: at(1),
+        expires: at(9),
+        claimed: None,
+    };
+    // A claim for another placeholder leaves nothing behind.
+    let added = store.add_placeholder_to_claim(other, other_approval, claim.clone()).await;
+    assert!(is_conflict(&added) && store.load().await.unwrap().placeholders.is_empty());
+    store.add_placeholder_to_claim(row.clone(), approval, claim.clone()).await.unwrap();
+    assert_eq!(store.claim(claim.code).await, Ok(Some(claim.clone())));
+    assert_eq!(store.claim_of(row.id).await, Ok(Some(claim.clone())));
+    let claimed = |millis| Claimed { at: at(millis), by: "192.0.2.1".into() };
+    let racers = (2..10).map(|millis| store.take_claim(claim.code, claimed(millis)));
+    let mut taken = Vec::new();
+    for racer in racers.collect::<Vec<_>>() {
+        taken.push(racer.await.unwrap());
+    }
+    assert_eq!(taken.iter().flatten().collect::<Vec<_>>(), [&vec![1, 2, 3]]);
+    let after = store.claim(claim.code).await.unwrap().unwrap();
+    assert!(after.sealed.is_none() && after.claimed.is_some());
+    let nobody = keys().workload_hash("nobody");
+    assert_eq!(store.claim(nobody).await, Ok(None));
+    assert_eq!(store.take_claim(nobody, claimed(11)).await, Ok(None));
 }
 
 async fn freezing_leaves_the_state_and_ends_spending_until_thawed(store: Arc<dyn Store>) {

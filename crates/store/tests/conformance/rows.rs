@@ -7,7 +7,7 @@ pub(crate) fn at(millis: u64) -> Timestamp {
     Timestamp::from_millis(1_700_000_000_000 + millis)
 }
 
-fn keys() -> LookupKey {
+pub(crate) fn keys() -> LookupKey {
     LookupKey::from_bytes(&[7; 32])
 }
 
