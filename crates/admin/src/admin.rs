@@ -6,9 +6,9 @@ use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
 use cloakroom_model::{
-    EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
+    Destination, EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
 };
-use cloakroom_policy::{Approvers, Ignored, PolicySet};
+use cloakroom_policy::{Approvers, Background, Ignored, PolicySet, Service};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, Store};
 use std::collections::BTreeMap;
@@ -39,6 +39,8 @@ pub struct Admin {
     pub changes: Changes,
     /// Calls that wait for a human.
     pub parking: Arc<Parking>,
+    /// What is known of the service at a destination, for the remarks beside an approval.
+    pub services: fn(&Destination) -> Option<Service>,
     /// What workloads ask for.
     pub proposals: Arc<Proposals>,
     /// Makes the certificates of workloads.
@@ -87,6 +89,11 @@ impl Admin {
 
     pub(crate) async fn turn(&self) -> Turn<'_> {
         self.changes.0.lock().await
+    }
+
+    /// What is known of a credential that may go there.
+    pub(crate) fn background(&self, destinations: &[Destination]) -> Background<'_> {
+        Background { destinations: destinations.to_vec(), service: &self.services }
     }
 
     /// INVARIANT: callers hold the turn, so a snapshot is swapped in before any later change is stored.

@@ -321,6 +321,10 @@ pub struct ApprovalText {
     pub text: String,
     /// SHA-256 of the bytes under the signature, in hexadecimal.
     pub digest: String,
+    /// A short phrase made of the text, to compare two screens by.
+    pub phrase: String,
+    /// What follows from the text, in words; no part of what is signed.
+    pub remarks: Vec<String>,
 }
 
 /// `POST /api/v1/approvals/{id}/grant`.

@@ -2,8 +2,10 @@
 
 use crate::allow::{Allowed, Asker};
 use crate::authorized::{Authorized, Use};
+use crate::class::classify;
 use crate::decide::body::BodyView;
 use crate::decide::{self, Waits};
+use crate::question::Asked;
 use crate::search::{self, Finding};
 use crate::{PolicySet, Spot, question};
 use cloakroom_model::{Call, CallApproval, Code, Principal, Question, Refusal, Timestamp};
@@ -104,8 +106,10 @@ impl Identified {
         let uses = allowed.iter().map(used).collect::<Option<Vec<_>>>();
         let names = || allowed.iter().filter_map(|allowed| allowed.held.credential_name.as_ref());
         let needed = asker.policies.needed(&self.call.destination, names());
-        uses.and_then(|uses| question::about(&self.call, body, &self.principal, &uses, needed))
-            .ok_or_else(lost)
+        let terms = allowed.first().map(|allowed| &allowed.chosen().permit.terms).ok_or_else(lost)?;
+        let class = classify(&self.call, &BodyView::new(&self.call), terms);
+        let asked = Asked { call: &self.call, body, principal: &self.principal, class };
+        uses.and_then(|uses| question::about(&asked, &uses, needed)).ok_or_else(lost)
     }
 
     /// The permits that allow this call, with no placeholder beside their places, and whether a human has to be asked.

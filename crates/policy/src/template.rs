@@ -233,6 +233,13 @@ impl Template {
         self.pieces.iter().map(|piece| format!("/{piece}")).collect()
     }
 
+    /// What stands before the tail, for an approver's eyes; `None` where there is no tail.
+    pub(crate) fn shown_above_tail(&self) -> Option<String> {
+        let (last, above) = self.pieces.split_last()?;
+        let text: String = above.iter().map(|piece| format!("/{piece}")).collect();
+        matches!(last, Piece::Tail(_)).then(|| bare(&format!("{text}/")))
+    }
+
     /// The path for an approver's eyes.
     pub(crate) fn shown_path(&self) -> String {
         bare(&self.path_text())

@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{ApprovalRecord, Rows, Signature, Timestamp};
-use cloakroom_policy::{Approver, Grant};
+use cloakroom_policy::{Approver, Grant, phrase};
 use cloakroom_store::Decision;
 use std::sync::Arc;
 
@@ -42,10 +42,14 @@ pub(crate) async fn show(
     let rows = admin.store.load().await?;
     let row = find::approval(&rows, &approval)?;
     let grant = view::grant_of(row, &rows)?;
+    let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;
+    let text = grant.canonical_text();
     Ok(Json(ApprovalText {
         approval: view::approval(row, &rows, &admin.approvers)?,
-        text: grant.canonical_text(),
         digest: hexadecimal(&grant.signing_bytes()),
+        phrase: phrase(&text),
+        remarks: grant.policy.remarks(&admin.background(&credential.destinations)),
+        text,
     }))
 }
 

@@ -7,6 +7,7 @@ use crate::peer::Peer;
 use crate::wire::{ApprovalText, ApprovalView};
 use crate::{Problem, ProblemCode};
 use cloakroom_model::{ApprovalId, CallApproval, Signature};
+use cloakroom_policy::phrase;
 use cloakroom_store::{Gone, Parked, Verdict};
 use std::str::FromStr;
 
@@ -23,7 +24,9 @@ pub(super) fn views(admin: &Admin) -> Vec<ApprovalView> {
 pub(super) fn text(admin: &Admin, call: &Parked) -> Result<ApprovalText, Problem> {
     let text = call.question.text(call.id);
     let digest = hexadecimal(text.as_bytes());
-    Ok(ApprovalText { approval: view(admin, call).ok_or_else(gone)?, text, digest })
+    // What there is to say of a call is in its text, which nobody keeps: it need not be the same in the next release.
+    let (phrase, remarks) = (phrase(&text), Vec::new());
+    Ok(ApprovalText { approval: view(admin, call).ok_or_else(gone)?, text, digest, phrase, remarks })
 }
 
 pub(super) async fn grant(

@@ -68,6 +68,7 @@ impl House {
             custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),
             policies: Arc::new(ArcSwap::from_pointee(empty)),
             approvers,
+            services: |_| None,
             proposals: Arc::default(),
             pin_generation: false,
             parking: Arc::new(Parking::new(ParkingBounds::default())),

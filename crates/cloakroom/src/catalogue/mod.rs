@@ -1,5 +1,6 @@
 //! What is known of services: the data files in `catalogue/`, and the ready-made policies beside them.
 
+mod background;
 mod files;
 mod policies;
 mod service;
@@ -7,6 +8,7 @@ mod service;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use background::known_at;
 pub(crate) use policies::{Ready, ready, ready_made};
 pub(crate) use service::{Service, service, services};
 

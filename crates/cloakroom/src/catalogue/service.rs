@@ -31,6 +31,12 @@ pub(crate) struct Service {
     /// Calls that only read, although their method does not say so.
     #[serde(default)]
     pub(crate) reads: Vec<String>,
+    /// What calls speak whose method does not say what they do, by `METHOD /path`: words of a policy's `speaks`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) speaks: BTreeMap<String, String>,
+    /// What a credential can do where nothing narrows it, in a few words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) power: Option<String>,
     /// How an access token is had.
     #[serde(default)]
     pub(crate) oauth: Option<OAuth>,
@@ -69,6 +75,12 @@ pub(crate) struct Sources {
     /// Of the calls that only read.
     #[serde(default)]
     pub(crate) reads: Option<String>,
+    /// Of what calls speak.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) speaks: Option<String>,
+    /// Of what a credential can do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) power: Option<String>,
     /// Of the endpoints and scopes.
     #[serde(default)]
     pub(crate) oauth: Option<String>,

@@ -31,9 +31,12 @@ fn every_service_can_be_read_and_names_where_its_facts_are_written() {
         let variables = !known.environment.is_empty() || !known.base_url.is_empty();
         assert_eq!(sources.environment.is_some(), variables, "{name}: source of environment variables");
         assert_eq!(sources.reads.is_some(), !known.reads.is_empty(), "{name}: source of reads");
+        assert_eq!(sources.speaks.is_some(), !known.speaks.is_empty(), "{name}: source of speaks");
+        assert_eq!(sources.power.is_some(), known.power.is_some(), "{name}: source of power");
         assert_eq!(sources.oauth.is_some(), known.oauth.is_some(), "{name}: source of oauth");
         let pages = [Some(&sources.credential), sources.environment.as_ref(), sources.reads.as_ref()];
-        for page in pages.into_iter().flatten().chain(sources.oauth.as_ref()) {
+        let later = [sources.speaks.as_ref(), sources.power.as_ref(), sources.oauth.as_ref()];
+        for page in pages.into_iter().flatten().chain(later.into_iter().flatten()) {
             assert!(page.starts_with("https://"), "{name}: {page}");
         }
     }
@@ -63,14 +66,16 @@ fn endpoints_are_https_and_facts_are_well_formed() {
                 "{name}"
             );
         }
-        for call in &known.reads {
+        let permit = |call: &str, more: &str| {
+            let to = known.destinations[0].to_string();
+            let place = &known.place;
             let file = format!(
-                "version = 1\n[[permit]]\nto = {:?}\ncall = {call:?}\nplace = \"{}\"\n",
-                known.destinations[0].to_string(),
-                known.place
+                "version = 1\n[[permit]]\nto = {to:?}\ncall = {call:?}\nplace = \"{place}\"\n{more}\n"
             );
-            assert!(Policy::parse(name, &file).is_ok(), "{name}: {call}");
-        }
+            assert!(Policy::parse(name, &file).is_ok(), "{name}: {call} {more}");
+        };
+        known.reads.iter().for_each(|call| permit(call, &format!("reads = [{call:?}]")));
+        known.speaks.iter().for_each(|(call, protocol)| permit(call, &format!("speaks = {protocol:?}")));
     }
 }
 
@@ -139,4 +144,70 @@ fn a_parameter_cannot_leave_its_quotes_or_its_segment() {
 fn an_unknown_name_is_answered_with_the_nearest() {
     assert_eq!(service("githbu").unwrap_err().hint(), Some("did you mean \"github\"?"));
     assert_eq!(ready("stripe-raed").unwrap_err().hint(), Some("did you mean \"stripe-read\"?"));
+}
+
+#[test]
+fn t35_no_ready_made_policy_reaches_an_endpoint_that_takes_many_operations() {
+    let mut judged = 0;
+    for name in ready_made() {
+        let ready = ready(name).unwrap();
+        let values = ready.parameters.keys().map(|key| (key.clone(), "x1".to_owned())).collect();
+        let policy = Policy::parse(name, &ready.filled(&values).unwrap()).unwrap();
+        for to in policy.destinations() {
+            for path in [
+                "/graphql",
+                "/batch",
+                "/$batch",
+                "/v1.0/$batch",
+                "/batch/gmail/v1",
+                "/api/graphql",
+                "/v1/batch",
+            ] {
+                let explained = policy.explain("POST", &format!("{to}{path}")).unwrap();
+                assert!(explained.iter().all(|one| !one.allowed), "{name}: POST {to}{path}");
+                judged += 1;
+            }
+        }
+    }
+    assert!(judged > 100, "{judged}");
+}
+
+#[test]
+fn t35_the_endpoints_that_the_catalogue_knows_are_reached_only_where_they_are_written_out() {
+    let mut judged = 0;
+    for name in services() {
+        let known = service(name).unwrap();
+        for call in known.speaks.keys() {
+            let path = call.strip_prefix("POST ").unwrap();
+            let permit = |calls: &str| {
+                let file = format!(
+                    "version = 1\n[[permit]]\nto = \"{}\"\ncall = {calls}\nplace = \"header x\"\n",
+                    known.destinations[0]
+                );
+                Policy::parse(name, &file)
+                    .unwrap()
+                    .explain("POST", &format!("{}{path}", known.destinations[0]))
+                    .unwrap()[0]
+                    .allowed
+            };
+            assert!(
+                !permit("[\"POST /{rest...}\", \"POST /api/{rest...}\", \"POST /{one}\"]"),
+                "{name}: {call}"
+            );
+            assert!(permit(&format!("{call:?}")), "{name}: {call}");
+            judged += 1;
+        }
+    }
+    assert!(judged >= 3, "{judged}");
+}
+
+#[test]
+fn what_is_known_at_a_destination_comes_from_all_its_files() {
+    let at = |to: &str| known_at(&to.parse().unwrap());
+    assert_eq!(at("https://api.example.com"), None);
+    let github = at("https://api.github.com").unwrap();
+    assert!(github.power.unwrap().contains("repositor"));
+    assert_eq!(github.speaks, [("POST /graphql".to_owned(), "graphql".to_owned())]);
+    let microsoft = at("https://graph.microsoft.com").unwrap();
+    assert!(microsoft.title.contains("mail") && microsoft.title.contains("calendar"), "{}", microsoft.title);
 }

@@ -21,6 +21,7 @@ pub(super) fn run(data: &DataDir, command: ApprovalCommand, output: &Output) -> 
                 output.data(&shown, String::new)?;
             } else {
                 output.print_exactly(shown.text.as_bytes())?;
+                beside(&shown, output);
             }
             Ok(Exit::Done)
         }
@@ -58,6 +59,7 @@ enum Pen {
 fn grant(broker: &Broker, id: &str, pen: &Pen, yes: bool, output: &Output) -> Outcome {
     let shown: ApprovalText = broker.read(&format!("approvals/{id}"))?;
     output.talk(&shown.text);
+    beside(&shown, output);
     if shown.approval.state == "pending" && !yes && !agreed(output)? {
         output.talk("nothing was granted");
         return Ok(Exit::Refused);
@@ -69,6 +71,15 @@ fn grant(broker: &Broker, id: &str, pen: &Pen, yes: bool, output: &Output) -> Ou
     let granted =
         broker.post(&format!("approvals/{}/grant", shown.approval.id), &GrantRequest { signature })?;
     said(&granted, output)
+}
+
+/// What stands beside the text, for people: stdout has the text alone, byte for byte.
+fn beside(shown: &ApprovalText, output: &Output) {
+    if !shown.remarks.is_empty() {
+        output.talk("\nwhat follows from it (no part of what is signed):");
+        shown.remarks.iter().for_each(|line| output.talk(&format!("  {line}")));
+    }
+    output.talk(&format!("\nphrase: {}", shown.phrase));
 }
 
 fn said(decided: &ApprovalView, output: &Output) -> Outcome {

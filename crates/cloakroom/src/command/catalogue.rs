@@ -60,6 +60,8 @@ fn facts(name: &str, known: &Service, policies: &[&str]) -> Vec<(&'static str, S
     lines.extend(
         lists.into_iter().filter(|(_, list)| !list.is_empty()).map(|(of, list)| (of, list.join(", "))),
     );
+    lines.extend(known.speaks.iter().map(|(call, protocol)| ("speaks", format!("{protocol}: {call}"))));
+    lines.extend(known.power.clone().map(|power| ("a credential", power)));
     if let Some(oauth) = &known.oauth {
         lines.push(("authorization", oauth.authorization.clone()));
         lines.push(("token", oauth.token.clone()));

@@ -1,11 +1,12 @@
 //! `cloakroom policy …`: works on files alone.
 
 use crate::Outcome;
+use crate::catalogue::known_at;
 use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use cloakroom_policy::{Explained, Policy, Verdict};
+use cloakroom_policy::{Background, Explained, Policy, Verdict};
 use serde_json::json;
 use std::path::Path;
 
@@ -50,13 +51,17 @@ fn read(file: &Path) -> Result<Policy, Failure> {
 fn check(file: &Path, output: &Output) -> Outcome {
     let policy = read(file)?;
     let (text, warnings) = (policy.canonical_text(), policy.lint());
+    let remarks = policy.remarks(&Background { destinations: Vec::new(), service: &known_at });
     let document = json!({
         "ok": true,
         "text": text,
         "destinations": policy.destinations(),
         "warnings": warnings,
+        "remarks": remarks,
     });
     output.data(&document, || text.clone())?;
+    output.talk("what follows from it:");
+    remarks.iter().for_each(|line| output.talk(&format!("  {line}")));
     for warning in &warnings {
         output.warning(warning);
     }

@@ -92,6 +92,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         approvers,
         pin_generation: settings.pin_generation,
         parking: Arc::clone(&parking),
+        services: crate::catalogue::known_at,
         proposals: Arc::clone(&proposals),
         lookup_key,
         events: Arc::clone(&events),

@@ -169,15 +169,18 @@ fn t75_the_approver_reads_the_call_decoded_and_nothing_in_it_can_pretend_to_be_o
         "query \"q\": \"caf\\u{e9}\"",
         "json \"/message/n/1\": true",
         "json \"/message/subject\": \"a\\u{1b}[2J\\u{202e}b\\u{a}call approval: ap_fake<script>",
-        "mail: \"To: ann@example.com\"",
-        "mail: \"Subject: hi\"",
+        "mail to: \"ann@example.com\"",
+        "mail subject: \"hi\"",
+        "mail text: \"lunch?\"",
+        "has characters that are not seen",
+        "this call: writes (its method is none of those that only read)",
         &format!("header \"authorization\": \"Bearer {{{}}}\"", street.issued.id),
         "request (SHA-256): ",
     ] {
         assert!(text.contains(needle), "{needle:?} is not in\n{text}");
     }
     assert!(!text.contains(&street.issued.text), "{text}");
-    assert!(text.is_ascii() && text.lines().all(|line| line.len() < 1000), "{text}");
+    assert!(text.is_ascii() && text.lines().all(|line| line.len() < 200), "{text}");
     assert_eq!(text.lines().filter(|line| line.starts_with("call approval:")).count(), 1);
 }
 

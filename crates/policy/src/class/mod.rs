@@ -13,6 +13,8 @@ mod terms;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use action::name as action_name;
+pub(crate) use multipart::parts as form_parts;
 pub(crate) use terms::{Known, Refuse, Speaks, Terms};
 
 use crate::decide::body::BodyView;

@@ -7,28 +7,42 @@ const BROKEN: &str = "the multipart body has more than one reading";
 
 /// The content of the only part of this name. It has to be the first one, so that nothing before it can hide another.
 pub(super) fn field<'b>(headers: &HeaderMap, body: &'b [u8], name: &str) -> Result<&'b [u8], &'static str> {
+    let all = split(headers, body)?;
+    match all.as_slice() {
+        [(first, content), others @ ..]
+            if *first == name && others.iter().all(|(other, _)| *other != name) =>
+        {
+            Ok(content)
+        }
+        _ => Err("the multipart body does not begin with the part that counts, or has it twice"),
+    }
+}
+
+/// Every part by its name, files too: for showing.
+pub(crate) fn parts(headers: &HeaderMap, body: &[u8]) -> Result<Vec<(String, String)>, &'static str> {
+    let shown =
+        |(name, content): (&str, &[u8])| (name.to_owned(), String::from_utf8_lossy(content).into_owned());
+    Ok(split(headers, body)?.into_iter().map(shown).collect())
+}
+
+type Part<'b> = (&'b str, &'b [u8]);
+
+fn split<'b>(headers: &HeaderMap, body: &'b [u8]) -> Result<Vec<Part<'b>>, &'static str> {
     let boundary = boundary(headers).ok_or("the content type does not name one boundary")?;
     let delimiter = format!("--{boundary}");
     // RFC 2046 has a preamble and blanks after a delimiter; no program sends them, and readers differ about them.
     let mut rest = body.strip_prefix(delimiter.as_bytes()).ok_or(BROKEN)?;
     let inner = format!("\r\n{delimiter}");
-    let mut found = None;
-    loop {
-        if matches!(rest, b"--" | b"--\r\n") {
-            return found.ok_or("the multipart body has no part that it needs");
-        }
+    let mut all = Vec::new();
+    while !matches!(rest, b"--" | b"--\r\n") {
         rest = rest.strip_prefix(b"\r\n").ok_or(BROKEN)?;
         let head_end = position(rest, b"\r\n\r\n").ok_or(BROKEN)?;
         let (head, after) = (&rest[..head_end], &rest[head_end + 4..]);
         let end = position(after, inner.as_bytes()).ok_or(BROKEN)?;
-        let is_it = part_name(head)? == name;
-        match (is_it, found.is_some()) {
-            (true, false) => found = Some(&after[..end]),
-            (true, true) | (false, false) => return Err(BROKEN),
-            (false, true) => {}
-        }
+        all.push((part_name(head)?, &after[..end]));
         rest = &after[end + inner.len()..];
     }
+    Ok(all)
 }
 
 /// Whether the content type says that the body is one.

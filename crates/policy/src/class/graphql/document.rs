@@ -12,6 +12,16 @@ pub(crate) enum Kind {
     Subscription,
 }
 
+impl Kind {
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::Mutation => "mutation",
+            Self::Subscription => "subscription",
+        }
+    }
+}
+
 /// One operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Operation {
@@ -268,11 +278,7 @@ mod tests {
                 .unwrap_or_else(|| panic!("{text}"))
                 .into_iter()
                 .map(|(kind, name, fields)| {
-                    format!(
-                        "{} {} {fields}",
-                        format!("{kind:?}").to_lowercase(),
-                        name.as_deref().unwrap_or("-")
-                    )
+                    format!("{} {} {fields}", kind.as_str(), name.as_deref().unwrap_or("-"))
                 })
                 .collect();
             assert_eq!(shown.join("; "), expected, "{text}");

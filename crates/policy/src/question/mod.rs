@@ -1,0 +1,109 @@
+//! What an approver is asked about one call: the canonical request, decoded, as a text that is signed.
+//!
+//! One fact in a line, as in the text of a placeholder; how lines are made is left to `page`. The last line is the SHA-256 of
+//! exactly what goes out but the secret.
+
+mod mail;
+mod mime;
+mod operation;
+mod page;
+mod shown;
+
+use crate::authorized::Use;
+use crate::class::{Classified, Disagreement};
+use crate::decide::body::BodyView;
+use crate::escape::quoted;
+use crate::sigv4;
+use aws_lc_rs::digest::{Context, SHA256};
+use bytes::Bytes;
+use cloakroom_model::{Call, Name, Pair, Principal, Question};
+use page::Page;
+use std::fmt::Write;
+
+/// The call that is asked about.
+pub(crate) struct Asked<'c> {
+    pub(crate) call: &'c Call,
+    /// All of it.
+    pub(crate) body: &'c Bytes,
+    pub(crate) principal: &'c Principal,
+    /// What it does, by the terms of the first permit.
+    pub(crate) class: Result<Classified, Disagreement>,
+}
+
+/// The question about this call, where it exchanges anything.
+pub(crate) fn about(asked: &Asked<'_>, uses: &[(Use, Option<Name>)], needed: usize) -> Option<Question> {
+    let Asked { call, body, principal, class } = asked;
+    let (first, credential) = uses.first()?;
+    let hash = request_hash(call, body, principal, uses);
+    let view = BodyView::new(call);
+    let mut page = Page::new(uses);
+    page.line(&format!("workload: {} ({})", principal.name(), principal.workload()));
+    for (used, credential) in uses {
+        let name = credential.as_ref().map_or("removed", Name::as_str);
+        let (id, permit) = (used.placeholder(), quoted(used.permit()));
+        page.line(&format!("exchanges: {id} (credential {name}), permit {permit}"));
+    }
+    page.line(&format!("asks for: {} {}", quoted(call.method.as_str()), call.destination));
+    shown::url(&mut page, call);
+    page.line(&match class {
+        Ok(class) => format!("this call: {} ({})", class.class.verb(), class.because),
+        Err(Disagreement(why)) => format!("this call: nobody can say whether it reads or writes ({why})"),
+    });
+    operation::show(&mut page, call, &view);
+    mail::show(&mut page, call, &view);
+    shown::headers(&mut page, call);
+    shown::body(&mut page, call, &view);
+    page.line(&format!("request (SHA-256): {}", hexadecimal(&hash)));
+    Some(Question {
+        digest: hash,
+        body: page.into_text(),
+        placeholders: uses.iter().map(|(used, _)| used.placeholder()).collect(),
+        workload: principal.name().clone(),
+        credential: credential.clone().or_else(|| Name::parse(&first.credential().to_string()).ok())?,
+        needed,
+    })
+}
+
+/// Over everything that is sent, and who sends it. Each part with its length: no two requests hash alike.
+fn request_hash(call: &Call, body: &Bytes, principal: &Principal, uses: &[(Use, Option<Name>)]) -> [u8; 32] {
+    let mut context = Context::new(&SHA256);
+    let mut add = |part: &[u8]| {
+        context.update(&(part.len() as u64).to_be_bytes());
+        context.update(part);
+    };
+    add(principal.workload().to_string().as_bytes());
+    for (used, _) in uses {
+        add(used.placeholder().to_string().as_bytes());
+        add(used.permit().as_bytes());
+    }
+    add(b"");
+    add(call.method.as_str().as_bytes());
+    add(call.destination.to_string().as_bytes());
+    add(call.path.encoded().as_bytes());
+    // What a signature says of itself is replaced, and differs with each second.
+    let signed = page::is_signed(uses);
+    let stays = |name: &str| !(signed && sigv4::REPLACED.contains(&name));
+    let pairs = call.query.pairs().iter().filter(|pair| !(signed && sigv4::PRESIGNED.contains(&pair.key())));
+    add(Pair::join(&pairs.cloned().collect::<Vec<_>>(), |_| None).as_bytes());
+    let fields = call.headers.iter().filter(|(name, _)| stays(name.as_str()));
+    let mut fields: Vec<(&str, &[u8])> =
+        fields.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+    fields.sort_unstable();
+    for (name, value) in fields {
+        add(name.as_bytes());
+        add(value);
+    }
+    add(b"");
+    add(body);
+    let mut hash = [0; 32];
+    hash.copy_from_slice(context.finish().as_ref());
+    hash
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
