@@ -22,6 +22,7 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["python3", "-c", "import venv, ensurepip"], packages: &["python3", "python3-venv"] },
     Tool { probe: &["node", "--version"], packages: &["nodejs"] },
     Tool { probe: &["npm", "--version"], packages: &["npm"] },
+    Tool { probe: &["nghttp", "--version"], packages: &["nghttp2-client"] },
 ];
 
 const FOR_BENCH: &[Tool] = &[

@@ -25,7 +25,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
 }
 
 /// A service that demands the real credential and speaks enough of four vendors' dialects.
-fn service(request: &Received) -> Reply {
+pub(crate) fn service(request: &Received) -> Reply {
     let secret = shaped("sk-");
     let presented = request.header("x-api-key").or_else(|| {
         let value = request.header("authorization")?;
@@ -66,6 +66,7 @@ fn service(request: &Received) -> Reply {
         ("POST", "/v1/customers") => json(json!({
             "id": "cus_1", "object": "customer", "email": "ann@example.com", "description": secret
         })),
+        ("POST", "/v1/echo") => Reply::ok("application/octet-stream", request.body.clone()),
         ("GET", "/user") => json(json!({"login": "ann", "id": 1, "bio": secret})),
         _ => Reply::status("404 Not Found").with("content-type", "application/json").with_body("{}"),
     }
@@ -161,7 +162,7 @@ fn node(script: &str, kind: &str, call: &str, place: &str) {
     }
 }
 
-const BEARER: &str = "header authorization bearer";
+pub(crate) const BEARER: &str = "header authorization bearer";
 
 #[test]
 fn requests_works_unmodified() {

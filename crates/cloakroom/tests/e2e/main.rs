@@ -13,6 +13,7 @@ mod events;
 mod grants;
 mod grpc;
 mod h2;
+mod h2_peers;
 mod handover;
 mod holders;
 mod hostile;

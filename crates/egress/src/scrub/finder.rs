@@ -1,5 +1,6 @@
 //! Finds the leftmost, and there the longest, needle of all secrets armed into one call.
 
+use super::Fit;
 use super::bundle::{self, Place};
 use super::index::Index;
 use super::needles::Needles;
@@ -85,20 +86,20 @@ impl Finder {
     }
 
     /// A whole message without needles, uncopied where it holds none; and how many it held.
-    pub(crate) fn scrub_message(&self, message: Bytes) -> (Bytes, u64) {
-        match self.replace_whole(&message) {
+    pub(crate) fn scrub_message(&self, message: Bytes, fit: Fit) -> (Bytes, u64) {
+        match self.replace_whole(&message, fit) {
             Some((clean, replaced)) => (clean.into(), replaced),
             None => (message, 0),
         }
     }
 
     /// A whole value without needles, and how many it held; `None` where it holds none.
-    pub(crate) fn replace_whole(&self, text: &[u8]) -> Option<(Vec<u8>, u64)> {
+    pub(crate) fn replace_whole(&self, text: &[u8], fit: Fit) -> Option<(Vec<u8>, u64)> {
         let mut clean = Vec::new();
         let (mut at, mut replaced) = (0, 0);
         while let Next::Found(find) = self.find(text, at, true) {
             clean.extend_from_slice(&text[at..find.start]);
-            clean.extend_from_slice(&find.replacement);
+            fit.put(&find.replacement, find.end - find.start, &mut clean);
             at = find.end;
             replaced += 1;
         }

@@ -2,7 +2,7 @@
 
 use super::needles::Needles;
 use super::reference::Reference;
-use super::{Coding, Decoder, Finder, Scrubber, Target};
+use super::{Coding, Decoder, Finder, Fit, Scrubber, Target};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub fn scrubbing_equals_the_reference(data: &[u8]) {
     let needles = Arc::new(Needles::new(SECRET.as_bytes(), None));
     let target = Target { needles, placeholder: PLACEHOLDER.into() };
     let finder = Arc::new(Finder::alone(vec![target]));
-    let mut scrubber = Scrubber::new(Arc::clone(&finder));
+    let mut scrubber = Scrubber::new(Arc::clone(&finder), Fit::Free);
     let mut clean = Vec::new();
     for chunk in text.chunks(usize::from(*size).max(1)) {
         clean.extend(scrubber.push(Bytes::copy_from_slice(chunk)).concat());

@@ -1,7 +1,7 @@
 //! What `examples/scrub.rs` measures: the search alone, and a reply's head with its body.
 
 use super::needles::Needles;
-use super::{Finder, Target, scrub_fields};
+use super::{Finder, Fit, Target, scrub_fields};
 use bytes::Bytes;
 use http::HeaderMap;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ impl Gauge {
 
     /// How many secrets stand in `text`.
     pub fn count(&self, text: &Bytes) -> u64 {
-        let mut scrubber = super::Scrubber::new(Arc::clone(&self.finder));
+        let mut scrubber = super::Scrubber::new(Arc::clone(&self.finder), Fit::Free);
         scrubber.push(text.clone());
         scrubber.finish();
         scrubber.replaced()

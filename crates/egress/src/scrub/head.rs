@@ -1,5 +1,6 @@
 //! The head of a reply: what may go on, and with which values. The only gate for fields on their way to the workload.
 
+use super::Fit;
 use super::finder::Finder;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
@@ -14,7 +15,7 @@ pub(crate) fn scrub_fields(mut fields: HeaderMap, finder: &Finder) -> (HeaderMap
             // A needle in a name cannot be replaced: the field would mean something else.
             replaced += 1;
             dropped.push(name.clone());
-        } else if let Some((clean, _)) = finder.replace_whole(value.as_bytes()) {
+        } else if let Some((clean, _)) = finder.replace_whole(value.as_bytes(), Fit::Free) {
             replaced += 1;
             match HeaderValue::from_bytes(&clean) {
                 Ok(clean) => *value = clean,

@@ -6,6 +6,7 @@ mod bundle;
 mod cache;
 mod coding;
 mod finder;
+mod fit;
 mod form;
 #[cfg(any(test, feature = "fuzz"))]
 #[cfg_attr(not(feature = "fuzz"), expect(unreachable_pub, reason = "public for fuzz targets only"))]
@@ -26,6 +27,7 @@ mod walk;
 pub(crate) use cache::NeedleCache;
 pub(crate) use coding::{Coding, Decoder};
 pub(crate) use finder::{Finder, Target};
+pub(crate) use fit::Fit;
 pub(crate) use head::scrub_fields;
 pub(crate) use needles::{BasicHalf, Needles};
 pub(crate) use scrubber::Scrubber;

@@ -1,5 +1,6 @@
 //! Takes needles out of a stream, however it is cut into chunks.
 
+use super::Fit;
 use super::finder::{Finder, Next};
 use bytes::Bytes;
 use std::sync::Arc;
@@ -11,14 +12,15 @@ const BRIDGE: usize = 256;
 /// Replaces needles in a stream. Holds back only bytes from the first position where a needle may have begun.
 pub(crate) struct Scrubber {
     finder: Arc<Finder>,
+    fit: Fit,
     held: Zeroizing<Vec<u8>>,
     replaced: u64,
 }
 
 impl Scrubber {
     /// A scrubber for one body.
-    pub(crate) fn new(finder: Arc<Finder>) -> Self {
-        Self { finder, held: Zeroizing::default(), replaced: 0 }
+    pub(crate) fn new(finder: Arc<Finder>, fit: Fit) -> Self {
+        Self { finder, fit, held: Zeroizing::default(), replaced: 0 }
     }
 
     /// How many needles were replaced so far.
@@ -102,7 +104,7 @@ impl Scrubber {
                 }
                 Next::Found(find) => {
                     clean.extend_from_slice(&text[at..find.start]);
-                    clean.extend_from_slice(&find.replacement);
+                    self.fit.put(&find.replacement, find.end - find.start, clean);
                     self.replaced += 1;
                     at = find.end;
                     next = self.finder.find(text, at, ended);

@@ -1,6 +1,6 @@
 //! A reply's body without secrets, as it streams.
 
-use crate::scrub::{Coding, Decoder, Finder, Scrubber, scrub_fields};
+use crate::scrub::{Coding, Decoder, Finder, Fit, Scrubber, scrub_fields};
 use crate::stage::messages::Messages;
 use crate::upstream::RawBody;
 use bytes::Bytes;
@@ -81,26 +81,27 @@ impl ScrubbedBody {
         trailers: Option<HeaderMap>,
         codings: &[Coding],
         finder: Arc<Finder>,
+        fit: Fit,
     ) -> Result<Self, BodyFault> {
         let (trailers, in_trailers) = trailers.map(|fields| scrub_fields(fields, &finder)).unzip();
         let (clean, in_body) = match codings {
-            [] => finder.scrub_message(bytes),
-            _ => decode_and_scrub(bytes, codings, finder)?,
+            [] => finder.scrub_message(bytes, fit),
+            _ => decode_and_scrub(bytes, codings, finder, fit)?,
         };
         Ok(Self::whole(clean, trailers).with_replaced(in_body + in_trailers.unwrap_or_default()))
     }
 
     /// Decodes and scrubs a body as it arrives.
-    pub(super) fn streaming(raw: RawBody, codings: &[Coding], finder: Arc<Finder>) -> Self {
+    pub(super) fn streaming(raw: RawBody, codings: &[Coding], finder: Arc<Finder>, fit: Fit) -> Self {
         let decoder = (!codings.is_empty()).then(|| Decoder::new(codings));
-        let scrubber = Scrubber::new(Arc::clone(&finder));
+        let scrubber = Scrubber::new(Arc::clone(&finder), fit);
         let stream = Some(Stream { raw, decoder, messages: None, ahead: Bytes::new(), scrubber, finder });
         Self { ready: Ready::default(), stream, tally: Tally::default(), failed: false, tell: None }
     }
 
     /// A body of gRPC messages, scrubbed one by one.
     pub(super) fn of_messages(raw: RawBody, finder: Arc<Finder>) -> Self {
-        let mut body = Self::streaming(raw, &[], finder);
+        let mut body = Self::streaming(raw, &[], finder, Fit::Same);
         if let Some(stream) = body.stream.as_mut() {
             stream.messages = Some(Messages::default());
         }
@@ -150,8 +151,9 @@ fn decode_and_scrub(
     bytes: Bytes,
     codings: &[Coding],
     finder: Arc<Finder>,
+    fit: Fit,
 ) -> Result<(Bytes, u64), BodyFault> {
-    let mut scrubber = Scrubber::new(finder);
+    let mut scrubber = Scrubber::new(finder, fit);
     let mut clean = Vec::new();
     let mut decoder = Decoder::new(codings);
     decoder.take(bytes);

@@ -1,6 +1,6 @@
 //! Stage 4: the upstream answered; the reply is not scrubbed yet.
 
-use crate::scrub::{Coding, Finder, scrub_fields};
+use crate::scrub::{Coding, Finder, Fit, scrub_fields};
 use crate::stage::body::ScrubbedBody;
 use crate::stage::charset;
 use crate::stage::{Accepted, Answer};
@@ -81,6 +81,7 @@ impl Returned {
         let codings = self.codings()?;
         let (mut fields, replaced) = scrub_fields(self.head.headers, &self.finder);
         fields.remove(header::CONTENT_ENCODING);
+        let fit = Fit::of(&fields);
         let body = match self.body {
             _ if !has_body(&self.method, self.head.status) => {
                 // The length of a body that is not here; of a decoded or scrubbed one it would be wrong.
@@ -91,7 +92,7 @@ impl Returned {
             }
             Received::Whole(bytes, trailers) => {
                 let body =
-                    ScrubbedBody::scrub_whole(bytes, trailers, &codings, self.finder).map_err(|_| {
+                    ScrubbedBody::scrub_whole(bytes, trailers, &codings, self.finder, fit).map_err(|_| {
                         not_scrubbable("the reply's body is not of the coding that its label says")
                     })?;
                 fields.insert(header::CONTENT_LENGTH, HeaderValue::from(body.length()));
@@ -103,7 +104,7 @@ impl Returned {
             }
             Received::Streaming(raw) => {
                 fields.remove(header::CONTENT_LENGTH);
-                ScrubbedBody::streaming(raw, &codings, self.finder)
+                ScrubbedBody::streaming(raw, &codings, self.finder, fit)
             }
             Received::Switched(_) => return Err(not_scrubbable("the destination switched protocols")),
         };

@@ -6,6 +6,7 @@ use super::ending::{Ending, Side};
 use super::frame::{CONTROL, Opcode};
 use super::hop::{Sink, Source};
 use super::state::State;
+use crate::scrub::Fit;
 use bytes::Bytes;
 use std::io;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -45,7 +46,9 @@ pub(super) async fn relay<R: AsyncRead + Unpin, W: AsyncWrite + Unpin>(
 
 /// A whole message without secrets. A text stays one.
 fn scrub_message(state: &State, kind: Kind, payload: Vec<u8>) -> Bytes {
-    let clean = search(state, payload.into());
+    // What is not text may count its bytes.
+    let fit = if kind == Kind::Text { Fit::Free } else { Fit::Same };
+    let clean = search(state, payload.into(), fit);
     match kind {
         Kind::Text if std::str::from_utf8(&clean).is_err() => {
             String::from_utf8_lossy(&clean).into_owned().into_bytes().into()
@@ -57,21 +60,21 @@ fn scrub_message(state: &State, kind: Kind, payload: Vec<u8>) -> Bytes {
 /// The payload of a ping or a pong. The workload answers a ping with the same payload, where no placeholder may stand: one that
 /// holds a secret is empty.
 fn quotable(state: &State, payload: Bytes) -> Bytes {
-    let (clean, replaced) = state.finder().scrub_message(payload);
+    let (clean, replaced) = state.finder().scrub_message(payload, Fit::Free);
     state.replaced(replaced);
     if replaced > 0 { Bytes::new() } else { clean }
 }
 
 /// The reason of a Close.
 fn scrub(state: &State, payload: Bytes) -> Bytes {
-    let mut clean = search(state, payload);
+    let mut clean = search(state, payload, Fit::Free);
     // A placeholder can be longer than its secret.
     clean.truncate(CONTROL);
     clean
 }
 
-fn search(state: &State, payload: Bytes) -> Bytes {
-    let (clean, replaced) = state.finder().scrub_message(payload);
+fn search(state: &State, payload: Bytes, fit: Fit) -> Bytes {
+    let (clean, replaced) = state.finder().scrub_message(payload, fit);
     state.replaced(replaced);
     clean
 }

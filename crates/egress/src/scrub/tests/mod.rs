@@ -5,7 +5,7 @@ mod encodings;
 mod streams;
 
 use super::needles::Needles;
-use super::{BasicHalf, Finder, Scrubber, Target};
+use super::{BasicHalf, Finder, Fit, Scrubber, Target};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ pub(crate) fn finder(secret: &str, placeholder: &str, basic: Option<BasicHalf<'_
 
 /// Scrubs a stream of chunks.
 pub(super) fn scrub<'a>(finder: &Arc<Finder>, chunks: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
-    let mut scrubber = Scrubber::new(Arc::clone(finder));
+    let mut scrubber = Scrubber::new(Arc::clone(finder), Fit::Free);
     let mut clean = Vec::new();
     for chunk in chunks {
         clean.extend(scrubber.push(Bytes::copy_from_slice(chunk)).concat());

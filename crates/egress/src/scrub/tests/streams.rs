@@ -4,7 +4,7 @@ use super::encodings::{spellings, wholes};
 use super::{CANARY, PLACEHOLDER, contains, finder, scrub};
 use crate::scrub::needles::Needles;
 use crate::scrub::reference::Reference;
-use crate::scrub::{Finder, Scrubber, Target};
+use crate::scrub::{Finder, Fit, Scrubber, Target};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -77,7 +77,7 @@ fn where_one_secret_begins_another_the_longer_is_taken_out() {
 
 #[test]
 fn a_chunk_without_a_needle_goes_on_uncopied_and_at_once() {
-    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None));
+    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None), Fit::Free);
     for event in ["data: {\"delta\":\"a token \\u00e9 100% & more\"}\n\n", "data: [DONE]\n\n", ": ping\n\n"] {
         let chunk = Bytes::from(event);
         let at = chunk.as_ptr();
@@ -89,7 +89,7 @@ fn a_chunk_without_a_needle_goes_on_uncopied_and_at_once() {
 
 #[test]
 fn only_the_possible_begin_of_a_needle_is_held() {
-    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None));
+    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None), Fit::Free);
     assert_eq!(scrubber.push(Bytes::from_static(b"a canary sings, a canar")).concat(), b"a canary sings, a ");
     assert_eq!(scrubber.held(), 5);
     assert_eq!(scrubber.push(Bytes::from_static(b"d. ")).concat(), b"canard. ");
@@ -100,7 +100,7 @@ fn only_the_possible_begin_of_a_needle_is_held() {
 
 #[test]
 fn what_is_held_is_bounded_by_the_needle() {
-    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None));
+    let mut scrubber = Scrubber::new(finder(CANARY, PLACEHOLDER, None), Fit::Free);
     let base64 = STANDARD.encode(CANARY);
     for noise in ["\n", " ", "\\", "&#0", "%25", "&amp;", "\\\\n", "0"] {
         scrubber.push(Bytes::copy_from_slice(&base64.as_bytes()[..8]));

@@ -1,9 +1,11 @@
 //! One exchange over HTTP/2. The connection is driven by a task of its own, since calls share it.
 
 mod body;
+mod unindexed;
 mod upload;
 
 pub(super) use body::Reply;
+use unindexed::Unindexed;
 use upload::Upload;
 
 use super::alarm::Alarm;
@@ -44,7 +46,7 @@ where
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_header_list_size(HEAD_LIMIT)
         .max_send_buffer_size(SEND_BUFFER);
-    let handshake = builder.handshake::<_, Bytes>(stream).await;
+    let handshake = builder.handshake::<_, Bytes>(Unindexed::new(stream)).await;
     let (sender, connection) =
         handshake.map_err(|_| unreachable("the connection broke before the request was sent"))?;
     tokio::spawn(drive(connection));
