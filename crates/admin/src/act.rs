@@ -21,7 +21,7 @@ pub(crate) struct Act<'a> {
 impl<'a> Act<'a> {
     pub(crate) async fn begin(admin: &'a Admin, by: Peer) -> Result<Self, Problem> {
         let turn = admin.turn().await;
-        let rows = admin.store.load().await?;
+        let rows = admin.rows().await?;
         Ok(Self { admin, turn, by, rows })
     }
 

@@ -10,7 +10,7 @@ use cloakroom_model::{
 };
 use cloakroom_policy::{Approvers, Background, Ignored, PolicySet, Service};
 use cloakroom_store::journal::{Entry, Journal};
-use cloakroom_store::{Events, Parking, Proposals, Store};
+use cloakroom_store::{Events, Parking, Proposals, Store, StoreError, Uses};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use tokio::sync::{Mutex, MutexGuard};
@@ -19,6 +19,8 @@ use tokio::sync::{Mutex, MutexGuard};
 pub struct Admin {
     /// The rows.
     pub store: Arc<dyn Store>,
+    /// How often counted placeholders were used: the rows may be behind.
+    pub uses: Arc<Uses>,
     /// The record.
     pub journal: Arc<Journal>,
     /// Takes secrets in, and is told which credentials there are.
@@ -87,6 +89,13 @@ impl Admin {
         self.put_in_force(&mut turn).await.map(drop).map_err(AdminError::NotInForce)
     }
 
+    /// The rows, with the uses as they are now.
+    pub(crate) async fn rows(&self) -> Result<Rows, StoreError> {
+        let mut rows = self.store.load().await?;
+        self.uses.show(&mut rows.placeholders);
+        Ok(rows)
+    }
+
     pub(crate) async fn turn(&self) -> Turn<'_> {
         self.changes.0.lock().await
     }
@@ -98,7 +107,7 @@ impl Admin {
 
     /// INVARIANT: callers hold the turn, so a snapshot is swapped in before any later change is stored.
     pub(crate) async fn put_in_force(&self, turn: &mut Turn<'_>) -> Result<Rows, Problem> {
-        let rows = match self.store.load().await {
+        let rows = match self.rows().await {
             Ok(rows) => rows,
             Err(error) => {
                 // SECURITY: the change may have been a revocation. Without rows nothing is permitted.
@@ -119,6 +128,9 @@ impl Admin {
         // Custody first: a permit must not appear before the credential it names, and a credential that is gone
         // does not open whatever the older snapshot says.
         self.custody.hold(&rows.credentials);
+        if let Err(error) = self.uses.hold(&rows.placeholders) {
+            tracing::error!(%error, "new counted placeholders cannot be used");
+        }
         self.policies.store(Arc::new(set));
         ignored
     }

@@ -31,7 +31,7 @@ async fn end(
     because: EventKind,
 ) -> Result<(), Problem> {
     let mut turn = admin.turn().await;
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let Some(row) = rows.placeholders.iter().find(|row| row.id == placeholder) else { return Ok(()) };
     let act = match how {
         OnMisuse::Record => return Ok(()),

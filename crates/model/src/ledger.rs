@@ -36,6 +36,9 @@ pub struct Intent {
     pub path: String,
     /// The placeholders it uses.
     pub uses: Vec<IntentUse>,
+    /// The call that this one repeats. It takes no uses then: that call's are its own.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub repeats: Option<RequestId>,
 }
 
 /// Where intents are recorded. Implemented over the journal and the store; sees ids and shapes, never a secret.

@@ -145,6 +145,8 @@ pub struct Facts {
     pub approval: Option<ApprovalId>,
     /// Seconds after which a repeat can succeed.
     pub retry_after: Option<u32>,
+    /// Whether the use that was spent for the call was given back.
+    pub use_returned: bool,
     /// Who took the last use, where it is known and the placeholder is spent.
     pub last_use: Option<LastUse>,
     /// The call lacks a Basic credential that a 401 challenge would bring (RFC 9110, section 11.6.1).
@@ -169,12 +171,13 @@ pub struct Refusal {
     reason: &'static str,
     facts: Box<Facts>,
     event: Option<EventKind>,
+    unsent: bool,
 }
 
 impl Refusal {
     /// A refusal with the reason that holds for this occurrence.
     pub fn new(code: Code, reason: &'static str) -> Self {
-        Self { code, reason, facts: Box::default(), event: None }
+        Self { code, reason, facts: Box::default(), event: None, unsent: false }
     }
 
     /// Adds facts.
@@ -189,6 +192,25 @@ impl Refusal {
     pub fn as_event(mut self, kind: EventKind) -> Self {
         self.event = Some(kind);
         self
+    }
+
+    /// Says that no byte of the call was handed to a connection to its destination: there is proof of it, not the lack of an answer.
+    #[must_use]
+    pub fn unsent(mut self) -> Self {
+        self.unsent = true;
+        self
+    }
+
+    /// Says that some of the call may have been sent, whatever is known of a later attempt.
+    #[must_use]
+    pub fn maybe_sent(mut self) -> Self {
+        self.unsent = false;
+        self
+    }
+
+    /// Whether it is proved that no byte of the call was sent.
+    pub fn is_unsent(&self) -> bool {
+        self.unsent
     }
 
     /// The code.

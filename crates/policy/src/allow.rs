@@ -210,10 +210,9 @@ impl<'a> Closest<'a> {
     }
 }
 
-/// A placeholder was seen in the call: that it is spent is then more than the state of a row.
+/// A placeholder was seen in the call: that it is revoked is then more than the state of a row.
 fn as_seen(refusal: Refusal) -> Refusal {
     match refusal.code() {
-        Code::PlaceholderSpent => refusal.as_event(EventKind::SpentUsed),
         Code::PlaceholderRevoked => refusal.as_event(EventKind::RevokedUsed),
         _ => refusal,
     }

@@ -72,6 +72,7 @@ pub(crate) fn intent(call: &Call, workload: WorkloadId, at: Timestamp, uses: &[U
         method: call.method.to_string(),
         path: call.path.encoded_with(|index| spotted(index).then(|| "{…}".to_owned())),
         uses: uses.iter().map(Use::intent).collect(),
+        repeats: None,
     }
 }
 

@@ -44,7 +44,7 @@ impl Identified {
     /// One permit per placeholder, all or nothing.
     ///
     /// # Errors
-    /// `placeholder-pending`, `approval-denied`, `placeholder-revoked`, `placeholder-expired`, `placeholder-spent`; then of the
+    /// `placeholder-pending`, `approval-denied`, `placeholder-revoked`, `placeholder-expired`; then of the
     /// permit that came closest: `destination-not-permitted`, `call-not-permitted`, `place-not-permitted`,
     /// `body-not-permitted`, `approval-required`, `rate-limited`.
     pub fn authorize(self, policies: &PolicySet, now: Timestamp) -> Result<Authorized, Refusal> {

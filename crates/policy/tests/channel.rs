@@ -278,12 +278,6 @@ fn the_state_of_the_placeholder_counts_at_the_handshake_and_at_the_message() {
     let mut judge = stage.judge();
     let used = judge.judge(login.as_bytes(), &stage.set, NOW).unwrap().unwrap();
     assert!(used.intent().uses[0].counted);
-    // The only use is spent: no other channel opens, and this one stays.
-    stage.desk.row(stage.id).used = 1;
-    stage.set = stage.desk.set();
-    assert_eq!(stage.open(handshake(URL, &[])).unwrap_err().code(), Code::PlaceholderSpent);
-    assert!(judge.may_stay(&stage.set, NOW));
-    assert_eq!(outcome(&judge.judge(login.as_bytes(), &stage.set, NOW)), "placeholder-spent");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! A call that a human is asked about: parked, held for a while, let go once.
 
 use crate::Proxy;
+use crate::ledger::spent;
 use cloakroom_model::{ApprovalId, CallApproval, Code, Question, Refusal, Timestamp};
 use cloakroom_store::Told;
 use cloakroom_store::journal::Entry;
@@ -17,6 +18,7 @@ impl Proxy {
     /// `approval-required` where nobody decides while the call is held; `approval-denied`; `rate-limited` where too many
     /// calls wait; `journal-unavailable`.
     pub(crate) async fn ask_a_human(&self, question: Question) -> Result<CallApproval, Refusal> {
+        self.require_uses(&question)?;
         let until = tokio::time::Instant::now() + self.hold;
         let mut decisions = self.parking.decisions();
         loop {
@@ -34,6 +36,12 @@ impl Proxy {
                 return Err(refusal.with(|facts| facts.retry_after = Some(AGAIN)));
             }
         }
+    }
+
+    /// Nobody is asked about a call that could not be made.
+    fn require_uses(&self, question: &Question) -> Result<(), Refusal> {
+        let gone = question.placeholders.iter().find(|placeholder| !self.uses.has_left(**placeholder));
+        gone.map_or(Ok(()), |placeholder| Err(spent(*placeholder)))
     }
 
     fn ask_once(&self, question: &Question) -> Result<Told, Refusal> {

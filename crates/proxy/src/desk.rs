@@ -166,7 +166,7 @@ impl Desk {
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&self.shared, self.peer);
         let answer = proxy.serve_call(call, principal, &ledger, interims);
-        let answer = while_live(answer, &proxy.policies, &ledger).await;
+        let answer = while_live(answer, &proxy.policies, &ledger).await.map_err(|no| ledger.conclude(no));
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
         let (mut answer, journal) = (answer?, proxy.journal.clone());

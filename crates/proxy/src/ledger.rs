@@ -1,37 +1,42 @@
-//! Where an intent is recorded before a secret is opened: the store spends, the journal remembers.
+//! Where an intent is recorded before a secret is opened: its uses are taken, and the journal remembers.
 
 use crate::last_use::LastUses;
 use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::{Durability, Proxy};
+use arc_swap::ArcSwap;
 use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal};
-use cloakroom_store::Store;
-use cloakroom_store::journal::Journal;
-use std::sync::OnceLock;
+use cloakroom_policy::PolicySet;
+use cloakroom_store::journal::JournalError;
+use cloakroom_store::{NotSpent, Spent, Uses};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 /// The ledger of one call.
 pub(crate) struct CallLedger<'a> {
-    store: &'a dyn Store,
-    journal: &'a Journal,
+    uses: &'a Uses,
+    policies: &'a ArcSwap<PolicySet>,
     durability: Durability,
     meters: &'a Meters,
     last_uses: &'a LastUses,
     peer: Peer,
     recorded: OnceLock<Vec<PlaceholderId>>,
+    /// What was spent for the call, until it is known that some of it may have been sent.
+    spent: Mutex<Option<Spent>>,
 }
 
 impl<'a> CallLedger<'a> {
     /// Of a call that comes from `peer`.
     pub(crate) fn new(shared: &'a Shared, peer: Peer) -> Self {
-        let Proxy { store, journal, durability, events, .. } = &*shared.proxy;
+        let Proxy { uses, policies, durability, events, .. } = &*shared.proxy;
         Self {
-            store: &**store,
-            journal,
+            uses,
+            policies,
             durability: *durability,
             meters: events.meters(),
             last_uses: &shared.last_uses,
             peer,
             recorded: OnceLock::new(),
+            spent: Mutex::new(None),
         }
     }
 
@@ -50,51 +55,66 @@ impl<'a> CallLedger<'a> {
         self.recorded.into_inner().unwrap_or_default()
     }
 
-    /// INVARIANT: a counted use is spent for good before the call goes out (invariant 7); whatever happens then, it is
-    /// not given back.
-    async fn spend(&self, intent: &Intent) -> Result<bool, Refusal> {
-        let counted: Vec<_> =
-            intent.uses.iter().filter(|used| used.counted).map(|used| used.placeholder).collect();
-        if counted.is_empty() {
-            return Ok(false);
+    /// Gives back what was spent for a call that failed, where the failure proves that no byte of it was sent.
+    ///
+    /// INVARIANT: whatever else went wrong, a use that was spent stays spent (invariant 7).
+    pub(crate) fn conclude(&self, refusal: Refusal) -> Refusal {
+        let spent = self.spent.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match spent {
+            Some(spent) if refusal.is_unsent() && spent.count() > 0 => {
+                self.uses.give_back(spent);
+                refusal.with(|facts| facts.use_returned = true)
+            }
+            _ => refusal,
         }
-        // Of several, nobody says which one was gone.
-        let only = if let [only] = counted[..] { Some(only) } else { None };
-        match self.store.spend(counted).await {
-            Ok(true) => Ok(true),
-            Ok(false) => Err(Refusal::new(Code::PlaceholderSpent, "the last use was taken by another call")
-                .with(|facts| facts.placeholder = only)
-                .as_event(EventKind::SpentUsed)),
-            Err(error) => {
-                tracing::error!(request = %intent.request, %error, "a use could not be spent");
-                Err(Refusal::new(Code::JournalUnavailable, "the use could not be recorded"))
+    }
+
+    /// What was revoked or frozen since the call was authorized does not go out any more.
+    fn require_live(&self, intent: &Intent) -> Result<(), Refusal> {
+        let policies = self.policies.load();
+        match intent.uses.iter().find(|used| !policies.is_live(used.placeholder, intent.at)) {
+            None => Ok(()),
+            Some(used) => {
+                Err(Refusal::new(Code::PlaceholderRevoked, "the placeholder was revoked during the call")
+                    .with(|facts| facts.placeholder = Some(used.placeholder)))
             }
         }
+    }
+
+    fn take_note(&self, intent: &Intent, spent: Spent) {
+        for used in intent.uses.iter().filter(|used| used.counted) {
+            let last = LastUse { at: intent.at, peer: self.peer.to_string(), request: intent.request };
+            self.last_uses.note(used.placeholder, last);
+        }
+        self.meters.call(spent.count() as u64);
+        // One call records one intent; a second would change nothing about which placeholders it used.
+        let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
+        *self.spent.lock().unwrap_or_else(PoisonError::into_inner) = Some(spent);
     }
 }
 
 impl Ledger for CallLedger<'_> {
     async fn record(&self, intent: &Intent) -> Result<(), Refusal> {
-        let unavailable = |error| {
+        let unavailable = |error: JournalError| {
             tracing::error!(request = %intent.request, %error, "an intent could not be recorded");
             Refusal::new(Code::JournalUnavailable, "the intent could not be recorded")
         };
-        let counted = self.spend(intent).await?;
-        let position = self.journal.append_intent(intent).map_err(unavailable)?;
-        // INVARIANT: what is opened next is on record (invariant 2): a crash of the process cannot lose it any more.
-        self.journal.written(position).await.map_err(unavailable)?;
-        // One call records one intent; a second would change nothing about which placeholders it used.
-        let _ = self.recorded.set(intent.uses.iter().map(|used| used.placeholder).collect());
-        let mut spent = 0;
-        for used in intent.uses.iter().filter(|used| used.counted) {
-            let last = LastUse { at: intent.at, peer: self.peer.to_string(), request: intent.request };
-            self.last_uses.note(used.placeholder, last);
-            spent += 1;
-        }
-        self.meters.call(spent);
-        if counted || self.durability == Durability::BeforeSend {
-            self.journal.durable(position).await.map_err(unavailable)?;
-        }
+        self.require_live(intent)?;
+        let taken = self.uses.spend(intent).map_err(|no| match no {
+            NotSpent::Gone(placeholder) => spent(placeholder),
+            NotSpent::Journal(error) => unavailable(error),
+        })?;
+        // INVARIANT: what is opened next is on record (invariant 2), and a counted use is on the disk (invariant 7).
+        let waits = self.durability == Durability::BeforeSend || intent.uses.iter().any(|used| used.counted);
+        let recorded = if waits { self.uses.durable(taken).await } else { self.uses.written(taken).await };
+        self.take_note(intent, recorded.map_err(unavailable)?);
         Ok(())
     }
+}
+
+/// A placeholder whose uses are gone was shown again.
+pub(crate) fn spent(placeholder: PlaceholderId) -> Refusal {
+    Refusal::new(Code::PlaceholderSpent, "the placeholder has been used as often as it may be")
+        .with(|facts| facts.placeholder = Some(placeholder))
+        .as_event(EventKind::SpentUsed)
 }

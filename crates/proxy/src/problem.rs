@@ -88,6 +88,9 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
             set(key, value.into());
         }
     }
+    if facts.use_returned {
+        set("use_returned", true.into());
+    }
     if let Some(seconds) = facts.retry_after {
         set("retry_after", seconds.into());
     }

@@ -10,7 +10,7 @@ use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::PolicySet;
-use cloakroom_store::{Events, Parking, Proposals, Store, Warden, journal::Journal};
+use cloakroom_store::{Events, Parking, Proposals, Store, Uses, Warden, journal::Journal};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Semaphore, watch};
@@ -32,8 +32,10 @@ pub struct Proxy {
     pub custody: Arc<Custody>,
     /// The way out.
     pub upstream: Arc<Upstream>,
-    /// Spends counted uses.
+    /// Holds what is to be claimed.
     pub store: Arc<dyn Store>,
+    /// Counts uses.
+    pub uses: Arc<Uses>,
     /// The record.
     pub journal: Arc<Journal>,
     /// Where security events are raised, and calls counted.

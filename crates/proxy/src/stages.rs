@@ -6,6 +6,7 @@ use crate::ledger::CallLedger;
 use cloakroom_egress::{Answer, Arm};
 use cloakroom_model::{Call, Principal, Refusal, Timestamp};
 use cloakroom_policy::Identified;
+use cloakroom_store::fault;
 
 impl Proxy {
     /// From a canonical call to a reply without secrets. What comes in between goes to `interims`.
@@ -40,12 +41,11 @@ impl Proxy {
                 (self.policies.load_full(), Some(approval))
             }
         };
-        identified
-            .authorize_with(&policies, Timestamp::now(), approval.as_ref())?
-            .arm(&self.custody, ledger)
-            .await?
-            .send(&self.upstream, &mut |interim| interims.push(interim))
-            .await?
-            .scrub()
+        let authorized = identified.authorize_with(&policies, Timestamp::now(), approval.as_ref())?;
+        let armed = authorized.arm(&self.custody, ledger).await?;
+        fault::point("before-send");
+        let returned = armed.send(&self.upstream, &mut |interim| interims.push(interim)).await?;
+        fault::point("answered");
+        returned.scrub()
     }
 }

@@ -34,6 +34,7 @@ fn intent(number: u64) -> Result<Intent, Box<dyn Error>> {
         method: "GET".into(),
         destination,
         path: format!("/v1/items/{number}"),
+        repeats: None,
         uses: vec![IntentUse {
             placeholder: PlaceholderId::new(at, fill),
             credential: CredentialId::new(at, fill),

@@ -23,25 +23,29 @@ pub enum Decision {
     Denied,
 }
 
+/// What a store knows about the journal beside it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Books {
+    /// The number of the last tally that was copied into the rows; 0: none.
+    pub tally: u64,
+}
+
 /// What a store must do. A PostgreSQL store implements this and nothing else changes.
 ///
 /// Every implementation guarantees, and `tests/conformance` checks what can be checked from outside:
 ///
 /// 1. *Durable*: when a change returns `Ok`, it survives a power cut (`synchronous_commit = on`; on a fleet, quorum
-///    commit). An error means: not changed, or the connection broke and it is unknown; a spend whose outcome is
-///    unknown counts as spent for the caller, who must not send.
+///    commit). An error means: not changed, or the connection broke and it is unknown.
 /// 2. *Atomic*: each call is one transaction of its own outcome. Calls may share a database transaction
 ///    (group commit), but one that fails leaves no trace and does not fail its neighbours.
-/// 3. *Linear*: after a change has returned, every later `load` and `spend`, from any node, sees it. Spends of one row
-///    exclude each other: a conditional `UPDATE … WHERE used < uses` whose row count is checked, on the primary, never on
-///    a replica. Rows of one spend are locked in id order, so that two spends cannot deadlock.
+/// 3. *Linear*: after a change has returned, every later `load`, from any node, sees it.
 /// 4. *Consistent reads*: `load` is one snapshot (`REPEATABLE READ`), and returns every row ever stored, in id order: a
 ///    retired placeholder must be recognised for ever.
 /// 5. *Names* are unique among rows that are not removed, enforced by a partial unique index, so that two nodes cannot
 ///    both win.
 /// 6. *Cancel-safe*: a future dropped half-way either did all or nothing; the work is not bound to the future.
 pub trait Store: Send + Sync + 'static {
-    /// Every row, in one snapshot. `used` is the count of durable spends.
+    /// Every row, in one snapshot. `used` is what [`Self::note_uses`] wrote last; [`Uses`](crate::Uses) knows better.
     fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>>;
 
     /// Adds a credential. [`StoreError::Exists`] when the name is taken.
@@ -128,7 +132,10 @@ pub trait Store: Send + Sync + 'static {
     /// withdrawn before.
     fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Spends one use of each (an id listed twice: two uses), all or none, durably. `Ok(false)`: some has no use left, is
-    /// not active or is frozen, or its credential or workload was removed.
-    fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>>;
+    /// What the store knows about the journal beside it.
+    fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>>;
+
+    /// Copies a tally into the rows, all or none. An id without a row is passed over.
+    fn note_uses(&self, tally: u64, used: Vec<(PlaceholderId, u32)>)
+    -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -6,12 +6,15 @@ mod events;
 mod parking;
 mod proposals;
 mod sqlite;
+mod uses;
 
+pub mod fault;
 pub mod journal;
 
-pub use contract::{BoxFuture, Decision, Store};
+pub use contract::{Books, BoxFuture, Decision, Store};
 pub use error::StoreError;
 pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
 pub use proposals::{Proposal, Proposals, TooMany};
 pub use sqlite::SqliteStore;
+pub use uses::{Disagreement, NotSpent, Recounted, Spent, Tallied, TallyError, Uses, recount};

@@ -178,34 +178,3 @@ async fn a_change_whose_caller_went_away_is_made_whole() {
     drop(store);
     assert_eq!(SqliteStore::open(&path).unwrap().load().await.unwrap().credentials.len(), 1);
 }
-
-/// Prints a figure: `cargo test -p cloakroom-store --release spends_in_groups -- --nocapture`.
-#[test]
-fn spends_in_groups_are_counted_right() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).build().unwrap();
-    runtime.block_on(async {
-        let (_dir, path) = place();
-        let store = Arc::new(SqliteStore::open(&path).unwrap());
-        let (credential, workload) = (credential(1, "c"), conformance::rows::workload(1, "w"));
-        let (mut row, approval) = conformance::rows::placeholder(1, credential.id, workload.id, Some(4000));
-        row.state = cloakroom_model::PlaceholderState::Active;
-        let id = row.id;
-        store.add_credential(credential).await.unwrap();
-        store.add_workload(workload).await.unwrap();
-        store.add_placeholder(row, approval).await.unwrap();
-        let start = std::time::Instant::now();
-        let spender = |_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move {
-                for _ in 0..60 {
-                    assert!(store.spend(vec![id]).await.unwrap());
-                }
-            })
-        };
-        for task in (0..64).map(spender).collect::<Vec<_>>() {
-            task.await.unwrap();
-        }
-        eprintln!("{:.0} durable spends a second, 64 at once", 3840.0 / start.elapsed().as_secs_f64());
-        assert_eq!(store.load().await.unwrap().placeholders[0].used, 3840);
-    });
-}

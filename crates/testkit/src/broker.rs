@@ -213,6 +213,22 @@ impl Broker {
         Process { child, readers }
     }
 
+    /// From the next start on the process dies at this place (`PLACE` or `PLACE:PASSES`), as by SIGKILL; `None`: nowhere.
+    /// Only a build with debug assertions has such places.
+    pub fn die_at(&mut self, place: Option<&str>) {
+        let name = "CLOAKROOM_DIE_AT";
+        self.builder.variables.retain(|(other, _)| other != name);
+        self.builder.variables.extend(place.map(|place| (name.to_owned(), place.to_owned())));
+    }
+
+    /// Waits for a process that dies by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut process = self.process.take().expect("the broker is not running");
+        let status = process.child.wait().unwrap();
+        process.readers.into_iter().for_each(|reader| reader.join().unwrap());
+        status
+    }
+
     /// Kills the process at once (SIGKILL).
     pub fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {

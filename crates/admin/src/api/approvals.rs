@@ -15,7 +15,7 @@ use cloakroom_store::Decision;
 use std::sync::Arc;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ApprovalView>>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let views: Result<Vec<_>, _> =
         rows.approvals.iter().map(|row| view::approval(row, &rows, &admin.approvers)).collect();
     let calls = parked::views(&admin).into_iter();
@@ -39,7 +39,7 @@ pub(crate) async fn show(
     if let Some(call) = parked::find(&admin, &approval) {
         return parked::text(&admin, &call).map(Json);
     }
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let row = find::approval(&rows, &approval)?;
     let grant = view::grant_of(row, &rows)?;
     let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;

@@ -17,7 +17,7 @@ pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
 }
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<CredentialView>>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let live = rows.credentials.iter().filter(|row| row.removed.is_none());
     Ok(Json(live.map(|row| view::credential(row, &rows)).collect()))
 }
@@ -26,7 +26,7 @@ pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(credential): Path<String>,
 ) -> Result<Json<CredentialView>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     Ok(Json(view::credential(find::credential(&rows, &credential)?, &rows)))
 }
 

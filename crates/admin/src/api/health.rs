@@ -16,7 +16,7 @@ pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<Health>
 
 /// The state of the broker. Reading the rows proves that the store answers.
 pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let unverified = admin.turn().await.len();
     let now = Timestamp::now();
     let in_state =
@@ -49,7 +49,7 @@ pub(crate) async fn explain(
         return Err(Problem::new(ProblemCode::NotFound, format!("the journal knows no call {request}"))
             .hinting("the id stands in the refusal's 'instance' member and in the Proxy-Status header"));
     }
-    let names = names(&admin.store.load().await?);
+    let names = names(&admin.rows().await?);
     Ok(Json(Explanation::new(request, &records, names)))
 }
 

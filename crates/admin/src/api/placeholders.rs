@@ -13,11 +13,12 @@ use cloakroom_model::{
     PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Containment, Policy};
+use cloakroom_store::NotSpent;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<PlaceholderView>>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let views: Result<Vec<_>, _> =
         rows.placeholders.iter().map(|row| view::placeholder(row, &rows)).collect();
     let ignored = admin.turn().await.clone();
@@ -29,7 +30,7 @@ pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(placeholder): Path<String>,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let row = find::placeholder(&rows, &placeholder)?;
     let ignored = admin.turn().await.clone();
     let mut shown = mark(view::placeholder(row, &rows)?, &ignored);
@@ -129,6 +130,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         uses: row.uses,
         warnings: policy.lint(),
     };
+    endow(admin, &row, &act.rows)?;
     let stored = || match claim {
         None => admin.store.add_placeholder(row, approval),
         Some(claim) => admin.store.add_placeholder_to_claim(row, approval, claim),
@@ -237,6 +239,19 @@ fn require_within(
         }
         _ => Ok(()),
     }
+}
+
+/// The uses of a placeholder that descends from a counted one are that one's: a family has no more together than its first.
+fn endow(admin: &Admin, row: &PlaceholderRecord, rows: &Rows) -> Result<(), Problem> {
+    let counted =
+        |id: &PlaceholderId| rows.placeholders.iter().any(|one| one.id == *id && one.uses.is_some());
+    let Some((parent, uses)) = row.parent.filter(counted).zip(row.uses) else { return Ok(()) };
+    admin.uses.endow(row.id, parent, uses).map_err(|error| match error {
+        NotSpent::Gone(parent) => {
+            Problem::new(ProblemCode::Conflict, format!("placeholder {parent} has not that many uses left"))
+        }
+        NotSpent::Journal(error) => error.into(),
+    })
 }
 
 fn require_destinations_within(policy: &Policy, credential: &CredentialRecord) -> Result<(), Problem> {

@@ -14,7 +14,7 @@ use cloakroom_egress::custody::{Custody, Intake, KekSource};
 use cloakroom_model::{LookupKey, Name, Rows, WorkloadId};
 use cloakroom_policy::{Approvers, PolicySet};
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
-use cloakroom_store::{Parking, ParkingBounds, SqliteStore};
+use cloakroom_store::{Parking, ParkingBounds, Recounted, SqliteStore, Uses};
 use http::{Request, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
@@ -61,7 +61,9 @@ impl House {
         let lookup_key = Arc::new(LookupKey::from_bytes(&[5; 32]));
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
+        let uses = Uses::new(Arc::clone(&journal), Recounted::default());
         let admin = Admin {
+            uses,
             events: cloakroom_store::Events::new(Arc::clone(&journal)),
             store: Arc::new(SqliteStore::open(&path.join("cloakroom.db")).unwrap()),
             journal,

@@ -17,7 +17,7 @@ const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnop
 const KEY_SYMBOLS: usize = 43;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<WorkloadView>>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     let live = rows.workloads.iter().filter(|row| row.removed.is_none());
     Ok(Json(live.map(|row| view::workload(row, &rows)).collect()))
 }
@@ -26,7 +26,7 @@ pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(workload): Path<String>,
 ) -> Result<Json<WorkloadView>, Problem> {
-    let rows = admin.store.load().await?;
+    let rows = admin.rows().await?;
     Ok(Json(view::workload(find::workload(&rows, &workload)?, &rows)))
 }
 

@@ -43,6 +43,7 @@ fn text(request: RequestId, records: &[Record], names: &BTreeMap<String, String>
                 pairs.push(("authorized", intent.at.to_string()));
                 pairs.push(("workload", named(intent.workload.to_string())));
                 pairs.push(("call", format!("{} {}{}", intent.method, intent.destination, intent.path)));
+                pairs.extend(intent.repeats.map(|first| ("repeats", first.to_string())));
                 for one in &intent.uses {
                     pairs.push(("permit", one.permit.clone()));
                     pairs.push(("credential", named(one.credential.to_string())));
@@ -54,6 +55,7 @@ fn text(request: RequestId, records: &[Record], names: &BTreeMap<String, String>
                 pairs.push(("answered", format!("{at}: {status}, {bytes} bytes{cut}")));
                 pairs.push(("scrubbed", format!("{replaced} times")));
             }
+            Entry::Returned { at, .. } => pairs.push(("use returned", format!("{at}: nothing was sent"))),
             Entry::Failure { at, code, .. } => said_no(&mut pairs, "failed", *at, *code),
             Entry::Refusal { at, code, event, workload, destination, placeholder, peer, .. } => {
                 said_no(&mut pairs, "refused", *at, *code);

@@ -6,6 +6,7 @@ mod grants;
 mod open;
 mod run;
 mod sockets;
+mod uses;
 mod webhook;
 
 use crate::Outcome;

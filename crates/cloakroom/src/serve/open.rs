@@ -3,6 +3,7 @@
 use super::certify::WorkloadCertifier;
 use super::grants::GrantKeeper;
 use super::sockets::{Sockets, unix_listener};
+use super::uses;
 use super::webhook::{self, Webhook};
 use crate::approver::{self, Pair};
 use crate::data_dir::{DataDir, read_if_there, write_private};
@@ -55,6 +56,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         tracing::warn!(bytes = recovery.truncated_bytes, "removed a journal record that a crash cut short");
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
+    let recounted = uses::recount(data, &journal, &*store).await?;
     let of_authority = |error| Failure::failed(chain(&error));
     let authority = Authority::load_or_create(data.path()).map_err(of_authority)?;
     let certifier = Arc::new(WorkloadCertifier {
@@ -82,10 +84,12 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
+    let uses = uses::begin(recounted, &journal, &*store, &events).await?;
     let parking = Arc::new(Parking::new(settings.parking));
     let proposals: Arc<Proposals> = Arc::default();
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
+        uses: Arc::clone(&uses),
         journal: Arc::clone(&journal),
         custody: Arc::clone(&custody),
         policies: Arc::clone(&policies),
@@ -120,6 +124,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         custody,
         upstream,
         store,
+        uses,
         journal: Arc::clone(&journal),
         events,
         warden: Arc::new(Revoker(Arc::clone(&admin))),
@@ -252,7 +257,7 @@ fn admin_socket(
     Ok(socket)
 }
 
-fn of_store(error: cloakroom_store::StoreError) -> Failure {
+pub(super) fn of_store(error: cloakroom_store::StoreError) -> Failure {
     let failure = Failure::failed(error.to_string());
     match error.hint() {
         Some(hint) => failure.hinting(hint),

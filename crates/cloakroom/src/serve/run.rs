@@ -24,6 +24,8 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         // Ends with the runtime: the journal has what it did not deliver.
         drop(tokio::spawn(webhook.run(Arc::clone(&admin.events), carried)));
     }
+    let counting = Arc::clone(&admin);
+    let counter = tokio::spawn(async move { counting.uses.keep(&*counting.store).await });
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));
@@ -58,6 +60,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     tracing::info!("stopping");
     stop.send_replace(true);
     while servers.join_next().await.is_some() {}
+    counter.abort();
+    if let Err(error) = admin.uses.copy_to(&*admin.store).await {
+        tracing::warn!(%error, "the rows could not be told how often placeholders were used; the next start counts anew");
+    }
     let closed = journal.append(&Entry::Stop { at: Timestamp::now() }).and_then(|_| journal.close());
     if !is_handed_over {
         // Nobody answers there any more; a failure to say so hurts nobody.

@@ -28,5 +28,6 @@ mod run;
 mod scenarios;
 mod support;
 mod upstreams;
+mod uses;
 mod ways;
 mod websocket;

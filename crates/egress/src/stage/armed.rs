@@ -35,11 +35,12 @@ impl Arm for Authorized {
     async fn arm<L: Ledger>(self, custody: &Custody, ledger: &L) -> Result<Armed, Refusal> {
         // INVARIANT: nothing is opened before its intent is on record (invariant 2).
         ledger.record(&self.intent()).await?;
-        custody.ready(self.uses().iter().map(Use::credential)).await?;
+        // Whatever fails from here until the call is handed to a connection: nothing of it was sent.
+        custody.ready(self.uses().iter().map(Use::credential)).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let judge = self.is_handshake().then(|| self.message_judge());
         let (call, _, uses, _) = self.into_parts();
-        Armed::with_secrets(call, &uses, beside, custody, judge)
+        Armed::with_secrets(call, &uses, beside, custody, judge).map_err(Refusal::unsent)
     }
 }
 
@@ -49,7 +50,7 @@ impl Arm for OpenChannel {
         ledger.record(self.intent()).await?;
         let beside = others(custody, self.beside());
         let (call, judge) = self.into_parts();
-        Armed::with_secrets(call, &[], beside, custody, Some(judge))
+        Armed::with_secrets(call, &[], beside, custody, Some(judge)).map_err(Refusal::unsent)
     }
 }
 

@@ -123,17 +123,20 @@ impl Upstream {
         key.credentials.sort_unstable();
         key.credentials.dedup();
         let key = Arc::new(key);
-        let taken = self.pool.take(&key).await?;
+        let taken = self.pool.take(&key).await.map_err(Refusal::unsent)?;
         let reused = matches!(taken, Taken::Http1 { reused: true, .. } | Taken::Http2 { reused: true, .. });
-        let again = match self.attempt(taken, &head, Sending::Whole(body), &key, hints).await {
+        let (again, unsent) = match self.attempt(taken, &head, Sending::Whole(body), &key, hints).await {
             Ok(reply) => return Ok(reply),
             Err(Failed::Refused(refusal)) => return Err(refusal),
             Err(failed) if !reused => return Err(failed.into_refusal()),
-            Err(Failed::Unsent(upload)) => Sending::Written(upload),
-            Err(Failed::Unprocessed(body)) => Sending::Whole(*body),
+            Err(Failed::Unsent(upload)) => (Sending::Written(upload), true),
+            Err(Failed::Unprocessed(body)) => (Sending::Whole(*body), false),
         };
-        let fresh = self.pool.take_fresh(&key).await?;
-        self.attempt(fresh, &head, again, &key, hints).await.map_err(Failed::into_refusal)
+        // What the destination says of the first attempt is no proof that nothing of it was sent.
+        let of_both = |refusal: Refusal| if unsent { refusal } else { refusal.maybe_sent() };
+        let fresh = self.pool.take_fresh(&key).await.map_err(|refusal| of_both(refusal.unsent()))?;
+        let second = self.attempt(fresh, &head, again, &key, hints).await;
+        second.map_err(|failed| of_both(failed.into_refusal()))
     }
 
     /// Asks exactly this destination to speak WebSocket, on a connection of its own.
@@ -149,7 +152,7 @@ impl Upstream {
         let asked = Key::fresh()?;
         let offered = is_offered(&head.headers);
         let extra = asked.fields(&mut head.headers);
-        let line = self.pool.take_apart(&key.destination).await?;
+        let line = self.pool.take_apart(&key.destination).await.map_err(Refusal::unsent)?;
         let text = request::http1(&head, &key.destination, Framing::Empty, &extra);
         let upload = Upload::new(text, OutBody::whole(bytes::Bytes::new()), Framing::Empty);
         let mut exchange = http1::Exchange::new(line, upload);
@@ -172,7 +175,7 @@ impl Upstream {
     ) -> Result<Response<RawBody>, Failed> {
         match taken {
             Taken::Http1 { .. } if request::is_grpc(&head.headers) => {
-                Err(unreachable("the destination does not speak HTTP/2, which gRPC needs").into())
+                Err(unreachable("the destination does not speak HTTP/2, which gRPC needs").unsent().into())
             }
             Taken::Http1 { line, .. } => {
                 let upload = sending.written(head, &key.destination);
@@ -186,7 +189,7 @@ impl Upstream {
             }
             Taken::Http2 { sender, stream, .. } => {
                 let body = sending.whole();
-                let request = request::http2(head, &body, &key.destination)?;
+                let request = request::http2(head, &body, &key.destination).map_err(Refusal::unsent)?;
                 let reply = http2::exchange(sender, stream, request, body, self.limits, hints).await?;
                 Ok(reply.map(RawBody::http2))
             }
@@ -269,9 +272,9 @@ impl Sending {
 impl Failed {
     fn into_refusal(self) -> Refusal {
         match self {
-            Self::Unsent(_) | Self::Unprocessed(_) => {
-                unreachable("the connection closed before the request was sent")
-            }
+            Self::Unsent(_) => unreachable("the connection closed before the request was sent").unsent(),
+            // The destination's word is not enough to call it unsent.
+            Self::Unprocessed(_) => unreachable("the connection closed before the request was sent"),
             Self::Refused(refusal) => refusal,
         }
     }

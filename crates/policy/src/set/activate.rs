@@ -83,7 +83,6 @@ impl<'a> Activation<'a> {
             holder: row.holder,
             frozen: row.frozen.is_some() || self.ancestors(row).flatten().any(|one| one.frozen.is_some()),
             uses: row.uses,
-            used: row.used,
             on_misuse: row.on_misuse,
             standing,
         }

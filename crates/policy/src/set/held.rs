@@ -21,7 +21,6 @@ pub(crate) struct Held {
     pub(crate) holder: Proofs,
     pub(crate) frozen: bool,
     pub(crate) uses: Option<u32>,
-    pub(crate) used: u32,
     pub(crate) on_misuse: OnMisuse,
     pub(crate) standing: Standing,
 }
@@ -188,12 +187,6 @@ impl Held {
                 facts.rule = Some(format!("daily {hours}"));
                 facts.retry_after = Some(hours.seconds_until(now));
             }));
-        }
-        if self.uses.is_some_and(|uses| self.used >= uses) {
-            return Err(Refusal::new(
-                Code::PlaceholderSpent,
-                "the placeholder has been used as often as it may be",
-            ));
         }
         Ok(permits)
     }

@@ -263,7 +263,6 @@ fn revoked(held: &Held) -> Held {
         holder: held.holder,
         frozen: held.frozen,
         uses: held.uses,
-        used: held.used,
         on_misuse: held.on_misuse,
         standing: Standing::Revoked,
     }

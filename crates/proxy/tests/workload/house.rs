@@ -8,13 +8,13 @@ use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_egress::{Upstream, UpstreamSettings};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, Code, CredentialId, CredentialKind, CredentialRecord, Destination, LookupKey,
-    Name, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, Severity, Signature, Timestamp,
+    Name, OnMisuse, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, Severity, Signature, Timestamp,
     WorkloadId, WorkloadRecord,
 };
 use cloakroom_policy::{Approvers, Grant, Policy, PolicySet};
 use cloakroom_proxy::{Authority, Durability, Entrance, Limits, Proxy};
 use cloakroom_store::journal::{Entry, Journal, JournalSettings};
-use cloakroom_store::{BoxFuture, Decision, Parking, ParkingBounds, SqliteStore, Store, StoreError};
+use cloakroom_store::{BoxFuture, Parking, ParkingBounds, Recounted, SqliteStore, Uses};
 use cloakroom_testkit::{
     CANARY, Log, Received, Reply, Response, TestAuthority, TlsUpstream, Wire, Workload, echo, hunt,
 };
@@ -36,7 +36,6 @@ pub(crate) struct Plan {
     pub(crate) entrance: Entrance,
     pub(crate) uses: Option<u32>,
     pub(crate) more: &'static str,
-    pub(crate) panicking_store: bool,
 }
 
 /// The broker and its upstream.
@@ -66,7 +65,7 @@ impl cloakroom_store::Warden for NoWarden {
     fn end(
         &self,
         placeholder: PlaceholderId,
-        _: cloakroom_model::OnMisuse,
+        _: OnMisuse,
         because: cloakroom_model::EventKind,
     ) -> BoxFuture<'_, ()> {
         panic!("{placeholder} was to be revoked: {because}")
@@ -86,14 +85,14 @@ impl House {
         custody.hold(&rows.credentials);
         let (policies, ignored) = PolicySet::assert_active(&rows, &approvers, lookup, None);
         assert_eq!(ignored, []);
-        let store = runtime.block_on(store(data.path(), &rows));
-        let store: Arc<dyn Store> = if plan.panicking_store { Arc::new(Panics) } else { Arc::new(store) };
         let (journal, _) = Journal::open(
             &data.path().join("journal"),
             &data.path().join("journal.key"),
             JournalSettings::default(),
         )
         .unwrap();
+        let uses = Uses::new(Arc::clone(&journal), Recounted::default());
+        uses.hold(&rows.placeholders).unwrap();
         let settings = UpstreamSettings {
             anchors: vec![authority.file()],
             allowed: vec!["127.0.0.0/8".parse().unwrap()],
@@ -110,7 +109,8 @@ impl House {
                 policies: Arc::new(ArcSwap::from_pointee(policies)),
                 custody: Arc::new(custody),
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),
-                store,
+                store: Arc::new(SqliteStore::open(&data.path().join("cloakroom.db")).unwrap()),
+                uses: Arc::clone(&uses),
                 journal: Arc::clone(&journal),
                 events: cloakroom_store::Events::new(Arc::clone(&journal)),
                 warden: Arc::new(NoWarden),
@@ -330,43 +330,4 @@ fn workload(name: &str, key: &str, lookup: &LookupKey, now: Timestamp) -> Worklo
         created: now,
         removed: None,
     }
-}
-
-async fn store(data: &std::path::Path, rows: &Rows) -> SqliteStore {
-    let store = SqliteStore::open(&data.join("cloakroom.db")).unwrap();
-    store.add_credential(rows.credentials[0].clone()).await.unwrap();
-    store.add_workload(rows.workloads[0].clone()).await.unwrap();
-    let approval = ApprovalRecord { decided: None, signatures: Vec::new(), ..rows.approvals[0].clone() };
-    let placeholder = PlaceholderRecord { state: PlaceholderState::Pending, ..rows.placeholders[0].clone() };
-    store.add_placeholder(placeholder, approval.clone()).await.unwrap();
-    let signatures = rows.approvals[0].signatures.clone();
-    store.decide_approval(approval.id, Decision::Granted(signatures), Timestamp::now()).await.unwrap();
-    store
-}
-
-/// A store with a fault: whoever spends meets a panic.
-struct Panics;
-
-type Done<'a> = BoxFuture<'a, Result<(), StoreError>>;
-
-#[rustfmt::skip]
-impl Store for Panics {
-    fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>> { panic!("load") }
-    fn add_credential(&self, _: CredentialRecord) -> Done<'_> { panic!("add") }
-    fn rotate_credential(&self, _: CredentialId, _: u32, _: cloakroom_model::SealedSecret, _: cloakroom_model::Shape, _: Timestamp) -> Done<'_> { panic!("rotate") }
-    fn reseal_credential(&self, _: CredentialId, _: u32, _: cloakroom_model::SealedSecret) -> Done<'_> { panic!("reseal") }
-    fn remove_credential(&self, _: CredentialId, _: Timestamp) -> Done<'_> { panic!("remove") }
-    fn add_workload(&self, _: WorkloadRecord) -> Done<'_> { panic!("add") }
-    fn remove_workload(&self, _: WorkloadId, _: Timestamp) -> Done<'_> { panic!("remove") }
-    fn add_placeholder(&self, _: PlaceholderRecord, _: ApprovalRecord) -> Done<'_> { panic!("add") }
-    fn add_placeholder_to_claim(&self, _: PlaceholderRecord, _: ApprovalRecord, _: cloakroom_model::ClaimRecord) -> Done<'_> { panic!("add") }
-    fn claim(&self, _: cloakroom_model::KeyedHash) -> BoxFuture<'_, Result<Option<cloakroom_model::ClaimRecord>, StoreError>> { panic!("claim") }
-    fn claim_of(&self, _: PlaceholderId) -> BoxFuture<'_, Result<Option<cloakroom_model::ClaimRecord>, StoreError>> { panic!("claim") }
-    fn take_claim(&self, _: cloakroom_model::KeyedHash, _: cloakroom_model::Claimed) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>> { panic!("claim") }
-    fn revoke_placeholders(&self, _: Vec<PlaceholderId>) -> Done<'_> { panic!("revoke") }
-    fn freeze_placeholder(&self, _: PlaceholderId, _: Option<Timestamp>) -> Done<'_> { panic!("freeze") }
-    fn revoke_placeholder(&self, _: PlaceholderId) -> Done<'_> { panic!("revoke") }
-    fn decide_approval(&self, _: ApprovalId, _: Decision, _: Timestamp) -> Done<'_> { panic!("decide") }
-    fn withdraw_approval(&self, _: ApprovalId, _: Timestamp) -> Done<'_> { panic!("withdraw") }
-    fn spend(&self, _: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> { panic!("spend") }
 }

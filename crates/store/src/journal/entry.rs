@@ -82,6 +82,41 @@ pub enum Entry {
         /// Who did it.
         by: String,
     },
+    /// Uses of this call were given back: no byte of it reached its destination.
+    Returned {
+        /// The call.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+        /// The placeholders, one use of each; one that is listed twice, two.
+        placeholders: Vec<PlaceholderId>,
+        /// The number of the last tally before the call's intent.
+        tally: u64,
+    },
+    /// Uses of a placeholder went to one that descends from it.
+    Endowed {
+        /// When.
+        at: Timestamp,
+        /// Who got them.
+        placeholder: PlaceholderId,
+        /// Whose they were.
+        parent: PlaceholderId,
+        /// How many.
+        uses: u32,
+    },
+    /// How often each counted placeholder was used, by all records before this one. Those that no record is about are left out.
+    Tally {
+        /// When.
+        at: Timestamp,
+        /// Counts tallies, from 1.
+        number: u64,
+        /// Which part of it, from 1.
+        part: u32,
+        /// How many parts it has.
+        parts: u32,
+        /// The placeholders, each with its uses.
+        used: Vec<(PlaceholderId, u32)>,
+    },
     /// A security event.
     Event(SecurityEvent),
     /// A stored permit that does not count.

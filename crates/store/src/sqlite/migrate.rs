@@ -22,6 +22,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 5, name: "family", sql: include_str!("../../migrations/0005_family.sql") },
     Migration { version: 6, name: "holder", sql: include_str!("../../migrations/0006_holder.sql") },
     Migration { version: 7, name: "claim", sql: include_str!("../../migrations/0007_claim.sql") },
+    Migration { version: 8, name: "books", sql: include_str!("../../migrations/0008_books.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

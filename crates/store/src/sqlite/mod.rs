@@ -7,7 +7,7 @@ mod read;
 mod worker;
 mod write;
 
-use crate::{BoxFuture, Decision, Store, StoreError};
+use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ClaimRecord, Claimed, CredentialId, CredentialRecord, KeyedHash,
     PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
@@ -142,7 +142,15 @@ impl Store for SqliteStore {
         self.writer.submit(After::Nothing, move |db| write::withdraw_approval(db, id, at))
     }
 
-    fn spend(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<bool, StoreError>> {
-        self.writer.submit(After::Nothing, move |db| write::spend(db, ids))
+    fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>> {
+        self.reader.submit(After::Nothing, read::books)
+    }
+
+    fn note_uses(
+        &self,
+        tally: u64,
+        used: Vec<(PlaceholderId, u32)>,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::note_uses(db, tally, &used))
     }
 }

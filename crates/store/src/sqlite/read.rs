@@ -1,6 +1,6 @@
 //! Rows out of the database. Every field is parsed into its noun; a row that does not parse is an error, never skipped.
 
-use crate::StoreError;
+use crate::{Books, StoreError};
 use cloakroom_model::{
     ApprovalRecord, CredentialRecord, Marks, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
     Signature, Timestamp, WorkloadRecord,
@@ -19,6 +19,17 @@ pub(super) fn rows(db: &Connection) -> Result<Rows, StoreError> {
         placeholders: all(db, "SELECT * FROM placeholder ORDER BY id", placeholder)?,
         approvals: all(db, "SELECT * FROM approval ORDER BY id", approval)?,
     })
+}
+
+pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
+    let tally: i64 = db.query_row("SELECT tally FROM books", [], |row| row.get(0))?;
+    let unreadable = |error: std::num::TryFromIntError| StoreError::Unusable {
+        what: format!("the database says that it knows tally {tally}: {error}"),
+        hint:
+            "the row was edited outside Cloakroom or the file is damaged: restore cloakroom.db from a backup"
+                .into(),
+    };
+    Ok(Books { tally: tally.try_into().map_err(unreadable)? })
 }
 
 fn all<T>(

@@ -137,21 +137,7 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.daily.map(|hours| hours.to_string()),
         ],
     )?;
-    take_uses(db, row)?;
     add_approval(db, approval)
-}
-
-/// The uses of a placeholder that descends from a counted one are that one's: a family has no more together than its first.
-fn take_uses(db: &Connection, row: &PlaceholderRecord) -> Done {
-    let Some(parent) = row.parent else { return Ok(()) };
-    let sql = "UPDATE placeholder SET used = used + coalesce(?2, 0)
-               WHERE id = ?1 AND state = 'active' AND (uses IS NULL OR used + ?2 <= uses)";
-    match changed(db, sql, params![parent.to_string(), row.uses])? {
-        1 => Ok(()),
-        _ => Err(StoreError::Conflict(format!(
-            "placeholder {parent} is not active, or has not that many uses left"
-        ))),
-    }
 }
 
 fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
@@ -256,39 +242,13 @@ fn undecided(db: &Connection, id: ApprovalId) -> Result<String, StoreError> {
     }
 }
 
-/// Why a spend is undone: not an error for the caller, but the savepoint must roll back.
-enum Spend {
-    Refused,
-    Failed(StoreError),
-}
-
-pub(super) fn spend(db: &Connection, ids: Vec<PlaceholderId>) -> Result<bool, StoreError> {
-    db.execute_batch("SAVEPOINT spend")?;
-    let outcome = spend_each(db, ids);
-    if outcome.is_err() {
-        db.execute_batch("ROLLBACK TO spend")?;
+pub(super) fn note_uses(db: &Connection, tally: u64, used: &[(PlaceholderId, u32)]) -> Done {
+    let sql = "UPDATE placeholder SET used = coalesce(min(?2, uses), ?2) WHERE id = ?1";
+    for (id, used) in used {
+        changed(db, sql, params![id.to_string(), used])?;
     }
-    db.execute_batch("RELEASE spend")?;
-    match outcome {
-        Ok(()) => Ok(true),
-        Err(Spend::Refused) => Ok(false),
-        Err(Spend::Failed(error)) => Err(error),
-    }
-}
-
-fn spend_each(db: &Connection, mut ids: Vec<PlaceholderId>) -> Result<(), Spend> {
-    // The condition and the count are one statement: no reader can slip between the look and the change.
-    let sql = "UPDATE placeholder SET used = used + 1
-               WHERE id = ?1 AND state = 'active' AND frozen IS NULL AND (uses IS NULL OR used < uses)
-                 AND EXISTS (SELECT 1 FROM credential WHERE id = placeholder.credential AND removed IS NULL)
-                 AND EXISTS (SELECT 1 FROM workload WHERE id = placeholder.workload AND removed IS NULL)";
-    ids.sort_unstable();
-    for id in ids {
-        match changed(db, sql, [id.to_string()]).map_err(Spend::Failed)? {
-            1 => {}
-            _ => return Err(Spend::Refused),
-        }
-    }
+    let number = i64::try_from(tally).unwrap_or(i64::MAX);
+    changed(db, "UPDATE books SET tally = ?1", [number])?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 pub(crate) mod rows;
 
 use cloakroom_model::*;
-use cloakroom_store::{BoxFuture, Decision, Store, StoreError};
+use cloakroom_store::{Books, BoxFuture, Decision, Store, StoreError};
 use rows::{at, credential, keys, placeholder, signature, workload};
 use std::sync::Arc;
 
@@ -30,13 +30,10 @@ cases! {
     signatures_gather_until_they_are_enough
     what_was_granted_is_withdrawn_once
     what_was_revoked_cannot_be_granted
-    only_an_active_placeholder_is_spent
-    freezing_leaves_the_state_and_ends_spending_until_thawed
+    freezing_leaves_the_state
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
-    a_spend_takes_all_or_none
-    a_removed_credential_or_workload_ends_spending
-    t63_two_hundred_concurrent_spends_of_a_single_use_succeed_once
+    uses_are_noted_as_they_were_tallied
     concurrent_changes_that_fail_do_not_disturb_their_neighbours
 }
 
@@ -99,15 +96,14 @@ async fn a_claim_is_taken_once_and_what_was_sealed_is_gone_then(store: Arc<dyn S
     assert_eq!(store.take_claim(nobody, claimed(11)).await, Ok(None));
 }
 
-async fn freezing_leaves_the_state_and_ends_spending_until_thawed(store: Arc<dyn Store>) {
+async fn freezing_leaves_the_state(store: Arc<dyn Store>) {
     let id = active(&*store, &[Some(2)]).await[0];
     store.freeze_placeholder(id, Some(at(60))).await.unwrap();
     store.freeze_placeholder(id, Some(at(61))).await.unwrap();
     let row = store.load().await.unwrap().placeholders.remove(0);
     assert_eq!((row.state, row.frozen), (PlaceholderState::Active, Some(at(60))));
-    assert_eq!(store.spend(vec![id]).await, Ok(false));
     store.freeze_placeholder(id, None).await.unwrap();
-    assert_eq!(store.spend(vec![id]).await, Ok(true));
+    assert_eq!(store.load().await.unwrap().placeholders[0].frozen, None);
     let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
     assert!(matches!(store.freeze_placeholder(nobody, None).await, Err(StoreError::Missing { .. })));
 }
@@ -345,68 +341,16 @@ async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
     assert!(rows.approvals[1].denied);
 }
 
-async fn only_an_active_placeholder_is_spent(store: Arc<dyn Store>) {
-    let id = active(&*store, &[Some(2)]).await[0];
-    let known = store.load().await.unwrap().placeholders.remove(0);
-    let (pending, asked) = placeholder(2, known.credential, known.workload, Some(1));
-    let pending_id = pending.id;
-    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "not there");
-    let asked_id = asked.id;
-    store.add_placeholder(pending, asked).await.unwrap();
-    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "pending");
-    store.decide_approval(asked_id, Decision::Denied, at(60)).await.unwrap();
-    assert_eq!(store.spend(vec![pending_id]).await, Ok(false), "denied");
-    assert_eq!(store.spend(vec![id]).await, Ok(true));
-    store.revoke_placeholder(id).await.unwrap();
-    assert_eq!(store.spend(vec![id]).await, Ok(false), "revoked");
-    assert_eq!(used(&*store).await, [1, 0]);
-}
-
-async fn a_spend_takes_all_or_none(store: Arc<dyn Store>) {
-    let ids = active(&*store, &[Some(1), Some(3), None]).await;
-    assert_eq!(store.spend(vec![]).await, Ok(true));
-    assert_eq!(store.spend(ids.clone()).await, Ok(true));
-    assert_eq!(store.spend(ids.clone()).await, Ok(false), "the first is gone");
-    assert_eq!(used(&*store).await, [1, 1, 1]);
-    assert_eq!(store.spend(vec![ids[2], ids[1], ids[0]]).await, Ok(false), "in whatever order");
-    assert_eq!(store.spend(vec![ids[1]; 3]).await, Ok(false), "three of two");
-    assert_eq!(used(&*store).await, [1, 1, 1]);
-    assert_eq!(store.spend(vec![ids[1]; 2]).await, Ok(true));
-    assert_eq!(used(&*store).await, [1, 3, 1]);
-}
-
-async fn a_removed_credential_or_workload_ends_spending(store: Arc<dyn Store>) {
-    let id = active(&*store, &[None]).await[0];
-    let known = store.load().await.unwrap().placeholders.remove(0);
-    let other = workload(2, "other");
-    store.add_workload(other.clone()).await.unwrap();
-    let (mut row, approval) = placeholder(2, known.credential, other.id, None);
-    row.state = PlaceholderState::Active;
-    let other_id = row.id;
-    store.add_placeholder(row, approval).await.unwrap();
-    assert_eq!(store.spend(vec![id, other_id]).await, Ok(true));
-    store.remove_workload(other.id, at(70)).await.unwrap();
-    assert_eq!(store.spend(vec![other_id]).await, Ok(false));
-    assert_eq!(store.spend(vec![id]).await, Ok(true));
-    store.remove_credential(known.credential, at(71)).await.unwrap();
-    assert_eq!(store.spend(vec![id]).await, Ok(false));
-}
-
-async fn t63_two_hundred_concurrent_spends_of_a_single_use_succeed_once(store: Arc<dyn Store>) {
-    let ids = active(&*store, &[Some(1), Some(37)]).await;
-    for (id, uses) in [(ids[0], 1), (ids[1], 37)] {
-        let spend = |_| {
-            let store = Arc::clone(&store);
-            tokio::spawn(async move { store.spend(vec![id]).await.unwrap() })
-        };
-        let tasks: Vec<_> = (0..200).map(spend).collect();
-        let mut spent = 0;
-        for task in tasks {
-            spent += u32::from(task.await.unwrap());
-        }
-        assert_eq!(spent, uses);
-    }
-    assert_eq!(used(&*store).await, [1, 37]);
+async fn uses_are_noted_as_they_were_tallied(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[Some(1), Some(37), None]).await;
+    let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
+    assert_eq!(store.books().await, Ok(Books { tally: 0 }));
+    store.note_uses(4, vec![(ids[0], 1), (ids[1], 9), (nobody, 3)]).await.unwrap();
+    assert_eq!(used(&*store).await, [1, 9, 0]);
+    // More than there are cannot stand in a row; fewer than before were given back.
+    store.note_uses(5, vec![(ids[0], 3), (ids[1], 8)]).await.unwrap();
+    assert_eq!(used(&*store).await, [1, 8, 0]);
+    assert_eq!(store.books().await, Ok(Books { tally: 5 }));
 }
 
 async fn concurrent_changes_that_fail_do_not_disturb_their_neighbours(store: Arc<dyn Store>) {

@@ -115,6 +115,8 @@ async fn t65_only_a_stream_that_was_not_processed_is_opened_again() {
         let (url, upstream) = serve(handler).await;
         text(get(&upstream, key(1, 1, &url)).await.unwrap()).await.unwrap();
         let second = get(&upstream, key(1, 1, &url)).await;
+        // Bytes of it were sent, whatever the destination says of them.
+        assert!(second.as_ref().err().is_none_or(|refusal| !refusal.is_unsent()), "{reason:?}");
         assert_eq!(second.map(|_| ()).map_err(|refusal| refusal.code()), expected, "{reason:?}");
         assert_eq!(count.load(Ordering::SeqCst), sent, "{reason:?}");
     }
@@ -131,6 +133,7 @@ async fn t65_a_refused_stream_whose_body_was_passing_through_is_not_opened_again
     text(get(&upstream, key(1, 1, &url)).await.unwrap()).await.unwrap();
     let (_feed, rest) = fed();
     let sent = send(&upstream, post(), OutBody::streaming(Bytes::new(), rest, None), key(1, 1, &url)).await;
+    assert!(sent.as_ref().err().is_some_and(|refusal| !refusal.is_unsent()));
     assert_eq!(sent.map(|_| ()).map_err(|refusal| refusal.code()), Err(Code::UpstreamUnreachable));
 }
 

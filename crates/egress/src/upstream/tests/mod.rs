@@ -11,6 +11,7 @@ mod once;
 mod reuse;
 mod server;
 mod tls;
+mod unsent;
 mod websocket;
 
 use super::*;

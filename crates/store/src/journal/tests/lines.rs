@@ -44,6 +44,7 @@ fn an_intent_that_is_borrowed_is_the_same_record() {
         destination: "https://api.example.com".parse().unwrap(),
         method: "GET".into(),
         path: "/v1/items/{…}".into(),
+        repeats: None,
         uses: vec![IntentUse {
             placeholder: format!("ph_{id}").parse().unwrap(),
             credential: format!("cred_{id}").parse().unwrap(),

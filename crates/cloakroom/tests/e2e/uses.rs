@@ -1,0 +1,139 @@
+//! Counted uses: when one is spent, when it comes back, and that no edit of the database gives it back.
+
+use crate::support::{item, items, policy, setup};
+use cloakroom_testkit::{After, Broker, Issued, Reply, Setup, TestAuthority, TlsUpstream, Way, echo, shaped};
+
+fn used(broker: &Broker, issued: &Issued) -> u64 {
+    broker.cli_json(&["placeholder", "show", &issued.id])["used"].as_u64().unwrap()
+}
+
+fn shown(broker: &Broker) -> String {
+    broker.cli(&["journal", "show", "--json"]).stdout
+}
+
+#[test]
+fn a_use_comes_back_only_where_nothing_was_sent() {
+    let Setup { mut broker, authority, robot } = setup();
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap().to_string()
+    };
+    let stranger = TlsUpstream::start(&TestAuthority::new(), echo);
+    let broken = TlsUpstream::start(&authority, |_| Reply::raw("", After::Close));
+    let permit = |to: &str, name: &str| {
+        broker.deposit(name, "bearer", &[to], &shaped("sk_live_"));
+        let permit = policy(to, "GET /v1/items/{id}", "header authorization bearer", "");
+        broker.permit(name, "robot", &permit, &["--uses", "1"])
+    };
+    let nobody = permit(&format!("https://{closed}"), "closed");
+    let untrusted = permit(&stranger.url(), "stranger");
+    let cut = permit(&broken.url(), "broken");
+    let call = |authority: &str, issued: &Issued| {
+        let request = cloakroom_testkit::Request::new("GET", authority, "/v1/items/1")
+            .with("authorization", &format!("Bearer {}", issued.text));
+        broker.call(Way::Absolute, Some(&robot), &request)
+    };
+    for _ in 0..3 {
+        for (authority, issued, code) in [
+            (&closed, &nobody, "upstream-unreachable"),
+            (&stranger.authority(), &untrusted, "upstream-untrusted"),
+        ] {
+            let answer = call(authority, issued);
+            assert_eq!(answer.code().as_deref(), Some(code), "{}", answer.text());
+            assert_eq!(answer.json()["use_returned"], true, "{}", answer.text());
+            assert_eq!(used(&broker, issued), 0);
+        }
+    }
+    // The same one step further: the request was read, and then the connection broke.
+    let answer = call(&broken.authority(), &cut);
+    assert_eq!(answer.code().as_deref(), Some("upstream-unreachable"), "{}", answer.text());
+    assert!(answer.json()["use_returned"].is_null(), "{}", answer.text());
+    let answer = call(&broken.authority(), &cut);
+    assert_eq!(answer.code().as_deref(), Some("placeholder-spent"), "{}", answer.text());
+    assert_eq!((broken.requests().len(), stranger.requests().len()), (1, 0));
+    assert_eq!(shown(&broker).matches("\"kind\":\"returned\"").count(), 6);
+    // Killed and started again, the journal tells the same.
+    broker.kill();
+    broker.launch();
+    assert_eq!([&nobody, &untrusted, &cut].map(|issued| used(&broker, issued)), [0, 0, 1]);
+    assert!(!shown(&broker).contains("records-disagree"));
+    broker.verify_journal();
+}
+
+#[test]
+fn uses_that_an_edited_database_gives_back_are_gone_all_the_same() {
+    let Setup { mut broker, authority, robot } = setup();
+    let upstream = TlsUpstream::start(&authority, echo);
+    broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+    let issued = broker.permit("c", "robot", &items(&upstream), &["--uses", "1"]);
+    let call = |broker: &Broker| broker.call(Way::Connect, Some(&robot), &item(&upstream, "1", &issued.text));
+    assert_eq!(call(&broker).status, 200);
+    broker.stop();
+    assert_eq!(broker.tamper("UPDATE placeholder SET used = 0 WHERE id = ?1", [&issued.id]), 1);
+    broker.launch();
+    let answer = call(&broker);
+    assert_eq!(answer.code().as_deref(), Some("placeholder-spent"), "{}", answer.text());
+    assert_eq!((used(&broker, &issued), upstream.requests().len()), (1, 1));
+    let journal = shown(&broker);
+    assert!(journal.contains("\"event\":\"records-disagree\"") && journal.contains(&issued.id), "{journal}");
+    assert!(broker.output().contains("the store and the journal disagree"), "{}", broker.output());
+    // Repaired: after an ordinary restart there is nothing to say.
+    let said = |broker: &Broker| shown(broker).matches("records-disagree").count();
+    let before = said(&broker);
+    broker.restart();
+    assert_eq!(said(&broker), before);
+}
+
+/// Every place at which a process can die between a request and its answer, and while the books are kept.
+const POINTS: [&str; 9] = [
+    "before-append",
+    "appended",
+    "written",
+    "durable",
+    "before-send",
+    "answered",
+    "tally-appended",
+    "tally-durable",
+    "tally-noted",
+];
+
+#[test]
+fn t64_a_process_that_dies_at_any_point_spends_once_and_loses_no_answer() {
+    let Setup { mut broker, authority, robot } = setup();
+    let upstream = TlsUpstream::start(&authority, echo);
+    broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+    for point in POINTS {
+        let issued = broker.permit("c", "robot", &items(&upstream), &["--uses", "1"]);
+        let before = upstream.requests().len();
+        broker.stop();
+        // A start makes a tally of its own; it is the one of the stop that is not completed.
+        let tally = point.starts_with("tally");
+        broker.die_at(Some(&format!("{point}:{}", if tally { 2 } else { 1 })));
+        broker.launch();
+        let mut wire = broker.wire();
+        wire.send(&item(&upstream, "1", &issued.text).bytes(Way::Absolute, Some(&robot)));
+        let answered = wire.receive("GET").is_ok_and(|answer| answer.status == 200);
+        assert_eq!(answered, tally, "{point}");
+        let status = if tally { broker.stop() } else { broker.wait() };
+        assert!(!status.success(), "{point}: it lives");
+        let sent = upstream.requests().len() - before;
+        assert_eq!(sent, usize::from(tally || point == "answered"), "{point}");
+        broker.die_at(None);
+        broker.launch();
+        let again = broker.call(Way::Absolute, Some(&robot), &item(&upstream, "1", &issued.text));
+        let after = upstream.requests().len() - before;
+        assert!(after <= 1, "{point}: it reached the upstream {after} times");
+        // What was appended and not written when the process died is lost, and its use with it; the writer may have been quicker.
+        match point {
+            "before-append" => assert_eq!(again.status, 200, "{}", again.text()),
+            "appended" => {
+                assert!(again.status == 200 || again.code().as_deref() == Some("placeholder-spent"))
+            }
+            _ => assert_eq!(again.code().as_deref(), Some("placeholder-spent"), "{point}: {}", again.text()),
+        }
+        assert_eq!(used(&broker, &issued), 1, "{point}");
+        let said = shown(&broker);
+        assert!(!said.contains("records-disagree"), "{point}");
+        broker.verify_journal();
+    }
+}
