@@ -16,6 +16,8 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["curl", "--version"], packages: &["curl"] },
     Tool { probe: &["bwrap", "--version"], packages: &["bubblewrap"] },
     Tool { probe: &["python3", "--version"], packages: &["python3"] },
+    Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
+    Tool { probe: &["fsfreeze", "--version"], packages: &["mount", "util-linux"] },
 ];
 
 const FOR_CLIENTS: &[Tool] = &[

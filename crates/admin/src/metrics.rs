@@ -13,7 +13,7 @@ use std::sync::Arc;
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
-    let (records, _) = admin.journal.head()?;
+    let records = admin.journal.records();
     let text = text(&admin.events.meters().read(), records);
     Ok(([(header::CONTENT_TYPE, TEXT), (header::CACHE_CONTROL, "no-store")], text).into_response())
 }

@@ -211,7 +211,7 @@ impl Desk {
     /// Records a refusal with all that is known, and does what is due upon it.
     pub(crate) async fn settle(&self, trace: &Trace, refusal: Refusal) -> Refusal {
         let refusal = self.complete(trace, refusal);
-        trace.record(&refusal, &self.shared.proxy);
+        trace.record(&refusal, &self.shared.proxy).await;
         self.act_upon(&refusal).await;
         refusal
     }

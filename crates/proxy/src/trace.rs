@@ -41,7 +41,7 @@ impl Trace {
     }
 
     /// Records a refusal. That the record failed does not change the answer: it is a *no* already.
-    pub(crate) fn record(&self, refusal: &Refusal, proxy: &Proxy) {
+    pub(crate) async fn record(&self, refusal: &Refusal, proxy: &Proxy) {
         let code = refusal.code();
         let workload = self.principal.as_ref().map(|principal| principal.name().as_str());
         tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused");
@@ -51,7 +51,10 @@ impl Trace {
             proxy.events.raise(event);
         }
         // Whoever gets the answer, or hears of it, finds the record.
-        let recorded = appended.and_then(|_| proxy.journal.write_out());
+        let recorded = match appended {
+            Ok(_) => proxy.journal.all_written().await,
+            Err(error) => Err(error),
+        };
         if let Err(error) = recorded {
             tracing::error!(request = %self.request, %code, %error, "a refusal could not be recorded");
         }

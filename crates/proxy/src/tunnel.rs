@@ -46,7 +46,7 @@ impl Opened {
                     destination: Some(destination),
                     ..Trace::begin(peer)
                 };
-                return wrong_name(&shared, &trace);
+                return wrong_name(&shared, &trace).await;
             }
             Ok(Err(Failed::Tls(error))) => {
                 tracing::debug!(%peer, %destination, %error, "a TLS handshake with a workload failed");
@@ -102,10 +102,10 @@ fn names(shown: Option<&str>, host: &Host) -> bool {
     }
 }
 
-fn wrong_name(shared: &Shared, trace: &Trace) {
+async fn wrong_name(shared: &Shared, trace: &Trace) {
     let refusal = ambiguous("the name in the TLS handshake is not the host of the tunnel")
         .as_event(EventKind::MisnamedTunnel);
-    trace.record(&refusal, &shared.proxy);
+    trace.record(&refusal, &shared.proxy).await;
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ pub(crate) async fn explain(
         Problem::new(ProblemCode::MalformedRequest, format!("not a request id: {error}"))
     })?;
     // What waits in memory is part of what the journal knows.
-    admin.journal.write_out()?;
+    admin.journal.all_written().await?;
     let journal = admin.data.join("journal");
     let records = tokio::task::spawn_blocking(move || explain::records_of(&journal, request))
         .await

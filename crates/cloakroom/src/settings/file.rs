@@ -138,6 +138,7 @@ pub(super) struct Journal {
     flush_every: Option<Span>,
     checkpoint_every: Option<u64>,
     checkpoint_within: Option<Span>,
+    write_timeout: Option<Span>,
     pub(super) durability: WrittenDurability,
 }
 
@@ -149,6 +150,7 @@ impl Journal {
             flush_every: self.flush_every.map_or(default.flush_every, |span| span.0),
             checkpoint_every: self.checkpoint_every.unwrap_or(default.checkpoint_every),
             checkpoint_within: self.checkpoint_within.map_or(default.checkpoint_within, |span| span.0),
+            write_timeout: self.write_timeout.map_or(default.write_timeout, |span| span.0),
         }
     }
 }

@@ -204,6 +204,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "flush-every", span(journal.flush_every)),
         ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
         ("journal", "checkpoint-within", span(journal.checkpoint_within)),
+        ("journal", "write-timeout", span(journal.write_timeout)),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
         ("approval", "quorum", approval.quorum.to_string()),

@@ -9,6 +9,7 @@ mod clients;
 mod corpora;
 mod crash;
 mod custody;
+mod disks;
 mod events;
 mod grants;
 mod grpc;

@@ -153,7 +153,7 @@ fn t90_a_journal_cut_short_or_made_anew_is_found_with_what_a_witness_kept() {
     std::fs::write(stage.segment(), &whole).unwrap();
     assert_eq!(judged(&stage).0, Some(0));
     // Somebody who has the signing key begins anew.
-    std::fs::remove_file(stage.segment()).unwrap();
+    std::fs::remove_dir_all(stage.segment().parent().unwrap()).unwrap();
     stage.setup.broker.launch();
     for _ in 0..30 {
         stage.call();

@@ -142,7 +142,7 @@ impl Arrival {
     }
 
     async fn refuse_socks(self, mut early: Early, reason: &'static str) {
-        Trace::begin(self.peer).record(&malformed(reason), &self.shared.proxy);
+        Trace::begin(self.peer).record(&malformed(reason), &self.shared.proxy).await;
         if early.say(&socks::NONE_ACCEPTABLE, self.deadline()).await {
             early.close().await;
         }
@@ -151,7 +151,9 @@ impl Arrival {
     /// A balancer that does not say whom it speaks for. SECURITY: nobody's word is taken instead (T92).
     async fn refuse_header(self, early: Early) {
         let refusal = malformed("the connection from a balancer does not begin with the PROXY protocol");
-        Trace::begin(self.peer).record(&refusal.as_event(EventKind::SilentBalancer), &self.shared.proxy);
+        Trace::begin(self.peer)
+            .record(&refusal.as_event(EventKind::SilentBalancer), &self.shared.proxy)
+            .await;
         early.close().await;
     }
 }

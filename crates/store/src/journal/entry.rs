@@ -1,5 +1,6 @@
 //! What is recorded: the entries, and where one stands.
 
+use super::queue::Happened;
 use cloakroom_model::{
     Code, Destination, Intent, Name, PlaceholderId, RequestId, SecurityEvent, Severity, Timestamp, Way,
     WorkloadId,
@@ -128,6 +129,18 @@ pub enum Entry {
         /// Why it does not count.
         why: String,
     },
+}
+
+impl Entry {
+    /// Whether it tells of what nobody can be kept from any more.
+    pub(super) fn happened(&self) -> Happened {
+        match self {
+            Self::Outcome { .. } | Self::Failure { .. } | Self::Refusal { .. } | Self::Event(_) => {
+                Happened::Already
+            }
+            _ => Happened::NotYet,
+        }
+    }
 }
 
 /// [`Entry::Intent`], borrowed.

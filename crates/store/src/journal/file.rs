@@ -1,15 +1,17 @@
 //! What is done to a segment file: made, checked, written to, flushed.
 
+use super::disk::Disk;
 use super::error::JournalError;
 use super::segment::Segment;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::{File, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
 /// What a flush covers.
 pub(super) struct Snapshot {
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) file: Arc<File>,
     pub(super) segment: Segment,
     pub(super) offset: u64,
@@ -22,12 +24,12 @@ impl Snapshot {
     pub(super) fn sync(&self) -> Result<(), JournalError> {
         let failed = |error| JournalError::at("flush", &self.segment.path, &error);
         let open = self.file.metadata().map_err(failed)?;
-        let named = std::fs::metadata(&self.segment.path).map_err(failed)?;
+        let named = self.disk.stat(&self.segment.path).map_err(failed)?;
         if Inode::of(&open) != Inode::of(&named) {
             let name = &self.segment.name;
             return Err(JournalError::Failed(format!("the segment {name} was replaced while in use")));
         }
-        self.file.sync_data().map_err(failed)
+        self.disk.sync(&self.file).map_err(failed)
     }
 }
 
@@ -46,10 +48,15 @@ impl Inode {
 
 /// One `stat` by name per batch: a file that was deleted, moved or replaced would take our records with it, and a length that
 /// is not ours means that someone else wrote or cut.
-pub(super) fn intact(file: &Inode, segment: &Segment, length: u64) -> Result<(), JournalError> {
+pub(super) fn intact(
+    disk: &dyn Disk,
+    file: &Inode,
+    segment: &Segment,
+    length: u64,
+) -> Result<(), JournalError> {
     let name = &segment.name;
     let changed = |how: String| Err(JournalError::Failed(format!("the segment {name} {how}")));
-    let found = match std::fs::metadata(&segment.path) {
+    let found = match disk.stat(&segment.path) {
         Ok(found) => found,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             return changed("was deleted or moved away while in use".into());
@@ -67,9 +74,9 @@ pub(super) fn intact(file: &Inode, segment: &Segment, length: u64) -> Result<(),
 }
 
 /// One `pwrite`. A short one is an error: on a regular file it means that no more fits.
-pub(super) fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+pub(super) fn write_once(disk: &dyn Disk, file: &File, bytes: &[u8], offset: u64) -> std::io::Result<()> {
     loop {
-        match file.write_at(bytes, offset) {
+        match disk.write_at(file, bytes, offset) {
             Ok(written) if written == bytes.len() => return Ok(()),
             Ok(written) => {
                 let text =
@@ -83,19 +90,17 @@ pub(super) fn write_once(file: &File, bytes: &[u8], offset: u64) -> std::io::Res
 }
 
 /// The header is on the disk before the file gets its name: a segment with half a header is never left by a crash.
-pub(super) fn create_segment(dir: &Path, segment: &Segment, header: &[u8]) -> Result<File, JournalError> {
+pub(super) fn create_segment(
+    disk: &dyn Disk,
+    dir: &Path,
+    segment: &Segment,
+    header: &[u8],
+) -> Result<File, JournalError> {
     let failed = |error| JournalError::at("create", &segment.path, &error);
     let fresh = segment.path.with_extension("new");
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&fresh)
-        .map_err(failed)?;
-    file.write_all(header).and_then(|()| file.sync_all()).map_err(failed)?;
+    let file = disk.create(&fresh).map_err(failed)?;
+    write_once(disk, &file, header, 0).map_err(failed)?;
+    file.sync_all().map_err(failed)?;
     std::fs::rename(&fresh, &segment.path).map_err(failed)?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
     Ok(file)

@@ -1,14 +1,10 @@
-//! Grouped flushing: one thread calls `fdatasync` for all who wait, and writes out what nobody waits for.
+//! Grouped flushing: one thread calls `fdatasync` for all who wait, and every now and then for those who do not.
 
 use super::Position;
 use super::error::JournalError;
-use super::file::Snapshot;
 use super::shared::{Shared, broken};
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
-
-/// How long a record that nobody waits for stays in memory.
-const SOON: Duration = Duration::from_millis(5);
 
 /// What those who wait look at.
 #[derive(Clone, Debug, Default)]
@@ -23,8 +19,10 @@ pub(super) struct Flushed {
 #[derive(Default)]
 pub(super) struct Demand {
     flush: bool,
-    /// Something was appended while it slept.
-    waiting: bool,
+    /// Something was written while it slept.
+    written: bool,
+    /// It sleeps until somebody calls.
+    asleep: bool,
     stop: bool,
 }
 
@@ -65,9 +63,13 @@ impl Shared {
         if demand.stop { Thread::Stopped } else { Thread::Running }
     }
 
-    pub(super) fn say_that_something_waits(&self) {
-        self.demand.lock().unwrap_or_else(PoisonError::into_inner).waiting = true;
-        self.wake.notify_one();
+    /// Says it to a thread that sleeps.
+    pub(super) fn say_that_something_is_written(&self) {
+        let mut demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        if demand.asleep {
+            demand.written = true;
+            self.wake.notify_one();
+        }
     }
 
     pub(super) fn stop(&self) {
@@ -75,56 +77,29 @@ impl Shared {
         self.wake.notify_one();
     }
 
-    /// The flushing thread: writes out what waits every few milliseconds while there are appends; flushes when someone
-    /// waits, and every `flush_every` if something was written.
+    pub(super) fn is_stopping(&self) -> bool {
+        self.demand.lock().unwrap_or_else(PoisonError::into_inner).stop
+    }
+
+    /// The flushing thread: flushes when someone waits, and every `flush_every` if something was written.
     pub(super) fn flush_until_stopped(&self) {
         let (mut failing, mut last) = (false, Instant::now());
         let mut patience = None;
-        let mut unsigned_since: Option<Instant> = None;
         loop {
-            let Demand { flush, waiting, stop } = self.wait(patience);
-            if waiting && !flush && !stop {
-                // What comes within the next milliseconds goes with it.
-                patience = Some(SOON.min(self.settings.flush_every));
-                continue;
-            }
-            // An error here is one of the flush as well.
-            let more = self.write_out().and_then(|()| Ok(self.queue()?.look())).unwrap_or_default();
+            let Demand { flush, stop, .. } = self.wait(patience);
             if flush || stop || last.elapsed() >= self.settings.flush_every {
+                let busy = self.busy.flushing();
                 let outcome = self.flush();
+                drop(busy);
                 tell(&outcome, failing);
                 (failing, last) = (outcome.is_err(), Instant::now());
             }
             if stop {
                 return;
             }
-            let next_checkpoint = self.sign_in_time(&mut unsigned_since);
             let next_flush = self.settings.flush_every.saturating_sub(last.elapsed());
-            patience = match () {
-                () if more => Some(SOON.min(next_flush)),
-                () if failing || self.is_dirty() => Some(next_flush),
-                () => next_checkpoint,
-            };
+            patience = (failing || self.is_dirty()).then_some(next_flush);
         }
-    }
-
-    /// Writes a checkpoint when records have waited for one long enough. Returns how long to wait for the next one.
-    fn sign_in_time(&self, unsigned_since: &mut Option<Instant>) -> Option<Duration> {
-        let within = self.settings.checkpoint_within;
-        let unsigned = self.tail().is_ok_and(|tail| tail.unsigned() > 0);
-        if !unsigned {
-            *unsigned_since = None;
-            return None;
-        }
-        let since = *unsigned_since.get_or_insert_with(Instant::now);
-        if since.elapsed() >= within {
-            *unsigned_since = None;
-            if let Err(error) = self.sign() {
-                tracing::warn!(%error, "no checkpoint could be written");
-            }
-            return Some(SOON);
-        }
-        Some(within.saturating_sub(since.elapsed()))
     }
 
     fn is_dirty(&self) -> bool {
@@ -133,8 +108,9 @@ impl Shared {
 
     /// Waits until something is demanded, or no longer than `patience`.
     fn wait(&self, patience: Option<Duration>) -> Demand {
-        let demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
-        let idle = |demand: &mut Demand| !demand.flush && !demand.waiting && !demand.stop;
+        let mut demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
+        let idle = |demand: &mut Demand| !demand.flush && !demand.written && !demand.stop;
+        demand.asleep = patience.is_none();
         let mut demand = match patience {
             Some(patience) => {
                 let waited = self.wake.wait_timeout_while(demand, patience, idle);
@@ -170,7 +146,7 @@ impl Shared {
             tail.snapshot()
         };
         // Without the lock: records are written while the disk works, and the next flush takes them together.
-        let outcome = self.sync(&snapshot);
+        let outcome = snapshot.sync();
         let mut tail = self.tail()?;
         let outcome = tail.flushed(&snapshot, outcome);
         // Only a flush that began with writing everything again makes up for one that failed.
@@ -187,23 +163,6 @@ impl Shared {
             Some(error) => flushed.failed = Some((upto, error.clone())),
             None => *flushed = Flushed { durable: flushed.durable.max(upto), failed: None },
         });
-    }
-
-    #[cfg(not(test))]
-    fn sync(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        snapshot.sync()
-    }
-
-    /// The one fault that no ordinary file system shows on request: `fdatasync` says EIO.
-    #[cfg(test)]
-    fn sync(&self, snapshot: &Snapshot) -> Result<(), JournalError> {
-        use std::sync::atomic::Ordering::SeqCst;
-        match self.failing_flushes.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)) {
-            Ok(_) => {
-                Err(JournalError::at("flush", &snapshot.segment.path, &std::io::ErrorKind::Other.into()))
-            }
-            Err(_) => snapshot.sync(),
-        }
     }
 }
 

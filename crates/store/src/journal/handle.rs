@@ -1,14 +1,18 @@
 //! The journal that a broker holds open: append, wait, close.
 
+use super::disk::{Disk, Plain};
 use super::entry::IntentEntry;
 use super::hash::Hash;
 use super::key::{Signed, SigningKey};
+use super::queue::Happened;
 use super::retire;
+use super::running::{OneRunning, Running};
 use super::segment::{self, Item, Segment};
 use super::shared::Shared;
 use super::tail::{LastCheckpoint, Tail};
 use super::tree::Frontier;
 use super::verify::{signed_by_record, signed_for};
+use super::writer::Wanted;
 use super::{Entry, JournalError, Position};
 use cloakroom_model::Intent;
 use std::fs::{DirBuilder, File, TryLockError};
@@ -38,6 +42,8 @@ pub struct JournalSettings {
     pub checkpoint_every: u64,
     /// How long a record waits for a checkpoint at most.
     pub checkpoint_within: Duration,
+    /// How long the disk may take: after that, what waits for it is refused.
+    pub write_timeout: Duration,
 }
 
 impl Default for JournalSettings {
@@ -47,6 +53,7 @@ impl Default for JournalSettings {
             flush_every: Duration::from_millis(100),
             checkpoint_every: 1000,
             checkpoint_within: Duration::from_mins(1),
+            write_timeout: Duration::from_secs(5),
         }
     }
 }
@@ -54,7 +61,14 @@ impl Default for JournalSettings {
 /// The journal, open for writing by this process alone.
 pub struct Journal {
     shared: Arc<Shared>,
-    flusher: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
+    running: Running,
+}
+
+/// What a thread of the journal holds. Its share of the journal, the lock included, goes before it counts as ended.
+struct Held {
+    shared: Arc<Shared>,
+    _running: OneRunning,
 }
 
 impl Journal {
@@ -71,27 +85,48 @@ impl Journal {
         key_file: &Path,
         settings: JournalSettings,
     ) -> Result<(Arc<Self>, Recovery), JournalError> {
+        Self::open_on(Arc::new(Plain), dir, key_file, settings)
+    }
+
+    pub(super) fn open_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        key_file: &Path,
+        settings: JournalSettings,
+    ) -> Result<(Arc<Self>, Recovery), JournalError> {
         create_private(dir)?;
         let lock = lock(dir)?;
         let key = SigningKey::open(key_file, &dir.join(super::PUBLIC_KEY))?;
-        let (tail, recovery) = resume(dir, &key)?;
+        let (tail, recovery) = resume(disk, dir, &key)?;
+        key.publish(&dir.join(super::PUBLIC_KEY))?;
         let shared = Arc::new(Shared::new(tail, key, settings, lock));
-        let flusher = {
-            let shared = Arc::clone(&shared);
-            let thread = std::thread::Builder::new().name("journal-flush".into());
-            let started = thread.spawn(move || shared.flush_until_stopped());
-            started.map_err(|error| JournalError::Failed(format!("no thread for the journal: {error}")))?
-        };
-        Ok((Arc::new(Self { shared, flusher: Mutex::new(Some(flusher)) }), recovery))
+        let journal = Arc::new(Self { shared, threads: Mutex::default(), running: Running::default() });
+        journal.start("journal-write", Shared::write_until_stopped)?;
+        journal.start("journal-flush", Shared::flush_until_stopped)?;
+        journal.start("journal-watch", Shared::watch_until_stopped)?;
+        Ok((journal, recovery))
+    }
+
+    fn start(&self, name: &str, work: fn(&Shared)) -> Result<(), JournalError> {
+        let held = Held { shared: Arc::clone(&self.shared), _running: self.running.one_more() };
+        let started = std::thread::Builder::new().name(name.into()).spawn(move || {
+            let held = held;
+            work(&held.shared);
+        });
+        let started =
+            started.map_err(|error| JournalError::Failed(format!("no thread for the journal: {error}")))?;
+        self.threads.lock().unwrap_or_else(PoisonError::into_inner).push(started);
+        Ok(())
     }
 
     /// Puts the record behind all that were appended before, in memory. It is handed to the operating system with the next
     /// batch, within a few milliseconds: wait for [`Self::written`] before doing what must not happen without a record.
     ///
     /// # Errors
-    /// When it can never be written: it is too long, the journal is closed, or could not be flushed.
+    /// When it can never be written: it is too long, the journal is closed, or could not be flushed. While the disk does not answer, only
+    /// outcomes, failures, refusals and events are taken, as many as fit: they are written when it does.
     pub fn append(&self, entry: &Entry) -> Result<Position, JournalError> {
-        self.shared.append(entry)
+        self.shared.append(entry, entry.happened())
     }
 
     /// As [`Self::append`], for an intent that the caller keeps.
@@ -99,21 +134,30 @@ impl Journal {
     /// # Errors
     /// As [`Self::append`].
     pub fn append_intent(&self, intent: &Intent) -> Result<Position, JournalError> {
-        self.shared.append(&IntentEntry::Intent(intent))
+        self.shared.append(&IntentEntry::Intent(intent), Happened::NotYet)
     }
 
     /// Waits until `position` is with the operating system (survives a crash of the process). Those who wait share a write.
     ///
     /// # Errors
-    /// When it could not be written: it is not on record then. Later records may be.
+    /// When it could not be written: it is not on record then; later records may be. Or when the disk has not answered for
+    /// `write_timeout`: it may come on record when the disk answers again.
     pub async fn written(&self, position: Position) -> Result<(), JournalError> {
         self.shared.written(position).await
     }
 
-    /// Hands all that was appended to the operating system now, for somebody who reads the files next.
+    /// Waits until all that was appended is with the operating system, for somebody who reads the files next.
     ///
     /// # Errors
-    /// When the journal failed in mid-write.
+    /// When the journal failed in mid-write, or the disk does not answer.
+    pub async fn all_written(&self) -> Result<(), JournalError> {
+        self.shared.all_written().await
+    }
+
+    /// As [`Self::all_written`], on a thread that may be held up.
+    ///
+    /// # Errors
+    /// When the journal failed in mid-write, or the disk does not answer.
     pub fn write_out(&self) -> Result<(), JournalError> {
         self.shared.write_out()
     }
@@ -126,7 +170,12 @@ impl Journal {
         self.shared.durable(position).await
     }
 
-    /// How many records are written, and the root of their tree.
+    /// How many records are written.
+    pub fn records(&self) -> u64 {
+        self.shared.records.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// How many records are written, and the root of their tree. Waits for the disk while it works.
     ///
     /// # Errors
     /// When the journal failed in mid-write.
@@ -140,7 +189,7 @@ impl Journal {
     /// # Errors
     /// When the journal cannot be written or flushed.
     pub async fn checkpoint(&self) -> Result<String, JournalError> {
-        let (note, last) = self.shared.sign()?;
+        let (note, last) = self.shared.sign_all().await?;
         self.shared.durable(last).await?;
         Ok(note)
     }
@@ -151,32 +200,27 @@ impl Journal {
     /// When what still waits, or the checkpoint, cannot be written or flushed.
     pub fn close(&self) -> Result<(), JournalError> {
         let outcome = self.finish();
-        self.stop_flusher();
+        self.stop_threads();
         outcome
     }
 
     fn finish(&self) -> Result<(), JournalError> {
-        {
-            let mut tail = self.shared.tail()?;
-            if tail.closed {
-                return Ok(());
-            }
-            tail.closed = true;
-            let last = self.shared.queue()?.refuse(tail.refusing());
-            self.shared.write_out_by(&mut tail)?;
-            let fate = self.shared.queue()?.fate(last).unwrap_or(Ok(()));
-            let signed = if tail.unsigned() > 0 { tail.checkpoint(&self.shared.key) } else { Ok(()) };
-            fate.and(signed)?;
-        }
+        self.shared.close_by_the_thread()?;
         self.shared.flush()
     }
 
-    pub(super) fn stop_flusher(&self) {
-        self.shared.stop();
-        let flusher = self.flusher.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(flusher) = flusher {
-            let _ = flusher.join();
+    /// Ends the threads, the writing one first: what it still has is flushed then. One that a stalled disk holds up is left behind.
+    pub(super) fn stop_threads(&self) {
+        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
+        if threads.is_empty() {
+            return;
         }
+        let patience = self.shared.settings.write_timeout;
+        self.shared.writer.demand(Wanted::STOP);
+        self.running.wait_for(threads.len() - 1, patience);
+        self.shared.stop();
+        threads.iter().for_each(|thread| thread.thread().unpark());
+        self.running.wait_for(0, patience);
     }
 
     #[cfg(test)]
@@ -188,17 +232,12 @@ impl Journal {
     pub(super) fn waiting_bytes(&self) -> usize {
         self.shared.queue().map_or(0, |queue| queue.bytes())
     }
-
-    #[cfg(test)]
-    pub(super) fn fail_flushes(&self, times: u32) {
-        self.shared.failing_flushes.store(times, std::sync::atomic::Ordering::SeqCst);
-    }
 }
 
 impl Drop for Journal {
     /// Without [`Journal::close`] there is no last checkpoint, as after a crash; what was written is flushed.
     fn drop(&mut self) {
-        self.stop_flusher();
+        self.stop_threads();
     }
 }
 
@@ -218,10 +257,13 @@ fn lock(dir: &Path) -> Result<File, JournalError> {
 }
 
 /// Verifies the last two segments; what is before them, their headers sum up and sign.
-fn resume(dir: &Path, key: &SigningKey) -> Result<(Tail, Recovery), JournalError> {
+fn resume(disk: Arc<dyn Disk>, dir: &Path, key: &SigningKey) -> Result<(Tail, Recovery), JournalError> {
     let segments = segment::list(dir)?;
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
-        let tail = Tail::create(dir, 1, Frontier::default(), key)?;
+        if dir.join(super::PUBLIC_KEY).exists() {
+            return Err(Segment::new(dir, 1).damaged(0, 1, segment::MISSING));
+        }
+        let tail = Tail::create(disk, dir, 1, Frontier::default(), key)?;
         return Ok((tail, Recovery { records: 0, truncated_bytes: 0 }));
     };
     retire::require_beginning(dir, first, key.public())?;
@@ -242,5 +284,5 @@ fn resume(dir: &Path, key: &SigningKey) -> Result<(Tail, Recovery), JournalError
     };
     let end = segment::walk(&segments[segments.len().saturating_sub(2)..], &mut examine)?;
     let recovery = Recovery { records: end.tree.size(), truncated_bytes: end.unfinished as u64 };
-    Ok((Tail::resume(last.clone(), end, checkpoint)?, recovery))
+    Ok((Tail::resume(disk, last.clone(), end, checkpoint)?, recovery))
 }

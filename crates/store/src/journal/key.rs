@@ -44,7 +44,9 @@ impl SigningKey {
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed)
             .map_err(|_| unusable(file, "is not an Ed25519 seed", "restore it from a backup"))?;
         let key = Self { public: PublicKey::of_journal(&pair), pair };
-        key.publish(public_file)?;
+        if public_file.exists() && PublicKey::open_file(public_file)? != key.public {
+            return Err(unusable(public_file, "is the public half of another key", OTHER_KEY));
+        }
         Ok(key)
     }
 
@@ -58,12 +60,10 @@ impl SigningKey {
         note::sign(&checkpoint.text(self.public.name(), extension), &self.pair, &self.public)
     }
 
-    fn publish(&self, file: &Path) -> Result<(), JournalError> {
+    /// Puts the public half beside the segments, when there is one: where the public half is and no segment, some have gone.
+    pub(super) fn publish(&self, file: &Path) -> Result<(), JournalError> {
         if file.exists() {
-            return match PublicKey::open_file(file)? == self.public {
-                true => Ok(()),
-                false => Err(unusable(file, "is the public half of another key", OTHER_KEY)),
-            };
+            return Ok(());
         }
         create(file, 0o644, format!("{}\n", self.public).as_bytes())
     }

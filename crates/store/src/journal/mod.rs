@@ -2,6 +2,7 @@
 //!
 //! `docs/journal.md` draws the format; `docs/decisions/0030-a-log-that-proves.md` says why it is so.
 
+mod disk;
 mod drafts;
 mod entry;
 mod error;
@@ -18,12 +19,15 @@ mod proof;
 mod queue;
 mod read;
 mod retire;
+mod running;
 mod segment;
 mod shared;
+mod stall;
 mod tail;
 mod tree;
 mod verify;
 mod witness;
+mod writer;
 
 #[cfg(test)]
 mod tests;

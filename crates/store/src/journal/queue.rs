@@ -4,6 +4,7 @@ use super::Position;
 use super::drafts::Drafts;
 use super::error::JournalError;
 use serde::Serialize;
+use std::task::Waker;
 
 /// So many bytes wait at most, but for one record that may be longer. Whoever appends to a full queue writes it out first.
 pub(super) const FULL: usize = 256 << 10;
@@ -22,10 +23,25 @@ pub(super) struct Queue {
     known_from: u64,
     /// Why no more records are taken.
     refusing: Option<JournalError>,
-    /// The flushing thread looks here every few milliseconds, until it finds nothing new.
+    /// The disk has not answered for too long.
+    pub(super) stalled: Option<JournalError>,
+    /// Those who wait until something is settled.
+    waiters: Vec<Waker>,
+    /// How often they were all called.
+    calls: u64,
+    /// The writing thread looks here every few milliseconds, until it finds nothing new.
     pub(super) watched: bool,
     /// What it saw as last when it looked.
     seen: u64,
+}
+
+/// Whether what a record tells of has happened.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Happened {
+    /// It has; nobody can be kept from it any more.
+    Already,
+    /// It must not happen without the record.
+    NotYet,
 }
 
 /// Records that could not be written.
@@ -44,8 +60,10 @@ impl Queue {
         self.drafts.end()
     }
 
-    pub(super) fn push(&mut self, entry: &impl Serialize) -> Result<Position, JournalError> {
-        if let Some(why) = &self.refusing {
+    /// Takes a record. Of what a stalled disk is sure to hold up, only records of what has happened already are taken.
+    pub(super) fn push(&mut self, entry: &impl Serialize, of: Happened) -> Result<Position, JournalError> {
+        let stalled = self.stalled.as_ref().filter(|_| of == Happened::NotYet || self.is_full());
+        if let Some(why) = self.refusing.as_ref().or(stalled) {
             return Err(why.clone());
         }
         self.drafts.push(entry)?;
@@ -57,6 +75,25 @@ impl Queue {
     pub(super) fn refuse(&mut self, why: Option<JournalError>) -> Position {
         self.refusing = why;
         Position(self.last)
+    }
+
+    /// The position of the last record that was taken.
+    pub(super) fn last(&self) -> Position {
+        Position(self.last)
+    }
+
+    /// Calls `waker` with the next call, unless it is among those already: `since` is what was returned last time.
+    pub(super) fn wait(&mut self, waker: &Waker, since: Option<u64>) -> u64 {
+        if since != Some(self.calls) {
+            self.waiters.push(waker.clone());
+        }
+        self.calls
+    }
+
+    /// Hands out those who wait, to be called outside of the lock.
+    pub(super) fn waiters(&mut self) -> Vec<Waker> {
+        self.calls += 1;
+        std::mem::take(&mut self.waiters)
     }
 
     /// Exchanges what waits for `empty`. Returns the position of the last record taken.
@@ -95,7 +132,7 @@ impl Queue {
         }
     }
 
-    /// Whether anything was appended since the last look. If not, the next append says so to the flushing thread.
+    /// Whether anything was appended since the last look. If not, the next append says so to the writing thread.
     pub(super) fn look(&mut self) -> bool {
         self.watched = self.last != self.seen;
         self.seen = self.last;

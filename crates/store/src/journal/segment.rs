@@ -49,11 +49,18 @@ pub(super) fn list(dir: &Path) -> Result<Vec<Segment>, JournalError> {
     let failed = |error| JournalError::at("read", dir, &error);
     let mut segments = Vec::new();
     for file in std::fs::read_dir(dir).map_err(failed)? {
-        let name = file.map_err(failed)?.file_name();
+        let file = file.map_err(failed)?;
+        let name = file.file_name();
         let number =
             name.to_str().and_then(|name| name.strip_suffix(".seg")).and_then(|stem| stem.parse().ok());
-        segments
-            .extend(number.map(|number| Segment::new(dir, number)).filter(|segment| *segment.name == *name));
+        let segment = number.map(|number| Segment::new(dir, number)).filter(|segment| *segment.name == *name);
+        // A pipe or a device would be read for ever.
+        if let Some(segment) = &segment
+            && !file.file_type().map_err(failed)?.is_file()
+        {
+            return Err(segment.damaged(0, 0, "the segment is no regular file"));
+        }
+        segments.extend(segment);
     }
     segments.sort_by_key(|segment| segment.number);
     let first = segments.first().map_or(1, |segment| segment.number);

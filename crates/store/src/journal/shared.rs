@@ -1,46 +1,60 @@
-//! What the journal's handle and its flushing thread share: records go into a queue, and from there in batches to the
-//! operating system, by whoever waits for one.
+//! What the journal's handle and its threads share: records go into a queue, and from there in batches to the operating system, by a
+//! thread that may be held up by the disk so that nobody else is.
 
 use super::error::JournalError;
 use super::flush::{Demand, Flushed};
 use super::key::SigningKey;
-use super::queue::Queue;
+use super::queue::{Happened, Queue};
+use super::stall::Busy;
 use super::tail::Tail;
+use super::writer::{Signature, Wanted, Writer};
 use super::{JournalSettings, Position};
 use serde::Serialize;
 use std::fs::File;
-use std::sync::{Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use tokio::sync::watch;
 
-/// Whoever locks two of them locks the tail first.
+/// Whoever locks two of them locks the tail first. Only the journal's own threads lock the tail: it is held while the disk works.
 pub(super) struct Shared {
     queue: Mutex<Queue>,
+    /// Something was settled, or the disk has stalled: for those who cannot await.
+    settled: Condvar,
     tail: Mutex<Tail>,
     pub(super) key: SigningKey,
     pub(super) settings: JournalSettings,
+    pub(super) writer: Writer,
+    pub(super) signed: watch::Sender<Signature>,
+    /// How closing went.
+    pub(super) closed: OnceLock<Result<(), JournalError>>,
+    pub(super) busy: Busy,
+    /// How many records are written.
+    pub(super) records: AtomicU64,
     pub(super) flushed: watch::Sender<Flushed>,
     pub(super) demand: Mutex<Demand>,
     pub(super) wake: Condvar,
     /// Held as long as anything can write.
     _lock: File,
-    #[cfg(test)]
-    pub(super) failing_flushes: std::sync::atomic::AtomicU32,
 }
 
 impl Shared {
     pub(super) fn new(tail: Tail, key: SigningKey, settings: JournalSettings, lock: File) -> Self {
         Self {
             queue: Mutex::default(),
+            settled: Condvar::new(),
+            records: AtomicU64::new(tail.head().0),
+            signed: watch::Sender::new(Ok((tail.note().to_owned(), Position(0)))),
+            closed: OnceLock::new(),
             tail: Mutex::new(tail),
             key,
             settings,
+            writer: Writer::default(),
+            busy: Busy::new(),
             flushed: watch::Sender::default(),
             demand: Mutex::default(),
             wake: Condvar::new(),
             _lock: lock,
-            #[cfg(test)]
-            failing_flushes: std::sync::atomic::AtomicU32::new(0),
         }
     }
 
@@ -53,18 +67,18 @@ impl Shared {
         self.queue.lock().map_err(|_| broken())
     }
 
-    pub(super) fn append(&self, entry: &impl Serialize) -> Result<Position, JournalError> {
+    pub(super) fn append(&self, entry: &impl Serialize, of: Happened) -> Result<Position, JournalError> {
         if self.tail.is_poisoned() {
             return Err(broken());
         }
         loop {
             let mut queue = self.queue()?;
-            if !queue.is_full() {
-                let position = queue.push(entry)?;
+            if !queue.is_full() || queue.stalled.is_some() {
+                let position = queue.push(entry, of)?;
                 let unwatched = !std::mem::replace(&mut queue.watched, true);
                 drop(queue);
                 if unwatched {
-                    self.say_that_something_waits();
+                    self.writer.demand(Wanted::SOON);
                 }
                 return Ok(position);
             }
@@ -73,26 +87,93 @@ impl Shared {
         }
     }
 
-    /// Waits until the record is with the operating system. The first of those who wait writes for all: for each that is
-    /// ready to run on its thread, and for what other threads appended until then.
+    /// Waits until the record is with the operating system, or the disk has not answered for too long.
     pub(super) async fn written(&self, position: Position) -> Result<(), JournalError> {
-        if let Some(fate) = self.queue()?.fate(position) {
-            return fate;
-        }
-        let_others_append().await;
-        if let Some(fate) = self.queue()?.fate(position) {
-            return fate;
-        }
-        self.write_out()?;
-        let fate = self.queue()?.fate(position);
-        fate.unwrap_or_else(|| Err(JournalError::Failed(format!("there is no record {} yet", position.0))))
+        let mut waiting = None;
+        std::future::poll_fn(|context| {
+            let mut queue = match self.queue() {
+                Ok(queue) => queue,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            if let Some(known) = self.known(&queue, position) {
+                return Poll::Ready(known);
+            }
+            waiting = Some(queue.wait(context.waker(), waiting));
+            drop(queue);
+            match self.writer.demand(Wanted::NOW) {
+                true => Poll::Pending,
+                false => Poll::Ready(self.without_the_thread(position)),
+            }
+        })
+        .await
     }
 
-    /// Hands all that waits to the operating system. What cannot be written is lost, and told to those who ask for it.
+    /// Waits until all that was appended is settled. What was lost is told to those who ask for it.
+    pub(super) async fn all_written(&self) -> Result<(), JournalError> {
+        let last = self.queue()?.last();
+        let outcome = self.written(last).await;
+        match self.queue()?.fate(last) {
+            Some(_) => Ok(()),
+            None => outcome,
+        }
+    }
+
+    /// What became of a record, if that is known or will not be soon.
+    fn known(&self, queue: &Queue, position: Position) -> Option<Result<(), JournalError>> {
+        if let Some(fate) = queue.fate(position) {
+            return Some(fate);
+        }
+        if position > queue.last() {
+            return Some(Err(JournalError::Failed(format!("there is no record {} yet", position.0))));
+        }
+        if self.tail.is_poisoned() {
+            return Some(Err(broken()));
+        }
+        queue.stalled.clone().map(Err)
+    }
+
+    /// After the end of the writing thread, whoever waits writes.
+    fn without_the_thread(&self, position: Position) -> Result<(), JournalError> {
+        self.write_now()?;
+        self.queue()?.fate(position).unwrap_or_else(|| Err(broken()))
+    }
+
+    /// Has all that was appended handed to the operating system, and waits for it: no longer than the disk may take.
+    pub(super) fn write_out(&self) -> Result<(), JournalError> {
+        let mut queue = self.queue()?;
+        let last = queue.last();
+        loop {
+            // What was lost is told to those who ask for it.
+            match self.known(&queue, last) {
+                Some(_) if queue.fate(last).is_some() => return Ok(()),
+                Some(outcome) => return outcome,
+                None => {}
+            }
+            if !self.writer.demand(Wanted::NOW) {
+                drop(queue);
+                return self.write_now();
+            }
+            queue = self.settled.wait(queue).map_err(|_| broken())?;
+        }
+    }
+
+    /// Has the writing thread close the journal, and waits for it: no longer than the disk may take.
+    pub(super) fn close_by_the_thread(&self) -> Result<(), JournalError> {
+        let mut queue = self.queue()?;
+        while self.writer.demand(Wanted::CLOSE) {
+            if let Some(outcome) = self.closed.get().or(queue.stalled.clone().map(Err).as_ref()) {
+                return outcome.clone();
+            }
+            queue = self.settled.wait(queue).map_err(|_| broken())?;
+        }
+        self.closed.get().cloned().unwrap_or(Ok(()))
+    }
+
+    /// Hands all that waits to the operating system, on this thread.
     ///
     /// # Errors
-    /// When the journal failed in mid-write.
-    pub(super) fn write_out(&self) -> Result<(), JournalError> {
+    /// When the journal failed in mid-write. What cannot be written is lost, and told to those who ask for it.
+    pub(super) fn write_now(&self) -> Result<(), JournalError> {
         self.write_out_by(&mut *self.tail()?)
     }
 
@@ -105,18 +186,31 @@ impl Shared {
         let outcome = outcome.map_err(|(written, error)| (tail.settled + written, error));
         self.tell(tail, upto, outcome.as_ref().err());
         tail.settled = upto;
+        self.records.store(tail.size(), Ordering::Relaxed);
         let mut queue = self.queue()?;
         queue.settle(upto, outcome);
         queue.refuse(tail.refusing());
+        let waiters = queue.waiters();
+        drop(queue);
+        self.settled.notify_all();
+        waiters.into_iter().for_each(std::task::Waker::wake);
         Ok(())
     }
 
+    /// Calls all who wait: what they wait for has changed, and not for the better.
+    pub(super) fn call_all(&self) {
+        let waiters = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiters();
+        self.settled.notify_all();
+        waiters.into_iter().for_each(std::task::Waker::wake);
+    }
+
     /// Signs all that was appended until now, where that is not signed yet. Returns the checkpoint, and a position that it covers.
-    pub(super) fn sign(&self) -> Result<(String, Position), JournalError> {
+    pub(super) fn sign_now(&self) -> Result<(String, Position), JournalError> {
         let mut tail = self.tail()?;
         self.write_out_by(&mut tail)?;
         if tail.unsigned() > 0 {
             tail.checkpoint(&self.key)?;
+            self.records.store(tail.size(), Ordering::Relaxed);
         }
         Ok((tail.note().to_owned(), Position(tail.settled)))
     }
@@ -141,18 +235,4 @@ impl Shared {
 
 pub(super) fn broken() -> JournalError {
     JournalError::Failed("the journal failed in mid-write: restart the broker".into())
-}
-
-/// Lets the other tasks that are ready on this thread run once. (Tokio's `yield_now` would ask the operating system for
-/// news in between, which costs as much as it saves.)
-async fn let_others_append() {
-    let mut waited = false;
-    std::future::poll_fn(|context| {
-        if std::mem::replace(&mut waited, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
 }

@@ -1,6 +1,7 @@
 //! The writing end: a batch of records behind the last good one, cut back when a write fails.
 
 use super::JournalSettings;
+use super::disk::Disk;
 use super::drafts::Drafts;
 use super::error::JournalError;
 use super::file::{Inode, Snapshot, create_segment, intact, write_once};
@@ -12,7 +13,6 @@ use super::segment::{End, Segment};
 use super::tree::Frontier;
 use cloakroom_model::Timestamp;
 use std::fs::{File, OpenOptions};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ const RETAINED: usize = 4 << 20;
 
 /// The end of the journal. What stands in here of the tree changes only after the write it describes has succeeded.
 pub(super) struct Tail {
+    disk: Arc<dyn Disk>,
     pub(super) file: Arc<File>,
     inode: Inode,
     pub(super) segment: Segment,
@@ -57,6 +58,7 @@ pub(super) struct LastCheckpoint {
 impl Tail {
     /// The end of an existing last segment.
     pub(super) fn resume(
+        disk: Arc<dyn Disk>,
         segment: Segment,
         end: End,
         checkpoint: LastCheckpoint,
@@ -69,11 +71,12 @@ impl Tail {
         // What a crashed broker wrote may not be on the disk yet; from here on it counts as durable.
         file.sync_all().map_err(failed)?;
         let start = segment.header()?.encode().len() as u64;
-        Self::at(file, segment, end, start, checkpoint)
+        Self::at(disk, file, segment, end, start, checkpoint)
     }
 
     /// A new segment behind the records of `tree`, which its header signs.
     pub(super) fn create(
+        disk: Arc<dyn Disk>,
         dir: &Path,
         number: u32,
         tree: Frontier,
@@ -82,12 +85,13 @@ impl Tail {
         let segment = Segment::new(dir, number);
         let checkpoint = LastCheckpoint { note: key.sign(&tree, ""), since: 0 };
         let header = Header { number, note: checkpoint.note.clone(), before: tree.clone() }.encode();
-        let file = create_segment(dir, &segment, &header)?;
+        let file = create_segment(&*disk, dir, &segment, &header)?;
         let end = End { tree, offset: header.len(), unfinished: 0 };
-        Self::at(file, segment, end, header.len() as u64, checkpoint)
+        Self::at(disk, file, segment, end, header.len() as u64, checkpoint)
     }
 
     fn at(
+        disk: Arc<dyn Disk>,
         file: File,
         segment: Segment,
         end: End,
@@ -97,6 +101,7 @@ impl Tail {
         let offset = end.offset as u64;
         let found = file.metadata().map_err(|error| JournalError::at("read", &segment.path, &error))?;
         Ok(Self {
+            disk,
             inode: Inode::of(&found),
             file: Arc::new(file),
             segment,
@@ -113,6 +118,11 @@ impl Tail {
             retained: Vec::new(),
             retained_from: offset,
         })
+    }
+
+    /// How many records there are.
+    pub(super) fn size(&self) -> u64 {
+        self.tree.size()
     }
 
     /// How many records there are, and the root of their tree.
@@ -238,9 +248,9 @@ impl Tail {
     /// Writes frames with one system call; on failure cuts the file back to the last good record.
     fn write(&mut self, frames: &[u8]) -> Result<(), JournalError> {
         self.mend()?;
-        intact(&self.inode, &self.segment, self.offset)?;
-        if let Err(error) = write_once(&self.file, frames, self.offset) {
-            self.torn = self.file.set_len(self.offset).is_err();
+        intact(&*self.disk, &self.inode, &self.segment, self.offset)?;
+        if let Err(error) = write_once(&*self.disk, &self.file, frames, self.offset) {
+            self.torn = self.disk.cut(&self.file, self.offset).is_err();
             return Err(JournalError::at("write", &self.segment.path, &error));
         }
         self.retained.extend_from_slice(frames);
@@ -251,7 +261,7 @@ impl Tail {
     fn mend(&mut self) -> Result<(), JournalError> {
         if self.torn {
             let failed = |error| JournalError::at("cut back", &self.segment.path, &error);
-            self.file.set_len(self.offset).map_err(failed)?;
+            self.disk.cut(&self.file, self.offset).map_err(failed)?;
             self.torn = false;
         }
         Ok(())
@@ -264,7 +274,11 @@ impl Tail {
         let number =
             number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
         let (settled, lost) = (self.settled, self.lost);
-        *self = Self { settled, lost, ..Self::create(dir, number, self.tree.clone(), key)? };
+        *self = Self {
+            settled,
+            lost,
+            ..Self::create(Arc::clone(&self.disk), dir, number, self.tree.clone(), key)?
+        };
         Ok(())
     }
 
@@ -280,8 +294,8 @@ impl Tail {
     }
 
     pub(super) fn snapshot(&self) -> Snapshot {
-        let (file, segment) = (Arc::clone(&self.file), self.segment.clone());
-        Snapshot { file, segment, offset: self.offset, last: self.settled }
+        let (disk, file, segment) = (Arc::clone(&self.disk), Arc::clone(&self.file), self.segment.clone());
+        Snapshot { disk, file, segment, offset: self.offset, last: self.settled }
     }
 
     /// Takes note of how a flush went.
@@ -307,8 +321,8 @@ impl Tail {
     /// After a failed flush: writes again what may have been forgotten. The flush that follows decides.
     pub(super) fn rewrite(&mut self) -> Result<(), JournalError> {
         let failed = |error| JournalError::at("write", &self.segment.path, &error);
-        self.file.write_all_at(&self.retained, self.retained_from).map_err(failed)?;
-        self.file.set_len(self.offset).map_err(failed)?;
+        write_once(&*self.disk, &self.file, &self.retained, self.retained_from).map_err(failed)?;
+        self.disk.cut(&self.file, self.offset).map_err(failed)?;
         self.torn = false;
         Ok(())
     }

@@ -121,7 +121,7 @@ impl Session {
             let wanted = Approach::of_socks(&named, inside).wanted();
             let refusal = unnamed(&wanted, &principal, &shared.proxy.policies.load());
             if inside == Inside::Tls {
-                return trace.record(&trace.complete(refusal), &shared.proxy);
+                return trace.record(&trace.complete(refusal), &shared.proxy).await;
             }
             let door = Door::Tunnel { principal, destination: wanted, way: Way::Socks };
             let desk = Desk::new(shared, door, trace.peer, Some(seat));
@@ -155,7 +155,7 @@ impl Session {
     }
 
     async fn refuse(mut self, refusal: Refusal, reply: &[u8]) {
-        self.trace.record(&self.trace.complete(refusal), &self.shared.proxy);
+        self.trace.record(&self.trace.complete(refusal), &self.shared.proxy).await;
         let deadline = self.deadline();
         if self.early.say(reply, deadline).await {
             self.early.close().await;

@@ -157,30 +157,6 @@ fn at(entry: &Entry) -> u64 {
 }
 
 #[test]
-fn those_who_wait_together_share_a_write_and_the_first_of_them_makes_it() {
-    let bench = Bench::roomy();
-    let journal = bench.open();
-    // Else it might write between two lines of this test.
-    journal.stop_flusher();
-    let mut waiting: Vec<_> = (1..=40)
-        .map(|number| {
-            let position = journal.append(&act(number)).unwrap();
-            Box::pin(journal.written(position))
-        })
-        .collect();
-    let mut context = Context::from_waker(Waker::noop());
-    for waiter in &mut waiting {
-        assert!(waiter.as_mut().poll(&mut context).is_pending(), "others run first");
-    }
-    assert_eq!(journal.head().unwrap().0, 0, "nothing was written while others could still append");
-    assert!(waiting[0].as_mut().poll(&mut context).is_ready());
-    assert_eq!(entries(&bench), acts(1..=40));
-    for waiter in &mut waiting[1..] {
-        assert!(waiter.as_mut().poll(&mut context).is_ready());
-    }
-}
-
-#[test]
 fn what_nobody_waits_for_is_written_soon_and_wakes_the_thread_again_after_it_slept() {
     let bench = Bench::unhurried();
     let journal = bench.open();

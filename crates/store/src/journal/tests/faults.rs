@@ -59,11 +59,13 @@ fn the_child_that_meets_a_full_disk() {
 
 #[tokio::test]
 async fn t91_a_failed_flush_refuses_records_until_one_succeeds_and_nothing_is_lost() {
-    let bench = Bench::unhurried();
-    let journal = bench.open();
+    let (bench, disk) = (Bench::unhurried(), faulty::Faulty::new());
+    let (journal, _) =
+        Journal::open_on(Arc::clone(&disk) as Arc<_>, &bench.dir(), &bench.key(), bench.settings.clone())
+            .unwrap();
     let first = journal.append(&act(1)).unwrap();
     journal.durable(first).await.unwrap();
-    journal.fail_flushes(2);
+    disk.fail(faulty::Step::Sync, 2);
     let second = journal.append(&act(2)).unwrap();
     assert!(journal.durable(second).await.is_err());
     assert!(journal.append(&act(9)).is_err(), "unflushed records may be lost: no more may build on them");
@@ -117,6 +119,9 @@ fn t90_a_segment_that_is_moved_away_is_noticed_at_the_next_record_and_may_be_mov
     std::fs::create_dir(bench.segment(1)).unwrap();
     assert!(refused().contains("replaced"), "by a directory");
     std::fs::remove_dir(bench.segment(1)).unwrap();
+    assert!(Command::new("mkfifo").arg(bench.segment(1)).status().unwrap().success());
+    assert!(refused().contains("replaced"), "by a pipe, which nobody reads");
+    std::fs::remove_file(bench.segment(1)).unwrap();
     std::fs::rename(&aside, bench.segment(1)).unwrap();
     put(&journal, &act(2)).unwrap();
     journal.close().unwrap();

@@ -2,10 +2,12 @@
 
 mod concurrency;
 mod faults;
+mod faulty;
 mod lines;
 mod merkle;
 mod notes;
 mod proofs;
+mod stalls;
 mod tamper;
 mod torn;
 
@@ -13,7 +15,7 @@ use super::{Entry, Journal, JournalError, JournalSettings, Position, Recovery};
 use cloakroom_model::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -30,6 +32,7 @@ impl Bench {
             flush_every: Duration::from_millis(5),
             checkpoint_every,
             checkpoint_within: Duration::from_secs(3600),
+            write_timeout: Duration::from_secs(60),
         };
         Self { root: tempfile::tempdir().unwrap(), settings }
     }
@@ -82,14 +85,21 @@ fn put(journal: &Journal, entry: &Entry) -> Result<Position, JournalError> {
     block_on(journal.written(position)).map(|()| position)
 }
 
-/// Polls until it is ready: `written` never waits for anybody else to wake it.
+/// Waits on this thread, without a runtime.
 fn block_on<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
     let mut future = std::pin::pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
             return output;
         }
+        std::thread::park();
     }
 }
 

@@ -74,3 +74,21 @@ fn a_segment_half_made_is_made_again() {
     put(&journal, &act(2)).unwrap();
     assert_eq!(entries(&bench), acts(1..=2));
 }
+
+#[test]
+fn t90_a_journal_without_its_segments_is_not_begun_anew_in_silence() {
+    let bench = Bench::roomy().filled(2);
+    std::fs::rename(bench.segment(1), bench.root.path().join("aside")).unwrap();
+    assert!(matches!(bench.try_open(), Err(JournalError::Damaged { .. })));
+    assert!(!bench.segment(1).exists());
+    std::fs::rename(bench.root.path().join("aside"), bench.segment(1)).unwrap();
+    bench.open();
+}
+
+#[test]
+fn t91_a_pipe_in_the_place_of_a_segment_is_refused_and_not_read_for_ever() {
+    let bench = Bench::roomy().filled(1);
+    assert!(std::process::Command::new("mkfifo").arg(bench.segment(2)).status().unwrap().success());
+    assert!(matches!(bench.try_open(), Err(JournalError::Damaged { .. })));
+    assert!(!crate::journal::verify(&bench.dir()).is_ok_and(|verdict| verdict.ok));
+}
