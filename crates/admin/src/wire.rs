@@ -350,6 +350,8 @@ pub struct ProposalView {
     pub text: String,
     /// The same as a policy file.
     pub policy: String,
+    /// What follows from the policy, in words.
+    pub remarks: Vec<String>,
 }
 
 /// An approver as listed.

@@ -16,6 +16,20 @@ pub fn policy_file(data: &[u8]) {
     }
 }
 
+/// Whatever the bytes are, reading them as a GraphQL document, a multipart body or a mail does not panic.
+pub fn call_body(data: &[u8]) {
+    if let Ok(text) = std::str::from_utf8(data) {
+        let _ = crate::class::graphql::Document::parse(text);
+    }
+    let mut headers = http::HeaderMap::new();
+    headers.insert(
+        http::header::CONTENT_TYPE,
+        http::HeaderValue::from_static("multipart/form-data; boundary=X"),
+    );
+    let _ = crate::class::form_parts(&headers, data);
+    crate::question::read_mail(data);
+}
+
 /// Whatever the bytes are, reading them as a JSON body does not panic, and every span is inside them.
 ///
 /// # Panics

@@ -14,6 +14,10 @@ pub(crate) const REQUEST: HeaderName = HeaderName::from_static("cloakroom-reques
 pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"cloakroom\"");
 
+/// How a workload asks for what a policy could permit: fixed words.
+const ASK: &str = "POST /.cloakroom/requests on the broker's own listener, with your workload key: {\"policy\": a policy file (TOML), \"reason\": why}; \
+    an operator reads it, and nothing is permitted by asking";
+
 /// Who reads the refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Audience {
@@ -91,6 +95,9 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
     if facts.use_returned {
         set("use_returned", true.into());
     }
+    if may_be_asked_for(code) {
+        set("ask", ASK.into());
+    }
     if let Some(seconds) = facts.retry_after {
         set("retry_after", seconds.into());
     }
@@ -101,6 +108,17 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
         set("spent_by", used.map(|used| format!("urn:cloakroom:request:{}", used.request)).into());
     }
     Value::Object(document)
+}
+
+/// Whether a policy could permit what was refused.
+const fn may_be_asked_for(code: Code) -> bool {
+    matches!(
+        code,
+        Code::DestinationNotPermitted
+            | Code::CallNotPermitted
+            | Code::PlaceNotPermitted
+            | Code::BodyNotPermitted
+    )
 }
 
 /// The registered error type that says it best (RFC 9209, section 2.3).
@@ -184,6 +202,20 @@ mod tests {
             "retry_after": 6,
         });
         assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn a_workload_learns_how_to_ask_for_what_a_policy_could_permit() {
+        for code in Code::ALL {
+            let answer = answer(&Refusal::new(*code, "why"), request(), Audience::Workload);
+            let document: Value = serde_json::from_slice(answer.body()).unwrap();
+            let said = document["ask"].as_str().is_some_and(|words| words.contains("/.cloakroom/requests"));
+            assert_eq!(
+                said,
+                code.as_str().ends_with("-not-permitted") && *code != Code::AddressNotPermitted,
+                "{code}"
+            );
+        }
     }
 
     #[test]

@@ -6,11 +6,12 @@ use crate::reply::{AnswerBody, own};
 use crate::wire::malformed;
 use cloakroom_model::{Code, Payload, Principal, ProposalId, Refusal, Timestamp};
 use cloakroom_policy::Policy;
-use cloakroom_store::Proposal;
 use cloakroom_store::journal::Entry;
+use cloakroom_store::{Proposal, TooOften};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Response, StatusCode};
 use serde::Deserialize;
+use std::time::Instant;
 
 /// No proposal is larger, and no reason longer.
 const LARGEST: usize = 16 << 10;
@@ -29,13 +30,19 @@ impl Desk {
     /// Keeps what a workload asks for, for an operator to read.
     ///
     /// # Errors
-    /// `malformed-call` where it is no proposal; `rate-limited` where too many wait; `journal-unavailable`.
+    /// `malformed-call` where it is no proposal; `rate-limited` where too many wait, or the workload asks too often;
+    /// `journal-unavailable`.
     pub(crate) async fn propose(
         &self,
         principal: &Principal,
         body: Payload,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let proxy = &self.shared.proxy;
+        proxy.proposals.knock(principal.name(), Instant::now()).map_err(|TooOften(seconds)| {
+            let refusal =
+                Refusal::new(Code::RateLimited, "the workload asks too often for what it was refused");
+            refusal.with(|facts| facts.retry_after = Some(seconds))
+        })?;
         let _underway = self.shared.calls.begin(principal.workload())?;
         let body = read_for_policy(body, LARGEST).await?;
         let body = body.whole().ok_or_else(|| malformed("a proposal has at most 16 KiB"))?;

@@ -15,6 +15,6 @@ pub use contract::{Books, BoxFuture, Decision, Store};
 pub use error::StoreError;
 pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
-pub use proposals::{Proposal, Proposals, TooMany};
+pub use proposals::{Proposal, Proposals, TooMany, TooOften};
 pub use sqlite::SqliteStore;
 pub use uses::{Disagreement, NotSpent, Recounted, Spent, Tallied, TallyError, Uses, recount};

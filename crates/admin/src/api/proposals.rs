@@ -14,7 +14,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ProposalView>>, Problem> {
-    admin.proposals.list().iter().map(view).collect::<Result<_, _>>().map(Json)
+    admin.proposals.list().iter().map(|one| view(&admin, one)).collect::<Result<_, _>>().map(Json)
 }
 
 pub(crate) async fn take(
@@ -25,7 +25,8 @@ pub(crate) async fn take(
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let id = ProposalId::from_str(&proposal).map_err(|_| missing())?;
-        let shown = view(admin.proposals.list().iter().find(|one| one.id == id).ok_or_else(missing)?)?;
+        let all = admin.proposals.list();
+        let shown = view(&admin, all.iter().find(|one| one.id == id).ok_or_else(missing)?)?;
         act.note("proposal taken", &id.to_string(), None).await?;
         admin.proposals.take(id);
         Ok(shown)
@@ -33,7 +34,7 @@ pub(crate) async fn take(
     .await
 }
 
-fn view(proposal: &Proposal) -> Result<ProposalView, Problem> {
+fn view(admin: &Admin, proposal: &Proposal) -> Result<ProposalView, Problem> {
     let policy = Policy::from_stored(&proposal.policy).map_err(|why| {
         Problem::new(ProblemCode::InternalFault, format!("a proposal cannot be read: {why}"))
     })?;
@@ -44,6 +45,7 @@ fn view(proposal: &Proposal) -> Result<ProposalView, Problem> {
         reason: quoted(&proposal.reason),
         text: policy.canonical_text(),
         policy: policy.to_toml(),
+        remarks: policy.remarks(&admin.background(&[])),
     })
 }
 

@@ -64,9 +64,12 @@ fn list(broker: &Broker, output: &Output) -> Result<(), Failure> {
     let proposals: Vec<ProposalView> = broker.read("proposals")?;
     output.data(&proposals, || {
         let row = |one: &ProposalView| {
-            vec![one.id.to_string(), one.workload.to_string(), one.at.clone(), one.reason.clone()]
+            vec![one.id.to_string(), one.workload.to_string(), one.at.clone(), beginning(&one.reason)]
         };
-        table(&["ID", "WORKLOAD", "AT", "REASON"], &proposals.iter().map(row).collect::<Vec<_>>())
+        table(
+            &["ID", "WORKLOAD", "AT", "REASON (ITS OWN WORDS)"],
+            &proposals.iter().map(row).collect::<Vec<_>>(),
+        )
     })
 }
 
@@ -80,12 +83,29 @@ fn find(broker: &Broker, id: &str) -> Result<ProposalView, Failure> {
 
 fn show(one: &ProposalView, output: &Output) -> Result<(), Failure> {
     output.data(one, || {
-        fields(&[
-            ("id", one.id.to_string()),
-            ("workload", one.workload.to_string()),
-            ("at", one.at.clone()),
-            ("reason", one.reason.clone()),
-            ("policy", one.text.clone()),
-        ])
-    })
+        let mut lines =
+            vec![("id", one.id.to_string()), ("workload", one.workload.to_string()), ("at", one.at.clone())];
+        // The workload's words, in short lines: what it says is for a person to judge, and must not push the policy away.
+        lines.extend(pieces(&one.reason).map(|piece| ("its reason", piece)));
+        lines.push(("policy", one.text.clone()));
+        fields(&lines)
+    })?;
+    if !one.remarks.is_empty() {
+        output.talk("\nwhat follows from it:");
+        one.remarks.iter().for_each(|line| output.talk(&format!("  {line}")));
+    }
+    Ok(())
+}
+
+/// How many columns of a workload's words stand in one line.
+const WIDTH: usize = 96;
+
+/// The text is printable ASCII: the broker escapes all else.
+fn pieces(text: &str) -> impl Iterator<Item = String> {
+    text.as_bytes().chunks(WIDTH).map(|piece| String::from_utf8_lossy(piece).into_owned())
+}
+
+fn beginning(text: &str) -> String {
+    let short = pieces(text).next().unwrap_or_default();
+    if short.len() < text.len() { format!("{short} ...") } else { short }
 }

@@ -190,6 +190,23 @@ fn a_refresh_token_becomes_an_access_token_and_neither_is_seen_by_the_workload()
 }
 
 #[test]
+fn t78_nothing_is_exchanged_for_a_call_before_a_human_granted_it() {
+    let Some(mut stage) = Stage::refreshing() else { return };
+    let rest = "approve = \"each-call\"";
+    let to = stage.upstream.url();
+    let permits = crate::support::policy(&to, "GET /v1/items/{id}", "header authorization bearer", rest);
+    stage.issued = stage.broker().permit("c", "robot", &permits, &[]);
+    let waits = stage.call();
+    assert_eq!(waits.code().as_deref(), Some("approval-required"), "{}", waits.text());
+    let id = serde_json::from_str::<Value>(&waits.text()).unwrap()["approval"].as_str().unwrap().to_owned();
+    assert_eq!((stage.server.requests(), stage.upstream.connections()), (0, 0));
+    stage.broker().cli(&["approval", "grant", &id]);
+    assert_eq!(stage.server.requests(), 0, "granting exchanges nothing either");
+    assert_eq!(stage.call().status, 200);
+    assert_eq!((stage.server.requests(), stage.upstream.requests().len()), (1, 1));
+}
+
+#[test]
 fn nothing_is_exchanged_for_a_call_that_is_refused() {
     let Some(stage) = Stage::refreshing() else { return };
     let request = item(&stage.upstream, "1", &stage.issued.text);

@@ -11,6 +11,7 @@ mod crash;
 mod custody;
 mod disks;
 mod events;
+mod eyes;
 mod grants;
 mod grpc;
 mod h2;

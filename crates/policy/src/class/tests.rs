@@ -195,6 +195,16 @@ fn documents() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #[test]
+    fn no_body_makes_the_readers_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), text in "(--X|\r\n|:|=|\\?|=\\?utf-8\\?[qb]\\?|\"|name|[a-z ;]|\\PC){0,40}") {
+        crate::fuzz::call_body(&bytes);
+        crate::fuzz::call_body(text.as_bytes());
+        crate::fuzz::call_body(format!("--X{text}\r\n--X--").as_bytes());
+        crate::fuzz::call_body(format!("Subject: {text}\nContent-Type: multipart/mixed; boundary=X\n\n{text}").as_bytes());
+    }
+}
+
+proptest! {
     #![proptest_config(ProptestConfig::with_cases(4000))]
 
     /// A reader that knows nothing but where strings and comments end sees the word at the top of what is not a read.

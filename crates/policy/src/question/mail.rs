@@ -98,6 +98,7 @@ pub(super) fn show(page: &mut Page<'_>, call: &Call, body: &BodyView<'_>) {
     if letters.is_empty() {
         page.line(&format!("! {} sends mail, and no mail could be read out of this call", service.title));
     }
+    page.tells_mail = !letters.is_empty();
     for (index, letter) in letters.iter().enumerate() {
         page.line(&format!("mail {} of {} ({}):", index + 1, letters.len(), service.title));
         for (label, value) in &letter.0 {

@@ -20,6 +20,11 @@ use cloakroom_model::{Call, Name, Pair, Principal, Question};
 use page::Page;
 use std::fmt::Write;
 
+/// Reads bytes as a mail, for the fuzz target.
+pub(crate) fn read_mail(data: &[u8]) {
+    drop(mime::Message::read(data));
+}
+
 /// The call that is asked about.
 pub(crate) struct Asked<'c> {
     pub(crate) call: &'c Call,

@@ -14,11 +14,13 @@ const WIDTH: usize = 96;
 pub(super) struct Page<'u> {
     text: String,
     uses: &'u [(Use, Option<Name>)],
+    /// Whether the mail that the call holds is shown already.
+    pub(super) tells_mail: bool,
 }
 
 impl<'u> Page<'u> {
     pub(super) fn new(uses: &'u [(Use, Option<Name>)]) -> Self {
-        Self { text: String::new(), uses }
+        Self { text: String::new(), uses, tells_mail: false }
     }
 
     pub(super) fn into_text(self) -> String {

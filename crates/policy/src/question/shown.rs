@@ -100,7 +100,7 @@ pub(super) fn leaves(page: &mut Page<'_>, label: &str, at: &str, node: &Node) {
         Json::Number(number) => number_line(page, label, at, number),
         Json::Text(value) => {
             page.named(label, at, value);
-            if at == "/raw" || at.ends_with("/raw") {
+            if !page.tells_mail && (at == "/raw" || at.ends_with("/raw")) {
                 whole_mail(page, value);
             }
         }
