@@ -25,6 +25,7 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["node", "--version"], packages: &["nodejs"] },
     Tool { probe: &["npm", "--version"], packages: &["npm"] },
     Tool { probe: &["nghttp", "--version"], packages: &["nghttp2-client"] },
+    Tool { probe: &["chromium", "--version"], packages: &["chromium"] },
 ];
 
 const FOR_BENCH: &[Tool] = &[

@@ -1,6 +1,8 @@
 //! The admin side's hands: what it may touch, and how rows are put in force.
 
+use crate::ballot::Ballots;
 use crate::handover::Handover;
+use crate::pin::Pin;
 use crate::wire::IssuedCertificate;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
@@ -13,6 +15,7 @@ use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, Store, StoreError, Uses};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
 /// All that the operator side needs.
@@ -27,8 +30,14 @@ pub struct Admin {
     pub custody: Arc<Custody>,
     /// The policy in force, shared with the data plane.
     pub policies: Arc<ArcSwap<PolicySet>>,
-    /// Whose signatures count.
-    pub approvers: Approvers,
+    /// The approvers that were trusted first; who they are now follows from the changes among the rows.
+    pub trusted: Approvers,
+    /// How far the changes were followed, as it is kept.
+    pub pin: Pin,
+    /// Changes of the approvers that wait for signatures, and links for passkeys.
+    pub ballots: Ballots,
+    /// How long an approval counts, where it ends before its placeholder.
+    pub approval_lifetime: Option<Duration>,
     /// Whether an approval covers one generation of its credential only.
     pub pin_generation: bool,
     /// Makes placeholders and keyed hashes.
@@ -96,6 +105,11 @@ impl Admin {
         Ok(rows)
     }
 
+    /// Whose signatures count now.
+    pub(crate) fn approvers(&self) -> Arc<Approvers> {
+        Arc::clone(self.policies.load().approvers())
+    }
+
     pub(crate) async fn turn(&self) -> Turn<'_> {
         self.changes.0.lock().await
     }
@@ -124,7 +138,10 @@ impl Admin {
     fn swap(&self, rows: &Rows) -> Vec<Ignored> {
         let previous = self.policies.load_full();
         let key = Arc::clone(&self.lookup_key);
-        let (set, ignored) = PolicySet::assert_active(rows, &self.approvers, key, Some(&previous));
+        let (set, ignored) = PolicySet::assert_active(rows, &self.trusted, key, Some(&previous));
+        if let Some(why) = set.approvers_unknown() {
+            self.say_unknown(why);
+        }
         // Custody first: a permit must not appear before the credential it names, and a credential that is gone
         // does not open whatever the older snapshot says.
         self.custody.hold(&rows.credentials);
@@ -133,6 +150,22 @@ impl Admin {
         }
         self.policies.store(Arc::new(set));
         ignored
+    }
+
+    /// Says loudly that it is not known who the approvers are.
+    fn say_unknown(&self, why: &str) {
+        tracing::error!(%why, "the approvers' changes do not hold: nobody's signature counts");
+        let act = Entry::Act {
+            at: Timestamp::now(),
+            act: "approvers unknown".into(),
+            subject: why.to_owned(),
+            name: None,
+            by: "the data plane".into(),
+        };
+        if let Err(error) = self.journal.append(&act) {
+            tracing::error!(%error, "the journal cannot be written");
+        }
+        self.events.raise(SecurityEvent::new(EventKind::ApprovalForged));
     }
 
     /// Says loudly, once, that a stored permit does not count.

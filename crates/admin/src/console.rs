@@ -1,13 +1,18 @@
-//! The console listener: says what it is and whether the broker runs. No admin route is here (T84), and it answers
-//! only to its own names (T83).
+//! The console listener: says what it is and whether the broker runs, and takes approvers' passkeys. No admin route is here
+//! (T84): what its pages do needs a signature that the data plane verifies, or a link that is good once. It answers only to
+//! its own names (T83).
+
+mod approve;
+mod enrol;
+mod page;
 
 use crate::admin::{Admin, AdminError};
 use crate::api::health;
 use crate::{Problem, ProblemCode, listen, metrics};
-use axum::extract::{Request, State};
-use axum::middleware::{Next, from_fn};
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, Uri, header};
 use std::future::Future;
@@ -16,6 +21,9 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 
 const PAGE: &str = include_str!("console.html");
+
+/// What browsers say about passkeys is shorter.
+const LARGEST_BODY: usize = 32 << 10;
 
 /// No script, no frame, no fetch: the page is text.
 const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
@@ -50,15 +58,22 @@ pub async fn serve_console(
 
 fn router(admin: Arc<Admin>) -> Router {
     Router::new()
-        .route("/", get(page))
+        .route("/", get(front))
         .route("/health", get(console_health))
         .route("/metrics", get(metrics::show))
+        .route("/console.css", get(page::style))
+        .route("/passkey.js", get(page::script))
+        .route("/approve/{approval}", get(approve::show))
+        .route("/approve/{approval}/grant", post(approve::grant))
+        .route("/approve/{approval}/deny", post(approve::deny))
+        .route("/enrol/{code}", get(enrol::show).post(enrol::redeem))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
-        .layer(from_fn(require_own_host))
+        .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .layer(from_fn_with_state(Arc::clone(&admin), require_own_host))
         .with_state(admin)
 }
 
-async fn page() -> Response {
+async fn front() -> Response {
     (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response()
 }
 
@@ -70,11 +85,12 @@ async fn console_health(State(admin): State<Arc<Admin>>) -> Result<Response, Pro
 }
 
 async fn require_own_host(
+    State(admin): State<Arc<Admin>>,
     Extension(local): Extension<SocketAddr>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if host_is_own(request.headers(), request.uri(), local.ip()) {
+    if host_is_own(request.headers(), request.uri(), local.ip(), admin.ballots.party.authority()) {
         return Ok(next.run(request).await);
     }
     Err(Problem::new(ProblemCode::HostNotPermitted, "the request names another host"))
@@ -82,7 +98,7 @@ async fn require_own_host(
 
 /// SECURITY: a page of another origin reaches a loopback port by rebinding its own name to 127.0.0.1; the name then
 /// stands in `Host`. The port says nothing about this and is often mapped, so it is free.
-fn host_is_own(headers: &HeaderMap, uri: &Uri, local: IpAddr) -> bool {
+fn host_is_own(headers: &HeaderMap, uri: &Uri, local: IpAddr, configured: &str) -> bool {
     let mut hosts = headers.get_all(header::HOST).iter();
     let (Some(host), None) = (hosts.next(), hosts.next()) else {
         return false;
@@ -91,7 +107,7 @@ fn host_is_own(headers: &HeaderMap, uri: &Uri, local: IpAddr) -> bool {
         return false;
     };
     let target_agrees = uri.authority().is_none_or(|authority| authority.as_str() == host);
-    target_agrees && is_own(host, local)
+    target_agrees && (host == configured || is_own(host, local))
 }
 
 fn is_own(host: &str, local: IpAddr) -> bool {
@@ -165,12 +181,20 @@ mod tests {
     fn t83_no_host_two_hosts_and_a_disagreeing_target_are_refused() {
         let local = IpAddr::from([127, 0, 0, 1]);
         let mut headers = HeaderMap::new();
-        assert!(!host_is_own(&headers, &Uri::from_static("/"), local));
+        let own = |headers: &HeaderMap, uri| {
+            host_is_own(headers, &Uri::from_static(uri), local, "console.example.org")
+        };
+        assert!(!own(&headers, "/"));
         headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
-        assert!(host_is_own(&headers, &Uri::from_static("/"), local));
-        assert!(host_is_own(&headers, &Uri::from_static("http://localhost/"), local));
-        assert!(!host_is_own(&headers, &Uri::from_static("http://evil.example/"), local));
+        assert!(own(&headers, "/") && own(&headers, "http://localhost/"));
+        assert!(!own(&headers, "http://evil.example/"));
         headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
-        assert!(!host_is_own(&headers, &Uri::from_static("/"), local));
+        assert!(!own(&headers, "/"));
+        for (host, is) in
+            [("console.example.org", true), ("console.example.org:81", false), ("example.org", false)]
+        {
+            headers.insert(header::HOST, http::HeaderValue::from_static(host));
+            assert_eq!(own(&headers, "/"), is, "{host}");
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod act;
 mod admin;
 mod api;
+mod ballot;
 mod console;
 mod explain;
 mod find;
@@ -13,15 +14,19 @@ pub mod handover;
 mod listen;
 mod metrics;
 mod peer;
+mod pin;
 mod problem;
 mod socket;
 mod warden;
 pub mod wire;
 
 pub use admin::{Admin, AdminError, Certifier, Changes};
+pub use api::approvers::in_force;
+pub use ballot::Ballots;
 pub use console::serve_console;
 pub use explain::{concerns, records_of};
 pub use find::nearest;
+pub use pin::Pin;
 pub use problem::{Problem, ProblemCode};
 pub use socket::serve_socket;
 pub use warden::Revoker;

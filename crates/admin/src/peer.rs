@@ -3,32 +3,44 @@
 use crate::{Problem, ProblemCode};
 use axum::{Extension, extract::Request, middleware::Next, response::Response};
 
-/// The user at the other end of a Unix socket.
+/// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Peer {
-    uid: u32,
+pub(crate) enum Peer {
+    /// The user at the other end of a Unix socket.
+    User {
+        /// As the kernel says.
+        uid: u32,
+    },
+    /// Whoever signed with a passkey on the console's pages; the signature says who.
+    Console,
 }
 
 impl Peer {
     /// The kernel's word for who connected.
     pub(crate) fn of(stream: &tokio::net::UnixStream) -> std::io::Result<Self> {
-        stream.peer_cred().map(|credentials| Self { uid: credentials.uid() })
+        stream.peer_cred().map(|credentials| Self::User { uid: credentials.uid() })
     }
 
     #[cfg(test)]
     pub(crate) fn with_uid(uid: u32) -> Self {
-        Self { uid }
+        Self::User { uid }
     }
 
     /// The broker's own user may operate it, and root, who could do so anyway.
     pub(crate) fn may_operate(self, own: u32) -> bool {
-        self.uid == own || self.uid == 0
+        match self {
+            Self::User { uid } => uid == own || uid == 0,
+            Self::Console => false,
+        }
     }
 }
 
 impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "uid {}", self.uid)
+        match self {
+            Self::User { uid } => write!(f, "uid {uid}"),
+            Self::Console => f.write_str("console"),
+        }
     }
 }
 

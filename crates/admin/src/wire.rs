@@ -138,6 +138,9 @@ pub struct NewPlaceholder {
     pub begins_in: Option<u64>,
     /// Seconds until it expires; `null`: never.
     pub expires_in: Option<u64>,
+    /// Seconds until its approval ends, where that is before the placeholder; absent: as the setting says.
+    #[serde(default)]
+    pub approval_expires_in: Option<u64>,
     /// Whether it may end earlier: with the placeholder that it descends from.
     #[serde(default)]
     pub at_the_latest: bool,
@@ -289,16 +292,19 @@ pub struct Revoked {
 pub struct ApprovalView {
     /// Its id.
     pub id: ApprovalId,
-    /// `placeholder`, or `call` for one call that waits.
+    /// `placeholder`, `call` for one call that waits, or `approver` for a change of the approvers.
     pub kind: String,
-    /// `pending`, `granted`, `denied`, `withdrawn`, or `moot` when the placeholder was revoked before.
+    /// `pending`, `granted`, `denied`, `withdrawn`, `expired`, or `moot` when the placeholder was revoked before.
     pub state: String,
     /// The placeholder it covers; of a call, the first that is exchanged.
-    pub placeholder: PlaceholderId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placeholder: Option<PlaceholderId>,
     /// The credential's name.
-    pub credential: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<Name>,
     /// The workload's name.
-    pub workload: Name,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workload: Option<Name>,
     /// When it was asked for.
     pub created: String,
     /// When it was decided.
@@ -309,6 +315,9 @@ pub struct ApprovalView {
     pub signed: Vec<String>,
     /// How many have to sign.
     pub needed: usize,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<String>,
 }
 
 /// An approval with the text that is signed.
@@ -359,10 +368,40 @@ pub struct ProposalView {
 pub struct ApproverView {
     /// Whose key it is.
     pub name: String,
-    /// `file` or `ssh`.
+    /// `file`, `ssh` or `passkey`.
     pub kind: String,
     /// The public key.
     pub key: String,
+    /// SHA-256 of the key's words, in hexadecimal.
+    #[serde(default)]
+    pub digest: String,
+}
+
+/// `POST /api/v1/approvers`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewApprover {
+    /// Whose key it is.
+    pub name: Name,
+    /// The public key, as it stands in `approver.pub`.
+    pub key: String,
+}
+
+/// `POST /api/v1/approvers/passkey`.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewPasskey {
+    /// Whose passkey it will be.
+    pub name: Name,
+}
+
+/// Where somebody makes a passkey, once.
+#[derive(Serialize, Deserialize)]
+pub struct PasskeyLink {
+    /// Open it in the browser of whoever is enrolled.
+    pub url: String,
+    /// Seconds for which it is good.
+    pub seconds: u64,
 }
 
 /// `GET /api/v1/explain/{request}`.

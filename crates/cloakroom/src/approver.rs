@@ -5,10 +5,11 @@ use crate::failure::Failure;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::{Signature, Timestamp};
-use cloakroom_policy::Approvers;
+use cloakroom_admin::Pin;
+use cloakroom_model::{Rows, Signature, Timestamp};
+use cloakroom_policy::{Approvers, Head};
 use cloakroom_store::journal::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// What every signature begins with, so that it can mean nothing else.
@@ -35,7 +36,10 @@ pub(crate) fn create_if_missing(data: &DataDir) -> Result<Pair, Failure> {
         Zeroizing::new(format!("{}\n", Zeroizing::new(STANDARD.encode(document.as_ref())).as_str()));
     // The public half last: with it the pair is complete.
     write_private(&data.approver_key(), private.as_bytes())?;
-    write_private(&data.approver_keys(), format!("{}\n", STANDARD.encode(pair.public_key())).as_bytes())?;
+    write_private(
+        &data.approver_keys(),
+        format!("{} first\n", STANDARD.encode(pair.public_key())).as_bytes(),
+    )?;
     Ok(Pair::Made)
 }
 
@@ -71,16 +75,71 @@ pub(crate) fn read_ssh_signature(file: &Path) -> Result<Signature, Failure> {
     })
 }
 
-/// Whose signatures count from now on, as the journal keeps it.
-pub(crate) fn on_record(approvers: &Approvers) -> Entry {
-    let names: Vec<String> =
-        approvers.members().iter().map(|member| format!("{:?}", member.name())).collect();
+/// The approvers that were trusted first, and how far they have changed since.
+pub(crate) struct Trusted {
+    pub(crate) approvers: Approvers,
+    pub(crate) pin: Pin,
+    /// How the file came to be trusted with this start, where it did.
+    pub(crate) anew: Option<&'static str>,
+}
+
+/// Holds `approver.pub` and the changes since against what was kept when the broker last looked. `anew`: the operator says that
+/// the file is to be trusted as it is.
+pub(crate) fn trusted(
+    data: &DataDir,
+    enrolled: Approvers,
+    rows: &Rows,
+    anew: bool,
+) -> Result<Trusted, Failure> {
+    let made = rows.approver_changes.last().map_or(0, |change| change.sequence);
+    let from_now = |base: u32, how: &'static str| {
+        let head = Head { sequence: base, ..enrolled.head() };
+        let approvers = enrolled.clone().trusted(base, head);
+        Trusted { approvers, pin: Pin { base, head }, anew: Some(how) }
+    };
+    if anew {
+        tracing::warn!(
+            "approver.pub is trusted as it is, because --trust-approvers says so: nobody signed for that"
+        );
+        return Ok(from_now(made, "by --trust-approvers"));
+    }
+    let Some(pin) = Pin::read(data.path()).map_err(|error| Failure::file("read", &pin_path(data), &error))?
+    else {
+        if made > 0 {
+            return Err(changed("keys/approvers is missing, and the approvers have changed since the first"));
+        }
+        return Ok(from_now(0, "on first use"));
+    };
+    let approvers = enrolled.trusted(pin.base, pin.head);
+    let now = approvers.following(&rows.approver_changes, None).map_err(|why| changed(&why))?;
+    let pin = Pin { head: now.head(), ..pin };
+    Ok(Trusted { approvers: approvers.trusted(pin.base, pin.head), pin, anew: None })
+}
+
+fn changed(why: &str) -> Failure {
+    Failure::failed(format!("it is not known who the approvers are: {why}")).hinting(
+        "restore approver.pub, keys/approvers and cloakroom.db as they were; approvers change by: cloakroom approver enrol \
+         and remove. To trust approver.pub as it is, on record: --trust-approvers",
+    )
+}
+
+fn pin_path(data: &DataDir) -> PathBuf {
+    data.key("approvers")
+}
+
+/// Keeps how far the changes were followed.
+pub(crate) fn keep(data: &DataDir, pin: Pin) -> Result<(), Failure> {
+    pin.write(data.path()).map_err(|error| Failure::file("write", &pin_path(data), &error))
+}
+
+/// That the file was trusted, as the journal keeps it.
+pub(crate) fn trusted_on_record(approvers: &Approvers, how: &str) -> Entry {
     Entry::Act {
         at: Timestamp::now(),
-        act: "approvers in force".into(),
+        act: "approvers trusted".into(),
         subject: format!("sha256:{}", approvers.digest()),
         name: None,
-        by: format!("approver.pub ({})", names.join(", ")),
+        by: format!("approver.pub, {how}"),
     }
 }
 

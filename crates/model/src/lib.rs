@@ -42,8 +42,8 @@ pub use proof::{Fingerprint, Marks, Proof, Proofs, ProofsError, Source};
 pub use query::{Pair, Query, form_pairs};
 pub use question::{CallApproval, Question};
 pub use record::{
-    ApprovalRecord, ClaimRecord, Claimed, CredentialKind, CredentialRecord, OnMisuse, PlaceholderRecord,
-    PlaceholderState, Rows, SealedSecret, Signature, WorkloadRecord,
+    ApprovalRecord, ApproverAct, ApproverChange, ClaimRecord, Claimed, CredentialKind, CredentialRecord,
+    OnMisuse, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use timestamp::Timestamp;

@@ -263,10 +263,61 @@ pub struct Claimed {
 /// A signature by an approver.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
-    /// The approver's public key: 32 bytes of Ed25519 in base64, or an SSH public key (`ssh-ed25519 AAAA…`).
+    /// The approver's public key: 32 bytes of Ed25519 in base64, an SSH public key (`ssh-ed25519 AAAA…`) or a passkey's words.
     pub key: String,
-    /// The signature: 64 bytes in base64, or what `ssh-keygen -Y sign` wrote.
+    /// The signature: 64 bytes in base64, what `ssh-keygen -Y sign` wrote, or what a browser gave for a passkey.
     pub signature: String,
+}
+
+/// What becomes of an approver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ApproverAct {
+    /// A key counts from now on.
+    Enrol,
+    /// It counts no more, nor does what it signed.
+    Remove,
+}
+
+impl ApproverAct {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Enrol => "enrol",
+            Self::Remove => "remove",
+        }
+    }
+}
+
+impl fmt::Display for ApproverAct {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl std::str::FromStr for ApproverAct {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = [Self::Enrol, Self::Remove].into_iter().find(|one| one.as_str() == text);
+        known.ok_or_else(|| format!("unknown word {text:?}: use enrol or remove"))
+    }
+}
+
+/// One change of who the approvers are. `policy` verifies that those before it signed it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApproverChange {
+    /// Its number, from 1.
+    pub sequence: u32,
+    /// What is done.
+    pub act: ApproverAct,
+    /// Whose key it is.
+    pub name: String,
+    /// The key, in the words of `approver.pub`.
+    pub key: String,
+    /// How many of the approvers had to sign.
+    pub needed: u32,
+    /// The signatures over its text.
+    pub signatures: Vec<Signature>,
 }
 
 /// One approval asked for, and what became of it.
@@ -290,6 +341,8 @@ pub struct ApprovalRecord {
     pub generation: Option<u32>,
     /// When it was withdrawn after it was granted.
     pub withdrawn: Option<Timestamp>,
+    /// When it ends by itself, if it ends before its placeholder.
+    pub expires: Option<Timestamp>,
 }
 
 /// All rows that the data plane decides by, read in one transaction.
@@ -303,4 +356,6 @@ pub struct Rows {
     pub placeholders: Vec<PlaceholderRecord>,
     /// Every approval.
     pub approvals: Vec<ApprovalRecord>,
+    /// Every change of the approvers, in the order in which they were made.
+    pub approver_changes: Vec<ApproverChange>,
 }

@@ -51,6 +51,8 @@ pub struct Grant {
     pub requester: Option<String>,
     /// The generation of the credential that it covers; none: every one.
     pub generation: Option<u32>,
+    /// When the approval ends by itself.
+    pub approval_ends: Option<Timestamp>,
 }
 
 impl Grant {
@@ -89,6 +91,7 @@ impl Grant {
             policy: Policy::from_stored(&placeholder.policy)?,
             requester: None,
             generation: None,
+            approval_ends: None,
         })
     }
 
@@ -97,6 +100,7 @@ impl Grant {
     pub fn asked_by(mut self, approval: &ApprovalRecord) -> Self {
         self.requester.clone_from(&approval.requester);
         self.generation = approval.generation;
+        self.approval_ends = approval.expires;
         self
     }
 
@@ -123,6 +127,7 @@ impl Grant {
             policy,
             requester,
             generation,
+            approval_ends,
         } = self;
         let expires = expires.map_or("never".into(), |at| at.to_string());
         let uses = uses.map_or("not counted".into(), |uses| uses.to_string());
@@ -143,6 +148,7 @@ impl Grant {
         lines.extend(not_before.map(|at| format!("not before: {at}")));
         lines.push(format!("expires: {expires}"));
         lines.extend(daily.map(|hours| format!("daily: {hours} (refused at other times)")));
+        lines.extend(approval_ends.map(|at| format!("this approval ends: {at} (it counts no more then)")));
         lines.push(format!("uses: {uses}"));
         lines.extend(match on_misuse {
             OnMisuse::Record => None,

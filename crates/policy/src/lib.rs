@@ -43,7 +43,10 @@ mod toml_text;
 
 pub mod fuzz;
 
-pub use approver::{ApprovalRule, ApprovalRules, Approver, Approvers, Tally};
+pub use approver::{
+    ApprovalRule, ApprovalRules, Approver, Approvers, Attestation, Head, PasskeyTicket, Purpose,
+    RelyingParty, Tally, base64url,
+};
 pub use authorized::{Authorized, Use};
 pub use channel::OpenChannel;
 pub use class::Class;

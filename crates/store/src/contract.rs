@@ -2,8 +2,8 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ClaimRecord, Claimed, CredentialId, CredentialRecord, KeyedHash,
-    PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
+    ApprovalId, ApprovalRecord, ApproverChange, ClaimRecord, Claimed, CredentialId, CredentialRecord,
+    KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
     WorkloadRecord,
 };
 use std::future::Future;
@@ -138,4 +138,11 @@ pub trait Store: Send + Sync + 'static {
     /// Copies a tally into the rows, all or none. An id without a row is passed over.
     fn note_uses(&self, tally: u64, used: Vec<(PlaceholderId, u32)>)
     -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Keeps the next change of the approvers. Conflict unless its number is the one after the last.
+    fn change_approvers(
+        &self,
+        change: ApproverChange,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>>;
 }

@@ -166,8 +166,13 @@ impl Broker {
 
     /// Starts the process.
     pub fn launch(&mut self) {
+        self.launch_with(&[]);
+    }
+
+    /// Starts the process with further arguments, this once.
+    pub fn launch_with(&mut self, more: &[&str]) {
         assert!(self.process.is_none(), "the broker runs already");
-        self.process = Some(self.start_process(&[]));
+        self.process = Some(self.start_process(more));
     }
 
     /// Starts another process that takes over from the one that runs, and waits for both: one ready, one ended in order.
@@ -402,6 +407,11 @@ impl Broker {
     /// Changes the stopped broker's database behind its back; gives the number of rows changed.
     pub fn tamper(&self, statement: &str, values: impl rusqlite::Params) -> usize {
         assert!(self.process.is_none(), "stop the broker first");
+        self.tamper_running(statement, values)
+    }
+
+    /// The same, while the broker runs.
+    pub fn tamper_running(&self, statement: &str, values: impl rusqlite::Params) -> usize {
         rusqlite::Connection::open(self.data.path().join("cloakroom.db"))
             .unwrap()
             .execute(statement, values)

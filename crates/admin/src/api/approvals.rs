@@ -1,61 +1,55 @@
 //! Approvals: the canonical text is shown, signed elsewhere, and verified here before it is stored.
 
-use super::{input::Body, parked, view};
+use super::{approvers, input::Body, parked, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
-use crate::wire::{ApprovalText, ApprovalView, ApproverView, GrantRequest};
+use crate::wire::{ApprovalText, ApprovalView, GrantRequest};
 use crate::{Problem, ProblemCode, find};
-use aws_lc_rs::digest::{SHA256, digest};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_model::{ApprovalRecord, Rows, Signature, Timestamp};
-use cloakroom_policy::{Approver, Grant, phrase};
+use cloakroom_model::{ApprovalRecord, EventKind, Rows, SecurityEvent, Signature, Timestamp};
+use cloakroom_policy::{Approvers, Grant, Purpose, phrase};
 use cloakroom_store::Decision;
 use std::sync::Arc;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ApprovalView>>, Problem> {
     let rows = admin.rows().await?;
+    let approvers = admin.approvers();
     let views: Result<Vec<_>, _> =
-        rows.approvals.iter().map(|row| view::approval(row, &rows, &admin.approvers)).collect();
-    let calls = parked::views(&admin).into_iter();
-    views.map(|views| Json(views.into_iter().chain(calls).collect()))
-}
-
-/// Whose signatures count.
-pub(crate) async fn approvers(State(admin): State<Arc<Admin>>) -> Json<Vec<ApproverView>> {
-    let view = |member: &Approver| ApproverView {
-        name: member.name().to_owned(),
-        kind: member.kind().to_owned(),
-        key: member.key_text(),
-    };
-    Json(admin.approvers.members().iter().map(view).collect())
+        rows.approvals.iter().map(|row| view::approval(row, &rows, &approvers)).collect();
+    let others = parked::views(&admin).into_iter().chain(approvers::views(&admin));
+    views.map(|views| Json(views.into_iter().chain(others).collect()))
 }
 
 pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(approval): Path<String>,
 ) -> Result<Json<ApprovalText>, Problem> {
-    if let Some(call) = parked::find(&admin, &approval) {
-        return parked::text(&admin, &call).map(Json);
-    }
-    let rows = admin.rows().await?;
-    let row = find::approval(&rows, &approval)?;
-    let grant = view::grant_of(row, &rows)?;
-    let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;
-    let text = grant.canonical_text();
-    Ok(Json(ApprovalText {
-        approval: view::approval(row, &rows, &admin.approvers)?,
-        digest: hexadecimal(&grant.signing_bytes()),
-        phrase: phrase(&text),
-        remarks: grant.policy.remarks(&admin.background(&credential.destinations)),
-        text,
-    }))
+    show_one(&admin, &approval).await.map(Json)
 }
 
-/// SHA-256 of the bytes under a signature.
-pub(super) fn hexadecimal(signed: &[u8]) -> String {
-    digest(&SHA256, signed).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+/// Of whatever kind.
+pub(crate) async fn show_one(admin: &Admin, approval: &str) -> Result<ApprovalText, Problem> {
+    if let Some(call) = parked::find(admin, approval) {
+        return parked::text(admin, &call);
+    }
+    if let Some(ballot) = approvers::find(admin, approval) {
+        return Ok(approvers::text(admin, &ballot));
+    }
+    let rows = admin.rows().await?;
+    let row = find::approval(&rows, approval)?;
+    let grant = view::grant_of(row, &rows)?;
+    let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;
+    let remarks = grant.policy.remarks(&admin.background(&credential.destinations));
+    let shown = text_of(view::approval(row, &rows, &admin.approvers())?, grant.canonical_text());
+    Ok(ApprovalText { remarks, ..shown })
+}
+
+/// The text with the phrase by which two screens are compared, and the digest that a passkey signs.
+pub(super) fn text_of(approval: ApprovalView, text: String) -> ApprovalText {
+    let digest = Purpose::Approval.digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    ApprovalText { approval, phrase: phrase(&text), digest, text, remarks: Vec::new() }
 }
 
 pub(crate) async fn grant(
@@ -64,40 +58,78 @@ pub(crate) async fn grant(
     Path(approval): Path<String>,
     Body(request): Body<GrantRequest>,
 ) -> Result<Json<ApprovalView>, Problem> {
-    to_the_end(async move {
-        if let Some(call) = parked::find(&admin, &approval) {
-            return parked::grant(&admin, by, &call, request.signature).await;
-        }
-        let act = Act::begin(&admin, by).await?;
-        let row = find::approval(&act.rows, &approval)?.clone();
-        require_pending(&admin, &row, &act.rows)?;
-        // What is verified is rendered again from the rows: what was shown is what is approved, or nothing is.
-        let grant = view::grant_of(&row, &act.rows)?;
-        let signer = require_signer(&admin, &grant, &request.signature)?;
-        let before = admin.approvers.tally(&grant, &row.signatures);
-        if before.signed.contains(signer) {
-            let detail = format!("{signer:?} has signed this approval already");
-            return Err(Problem::new(ProblemCode::Conflict, detail)
-                .hinting(format!("{} different approvers have to sign it", before.needed)));
-        }
-        let signatures: Vec<_> = row.signatures.iter().cloned().chain([request.signature]).collect();
-        let (decision, done) = if admin.approvers.tally(&grant, &signatures).is_complete() {
-            (Decision::Granted(signatures), "approval granted")
-        } else {
-            (Decision::Signed(signatures), "approval signed")
-        };
-        let stored = || admin.store.decide_approval(row.id, decision, Timestamp::now());
-        let rows = act.carry_out(done, row.id.to_string(), None, stored).await?;
-        view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers)
-    })
-    .await
+    to_the_end(async move { grant_one(&admin, by, &approval, request.signature).await }).await
 }
 
-fn require_signer<'a>(admin: &'a Admin, grant: &Grant, signature: &Signature) -> Result<&'a str, Problem> {
-    if let Some(signer) = admin.approvers.verify(grant, signature) {
+/// Of whatever kind.
+pub(crate) async fn grant_one(
+    admin: &Admin,
+    by: Peer,
+    approval: &str,
+    signature: Signature,
+) -> Result<ApprovalView, Problem> {
+    if let Some(call) = parked::find(admin, approval) {
+        return parked::grant(admin, by, &call, signature).await;
+    }
+    if let Some(ballot) = approvers::find(admin, approval) {
+        return approvers::sign(admin, by, &ballot, signature).await;
+    }
+    let act = Act::begin(admin, by).await?;
+    let signature = Approvers::stamped_after(signature, &act.rows, Timestamp::now());
+    let approvers = admin.approvers();
+    let row = find::approval(&act.rows, approval)?.clone();
+    require_pending(admin, &row, &act.rows)?;
+    // What is verified is rendered again from the rows: what was shown is what is approved, or nothing is.
+    let grant = view::grant_of(&row, &act.rows)?;
+    let signer = require_signer(&approvers, &grant, &signature)?;
+    let before = approvers.tally(&grant, &row.signatures);
+    if before.signed.contains(signer) {
+        return Err(signed_already(signer, before.needed));
+    }
+    require_next_count(admin, &act.rows, &signature)?;
+    let signatures: Vec<_> = row.signatures.iter().cloned().chain([signature]).collect();
+    let (decision, done) = if approvers.tally(&grant, &signatures).is_complete() {
+        (Decision::Granted(signatures), "approval granted")
+    } else {
+        (Decision::Signed(signatures), "approval signed")
+    };
+    let stored = || admin.store.decide_approval(row.id, decision, Timestamp::now());
+    let rows = act.carry_out(done, row.id.to_string(), None, stored).await?;
+    view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers())
+}
+
+pub(super) fn signed_already(signer: &str, needed: usize) -> Problem {
+    Problem::new(ProblemCode::Conflict, format!("{signer:?} has signed this approval already"))
+        .hinting(format!("{needed} different approvers have to sign it"))
+}
+
+/// SECURITY: a passkey counts its signatures. Whoever comes with an old count has a copy of it. Asked only of a signature that
+/// verifies, so that a stranger raises no alarm.
+pub(crate) fn require_next_count(admin: &Admin, rows: &Rows, signature: &Signature) -> Result<(), Problem> {
+    let Some((count, on_record)) = Approvers::counted(signature, rows) else { return Ok(()) };
+    let last = on_record.max(admin.ballots.counted(&signature.key));
+    if count > last || (count == 0 && last == 0) {
+        admin.ballots.count(&signature.key, count);
+        return Ok(());
+    }
+    tracing::error!(count, last, "a passkey's counter went back: there is a copy of it");
+    admin.events.raise(SecurityEvent::new(EventKind::ApprovalForged));
+    Err(Problem::new(
+        ProblemCode::SignatureNotValid,
+        "the passkey's counter went back: there is a copy of it",
+    )
+    .hinting("remove this approver: cloakroom approver remove NAME"))
+}
+
+fn require_signer<'a>(
+    approvers: &'a Approvers,
+    grant: &Grant,
+    signature: &Signature,
+) -> Result<&'a str, Problem> {
+    if let Some(signer) = approvers.verify(grant, signature) {
         return Ok(signer.name());
     }
-    let detail = if admin.approvers.would_verify(grant, signature) {
+    let detail = if approvers.would_verify(grant, signature) {
         "whoever asked for the placeholder cannot approve it"
     } else {
         "no enrolled approver signed this approval's canonical text"
@@ -120,7 +152,7 @@ pub(crate) async fn withdraw(
         }
         let stored = || admin.store.withdraw_approval(row.id, Timestamp::now());
         let rows = act.carry_out("approval withdrawn", row.id.to_string(), None, stored).await?;
-        view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers)
+        view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers())
     })
     .await
 }
@@ -130,22 +162,27 @@ pub(crate) async fn deny(
     Extension(by): Extension<Peer>,
     Path(approval): Path<String>,
 ) -> Result<Json<ApprovalView>, Problem> {
-    to_the_end(async move {
-        if let Some(call) = parked::find(&admin, &approval) {
-            return parked::deny(&admin, by, &call).await;
-        }
-        let act = Act::begin(&admin, by).await?;
-        let row = find::approval(&act.rows, &approval)?.clone();
-        require_pending(&admin, &row, &act.rows)?;
-        let stored = || admin.store.decide_approval(row.id, Decision::Denied, Timestamp::now());
-        let rows = act.carry_out("approval denied", row.id.to_string(), None, stored).await?;
-        view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers)
-    })
-    .await
+    to_the_end(async move { deny_one(&admin, by, &approval).await }).await
+}
+
+/// Of whatever kind.
+pub(crate) async fn deny_one(admin: &Admin, by: Peer, approval: &str) -> Result<ApprovalView, Problem> {
+    if let Some(call) = parked::find(admin, approval) {
+        return parked::deny(admin, by, &call).await;
+    }
+    if let Some(ballot) = approvers::find(admin, approval) {
+        return approvers::deny(admin, by, &ballot).await;
+    }
+    let act = Act::begin(admin, by).await?;
+    let row = find::approval(&act.rows, approval)?.clone();
+    require_pending(admin, &row, &act.rows)?;
+    let stored = || admin.store.decide_approval(row.id, Decision::Denied, Timestamp::now());
+    let rows = act.carry_out("approval denied", row.id.to_string(), None, stored).await?;
+    view::approval(find::approval(&rows, &row.id.to_string())?, &rows, &admin.approvers())
 }
 
 fn require_pending(admin: &Admin, row: &ApprovalRecord, rows: &Rows) -> Result<(), Problem> {
-    let shown = view::approval(row, rows, &admin.approvers)?;
+    let shown = view::approval(row, rows, &admin.approvers())?;
     let detail = match shown.state.as_str() {
         "pending" => return Ok(()),
         "moot" => format!("the placeholder of approval {} is no longer pending", row.id),

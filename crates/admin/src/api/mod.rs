@@ -1,9 +1,10 @@
 //! The admin API: every route, in one table.
 
-mod approvals;
+pub(crate) mod approvals;
+pub(crate) mod approvers;
 mod credentials;
 pub(crate) mod health;
-mod input;
+pub(crate) mod input;
 mod parked;
 mod placeholders;
 mod proposals;
@@ -56,7 +57,10 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/approvals/{approval}/withdraw", post(approvals::withdraw)),
         ("GET", "/api/v1/proposals", get(proposals::list)),
         ("DELETE", "/api/v1/proposals/{proposal}", delete(proposals::take)),
-        ("GET", "/api/v1/approvers", get(approvals::approvers)),
+        ("GET", "/api/v1/approvers", get(approvers::list)),
+        ("POST", "/api/v1/approvers", post(approvers::enrol)),
+        ("POST", "/api/v1/approvers/passkey", post(approvers::invite)),
+        ("POST", "/api/v1/approvers/{approver}/remove", post(approvers::remove)),
     ]
 }
 

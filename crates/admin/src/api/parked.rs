@@ -1,13 +1,13 @@
 //! Approvals of single calls: they wait in memory, and are shown, signed and denied like the others.
 
-use super::approvals::hexadecimal;
+use super::approvals::{require_next_count, text_of};
 use crate::act::Act;
 use crate::admin::Admin;
 use crate::peer::Peer;
 use crate::wire::{ApprovalText, ApprovalView};
 use crate::{Problem, ProblemCode};
-use cloakroom_model::{ApprovalId, CallApproval, Signature};
-use cloakroom_policy::phrase;
+use cloakroom_model::{ApprovalId, CallApproval, Signature, Timestamp};
+use cloakroom_policy::Approvers;
 use cloakroom_store::{Gone, Parked, Verdict};
 use std::str::FromStr;
 
@@ -22,11 +22,8 @@ pub(super) fn views(admin: &Admin) -> Vec<ApprovalView> {
 }
 
 pub(super) fn text(admin: &Admin, call: &Parked) -> Result<ApprovalText, Problem> {
-    let text = call.question.text(call.id);
-    let digest = hexadecimal(text.as_bytes());
     // What there is to say of a call is in its text, which nobody keeps: it need not be the same in the next release.
-    let (phrase, remarks) = (phrase(&text), Vec::new());
-    Ok(ApprovalText { approval: view(admin, call).ok_or_else(gone)?, text, digest, phrase, remarks })
+    Ok(text_of(view(admin, call).ok_or_else(gone)?, call.question.text(call.id)))
 }
 
 pub(super) async fn grant(
@@ -37,6 +34,7 @@ pub(super) async fn grant(
 ) -> Result<ApprovalView, Problem> {
     // The turn is held: of two who sign at once, the second counts the first.
     let act = Act::begin(admin, by).await?;
+    let signature = Approvers::stamped_after(signature, &act.rows, Timestamp::now());
     let call =
         admin.parking.find(call.id).filter(|call| call.verdict == Verdict::Waiting).ok_or_else(gone)?;
     let signatures = || call.signatures.iter().cloned().chain([signature.clone()]).collect();
@@ -50,6 +48,7 @@ pub(super) async fn grant(
         return Err(Problem::new(ProblemCode::Conflict, "this approver has signed this call already")
             .hinting(format!("{} different approvers have to sign it", before.needed)));
     }
+    require_next_count(admin, &act.rows, &signature)?;
     let (verdict, done) = if after.is_complete() {
         (Verdict::Granted, "call granted")
     } else {
@@ -68,7 +67,7 @@ pub(super) async fn deny(admin: &Admin, by: Peer, call: &Parked) -> Result<Appro
 }
 
 fn tally(admin: &Admin, call: &Parked, signatures: Vec<Signature>) -> cloakroom_policy::Tally {
-    admin.approvers.tally_call(&call.question, &CallApproval { id: call.id, signatures })
+    admin.approvers().tally_call(&call.question, &CallApproval { id: call.id, signatures })
 }
 
 fn view(admin: &Admin, call: &Parked) -> Option<ApprovalView> {
@@ -82,14 +81,15 @@ fn view(admin: &Admin, call: &Parked) -> Option<ApprovalView> {
         id: call.id,
         kind: "call".into(),
         state: state.into(),
-        placeholder: *call.question.placeholders.first()?,
-        credential: call.question.credential.clone(),
-        workload: call.question.workload.clone(),
+        placeholder: Some(*call.question.placeholders.first()?),
+        credential: Some(call.question.credential.clone()),
+        workload: Some(call.question.workload.clone()),
         created: call.created.to_string(),
         decided: None,
         requester: Some(format!("workload {}", call.question.workload)),
         signed: tally.signed.into_iter().collect(),
         needed: tally.needed,
+        expires: None,
     })
 }
 

@@ -116,6 +116,11 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         requester: Some(requester),
         generation: admin.pin_generation.then_some(credential.generation),
         withdrawn: None,
+        expires: new
+            .approval_expires_in
+            .map(Duration::from_secs)
+            .or(admin.approval_lifetime)
+            .map(|span| created.plus(span)),
     };
     let (claim, code) = wrap(admin, &minted.text, &row, new.wrapped)?.unzip();
     let issued = IssuedPlaceholder {
@@ -177,12 +182,13 @@ fn require_provable(holder: Proofs, workload: &WorkloadRecord) -> Result<(), Pro
 /// Who asks, as the approval's text will say. SECURITY: an approver who asks says so, or is found out by whoever reads the
 /// text; where the asker's own signature must not count, somebody has to be named.
 fn requester(admin: &Admin, by: Peer, named: Option<String>) -> Result<String, Problem> {
-    let known = |name: &String| admin.approvers.members().iter().any(|member| member.name() == name);
+    let approvers = admin.approvers();
+    let known = |name: &String| approvers.members().iter().any(|member| member.name() == name);
     match named {
         Some(name) if known(&name) => Ok(name),
         Some(_) => Err(Problem::new(ProblemCode::MalformedRequest, "the requester is not the name of an approver")
             .hinting("list them: cloakroom approver list")),
-        None if admin.approvers.rules().not_requester => {
+        None if approvers.rules().not_requester => {
             Err(Problem::new(ProblemCode::MalformedRequest, "nobody is named who asks for the placeholder").hinting(
                 "the setting not-requester keeps whoever asks from approving: --requester NAME, an approver's name",
             ))

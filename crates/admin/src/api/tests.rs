@@ -2,8 +2,10 @@
 
 use super::{router, routes};
 use crate::admin::{Admin, Changes};
+use crate::ballot::Ballots;
 use crate::handover::Handover;
 use crate::peer::Peer;
+use crate::pin::Pin;
 use arc_swap::ArcSwap;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use axum::body::Body;
@@ -12,7 +14,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_egress::custody::{Custody, Intake, KekSource};
 use cloakroom_model::{LookupKey, Name, Rows, WorkloadId};
-use cloakroom_policy::{Approvers, PolicySet};
+use cloakroom_policy::{Approvers, PolicySet, RelyingParty};
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
 use cloakroom_store::{Parking, ParkingBounds, Recounted, SqliteStore, Uses};
 use http::{Request, StatusCode};
@@ -69,7 +71,10 @@ impl House {
             journal,
             custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),
             policies: Arc::new(ArcSwap::from_pointee(empty)),
-            approvers,
+            pin: Pin { base: 0, head: approvers.head() },
+            trusted: approvers,
+            ballots: Ballots::new(RelyingParty::new("http://localhost:8481", None).unwrap()),
+            approval_lifetime: None,
             services: |_| None,
             proposals: Arc::default(),
             pin_generation: false,

@@ -21,6 +21,7 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
         PlaceholderState::Pending | PlaceholderState::Active if row.expires.is_some_and(|end| end <= now) => {
             "expired"
         }
+        PlaceholderState::Active if approval_ended(row, rows, now) => "expired",
         PlaceholderState::Active if row.uses.is_some_and(|uses| row.used >= uses) => "spent",
         PlaceholderState::Pending | PlaceholderState::Active
             if row.frozen.is_some() || ancestors().any(|one| one.frozen.is_some()) =>
@@ -35,6 +36,13 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
         }
         state => state.as_str(),
     }
+}
+
+/// Whether the approval that a placeholder rests on is past its own end.
+fn approval_ended(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
+    let granted = |one: &&ApprovalRecord| one.placeholder == row.id && one.decided.is_some() && !one.denied;
+    let mut ends = rows.approvals.iter().filter(granted).map(|one| one.expires).peekable();
+    ends.peek().is_some() && ends.all(|end| end.is_some_and(|end| end <= now))
 }
 
 fn ancestors<'a>(row: &'a PlaceholderRecord, rows: &'a Rows) -> impl Iterator<Item = &'a PlaceholderRecord> {
@@ -121,9 +129,11 @@ pub(crate) fn approval(
     approvers: &Approvers,
 ) -> Result<ApprovalView, Problem> {
     let placeholder = placeholder_of(row, rows)?;
+    let ended = row.expires.is_some_and(|end| end <= Timestamp::now());
     let state = match (row.decided, row.withdrawn, row.denied) {
         (_, Some(_), _) => "withdrawn",
         (_, _, true) => "denied",
+        _ if ended => "expired",
         (Some(_), ..) => "granted",
         (None, ..) if state(placeholder, rows, Timestamp::now()) == "pending" => "pending",
         (None, ..) => "moot",
@@ -133,14 +143,15 @@ pub(crate) fn approval(
         id: row.id,
         kind: "placeholder".into(),
         state: state.into(),
-        placeholder: row.placeholder,
-        credential: credential_of(placeholder, rows)?.name.clone(),
-        workload: workload_of(placeholder, rows)?.name.clone(),
+        placeholder: Some(row.placeholder),
+        credential: Some(credential_of(placeholder, rows)?.name.clone()),
+        workload: Some(workload_of(placeholder, rows)?.name.clone()),
         created: row.created.to_string(),
         decided: row.decided.map(|at| at.to_string()),
         requester: row.requester.clone(),
         signed: tally.signed.into_iter().collect(),
         needed: tally.needed,
+        expires: row.expires.map(|end| end.to_string()),
     })
 }
 

@@ -1,9 +1,11 @@
 //! The command line: every command, option and example. What they do is in `command`.
 
 use crate::command::ProposalCommand;
+mod approval;
 mod grant;
 mod journal;
 
+pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use journal::{ExportFormat, JournalCommand};
 
@@ -139,6 +141,9 @@ pub(crate) struct ServeArguments {
     /// Take the listening sockets of the broker that runs on this directory: no connection is refused meanwhile
     #[arg(long)]
     pub(crate) take_over: bool,
+    /// Trust approver.pub as it is, whatever was trusted before: for a lost key, goes on record
+    #[arg(long)]
+    pub(crate) trust_approvers: bool,
     /// How the log on stderr is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
@@ -386,6 +391,9 @@ pub(crate) struct IssuePlaceholder {
     /// What its holder has to show, all of it: key, mtls, uid, network, with commas [default: key]
     #[arg(long, value_name = "PROOFS")]
     pub(crate) holder: Option<Proofs>,
+    /// When its approval ends, where that is before the placeholder: a span such as 24h [default: as approval.expires says]
+    #[arg(long, value_name = "SPAN", value_parser = crate::span::parse)]
+    pub(crate) approval_expires: Option<std::time::Duration>,
     /// How many calls it is good for; else as many as its policy allows
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) uses: Option<u32>,
@@ -401,63 +409,6 @@ pub(crate) struct IssuePlaceholder {
     /// The approver who asks, by name; where not-requester is set, that one cannot approve it
     #[arg(long, value_name = "NAME")]
     pub(crate) requester: Option<String>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ApprovalCommand {
-    /// List the approvals
-    #[command(after_help = "Example:\n  cloakroom approval list")]
-    List,
-    /// Print the exact text that is signed when it is granted
-    #[command(after_help = "Example:\n  cloakroom approval show ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
-    Show {
-        /// Id of the approval, or of its placeholder
-        id: String,
-    },
-    /// Sign the text with the approver's key
-    #[command(
-        after_help = "Examples:\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M --key /media/approver/approver.key --yes"
-    )]
-    Grant {
-        /// Id of the approval, or of its placeholder
-        id: String,
-        /// The approver's key [default: DIR/approver.key]
-        #[arg(long, value_name = "FILE")]
-        key: Option<PathBuf>,
-        /// What ssh-keygen -Y sign -n cloakroom made of the text
-        #[arg(long, value_name = "FILE", conflicts_with = "key")]
-        ssh_signature: Option<PathBuf>,
-        /// Do not ask; without a terminal nothing is asked
-        #[arg(long, short)]
-        yes: bool,
-    },
-    /// Print the text alone, for a program that signs
-    #[command(
-        after_help = "Example:\n  cloakroom approval text ap_01HF7YAT00QTXS9F8T1S4ZKZ8M > text\n  ssh-keygen -Y sign -n cloakroom -f ~/.ssh/id_ed25519 text\n  cloakroom approval grant ap_01HF7YAT00QTXS9F8T1S4ZKZ8M --ssh-signature text.sig"
-    )]
-    Text {
-        /// Id of the approval, or of its placeholder
-        id: String,
-    },
-    /// Take back what was granted: the placeholder is revoked, at once and for good
-    #[command(after_help = "Example:\n  cloakroom approval withdraw ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
-    Withdraw {
-        /// Id of the approval, or of its placeholder
-        id: String,
-    },
-    /// Say no
-    #[command(after_help = "Example:\n  cloakroom approval deny ap_01HF7YAT00QTXS9F8T1S4ZKZ8M")]
-    Deny {
-        /// Id of the approval, or of its placeholder
-        id: String,
-    },
-}
-
-#[derive(Subcommand)]
-pub(crate) enum ApproverCommand {
-    /// List the approvers
-    #[command(after_help = "Example:\n  cloakroom approver list")]
-    List,
 }
 
 #[derive(Subcommand)]

@@ -84,8 +84,12 @@ fn beside(shown: &ApprovalText, output: &Output) {
 
 fn said(decided: &ApprovalView, output: &Output) -> Outcome {
     output.data(decided, || {
-        let what = if decided.kind == "call" { "one call of placeholder" } else { "placeholder" };
-        format!("{} {}: {what} {}", decided.state, decided.id, decided.placeholder)
+        let what = match (decided.kind.as_str(), decided.placeholder) {
+            ("call", Some(placeholder)) => format!("one call of placeholder {placeholder}"),
+            (_, Some(placeholder)) => format!("placeholder {placeholder}"),
+            (_, None) => "a change of the approvers".to_owned(),
+        };
+        format!("{} {}: {what}", decided.state, decided.id)
     })?;
     if decided.state == "pending" {
         output.talk(&format!("{} of {} approvers have signed", decided.signed.len(), decided.needed));
@@ -108,16 +112,19 @@ fn agreed(output: &Output) -> Result<bool, Failure> {
 fn list(broker: &Broker, output: &Output) -> Outcome {
     let approvals: Vec<ApprovalView> = broker.read("approvals")?;
     output.data(&approvals, || {
+        fn shown(part: Option<&impl ToString>) -> String {
+            part.map_or_else(|| "-".to_owned(), ToString::to_string)
+        }
         let row = |one: &ApprovalView| {
             vec![
                 one.id.to_string(),
                 one.kind.clone(),
                 one.state.clone(),
-                one.credential.to_string(),
-                one.workload.to_string(),
+                shown(one.credential.as_ref()),
+                shown(one.workload.as_ref()),
                 format!("{}/{}", one.signed.len(), one.needed),
                 one.created.clone(),
-                one.placeholder.to_string(),
+                shown(one.placeholder.as_ref()),
             ]
         };
         let rows: Vec<Vec<String>> = approvals.iter().map(row).collect();

@@ -51,6 +51,7 @@ fn issue(data: &DataDir, broker: &Broker, new: &IssuePlaceholder, output: &Outpu
         at_the_latest: new.expires.is_none(),
         daily: new.daily,
         holder: new.holder,
+        approval_expires_in: new.approval_expires.map(|span| span.as_secs()),
         uses: new.uses,
         parent: new.parent.clone(),
         on_misuse: new.on_misuse,

@@ -12,11 +12,11 @@ use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Changes, Revoker};
+use cloakroom_admin::{Admin, Ballots, Changes, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
-use cloakroom_policy::PolicySet;
+use cloakroom_policy::{PolicySet, RelyingParty};
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
@@ -48,7 +48,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 
 pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
     let pair = approver::create_if_missing(data)?;
-    let approvers = approver::enrolled(data)?.with_rules(settings.approval);
+    let enrolled = approver::enrolled(data)?.with_rules(settings.approval);
     let lookup_key = Arc::new(lookup_key(data)?);
     let custody = Arc::new(custody(data, &settings.kek)?);
     let (journal, recovery) = Journal::open(&data.journal(), &data.key("journal"), settings.journal)?;
@@ -74,13 +74,21 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let upstream = Upstream::assert_opened(out)
         .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
 
+    let rows = store.load().await.map_err(of_store)?;
+    let trusted = approver::trusted(data, enrolled, &rows, settings.trust_approvers)?;
     // Nothing is permitted until the rows are read.
-    let (nothing, _) = PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
+    let only = Rows { approver_changes: rows.approver_changes, ..Rows::default() };
+    let (nothing, _) = PolicySet::assert_active(&only, &trusted.approvers, Arc::clone(&lookup_key), None);
+    let approvers = Arc::clone(nothing.approvers());
     let policies = Arc::new(ArcSwap::from_pointee(nothing));
     let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
     journal.written(journal.append(&start)?).await?;
-    // Whose signatures count is a file: a change of it is found in the record.
-    journal.durable(journal.append(&approver::on_record(&approvers))?).await?;
+    if let Some(how) = trusted.anew {
+        journal.append(&approver::trusted_on_record(&approvers, how))?;
+    }
+    journal.durable(journal.append(&in_force(&approvers, Timestamp::now()))?).await?;
+    // After the record: what was trusted without one would never be found.
+    approver::keep(data, trusted.pin)?;
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
@@ -93,7 +101,10 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         journal: Arc::clone(&journal),
         custody: Arc::clone(&custody),
         policies: Arc::clone(&policies),
-        approvers,
+        trusted: trusted.approvers,
+        pin: trusted.pin,
+        ballots: Ballots::new(party(settings.party, console.local_addr()?)?),
+        approval_lifetime: settings.approval_lifetime,
         pin_generation: settings.pin_generation,
         parking: Arc::clone(&parking),
         services: crate::catalogue::known_at,
@@ -147,6 +158,15 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     }
     let workloads = Listeners { network: workloads, unix };
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
+}
+
+/// Where passkeys are good: what is written, or the console's port under the only name that browsers trust without TLS.
+fn party(written: Option<RelyingParty>, console: SocketAddr) -> Result<RelyingParty, Failure> {
+    let own = match console.port() {
+        80 => "http://localhost".to_owned(),
+        port => format!("http://localhost:{port}"),
+    };
+    written.map_or_else(|| RelyingParty::new(&own, None).map_err(Failure::failed), Ok)
 }
 
 /// What the workload listener shows.

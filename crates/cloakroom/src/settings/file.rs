@@ -7,7 +7,7 @@ use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Name};
-use cloakroom_policy::ApprovalRules;
+use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
@@ -27,6 +27,7 @@ pub(super) struct ConfigFile {
     pub(super) journal: Journal,
     pub(super) custody: Custody,
     pub(super) approval: Approval,
+    pub(super) console: Console,
     pub(super) events: Events,
 }
 
@@ -181,6 +182,7 @@ pub(super) struct Approval {
     not_requester: bool,
     pub(super) pin_generation: bool,
     pub(super) hold: Option<Span>,
+    pub(super) expires: Option<Span>,
     wait: Option<Span>,
     parked: Option<NonZeroU32>,
     parked_per_workload: Option<NonZeroU32>,
@@ -220,6 +222,28 @@ impl Approval {
             quorum: self.quorum.map_or(1, NonZeroU8::get),
             not_requester: self.not_requester,
             rules: self.rule.into_iter().map(rule).collect(),
+        }
+    }
+}
+
+/// `[console]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Console {
+    origin: Option<String>,
+    rp_id: Option<String>,
+}
+
+impl Console {
+    /// Where passkeys are good, where that is written.
+    pub(super) fn party(self) -> Result<Option<RelyingParty>, Failure> {
+        let hint = "write [console] origin = \"https://cloakroom.example.com\", and rp-id only for a domain above it";
+        match (self.origin, self.rp_id) {
+            (Some(origin), id) => RelyingParty::new(&origin, id.as_deref())
+                .map(Some)
+                .map_err(|why| Failure::bad_input(format!("[console]: {why}")).hinting(hint)),
+            (None, Some(_)) => Err(Failure::bad_input("[console] has an rp-id and no origin").hinting(hint)),
+            (None, None) => Ok(None),
         }
     }
 }

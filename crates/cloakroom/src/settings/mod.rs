@@ -8,7 +8,7 @@ use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Severity};
-use cloakroom_policy::ApprovalRules;
+use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
@@ -50,6 +50,12 @@ pub(crate) struct Settings {
     pub(crate) parking: ParkingBounds,
     /// How long such a call is held before it is told to come again.
     pub(crate) hold: Duration,
+    /// How long an approval counts, where it ends before its placeholder.
+    pub(crate) approval_lifetime: Option<Duration>,
+    /// Where passkeys are good; absent: at the console's own port on localhost.
+    pub(crate) party: Option<RelyingParty>,
+    /// Whether `approver.pub` is trusted as it is, whatever was trusted before.
+    pub(crate) trust_approvers: bool,
     /// Whether an approval covers one generation of its credential only.
     pub(crate) pin_generation: bool,
     /// Where security events go besides the journal.
@@ -105,7 +111,7 @@ impl Settings {
     }
 
     fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
-        let ConfigFile { listen, limits, upstream, journal, custody, approval, events } = file;
+        let ConfigFile { listen, limits, upstream, journal, custody, approval, console, events } = file;
         let durability = journal.durability.into();
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
@@ -129,6 +135,9 @@ impl Settings {
             kek,
             pin_generation: approval.pin_generation,
             parking: approval.parking(),
+            approval_lifetime: approval.expires.map(|span| span.0),
+            party: console.party()?,
+            trust_approvers: options.trust_approvers,
             hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,

@@ -1,12 +1,13 @@
 //! Several approvers, keys of `ssh-keygen`, and what an approver takes back.
 
-use crate::support::{BINARY, item, items};
+use crate::support::{BINARY, eventually, item, items};
 use cloakroom_testkit::{
     Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
 };
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// A broker with two approvers: its own first one, called `first`, and `bob` with an SSH key.
 struct Board {
@@ -25,13 +26,8 @@ impl Board {
         let config = desk.path().join("cloakroom.toml");
         std::fs::write(&config, settings).unwrap();
         let authority = TestAuthority::new();
-        let mut broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
-        broker.stop();
-        let (enrolled, bob) = (broker.data().join("approver.pub"), ssh_key(desk.path(), "bob"));
-        let first = std::fs::read_to_string(&enrolled).unwrap();
-        let bob = std::fs::read_to_string(bob.with_extension("pub")).unwrap();
-        std::fs::write(&enrolled, format!("{} first\n{bob}", first.trim())).unwrap();
-        broker.launch();
+        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
+        enrol(&broker, "bob", &ssh_key(desk.path(), "bob"));
         let upstream = TlsUpstream::start(&authority, echo);
         broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
         let robot = broker.workload("robot");
@@ -49,6 +45,17 @@ impl Board {
         answer.code().unwrap_or_else(|| answer.status.to_string())
     }
 
+    /// The same, where the connection may be cut meanwhile.
+    fn call_or_cut(&self, issued: &Issued) -> String {
+        let request = item(&self.upstream, "1", &issued.text);
+        let mut wire = self.broker.wire();
+        wire.send(&request.bytes(Way::Absolute, Some(&self.robot)));
+        match wire.receive(&request.method) {
+            Ok(answer) => answer.code().unwrap_or_else(|| answer.status.to_string()),
+            Err(_) => "cut".to_owned(),
+        }
+    }
+
     /// Somebody signs this text with `ssh-keygen`, in this namespace.
     fn signed(&self, text: &str, namespace: &str, key: &str) -> String {
         signed_with(self.desk.path(), text, namespace, &self.desk.path().join(key))
@@ -62,6 +69,14 @@ impl Board {
         let signature = self.signed(&self.text(issued), "cloakroom", "bob");
         self.broker.run(&["approval", "grant", &issued.approval, "--ssh-signature", &signature])
     }
+}
+
+/// The first approver enrols another, alone.
+pub(crate) fn enrol(broker: &Broker, name: &str, key: &Path) {
+    let public = key.with_extension("pub");
+    let asked = broker.cli_json(&["approver", "enrol", name, "--public-key", public.to_str().unwrap()]);
+    let granted = broker.cli_json(&["approval", "grant", asked["id"].as_str().unwrap()]);
+    assert_eq!(granted["state"], "granted", "{granted}");
 }
 
 /// The file with what `ssh-keygen` made of this text.
@@ -178,6 +193,74 @@ fn what_is_withdrawn_stops_with_the_next_call() {
 }
 
 #[test]
+fn what_is_withdrawn_during_traffic_stops_with_the_next_call() {
+    let board = Board::new("");
+    let issued = board.issue(&[]);
+    board.broker.cli(&["approval", "grant", &issued.approval]);
+    let (withdrawn, begun) = (AtomicBool::new(false), AtomicUsize::new(0));
+    std::thread::scope(|scope| {
+        let traffic = || {
+            // Whether the withdrawal had been answered is asked before the call begins.
+            let mut seen = Vec::new();
+            while seen.iter().filter(|(after, _)| *after).count() < 3 {
+                let after = withdrawn.load(Ordering::SeqCst);
+                seen.push((after, board.call_or_cut(&issued)));
+                begun.fetch_add(1, Ordering::SeqCst);
+            }
+            seen
+        };
+        let callers: Vec<_> = (0..3).map(|_| scope.spawn(traffic)).collect();
+        eventually("calls pass", || (begun.load(Ordering::SeqCst) > 9).then_some(()));
+        board.broker.cli(&["approval", "withdraw", &issued.approval]);
+        withdrawn.store(true, Ordering::SeqCst);
+        for caller in callers {
+            let seen = caller.join().unwrap();
+            assert!(seen.iter().any(|(after, outcome)| !after && outcome == "200"), "{seen:?}");
+            for (after, outcome) in &seen {
+                // What was under way is ended; what begins afterwards is refused.
+                let before = !after && ["200", "cut"].contains(&outcome.as_str());
+                assert!(before || outcome == "placeholder-revoked", "{after} {outcome}");
+            }
+        }
+    });
+}
+
+#[test]
+fn an_approval_has_an_end_of_its_own_that_is_signed() {
+    let mut board = Board::new("[approval]\nexpires = \"2h\"\n");
+    let (usual, short) = (board.issue(&[]), board.issue(&["--approval-expires", "30d", "--expires", "90d"]));
+    for issued in [&usual, &short] {
+        assert!(board.text(issued).contains("this approval ends: "), "{}", board.text(issued));
+        board.broker.cli(&["approval", "grant", &issued.approval]);
+        assert_eq!(board.call(issued), "200");
+    }
+    let shown = board.broker.cli_json(&["approval", "show", &usual.approval]);
+    assert!(shown["expires"].is_string(), "{shown}");
+    // Longer in the database: another text than the one that was signed. Past: it is over.
+    board.broker.stop();
+    let set = "UPDATE approval SET expires = expires + 60000 WHERE placeholder = ?1";
+    assert_eq!(board.broker.tamper(set, [&short.id]), 1);
+    board.broker.launch();
+    assert_eq!(board.call(&short), "placeholder-revoked");
+    assert_eq!(board.call(&usual), "200");
+}
+
+#[test]
+fn an_approval_that_has_ended_is_no_permit_any_more() {
+    let board = Board::new("[approval]\nexpires = \"1500ms\"\n");
+    let (granted, late) = (board.issue(&[]), board.issue(&[]));
+    board.broker.cli(&["approval", "grant", &granted.approval]);
+    let over = || (board.call_or_cut(&granted) == "placeholder-expired").then_some(());
+    eventually("the approval ends", over);
+    assert_eq!(board.broker.cli_json(&["placeholder", "show", &granted.id])["state"], "expired");
+    eventually("so does the other", || {
+        let refused = board.broker.run(&["approval", "grant", &late.approval]);
+        (refused.stderr.contains("expired")).then_some(())
+    });
+    assert_ne!(board.call(&late), "200");
+}
+
+#[test]
 fn a_rotation_ends_approvals_that_cover_one_generation() {
     let board = Board::new("[approval]\npin-generation = true\n");
     let issued = board.issue(&[]);
@@ -205,6 +288,8 @@ fn an_approvers_line_that_is_there_twice_keeps_the_broker_from_starting() {
 #[test]
 fn a_change_of_the_approvers_is_on_record() {
     let mut board = Board::new("");
+    let trusted = board.broker.cli(&["journal", "show"]).stdout;
+    assert_eq!(trusted.matches("approvers trusted").count(), 1, "{trusted}");
     let recorded = |board: &Board| {
         let shown = board.broker.cli(&["journal", "show"]).stdout;
         shown

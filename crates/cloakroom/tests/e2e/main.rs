@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "helpers of tests")]
 
 mod approvals;
+mod approvers;
 mod aws;
 mod clients;
 mod corpora;
@@ -23,6 +24,7 @@ mod lifecycle;
 mod listener;
 mod outputs;
 mod parked;
+mod passkeys;
 mod policies;
 mod record;
 mod reply;

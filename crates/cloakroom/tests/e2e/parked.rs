@@ -208,11 +208,8 @@ fn t78_a_call_takes_as_many_approvers_as_its_placeholder() {
     let desk = tempfile::tempdir().unwrap();
     let bob = crate::approvals::ssh_key(desk.path(), "bob");
     let mut street = Street::new("", &[]);
+    crate::approvals::enrol(&street.broker, "bob", &bob);
     street.broker.stop();
-    let enrolled = street.broker.data().join("approver.pub");
-    let first = std::fs::read_to_string(&enrolled).unwrap();
-    let public = std::fs::read_to_string(bob.with_extension("pub")).unwrap();
-    std::fs::write(&enrolled, format!("{} first\n{public}", first.trim())).unwrap();
     std::fs::write(street.settings.path().join("cloakroom.toml"), "[approval]\nquorum = 2\n").unwrap();
     street.broker.launch();
     // The placeholder was approved by one; now it takes two.

@@ -1,17 +1,25 @@
 //! Who the approvers are, and how many of them it takes. What they sign is left to `grant.rs`.
 
+mod chain;
+mod counter;
 mod key;
+mod passkey;
 mod reader;
 mod rules;
 mod sshsig;
 
+pub use chain::Head;
+pub use key::Purpose;
+pub use passkey::{Attestation, PasskeyTicket, RelyingParty, base64url};
 pub use rules::{ApprovalRule, ApprovalRules};
 
+pub(crate) use counter::Backwards;
+
 use crate::Grant;
-use aws_lc_rs::digest::{SHA256, digest};
-use cloakroom_model::{CallApproval, Question, Signature};
+use cloakroom_model::{CallApproval, Question, Rows, Signature, Timestamp};
 use key::ApproverKey;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 /// One approver's key, and whose it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +34,19 @@ impl Approver {
         &self.name
     }
 
-    /// `file` or `ssh`.
+    /// `file`, `ssh` or `passkey`.
     pub fn kind(&self) -> &'static str {
         self.key.kind()
+    }
+
+    /// SHA-256 of the key's words, in hexadecimal: what the text of its enrolment says.
+    pub fn digest(&self) -> String {
+        chain::key_digest(&self.key.named())
+    }
+
+    /// The passkey's id at its authenticator, where it is a passkey of this relying party.
+    pub fn passkey_at(&self, party: &RelyingParty) -> Option<String> {
+        self.key.passkey().filter(|key| key.party() == party).map(passkey::Passkey::id)
     }
 
     /// The public key, as a signature names it.
@@ -42,6 +60,10 @@ impl Approver {
 pub struct Approvers {
     members: Vec<Approver>,
     rules: ApprovalRules,
+    /// Where the chain of changes stands.
+    head: Head,
+    /// Up to where it was accepted before.
+    seen: Head,
 }
 
 /// How far the signatures on an approval go.
@@ -70,12 +92,52 @@ impl Approvers {
         let mut members: Vec<Approver> = Vec::new();
         for line in lines {
             let (key, name) = ApproverKey::parse_line(&line)?;
-            if members.iter().any(|member| member.key == key) {
+            if members.iter().any(|member| member.key.is_same_key(&key)) {
                 return Err(format!("the key of {name:?} is there twice"));
             }
             members.push(Approver { name, key });
         }
-        Ok(Self { members, rules: ApprovalRules::default() })
+        let digest = chain::sha256(lines_of(&members).concat().as_bytes());
+        Ok(Self { members, head: Head { sequence: 0, digest }, ..Self::default() })
+    }
+
+    /// Nobody, under the same rules: where it is not known who the approvers are.
+    #[must_use]
+    pub fn nobody(&self) -> Self {
+        Self { members: Vec::new(), ..self.clone() }
+    }
+
+    /// The signature as it is kept: a passkey's with the time at which it was accepted.
+    pub fn stamped(signature: Signature, now: Timestamp) -> Signature {
+        passkey::stamped(signature, now)
+    }
+
+    /// The same, after all that are on record: a clock that was set back puts nothing out of order.
+    pub fn stamped_after(signature: Signature, rows: &Rows, now: Timestamp) -> Signature {
+        let last = counter::latest(rows, &signature.key).map(|at| at.plus(Duration::from_millis(1)));
+        passkey::stamped(signature, last.map_or(now, |last| last.max(now)))
+    }
+
+    /// The approver who signed this text.
+    pub fn approver_of(&self, text: &str, signature: &Signature) -> Option<&Approver> {
+        self.signer(text, signature)
+    }
+
+    /// How often the passkey had signed with this signature, and how often that is on record at most; none for other keys.
+    pub fn counted(signature: &Signature, rows: &Rows) -> Option<(u32, u32)> {
+        let (_, count) = passkey::count(signature)?;
+        Some((count, counter::highest(rows, &signature.key)))
+    }
+
+    /// The approver whose passkey of this relying party has this id.
+    pub fn passkey(&self, party: &RelyingParty, id: &str) -> Option<&Approver> {
+        self.members.iter().find(|member| member.passkey_at(party).as_deref() == Some(id))
+    }
+
+    /// The approver whose passkey signed a no to this text.
+    pub fn denier(&self, text: &str, signature: &Signature) -> Option<&Approver> {
+        let named = self.members.iter().find(|member| member.key.is_named_by(&signature.key))?;
+        named.key.verifies(Purpose::Denial, text, &signature.signature).then_some(named)
     }
 
     /// What `ssh-keygen -Y sign` wrote, with the key that it names. Not verified: an unknown key's signature is read too.
@@ -130,23 +192,28 @@ impl Approvers {
     pub(crate) fn signer(&self, text: &str, signature: &Signature) -> Option<&Approver> {
         // The key named by the row counts only if it is enrolled.
         let named = self.members.iter().find(|member| member.key.is_named_by(&signature.key))?;
-        named.key.verifies(text, &signature.signature).then_some(named)
+        named.key.verifies(Purpose::Approval, text, &signature.signature).then_some(named)
     }
 
     /// SHA-256 of the keys, their names and the rules, in hexadecimal: the same for the same approvers in any order.
     pub fn digest(&self) -> String {
-        let digest = digest(&SHA256, &self.bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        chain::hexadecimal(&chain::sha256(&self.bytes()))
     }
 
     /// All that decides whose signatures count, in a fixed form.
     pub(crate) fn bytes(&self) -> Vec<u8> {
-        let mut parts: Vec<String> =
-            self.members.iter().map(|member| format!("{:?} {}\n", member.name, member.key.named())).collect();
-        parts.sort_unstable();
+        let mut parts = lines_of(&self.members);
         parts.push(format!("{:?}", self.rules));
         parts.concat().into_bytes()
     }
+}
+
+/// A line for each key, in a fixed order.
+fn lines_of(members: &[Approver]) -> Vec<String> {
+    let line = |member: &Approver| format!("{:?} {}\n", member.name, member.key.named());
+    let mut lines: Vec<String> = members.iter().map(line).collect();
+    lines.sort_unstable();
+    lines
 }
 
 #[cfg(test)]

@@ -77,6 +77,11 @@ impl SshKey {
         Ok(key)
     }
 
+    /// The kind's word.
+    pub(super) fn kind(&self) -> &'static str {
+        self.kind.word()
+    }
+
     fn parts(&self) -> Result<Parts<'_>, Unreadable> {
         let mut reader = Reader::new(&self.blob);
         if reader.string()? != self.kind.word().as_bytes() {

@@ -4,12 +4,13 @@ use super::held::{Approved, Compiled, Grounds, Held, Standing};
 use super::rate::Limit;
 use super::workloads::Workloads;
 use super::{Ignored, PolicySet};
+use crate::approver::Backwards;
 use crate::permit::Permit;
 use crate::{Approvers, Grant};
 use aws_lc_rs::digest::{Context, SHA256};
 use cloakroom_model::{
     ApprovalRecord, CredentialId, CredentialRecord, LookupKey, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, Rows, WorkloadId, WorkloadRecord,
+    PlaceholderState, Rows, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -17,16 +18,26 @@ use std::sync::Arc;
 impl PolicySet {
     /// ASSERTION POINT: makes these rows the policy in force. Approvals are verified here.
     ///
-    /// A placeholder that is stored as active and does not hold up is [`Ignored`] and behaves as revoked. `previous`
-    /// carries rate-limit state over.
+    /// A placeholder that is stored as active and does not hold up is [`Ignored`] and behaves as revoked. `approvers` are those
+    /// that were trusted first; the changes among the rows are followed from them. `previous` carries rate-limit state over,
+    /// and how far the changes had come.
     pub fn assert_active(
         rows: &Rows,
         approvers: &Approvers,
         key: Arc<LookupKey>,
         previous: Option<&Self>,
     ) -> (Self, Vec<Ignored>) {
-        let mut activation = Activation::new(rows, approvers, previous);
-        let mut set = Self::empty(key, approvers.clone());
+        let last = previous.map(|previous| previous.head);
+        let (now, broken) = match approvers.following(&rows.approver_changes, last) {
+            Ok(now) => (now, None),
+            // SECURITY: without a whole chain nobody is an approver, not even those before the change that is wrong.
+            Err(why) => (approvers.nobody(), Some(why)),
+        };
+        let now = Arc::new(now);
+        let mut activation = Activation::new(rows, &now, previous);
+        let mut set = Self::empty(key, Arc::clone(&now));
+        set.head = if broken.is_some() { last.unwrap_or(set.head) } else { set.head };
+        set.broken = broken;
         set.workloads = Workloads::of(rows);
         for row in &rows.placeholders {
             let standing = activation.standing(row);
@@ -47,6 +58,7 @@ struct Activation<'a> {
     /// Those that have descendants or may have.
     placeholders: HashMap<PlaceholderId, &'a PlaceholderRecord>,
     approvers: &'a Approvers,
+    backwards: Backwards<'a>,
     previous: Option<&'a PolicySet>,
     signers: Vec<u8>,
     ignored: Vec<Ignored>,
@@ -64,6 +76,7 @@ impl<'a> Activation<'a> {
             approvals,
             placeholders: rows.placeholders.iter().map(|row| (row.id, row)).collect(),
             approvers,
+            backwards: Backwards::of(rows),
             previous,
             signers: approvers.bytes(),
             ignored: Vec::new(),
@@ -135,7 +148,7 @@ impl<'a> Activation<'a> {
         let grounds = self.grounds(row, credential, workload);
         if let Some(before) = self.before(row.id).filter(|before| before.grounds == grounds) {
             let (permits, by_destination) = (Arc::clone(&before.permits), Arc::clone(&before.by_destination));
-            return Ok(Check::Holds(Approved { grounds, permits, by_destination }));
+            return Ok(Check::Holds(Approved { grounds, permits, by_destination, ends: before.ends }));
         }
         let grant = Grant::from_rows(row, credential, workload)?;
         for to in grant.policy.destinations() {
@@ -146,9 +159,9 @@ impl<'a> Activation<'a> {
                 ));
             }
         }
-        self.require_approval(&grant, credential)?;
+        let ends = self.require_approval(&grant, credential)?;
         let permits = self.compile(row.id, grant.policy.permits().to_vec());
-        Ok(Check::Holds(Approved::new(grounds, permits)))
+        Ok(Check::Holds(Approved::new(grounds, permits, ends)))
     }
 
     /// What the judgement of this row rests on: a change of one row does not verify ten thousand signatures again.
@@ -166,10 +179,14 @@ impl<'a> Activation<'a> {
         add(&mut hash, row.parent.map(|id| id.to_string()).unwrap_or_default().as_bytes());
         for approval in self.asked(row.id) {
             let generation = approval.generation.map(|pinned| (pinned, credential.generation));
-            add(&mut hash, format!("{:?} {generation:?}", approval.requester).as_bytes());
+            add(
+                &mut hash,
+                format!("{:?} {generation:?} {:?}", approval.requester, approval.expires).as_bytes(),
+            );
             for signature in &approval.signatures {
                 add(&mut hash, signature.key.as_bytes());
                 add(&mut hash, signature.signature.as_bytes());
+                add(&mut hash, &[u8::from(self.backwards.has(signature))]);
             }
         }
         Grounds {
@@ -202,15 +219,22 @@ impl<'a> Activation<'a> {
         approvals.iter().copied().filter(|approval| !approval.denied && approval.withdrawn.is_none())
     }
 
+    /// When the approval that counts ends, if it does.
+    ///
     /// SECURITY: an approval counts by its own signatures alone: two that are half signed are none.
-    fn require_approval(&self, grant: &Grant, credential: &CredentialRecord) -> Result<(), String> {
+    fn require_approval(
+        &self,
+        grant: &Grant,
+        credential: &CredentialRecord,
+    ) -> Result<Option<Timestamp>, String> {
         let mut why = "no approver's signature verifies for it as it is stored".to_owned();
         for approval in self.asked(grant.placeholder) {
-            let tally = self.approvers.tally(&grant.clone().asked_by(approval), &approval.signatures);
+            let in_order = approval.signatures.iter().filter(|signature| !self.backwards.has(signature));
+            let tally = self.approvers.tally(&grant.clone().asked_by(approval), in_order);
             if approval.generation.is_some_and(|generation| generation != credential.generation) {
                 why = "the credential was rotated, and the approval covers one generation of it".into();
             } else if tally.is_complete() {
-                return Ok(());
+                return Ok(approval.expires);
             } else if !tally.signed.is_empty() {
                 why = format!("{} of {} approvers' signatures verify", tally.signed.len(), tally.needed);
             }

@@ -41,10 +41,12 @@ pub(crate) struct Approved {
     pub(crate) permits: Arc<[Compiled]>,
     /// Each destination once, with the permits that name it.
     pub(crate) by_destination: Arc<[(Destination, Vec<usize>)]>,
+    /// When the approval that it rests on ends.
+    pub(crate) ends: Option<Timestamp>,
 }
 
 impl Approved {
-    pub(crate) fn new(grounds: Grounds, permits: Vec<Compiled>) -> Self {
+    pub(crate) fn new(grounds: Grounds, permits: Vec<Compiled>, ends: Option<Timestamp>) -> Self {
         let mut by_destination: Vec<(Destination, Vec<usize>)> = Vec::new();
         for (index, compiled) in permits.iter().enumerate() {
             let to = &compiled.permit.to;
@@ -53,7 +55,7 @@ impl Approved {
                 None => by_destination.push((to.clone(), vec![index])),
             }
         }
-        Self { grounds, permits: permits.into(), by_destination: by_destination.into() }
+        Self { grounds, permits: permits.into(), by_destination: by_destination.into(), ends }
     }
 }
 
@@ -150,7 +152,15 @@ impl Held {
         !self.frozen
             && matches!(self.standing, Standing::Active(_))
             && self.expires.is_none_or(|end| now < end)
+            && self.approval_ends().is_none_or(|end| now < end)
             && self.daily.is_none_or(|hours| hours.hold(now))
+    }
+
+    fn approval_ends(&self) -> Option<Timestamp> {
+        match &self.standing {
+            Standing::Active(approved) => approved.ends,
+            _ => None,
+        }
     }
 
     /// The permits, or why there are none now.
@@ -187,6 +197,9 @@ impl Held {
                 facts.rule = Some(format!("daily {hours}"));
                 facts.retry_after = Some(hours.seconds_until(now));
             }));
+        }
+        if self.approval_ends().is_some_and(|end| now >= end) {
+            return Err(Refusal::new(Code::PlaceholderExpired, "the placeholder's approval is past its end"));
         }
         Ok(permits)
     }

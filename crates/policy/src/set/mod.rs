@@ -12,7 +12,7 @@ pub use workloads::{Recognised, Showing};
 
 use workloads::Workloads;
 
-use crate::{Approvers, Policy};
+use crate::{Approvers, Head, Policy};
 use cloakroom_model::{
     CallApproval, Code, CoreId, CredentialId, Destination, Host, LookupKey, Name, OnMisuse, PlaceholderId,
     PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
@@ -37,7 +37,11 @@ type PermitsOf = (Arc<Held>, usize);
 /// An immutable snapshot of everything the data plane decides by.
 pub struct PolicySet {
     key: Arc<LookupKey>,
-    approvers: Approvers,
+    approvers: Arc<Approvers>,
+    /// Where the chain of the approvers' changes stood when it was last whole: it never goes back.
+    head: Head,
+    /// Why nobody counts as an approver, where nobody does.
+    broken: Option<String>,
     workloads: Workloads,
     by_core: HashMap<CoreId, Arc<Held>>,
     by_id: HashMap<PlaceholderId, Arc<Held>>,
@@ -50,10 +54,12 @@ pub struct PolicySet {
 }
 
 impl PolicySet {
-    fn empty(key: Arc<LookupKey>, approvers: Approvers) -> Self {
+    fn empty(key: Arc<LookupKey>, approvers: Arc<Approvers>) -> Self {
         Self {
             key,
+            head: approvers.head(),
             approvers,
+            broken: None,
             workloads: Workloads::default(),
             by_core: HashMap::new(),
             by_id: HashMap::new(),
@@ -226,6 +232,16 @@ impl PolicySet {
     /// Whether enough approvers signed the text of this question as this approval asks it.
     pub fn is_signed(&self, question: &Question, approval: &CallApproval) -> bool {
         self.approvers.tally_call(question, approval).is_complete()
+    }
+
+    /// Whose signatures count.
+    pub fn approvers(&self) -> &Arc<Approvers> {
+        &self.approvers
+    }
+
+    /// Why it is not known who the approvers are, in words: then nobody's signature counts, and nothing is permitted.
+    pub fn approvers_unknown(&self) -> Option<&str> {
+        self.broken.as_deref()
     }
 
     /// The broker's lookup key.

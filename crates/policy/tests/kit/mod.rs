@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, unreachable_pub)]
 
+pub mod passkey;
+
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -104,6 +106,7 @@ impl Desk {
             requester: None,
             generation: None,
             withdrawn: None,
+            expires: None,
         });
         (id, text.reveal().to_owned())
     }

@@ -290,6 +290,7 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         requester: None,
         generation: None,
         withdrawn: None,
+        expires: None,
     };
     let other = self::workload("other", OTHER_KEY, lookup, now);
     let rows = Rows {
@@ -297,6 +298,7 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         workloads: vec![workload, other],
         placeholders: vec![placeholder],
         approvals: vec![approval],
+        ..Rows::default()
     };
     (rows, minted.text.reveal().to_owned(), Approvers::new([public]).unwrap())
 }

@@ -23,6 +23,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 6, name: "holder", sql: include_str!("../../migrations/0006_holder.sql") },
     Migration { version: 7, name: "claim", sql: include_str!("../../migrations/0007_claim.sql") },
     Migration { version: 8, name: "books", sql: include_str!("../../migrations/0008_books.sql") },
+    Migration { version: 9, name: "approvers", sql: include_str!("../../migrations/0009_approvers.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

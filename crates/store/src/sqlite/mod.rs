@@ -9,8 +9,9 @@ mod write;
 
 use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ClaimRecord, Claimed, CredentialId, CredentialRecord, KeyedHash,
-    PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, ClaimRecord, Claimed, CredentialId, CredentialRecord,
+    KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId,
+    WorkloadRecord,
 };
 use std::path::Path;
 use worker::{After, Worker};
@@ -152,5 +153,13 @@ impl Store for SqliteStore {
         used: Vec<(PlaceholderId, u32)>,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::note_uses(db, tally, &used))
+    }
+
+    fn change_approvers(
+        &self,
+        change: ApproverChange,
+        at: Timestamp,
+    ) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::change_approvers(db, &change, at))
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::{Books, StoreError};
 use cloakroom_model::{
-    ApprovalRecord, CredentialRecord, Marks, PlaceholderRecord, PlaceholderState, Rows, SealedSecret,
-    Signature, Timestamp, WorkloadRecord,
+    ApprovalRecord, ApproverChange, CredentialRecord, Marks, PlaceholderRecord, PlaceholderState, Rows,
+    SealedSecret, Signature, Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
@@ -18,6 +18,11 @@ pub(super) fn rows(db: &Connection) -> Result<Rows, StoreError> {
         workloads: all(db, "SELECT * FROM workload ORDER BY id", workload)?,
         placeholders: all(db, "SELECT * FROM placeholder ORDER BY id", placeholder)?,
         approvals: all(db, "SELECT * FROM approval ORDER BY id", approval)?,
+        approver_changes: all(
+            db,
+            "SELECT *, sequence AS id FROM approver_change ORDER BY sequence",
+            approver_change,
+        )?,
     })
 }
 
@@ -109,6 +114,18 @@ fn approval(row: &Fields<'_, '_>) -> Result<ApprovalRecord, StoreError> {
         requester: row.plain("requester")?,
         generation: row.optional_number("generation")?,
         withdrawn: row.optional_time("withdrawn")?,
+        expires: row.optional_time("expires")?,
+    })
+}
+
+fn approver_change(row: &Fields<'_, '_>) -> Result<ApproverChange, StoreError> {
+    Ok(ApproverChange {
+        sequence: row.number("sequence")?,
+        act: row.text("act", |text| text.parse())?,
+        name: row.plain("name")?,
+        key: row.plain("key")?,
+        needed: row.number("needed")?,
+        signatures: row.json("signatures")?,
     })
 }
 

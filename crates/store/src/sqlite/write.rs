@@ -2,8 +2,9 @@
 
 use crate::{Decision, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, CredentialId, CredentialRecord, PlaceholderId,
+    PlaceholderRecord, PlaceholderState, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
+    WorkloadRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::Serialize;
@@ -142,8 +143,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
 
 fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
     let sql = "INSERT INTO approval (id, placeholder, created, decided, signature, gathered, denied, requester, generation,
-                                     withdrawn)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
+                                     withdrawn, expires)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
     let signatures = if row.signatures.is_empty() { None } else { Some(json(&row.signatures)?) };
     let (granted, gathered) = if row.decided.is_some() { (signatures, None) } else { (None, signatures) };
     insert(
@@ -161,6 +162,7 @@ fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
             row.requester,
             row.generation,
             row.withdrawn.map(millis),
+            row.expires.map(millis),
         ],
     )
 }
@@ -228,6 +230,24 @@ pub(super) fn withdraw_approval(db: &Connection, id: ApprovalId, at: Timestamp) 
     let sql = "UPDATE placeholder SET state = 'revoked' WHERE id = (SELECT placeholder FROM approval WHERE id = ?1)";
     changed(db, sql, [id.to_string()])?;
     Ok(())
+}
+
+pub(super) fn change_approvers(db: &Connection, change: &ApproverChange, at: Timestamp) -> Done {
+    let last: i64 =
+        db.query_row("SELECT coalesce(max(sequence), 0) FROM approver_change", [], |row| row.get(0))?;
+    if last.checked_add(1) != Some(i64::from(change.sequence)) {
+        return Err(StoreError::Conflict("the approvers were changed meanwhile".into()));
+    }
+    let sql = "INSERT INTO approver_change (sequence, act, name, key, needed, signatures, made)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let ApproverChange { sequence, act, name, key, needed, signatures } = change;
+    let signatures = json(signatures)?;
+    insert(
+        db,
+        sql,
+        "change of approvers",
+        params![sequence, act.as_str(), name, key, needed, signatures, millis(at)],
+    )
 }
 
 /// The placeholder of an approval that nobody has decided.

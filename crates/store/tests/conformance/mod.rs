@@ -29,6 +29,7 @@ cases! {
     an_approval_is_decided_once
     signatures_gather_until_they_are_enough
     what_was_granted_is_withdrawn_once
+    the_approvers_change_one_change_after_the_other
     what_was_revoked_cannot_be_granted
     freezing_leaves_the_state
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
@@ -131,7 +132,7 @@ async fn what_was_added_is_loaded_as_it_was(store: Arc<dyn Store>) {
     let (first, asked) = placeholder(1, credentials[0].id, workloads[1].id, Some(3));
     let (mut second, mut granted) = placeholder(2, credentials[1].id, workloads[0].id, None);
     (second.expires, second.state) = (None, PlaceholderState::Active);
-    (granted.decided, granted.signatures) = (Some(at(9)), vec![signature()]);
+    (granted.decided, granted.signatures, granted.expires) = (Some(at(9)), vec![signature()], Some(at(99)));
     for row in credentials.iter().rev() {
         store.add_credential(row.clone()).await.unwrap();
     }
@@ -140,9 +141,32 @@ async fn what_was_added_is_loaded_as_it_was(store: Arc<dyn Store>) {
     }
     store.add_placeholder(second.clone(), granted.clone()).await.unwrap();
     store.add_placeholder(first.clone(), asked.clone()).await.unwrap();
-    let expected =
-        Rows { credentials, workloads, placeholders: vec![first, second], approvals: vec![asked, granted] };
+    let expected = Rows {
+        credentials,
+        workloads,
+        placeholders: vec![first, second],
+        approvals: vec![asked, granted],
+        ..Rows::default()
+    };
     assert_eq!(store.load().await.unwrap(), expected);
+}
+
+async fn the_approvers_change_one_change_after_the_other(store: Arc<dyn Store>) {
+    let change = |sequence, act| ApproverChange {
+        sequence,
+        act,
+        name: "bob".into(),
+        key: "ssh-ed25519 AAAA".into(),
+        needed: 2,
+        signatures: vec![signature()],
+    };
+    let (first, second) = (change(1, ApproverAct::Enrol), change(2, ApproverAct::Remove));
+    assert!(is_conflict(&store.change_approvers(second.clone(), at(1)).await));
+    store.change_approvers(first.clone(), at(1)).await.unwrap();
+    assert!(is_conflict(&store.change_approvers(first.clone(), at(2)).await));
+    assert!(is_conflict(&store.change_approvers(change(3, ApproverAct::Enrol), at(2)).await));
+    store.change_approvers(second.clone(), at(2)).await.unwrap();
+    assert_eq!(store.load().await.unwrap().approver_changes, [first, second]);
 }
 
 async fn a_name_is_taken_until_its_row_is_removed(store: Arc<dyn Store>) {

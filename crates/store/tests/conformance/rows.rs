@@ -83,6 +83,7 @@ pub(crate) fn placeholder(
         requester: Some("uid 1000".into()),
         generation: Some(1),
         withdrawn: None,
+        expires: None,
     };
     (row, approval)
 }
