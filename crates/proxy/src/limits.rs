@@ -20,7 +20,7 @@ pub struct Limits {
     /// Bytes of a request target. Default 8 KiB.
     #[serde(deserialize_with = "units::size")]
     pub target_bytes: usize,
-    /// Connections at once. Default 10,000; what comes beyond is closed at once.
+    /// Connections at once. Default 10,000; what comes beyond is refused before it is read, as `rate-limited`.
     pub connections: usize,
     /// Connections at once that one workload has used. Default 512.
     pub connections_per_workload: usize,

@@ -17,6 +17,24 @@ use tokio::time::{sleep, timeout};
 /// How long to wait when the system has no file or memory for another connection.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// Connections beyond the limit that are told so at a time; what comes beyond these is closed without a word.
+const TURNED_AWAY: usize = 64;
+
+/// All connections.
+#[derive(Default)]
+struct Crowd {
+    served: JoinSet<()>,
+    /// Told that there are too many.
+    turned_away: JoinSet<()>,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy)]
+enum Reception {
+    Serve,
+    TurnAway,
+}
+
 /// Where workloads connect.
 #[derive(Debug)]
 pub struct Listeners {
@@ -47,9 +65,10 @@ pub async fn serve(
     let drain = proxy.limits.drain;
     let shared = Arc::new(Shared::new(proxy, stopped)?);
     let workers = Workers::start()?;
-    let mut connections = JoinSet::new();
-    let accepted = accept(&listeners, &shared, &workers, &mut connections, shutdown).await;
+    let mut crowd = Crowd::default();
+    let accepted = accept(&listeners, &shared, &workers, &mut crowd, shutdown).await;
     drop(listeners);
+    let mut connections = crowd.served;
     stop.send_replace(true);
     let drained = timeout(drain, async { while connections.join_next().await.is_some() {} }).await;
     if drained.is_err() {
@@ -63,7 +82,7 @@ async fn accept(
     listeners: &Listeners,
     shared: &Arc<Shared>,
     workers: &Workers,
-    connections: &mut JoinSet<()>,
+    crowd: &mut Crowd,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ProxyError> {
     let mut shutdown = pin!(shutdown);
@@ -71,14 +90,15 @@ async fn accept(
         tokio::select! {
             () = &mut shutdown => return Ok(()),
             accepted = listeners.accept() => match accepted {
-                Ok(arrived) => admit(arrived, shared, workers, connections),
+                Ok(arrived) => admit(arrived, shared, workers, crowd),
                 Err(error) if is_fatal(&error) => return Err(ProxyError::Listener(error)),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     sleep(BREATH).await;
                 }
             },
-            Some(ended) = connections.join_next() => {
+            Some(_) = crowd.turned_away.join_next() => {}
+            Some(ended) = crowd.served.join_next() => {
                 if ended.is_err_and(|error| error.is_panic()) {
                     tracing::error!("a connection ended by a fault");
                 }
@@ -122,13 +142,17 @@ fn is_fatal(error: &io::Error) -> bool {
     )
 }
 
-fn admit(arrived: Arrived, shared: &Arc<Shared>, workers: &Workers, connections: &mut JoinSet<()>) {
-    if connections.len() >= shared.proxy.limits.connections {
+fn admit(arrived: Arrived, shared: &Arc<Shared>, workers: &Workers, crowd: &mut Crowd) {
+    let (reception, connections) = if crowd.served.len() < shared.proxy.limits.connections {
+        (Reception::Serve, &mut crowd.served)
+    } else if crowd.turned_away.len() < TURNED_AWAY {
+        (Reception::TurnAway, &mut crowd.turned_away)
+    } else {
         tracing::warn!("a connection was closed: there are too many");
         return;
-    }
+    };
     let Some((worker, load)) = workers.idlest() else { return };
-    let served = connection(arrived, shared.clone());
+    let served = connection(arrived, shared.clone(), reception);
     let counted = async move {
         served.await;
         drop(load);
@@ -137,21 +161,25 @@ fn admit(arrived: Arrived, shared: &Arc<Shared>, workers: &Workers, connections:
 }
 
 /// Serves one connection on the runtime that runs this.
-async fn connection(arrived: Arrived, shared: Arc<Shared>) {
+async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception) {
+    let receive = async |arrival, io| match reception {
+        Reception::Serve => entry::serve(arrival, io).await,
+        Reception::TurnAway => entry::turn_away(arrival, io).await,
+    };
     // What cannot be asked for its ends is gone already.
     match arrived {
         Arrived::Network(stream) => {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
             let arrival = Arrival { shared, peer: Peer::at(peer.ip()), local: Some(local.ip()) };
-            entry::serve(arrival, Box::new(stream)).await;
+            receive(arrival, Box::new(stream)).await;
         }
         Arrived::Unix(stream) => {
             let Ok(stream) = UnixStream::from_std(stream) else { return };
             // SECURITY: the kernel's word for who connected, taken when the connection was made (T93).
             let Ok(credentials) = stream.peer_cred() else { return };
             let arrival = Arrival { shared, peer: Peer::user(credentials.uid()), local: None };
-            entry::serve(arrival, Box::new(stream)).await;
+            receive(arrival, Box::new(stream)).await;
         }
     }
 }

@@ -325,7 +325,7 @@ fn t95_a_header_block_that_unpacks_to_far_more_than_it_weighs_is_refused() {
 }
 
 #[test]
-fn what_rfc_9113_calls_an_error_is_one() {
+fn t41_what_rfc_9113_calls_an_error_is_one() {
     const PROTOCOL: Verdict = Verdict::GoAway(1);
     let (setup, upstream, placeholder, _client) = stage("POST /v1/items", echo);
     let to = upstream.authority();

@@ -6,6 +6,7 @@
 mod approvals;
 mod approvers;
 mod aws;
+mod carriers;
 mod clients;
 mod corpora;
 mod crash;

@@ -11,7 +11,7 @@ use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::trace::Trace;
 use crate::wire::malformed;
-use cloakroom_model::{EventKind, Fingerprint};
+use cloakroom_model::{Code, EventKind, Fingerprint, Refusal};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,9 @@ use tokio_rustls::TlsAcceptor;
 /// How long a connection that has said nothing yet may go on saying nothing once the broker stops: who has just
 /// connected is about to speak.
 pub(crate) const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a connection that is turned away may take to say what it speaks.
+const TURNED_AWAY_WITHIN: Duration = Duration::from_secs(1);
 
 const ONLY_TLS: &str = "the broker's listener speaks TLS only: call the broker itself by https";
 
@@ -55,6 +58,19 @@ pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
             let Some(protocol) = http(speech, &mut early, deadline).await else { return };
             arrival.converse(speech, early, protocol).await;
         }
+    }
+}
+
+/// Tells a connection that there are too many, in what it speaks, and ends it. Inside TLS nothing is told: a handshake costs more
+/// than the call that is refused.
+pub(crate) async fn turn_away(arrival: Arrival, io: Box<dyn Io>) {
+    let mut early = Early::new(io);
+    let refusal = Refusal::new(Code::RateLimited, "the broker has too many connections open")
+        .with(|facts| facts.retry_after = Some(1));
+    match early.first(Instant::now() + TURNED_AWAY_WITHIN).await.map(Speech::of) {
+        Some(Speech::Http) => arrival.refuse_with(early, refusal).await,
+        Some(Speech::Socks) => arrival.refuse_socks_with(early, &refusal).await,
+        Some(Speech::Tls) | None => {}
     }
 }
 
@@ -136,13 +152,21 @@ impl Arrival {
 
     /// Says no in HTTP/1.1, which every program that speaks anything here can show.
     async fn refuse(self, early: Early, reason: &'static str) {
-        let desk = Desk::new(self.shared, Door::Open, self.peer, None);
-        let (io, bytes) = early.into_parts();
-        connection::refuse(desk, io, bytes, malformed(reason)).await;
+        self.refuse_with(early, malformed(reason)).await;
     }
 
-    async fn refuse_socks(self, mut early: Early, reason: &'static str) {
-        Trace::begin(self.peer).record(&malformed(reason), &self.shared.proxy).await;
+    async fn refuse_with(self, early: Early, refusal: Refusal) {
+        let desk = Desk::new(self.shared, Door::Open, self.peer, None);
+        let (io, bytes) = early.into_parts();
+        connection::refuse(desk, io, bytes, refusal).await;
+    }
+
+    async fn refuse_socks(self, early: Early, reason: &'static str) {
+        self.refuse_socks_with(early, &malformed(reason)).await;
+    }
+
+    async fn refuse_socks_with(self, mut early: Early, refusal: &Refusal) {
+        Trace::begin(self.peer).record(refusal, &self.shared.proxy).await;
         if early.say(&socks::NONE_ACCEPTABLE, self.deadline()).await {
             early.close().await;
         }

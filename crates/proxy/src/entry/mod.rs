@@ -11,7 +11,7 @@ mod settings;
 mod sniff;
 mod socks;
 
-pub(crate) use arrival::{Arrival, GRACE, serve};
+pub(crate) use arrival::{Arrival, GRACE, serve, turn_away};
 pub(crate) use certificate::EntryTls;
 pub use certificate::GivenCertificate;
 pub use settings::{Certificate, Entrance};

@@ -2,7 +2,7 @@
 //! complete.
 
 use crate::reply::AnswerBody;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures_util::FutureExt;
 use h2::server::SendResponse;
 use h2::{Reason, SendStream};
@@ -15,6 +15,9 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::time::Duration;
 use tokio::time::timeout;
+
+/// What is put together into one frame.
+const SMALL: usize = 1024;
 
 /// The answer did not come to its end: the reader has gone, was too slow, or what was to be relayed broke off.
 #[derive(Debug)]
@@ -119,9 +122,10 @@ impl Answer {
                 Ok(data) => data,
                 Err(frame) => return self.trailers(frame.into_trailers().map_err(|_| Cut)?),
             };
-            self.count(&data)?;
             // The last data say that they are the last, where that is known by now. Data never wait for it.
-            ahead = next(&mut body).now_or_never();
+            let (data, behind) = with_what_is_ready(data, &mut body);
+            ahead = behind;
+            self.count(&data)?;
             let is_last = matches!(ahead, Some(None));
             if is_last {
                 self.has_all()?;
@@ -184,6 +188,24 @@ impl Answer {
             room => Ok(room),
         }
     }
+}
+
+/// Small pieces that are there at once go out in one frame: scrubbing may cut one into three, and some peers end a connection
+/// that brings too many small ones. Also gives what is behind them, where that is known.
+fn with_what_is_ready(data: Bytes, body: &mut AnswerBody) -> (Bytes, Option<Next>) {
+    let mut joined = BytesMut::new();
+    let mut ahead = next(body).now_or_never();
+    while let Some(Some(Ok(frame))) = &ahead
+        && let Some(more) = frame.data_ref()
+        && data.len().max(joined.len()) + more.len() <= SMALL
+    {
+        if joined.is_empty() {
+            joined.extend_from_slice(&data);
+        }
+        joined.extend_from_slice(more);
+        ahead = next(body).now_or_never();
+    }
+    (if joined.is_empty() { data } else { joined.freeze() }, ahead)
 }
 
 async fn next(body: &mut AnswerBody) -> Next {

@@ -76,13 +76,29 @@ fn t97_a_workload_has_so_many_connections_and_no_more() {
 }
 
 #[test]
-fn connections_beyond_the_total_are_closed_at_once() {
+fn t97_connections_beyond_the_total_are_told_so_at_once_and_closed() {
     let plan = Plan { limits: Limits { connections: 1, ..Limits::default() }, ..Plan::default() };
     let house = House::with(plan, echo);
     let mut first = house.wire();
     first.send((house.base("GET", "/v1/a") + "\r\n").as_bytes());
     assert_eq!(first.receive("GET").unwrap().status, 200);
-    assert_eq!(house.wire().read_some(1).unwrap_or_default(), b"");
+    for _ in 0..3 {
+        // Before anything of it is read but its first byte, and with when to come again.
+        let mut beyond = house.wire();
+        beyond.send(b"G");
+        let answer = beyond.receive("GET").unwrap();
+        assert_eq!((answer.status, answer.code().as_deref()), (429, Some("rate-limited")));
+        assert_eq!((answer.header("retry-after"), answer.header("connection")), (Some("1"), Some("close")));
+        assert!(beyond.receive("GET").is_err());
+    }
+    let mut socks = house.wire();
+    socks.send(&[5, 1, 2]);
+    assert_eq!(socks.read_some(8).unwrap(), [5, 0xff]);
+    let mut tls = house.wire();
+    tls.send(&[0x16, 3, 1]);
+    assert_eq!(tls.read_some(1).unwrap_or_default(), b"");
+    first.send((house.base("GET", "/v1/a") + "\r\n").as_bytes());
+    assert_eq!(first.receive("GET").unwrap().status, 200, "who was served goes on");
 }
 
 #[test]

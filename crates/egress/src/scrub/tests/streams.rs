@@ -58,6 +58,30 @@ fn t03_chunks_of_every_small_size_come_out_alike() {
 }
 
 #[test]
+fn t03_where_lengths_count_each_form_is_replaced_by_as_many_bytes_however_it_is_cut() {
+    for placeholder in ["short", PLACEHOLDER, "a-placeholder-that-is-a-good-deal-longer-than-the-secret-is"] {
+        let finder = finder(CANARY, placeholder, None);
+        let text = corpus(CANARY);
+        let scrubbed = |size: usize| {
+            let mut scrubber = Scrubber::new(Arc::clone(&finder), Fit::Same);
+            let mut clean = Vec::new();
+            for chunk in text.chunks(size) {
+                clean.extend(scrubber.push(Bytes::copy_from_slice(chunk)).concat());
+            }
+            clean.extend_from_slice(&scrubber.finish());
+            clean
+        };
+        let whole = scrubbed(text.len());
+        assert_eq!(whole.len(), text.len(), "{placeholder}");
+        assert!(!contains(&whole, CANARY.as_bytes()));
+        assert_eq!(scrub(&finder, std::iter::once(&whole[..])), whole, "a form was left");
+        for size in [1, 2, 3, 5, 7, 64] {
+            assert_eq!(scrubbed(size), whole, "{placeholder}, chunks of {size}");
+        }
+    }
+}
+
+#[test]
 fn where_one_secret_begins_another_the_longer_is_taken_out() {
     let longer = format!("{CANARY}-and-more");
     let sets: Vec<_> = [(CANARY, "short"), (&longer, "long")]
