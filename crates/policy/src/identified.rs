@@ -5,7 +5,7 @@ use crate::authorized::{Authorized, Use};
 use crate::class::classify;
 use crate::decide::body::BodyView;
 use crate::decide::{self, Waits};
-use crate::question::Asked;
+use crate::question::{Asked, Unasked};
 use crate::search::{self, Finding};
 use crate::{PolicySet, Spot, question};
 use cloakroom_model::{Call, CallApproval, Code, Principal, Question, Refusal, Timestamp};
@@ -98,18 +98,22 @@ impl Identified {
     }
 
     fn ask(&self, asker: &Asker<'_>, allowed: &[Allowed]) -> Result<Question, Refusal> {
-        let body = self.call.body.whole().ok_or_else(|| {
+        let too_large = || {
             let reason = "a human is asked about each such call, and the body is too large to be shown";
             asker.about(Refusal::new(Code::BodyNotPermitted, reason))
-        })?;
+        };
+        let body = self.call.body.whole().ok_or_else(too_large)?;
         let used = |allowed: &Allowed| Some((self.use_of(allowed)?, allowed.held.credential_name.clone()));
-        let uses = allowed.iter().map(used).collect::<Option<Vec<_>>>();
+        let uses = allowed.iter().map(used).collect::<Option<Vec<_>>>().ok_or_else(lost)?;
         let names = || allowed.iter().filter_map(|allowed| allowed.held.credential_name.as_ref());
         let needed = asker.policies.needed(&self.call.destination, names());
         let terms = allowed.first().map(|allowed| &allowed.chosen().permit.terms).ok_or_else(lost)?;
         let class = classify(&self.call, &BodyView::new(&self.call), terms);
         let asked = Asked { call: &self.call, body, principal: &self.principal, class };
-        uses.and_then(|uses| question::about(&asked, &uses, needed)).ok_or_else(lost)
+        question::about(&asked, &uses, needed).map_err(|why| match why {
+            Unasked::TooLong => too_large(),
+            Unasked::Nothing => lost(),
+        })
     }
 
     /// The permits that allow this call, with no placeholder beside their places, and whether a human has to be asked.

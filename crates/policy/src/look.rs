@@ -5,10 +5,16 @@
 
 use crate::escape::quoted;
 
+/// No longer text is looked at letter by letter: bodies are written by workloads.
+const LONGEST: usize = 16 << 10;
+
 /// What to look at twice in a text, in fixed words and quoted ones.
 pub(crate) fn remarks(text: &str) -> Vec<String> {
     if text.is_ascii() {
         return Vec::new();
+    }
+    if text.len() > LONGEST {
+        return vec!["is long and has characters beyond ASCII: letters may look like others".to_owned()];
     }
     let mut remarks = Vec::new();
     if text.chars().any(is_unseen) {

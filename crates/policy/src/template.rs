@@ -137,14 +137,16 @@ impl Template {
             Some(Piece::One(_) | Piece::Tail(_)) => true,
             None => self.has_tail(),
         };
-        let bundles = |index: usize, words: &[&str]| {
+        let bundles = |index: usize| {
+            const WORDS: [&str; 3] = ["batch", "$batch", "graphql"];
             blind(index)
-                && at(index).is_some_and(|text| words.iter().any(|word| text.eq_ignore_ascii_case(word)))
+                && at(index).is_some_and(|text| WORDS.iter().any(|word| text.eq_ignore_ascii_case(word)))
         };
+        // Most servers do not mind a slash at the end.
+        let last = length.saturating_sub(1);
+        let last = if at(last) == Some("") { last.saturating_sub(1) } else { last };
         // Other methods carry one operation each; a GET with a GraphQL query in its URL may only read.
-        &*self.method == "POST"
-            && (bundles(0, &["batch", "$batch", "graphql"])
-                || length.checked_sub(1).is_some_and(|last| bundles(last, &["batch", "$batch", "graphql"])))
+        &*self.method == "POST" && (bundles(0) || bundles(last))
     }
 
     /// Whether some path could be matched by both, where their methods are the same.

@@ -97,10 +97,10 @@ fn mail_of_the_other_services_is_read() {
     assert_has(
         &asked.body,
         &[
-            "mail 1 of 2 (SendGrid):",
+            "mail 1 of 3 (SendGrid):",
             "to: \"ann@example.com\"",
             "subject: \"all\"",
-            "mail 2 of 2 (SendGrid):",
+            "mail 3 of 3 (SendGrid):",
             "to: \"bob@example.com\"",
             "subject: \"own\"",
             "text: \"hello\"",
@@ -282,6 +282,39 @@ fn t75_a_letter_that_passes_for_another_is_named() {
             "! mixes letters of Latin and Cyrillic",
         ],
     );
+}
+
+/// Why there is no question about this call.
+fn not_asked(body: &str) -> String {
+    let mut desk = Desk::new();
+    let workload = desk.workload("robot");
+    let permit = "to = \"https://api.resend.com\"\ncall = \"POST /emails\"\napprove = \"each-call\"\nbody = { type = \"json\" }";
+    let (_, text) = desk.issue_active(workload, &kit::policy(permit));
+    let headers = [
+        ("authorization".to_owned(), format!("Bearer {text}")),
+        ("content-type".to_owned(), "application/json".to_owned()),
+    ];
+    let call = kit::call("POST", "https://api.resend.com/emails", &headers, body.as_bytes()).unwrap();
+    let set = desk.set();
+    let asked = Identified::new(call, desk.principal(workload), &set).unwrap().question(&set, NOW);
+    asked.map_or_else(
+        |refusal| refusal.code().to_string(),
+        |asked| format!("{} bytes", asked.unwrap().body.len()),
+    )
+}
+
+#[test]
+fn t77_t96_a_call_whose_text_would_be_endless_is_refused_and_not_made() {
+    // Sixteen thousand values under one name of thirty thousand letters: half a gigabyte, were it all written.
+    let name = "k".repeat(30_000);
+    let values = vec!["1"; 16_000].join(",");
+    assert_eq!(not_asked(&format!("{{\"{name}\":[{values}]}}")), "body-not-permitted");
+    assert_eq!(not_asked(&format!("{{\"to\":\"{}\"}}", "\u{10ffff}".repeat(200_000))), "body-not-permitted");
+    // What is as long and has no such trick is asked about.
+    assert!(not_asked(&format!("{{\"to\":\"{}\"}}", "x".repeat(200_000))).ends_with(" bytes"));
+    let words = "=?".repeat(300_000);
+    let raw = URL_SAFE_NO_PAD.encode(format!("Subject: {words}\n\n"));
+    assert_ne!(not_asked(&format!("{{\"raw\":\"{raw}\"}}")), "");
 }
 
 proptest! {

@@ -207,26 +207,37 @@ fn sendgrid(of: &Letterbox<'_>) -> Vec<Letter> {
             .into_iter()
             .for_each(|one| letter.add(label, email(one)));
     };
-    let letter = |to: &Node| {
+    // What all of them have in common is said once: a body may list thousands of recipients.
+    let mut common = Letter::default();
+    people(&mut common, "from", root, "from");
+    people(&mut common, "reply-to", root, "reply_to");
+    people(&mut common, "reply-to", root, "reply_to_list");
+    common.add("subject", member(root, "subject").and_then(text));
+    common.add("template", member(root, "template_id").and_then(text));
+    for content in member(root, "content").map(items).unwrap_or_default() {
+        common.add("text", member(content, "value").and_then(text));
+    }
+    for attached in member(root, "attachments").map(items).unwrap_or_default() {
+        common.add("attached", member(attached, "filename").and_then(text));
+    }
+    let to = |to: &Node| {
         let mut letter = Letter::default();
-        people(&mut letter, "from", root, "from");
         for name in ["to", "cc", "bcc"] {
             people(&mut letter, name, to, name);
         }
-        people(&mut letter, "reply-to", root, "reply_to");
-        people(&mut letter, "reply-to", root, "reply_to_list");
-        let subject = member(to, "subject").or_else(|| member(root, "subject"));
-        letter.add("subject", subject.and_then(text));
-        letter.add("template", member(root, "template_id").and_then(text));
-        for content in member(root, "content").map(items).unwrap_or_default() {
-            letter.add("text", member(content, "value").and_then(text));
-        }
-        for attached in member(root, "attachments").map(items).unwrap_or_default() {
-            letter.add("attached", member(attached, "filename").and_then(text));
-        }
+        letter.add("subject", member(to, "subject").and_then(text));
         letter
     };
-    member(root, "personalizations").map(items).unwrap_or_default().into_iter().map(letter).collect()
+    let all = member(root, "personalizations").map(items).unwrap_or_default();
+    let mut letters: Vec<Letter> = all.into_iter().map(to).filter(|letter| !letter.0.is_empty()).collect();
+    match letters.as_mut_slice() {
+        [] => Vec::new(),
+        [only] => {
+            only.0.extend(common.0);
+            letters
+        }
+        _ => std::iter::once(common).chain(letters).collect(),
+    }
 }
 
 fn postmark(of: &Letterbox<'_>) -> Vec<Letter> {

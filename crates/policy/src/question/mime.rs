@@ -180,8 +180,10 @@ fn words(value: &str) -> String {
     text
 }
 
-/// What follows `=?`, and how long it is.
+/// What follows `=?`, and how long it is. A word has at most 75 characters (RFC 2047, section 2); programs write longer ones.
 fn word(text: &str) -> Option<(String, usize)> {
+    const LONGEST: usize = 512;
+    let text = &text[..text.floor_char_boundary(LONGEST)];
     let (set, rest) = text.split_once('?')?;
     let (encoding, rest) = rest.split_once('?')?;
     let (encoded, _) = rest.split_once("?=")?;

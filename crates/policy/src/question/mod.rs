@@ -35,10 +35,23 @@ pub(crate) struct Asked<'c> {
     pub(crate) class: Result<Classified, Disagreement>,
 }
 
-/// The question about this call, where it exchanges anything.
-pub(crate) fn about(asked: &Asked<'_>, uses: &[(Use, Option<Name>)], needed: usize) -> Option<Question> {
+/// Why there is no question.
+pub(crate) enum Unasked {
+    /// It would be too long for anybody to read.
+    TooLong,
+    /// The call exchanges nothing.
+    Nothing,
+}
+
+/// The question about this call.
+pub(crate) fn about(
+    asked: &Asked<'_>,
+    uses: &[(Use, Option<Name>)],
+    needed: usize,
+) -> Result<Question, Unasked> {
     let Asked { call, body, principal, class } = asked;
-    let (first, credential) = uses.first()?;
+    let (first, credential) = uses.first().ok_or(Unasked::Nothing)?;
+    let credential = credential.clone().or_else(|| Name::parse(&first.credential().to_string()).ok());
     let hash = request_hash(call, body, principal, uses);
     let view = BodyView::new(call);
     let mut page = Page::new(uses);
@@ -59,12 +72,12 @@ pub(crate) fn about(asked: &Asked<'_>, uses: &[(Use, Option<Name>)], needed: usi
     shown::headers(&mut page, call);
     shown::body(&mut page, call, &view);
     page.line(&format!("request (SHA-256): {}", hexadecimal(&hash)));
-    Some(Question {
+    Ok(Question {
         digest: hash,
-        body: page.into_text(),
+        body: page.into_text().ok_or(Unasked::TooLong)?,
         placeholders: uses.iter().map(|(used, _)| used.placeholder()).collect(),
         workload: principal.name().clone(),
-        credential: credential.clone().or_else(|| Name::parse(&first.credential().to_string()).ok())?,
+        credential: credential.ok_or(Unasked::Nothing)?,
         needed,
     })
 }

@@ -10,25 +10,41 @@ use cloakroom_model::Name;
 /// How many columns of a workload's text stand in one line, as they are shown: a narrow screen wraps them once or twice.
 const WIDTH: usize = 96;
 
+/// The longest text that a person is asked about, in bytes. SECURITY: a body of a few kilobytes can be many times as long when it is
+/// shown (a long name before each of many values), so what is longer is not made at all.
+const MOST: usize = 4 << 20;
+
 /// A text in the making, about a call that carries these placeholders, whose own texts are not shown.
 pub(super) struct Page<'u> {
     text: String,
     uses: &'u [(Use, Option<Name>)],
     /// Whether the mail that the call holds is shown already.
     pub(super) tells_mail: bool,
+    /// Whether something was left out for its length: then nobody is asked.
+    overflowed: bool,
 }
 
 impl<'u> Page<'u> {
     pub(super) fn new(uses: &'u [(Use, Option<Name>)]) -> Self {
-        Self { text: String::new(), uses, tells_mail: false }
+        Self { text: String::new(), uses, tells_mail: false, overflowed: false }
     }
 
-    pub(super) fn into_text(self) -> String {
-        self.text
+    /// The text; `None` where it is too long to be read.
+    pub(super) fn into_text(self) -> Option<String> {
+        (!self.overflowed).then_some(self.text)
+    }
+
+    /// Whether nothing more will be shown.
+    pub(super) fn is_full(&self) -> bool {
+        self.overflowed
     }
 
     /// A line of our own words.
     pub(super) fn line(&mut self, line: &str) {
+        if self.overflowed || self.text.len() + line.len() > MOST {
+            self.overflowed = true;
+            return;
+        }
         self.text.push_str(line);
         self.text.push('\n');
     }
@@ -54,6 +70,9 @@ impl<'u> Page<'u> {
 
     /// `label: "…"`, in as many lines as it takes.
     pub(super) fn pieces(&mut self, label: &str, value: &str) {
+        if self.is_full() {
+            return;
+        }
         let value = self.without(value);
         let mut pieces = pieces(&value).into_iter();
         let first = pieces.next().unwrap_or_else(|| quoted(""));
@@ -78,6 +97,9 @@ impl<'u> Page<'u> {
     }
 
     fn label(&mut self, label: &str, name: &str) -> String {
+        if self.is_full() {
+            return String::new();
+        }
         let name = self.without(name);
         let parts = pieces(&name);
         match parts.as_slice() {

@@ -81,6 +81,9 @@ pub(super) fn body(page: &mut Page<'_>, call: &Call, view: &BodyView<'_>) {
 
 /// Every value, a line each, under its pointer.
 pub(super) fn leaves(page: &mut Page<'_>, label: &str, at: &str, node: &Node) {
+    if page.is_full() {
+        return;
+    }
     match &node.value {
         Json::Object(members) if !members.is_empty() => {
             members.iter().for_each(|(key, value)| {

@@ -2,7 +2,7 @@
 
 use super::Unknown;
 use super::words::{Word, words};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,12 @@ pub(crate) struct Document {
 
 /// How deep selections and values may be nested.
 const DEEPEST: usize = 64;
+/// How many operations a document may have, and root fields all of them together: fragments multiply them.
+const MOST_OPERATIONS: usize = 50;
+const MOST_FIELDS: usize = 2000;
+
 const BROKEN: Unknown = "the GraphQL document does not parse";
+const TOO_MANY: Unknown = "the GraphQL document has too many operations or fields";
 
 impl Document {
     /// Parses a document.
@@ -57,14 +62,16 @@ impl Document {
         if roots.is_empty() {
             return Err("the GraphQL document has no operation");
         }
-        let operations = roots
-            .into_iter()
-            .map(|(kind, name, root)| {
-                let mut fields = Vec::new();
-                root.collect(&fragments, &mut Vec::new(), &mut fields)?;
-                Ok(Operation { kind, name, fields })
-            })
-            .collect::<Result<_, Unknown>>()?;
+        if roots.len() > MOST_OPERATIONS {
+            return Err(TOO_MANY);
+        }
+        let mut collected = 0;
+        let mut operations = Vec::new();
+        for (kind, name, root) in roots {
+            let fields = root.with_fragments(&fragments, MOST_FIELDS - collected)?;
+            collected += fields.len();
+            operations.push(Operation { kind, name, fields });
+        }
         Ok(Self { operations })
     }
 }
@@ -77,22 +84,24 @@ struct Root<'t> {
 }
 
 impl<'t> Root<'t> {
-    fn collect(
+    /// The fields of this set and of all fragments that it spreads, each fragment once. A list and no recursion: fragments may
+    /// stand in each other to any depth.
+    fn with_fragments(
         &self,
         fragments: &BTreeMap<&'t str, Self>,
-        seen: &mut Vec<&'t str>,
-        fields: &mut Vec<String>,
-    ) -> Result<(), Unknown> {
-        fields.extend(self.fields.iter().map(|field| (*field).to_owned()));
-        for spread in &self.spreads {
-            // Each once: a fragment that spreads itself is not valid, and ends here.
-            if !seen.contains(spread) {
-                seen.push(spread);
-                let fragment = fragments.get(spread).ok_or("a fragment is not in the GraphQL document")?;
-                fragment.collect(fragments, seen, fields)?;
+        most: usize,
+    ) -> Result<Vec<String>, Unknown> {
+        let (mut fields, mut seen, mut left) = (Vec::new(), BTreeSet::new(), vec![self]);
+        while let Some(root) = left.pop() {
+            if fields.len() + root.fields.len() > most {
+                return Err(TOO_MANY);
+            }
+            fields.extend(root.fields.iter().map(|field| (*field).to_owned()));
+            for spread in root.spreads.iter().filter(|spread| seen.insert(**spread)) {
+                left.push(fragments.get(spread).ok_or("a fragment is not in the GraphQL document")?);
             }
         }
-        Ok(())
+        Ok(fields)
     }
 }
 
@@ -338,5 +347,29 @@ mod tests {
         ] {
             assert_eq!(read(text), None, "{text:?}");
         }
+    }
+
+    #[test]
+    fn t96_a_document_that_multiplies_itself_costs_no_more_than_its_bytes() {
+        let chain: String =
+            (0..20_000).map(|at| format!("fragment F{at} on Q {{ a ...F{} }} ", at + 1)).collect();
+        assert_eq!(
+            read(&format!("{{ ...F0 }} {chain} fragment F20000 on Q {{ b }}")),
+            None,
+            "too many fields"
+        );
+        let short: String =
+            (0..1000).map(|at| format!("fragment F{at} on Q {{ ...F{} }} ", at + 1)).collect();
+        let found = read(&format!("{{ ...F0 }} {short} fragment F1000 on Q {{ b }}")).unwrap();
+        assert_eq!(found[0].2, "b");
+        let circle = read("{ ...A } fragment A on Q { a ...B } fragment B on Q { b ...A }").unwrap();
+        assert_eq!(circle[0].2, "a b");
+        let operations: String = (0..60).map(|at| format!("query Q{at} {{ a }} ")).collect();
+        assert_eq!(read(&operations), None);
+        let wide = "a ".repeat(1500);
+        assert_eq!(
+            read(&format!("query A {{ ...F }} query B {{ ...F }} fragment F on Q {{ {wide} }}")),
+            None
+        );
     }
 }
