@@ -16,6 +16,13 @@ pub fn policy_file(data: &[u8]) {
     }
 }
 
+/// The kinds of a GraphQL document's operations in order, as the classifier reads them; `None` where it reads none. For comparison
+/// with other readers.
+pub fn operation_kinds(document: &str) -> Option<Vec<&'static str>> {
+    let document = crate::class::graphql::Document::parse(document).ok()?;
+    Some(document.operations.iter().map(|operation| operation.kind.as_str()).collect())
+}
+
 /// Whatever the bytes are, reading them as a GraphQL document, a multipart body or a mail does not panic.
 pub fn call_body(data: &[u8]) {
     if let Ok(text) = std::str::from_utf8(data) {

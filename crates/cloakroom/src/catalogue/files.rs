@@ -23,9 +23,9 @@ pub(super) const SERVICES: &[(&str, &str)] = files!("":
 /// Ready-made policies, by name.
 #[rustfmt::skip]
 pub(super) const POLICIES: &[(&str, &str)] = files!("policies/":
-    "anthropic-messages" "cloudflare-dns-one-zone" "github-git-fetch" "github-git-push" "github-one-repo"
-    "github-one-repo-read" "gitlab-one-project-read" "gmail-read" "gmail-read-and-draft"
-    "google-calendar-read" "google-drive-read" "microsoft-calendar-read" "microsoft-mail-read-and-draft"
+    "anthropic-messages" "cloudflare-dns-one-zone" "github-git-fetch" "github-git-push" "github-graphql-read"
+    "github-one-repo" "github-one-repo-read" "gitlab-one-project-read" "gmail-read" "gmail-read-and-draft"
+    "google-calendar-read" "google-drive-read" "linear-read" "microsoft-calendar-read" "microsoft-mail-read-and-draft"
     "notion-read" "npm-publish-one-package" "openai-chat" "pypi-upload" "resend-send" "slack-post-one-channel"
     "stripe-read"
 );

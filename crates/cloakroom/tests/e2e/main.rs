@@ -7,6 +7,7 @@ mod approvals;
 mod approvers;
 mod aws;
 mod carriers;
+mod classes;
 mod clients;
 mod corpora;
 mod crash;
