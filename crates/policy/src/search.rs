@@ -27,17 +27,18 @@ pub(crate) struct Finding {
 
 /// Every placeholder in the call.
 pub(crate) fn call(call: &Call, policies: &PolicySet) -> Vec<Finding> {
-    let names = call.headers.keys();
-    let pieces = [Piece::Path, Piece::Query]
-        .into_iter()
-        .chain(names.flat_map(|name| [Piece::HeaderName(name.clone()), Piece::HeaderValues(name.clone())]))
-        .chain([Piece::Body]);
     let mut findings = Vec::new();
-    for piece in pieces {
-        for core in in_texts(&rest_of(&piece, call, &[]), policies) {
-            findings.push(Finding { piece: piece.clone(), core });
-        }
+    let mut look = |piece: Piece| {
+        let found = in_rest(&piece, call, &[], policies);
+        findings.extend(found.into_iter().map(|core| Finding { piece: piece.clone(), core }));
+    };
+    look(Piece::Path);
+    look(Piece::Query);
+    for name in call.headers.keys() {
+        look(Piece::HeaderName(name.clone()));
+        look(Piece::HeaderValues(name.clone()));
     }
+    look(Piece::Body);
     findings
 }
 
@@ -48,8 +49,11 @@ pub(crate) fn altered(call: &Call, policies: &PolicySet) -> Option<CoreId> {
     let values = call.headers.keys().map(|name| Piece::HeaderValues(name.clone()));
     let mut pieces = [Piece::Path, Piece::Query].into_iter().chain(values);
     pieces.find_map(|piece| {
-        let texts = rest_of(&piece, call, &[]);
-        texts.iter().find_map(|text| policies.lookup_key().altered(text, &known))
+        let mut altered = None;
+        rest_of(&piece, call, &[], &mut |text| {
+            altered = altered.or_else(|| policies.lookup_key().altered(text, &known));
+        });
+        altered
     })
 }
 
@@ -72,7 +76,7 @@ pub(crate) fn strays(call: &Call, findings: &[Finding], spots: &[&Spot], policie
             return false;
         }
         searched.push(&finding.piece);
-        !in_texts(&rest_of(&finding.piece, call, spots), policies).is_empty()
+        !in_rest(&finding.piece, call, spots, policies).is_empty()
     })
 }
 
@@ -82,38 +86,44 @@ pub(crate) fn in_text(text: &[u8], policies: &PolicySet) -> Vec<CoreId> {
     policies.lookup_key().sightings(text, &known)
 }
 
-fn in_texts(texts: &[Vec<u8>], policies: &PolicySet) -> Vec<CoreId> {
-    let known = |core| policies.held(core).is_some();
-    texts.iter().flat_map(|text| policies.lookup_key().sightings(text, &known)).collect()
+fn in_rest(piece: &Piece, call: &Call, spots: &[&Spot], policies: &PolicySet) -> Vec<CoreId> {
+    let mut cores = Vec::new();
+    rest_of(piece, call, spots, &mut |text| cores.extend(in_text(text, policies)));
+    cores
 }
 
-/// What remains of a piece without the spots, in each spelling that some server reads.
-fn rest_of(piece: &Piece, call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
+/// Shows what remains of a piece without the spots, in each spelling that some server reads.
+fn rest_of(piece: &Piece, call: &Call, spots: &[&Spot], see: &mut dyn FnMut(&[u8])) {
     match piece {
-        Piece::Path => vec![path(call, spots).into_bytes()],
+        Piece::Path => see(path(call, spots).as_bytes()),
         Piece::Query => {
             let cut = |index: usize| {
                 spots.contains(&&Spot::Query(index)) || spots.contains(&&Spot::SigV4(Signature::Query(index)))
             };
-            pairs(call.query.pairs(), cut)
+            pairs(call.query.pairs(), cut, see);
         }
-        Piece::HeaderName(name) => vec![name.as_str().as_bytes().to_vec()],
-        Piece::HeaderValues(name) => header_values(call, name, spots),
-        Piece::Body => body(call, spots),
+        Piece::HeaderName(name) => see(name.as_str().as_bytes()),
+        Piece::HeaderValues(name) => header_values(call, name, spots, see),
+        Piece::Body => body(call, spots, see),
     }
 }
 
 fn path(call: &Call, spots: &[&Spot]) -> String {
-    let segments = call.path.segments().iter().enumerate();
-    let kept = segments
-        .map(|(index, segment)| if spots.contains(&&Spot::Path(index)) { "" } else { segment.decoded() });
-    kept.collect::<Vec<_>>().join("/")
+    let segments = call.path.segments();
+    let mut text = String::with_capacity(segments.iter().map(|segment| segment.decoded().len() + 1).sum());
+    for (index, segment) in segments.iter().enumerate() {
+        if index > 0 {
+            text.push('/');
+        }
+        text.push_str(if spots.contains(&&Spot::Path(index)) { "" } else { segment.decoded() });
+    }
+    text
 }
 
 /// Pairs as they are sent and as they are decoded.
-fn pairs(pairs: &[Pair], cut: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
+fn pairs(pairs: &[Pair], cut: impl Fn(usize) -> bool, see: &mut dyn FnMut(&[u8])) {
     if pairs.is_empty() {
-        return Vec::new();
+        return;
     }
     let sent = Pair::join(pairs, |index| cut(index).then(String::new));
     let value = |(index, pair): (usize, &Pair)| {
@@ -121,10 +131,13 @@ fn pairs(pairs: &[Pair], cut: impl Fn(usize) -> bool) -> Vec<Vec<u8>> {
     };
     let decoded: Vec<String> = pairs.iter().enumerate().map(value).collect();
     let decoded = decoded.join("&");
-    if decoded == sent { vec![sent.into_bytes()] } else { vec![sent.into_bytes(), decoded.into_bytes()] }
+    see(sent.as_bytes());
+    if decoded != sent {
+        see(decoded.as_bytes());
+    }
 }
 
-fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot]) -> Vec<Vec<u8>> {
+fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot], see: &mut dyn FnMut(&[u8])) {
     let forms: Vec<HeaderForm> = spots
         .iter()
         .filter_map(|spot| match spot {
@@ -142,9 +155,8 @@ fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot]) -> Vec<Vec<u8>
     if *name == AUTHORIZATION && spots.contains(&&Spot::SigV4(Signature::Header)) {
         let key = text_at(call, &Spot::SigV4(Signature::Header)).unwrap_or_default();
         return only_value(call, name)
-            .map(|value| value.replacen(&key, "", 1).into_bytes())
-            .into_iter()
-            .collect();
+            .map(|value| see(value.replacen(&key, "", 1).as_bytes()))
+            .unwrap_or_default();
     }
     // A spot is made only where the header has one value, so nothing is lost by looking at that one.
     match (forms.as_slice(), only_value(call, name)) {
@@ -152,34 +164,36 @@ fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot]) -> Vec<Vec<u8>
             let kept = cookies(value).map(|(name, value)| {
                 format!("{name}={}", if spotted_cookies.contains(&name) { "" } else { value })
             });
-            vec![kept.collect::<Vec<_>>().join("; ").into_bytes()]
+            see(kept.collect::<Vec<_>>().join("; ").as_bytes());
         }
-        ([], _) => call.headers.get_all(name).iter().map(|value| value.as_bytes().to_vec()).collect(),
-        (forms, Ok(value)) => rest_of_header(value, forms),
-        (_, Err(_)) => vec![],
+        ([], _) => call.headers.get_all(name).iter().for_each(|value| see(value.as_bytes())),
+        (forms, Ok(value)) => rest_of_header(value, forms, see),
+        (_, Err(_)) => {}
     }
 }
 
 /// The half of a Basic credential that is no spot; of other forms nothing remains.
-fn rest_of_header(value: &str, forms: &[HeaderForm]) -> Vec<Vec<u8>> {
-    let halves = |(user, password): (String, String)| {
-        let user = (!forms.contains(&HeaderForm::BasicUser)).then(|| user.into_bytes());
-        let password = (!forms.contains(&HeaderForm::BasicPassword)).then(|| password.into_bytes());
-        user.into_iter().chain(password).collect()
-    };
-    if forms.iter().all(|form| matches!(form, HeaderForm::BasicUser | HeaderForm::BasicPassword)) {
-        basic(value).map(halves).unwrap_or_default()
-    } else {
-        Vec::new()
+fn rest_of_header(value: &str, forms: &[HeaderForm], see: &mut dyn FnMut(&[u8])) {
+    if !forms.iter().all(|form| matches!(form, HeaderForm::BasicUser | HeaderForm::BasicPassword)) {
+        return;
+    }
+    let Some((user, password)) = basic(value) else { return };
+    for (half, form) in [(user, HeaderForm::BasicUser), (password, HeaderForm::BasicPassword)] {
+        if !forms.contains(&form) {
+            see(half.as_bytes());
+        }
     }
 }
 
-fn body(call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
+fn body(call: &Call, spots: &[&Spot], see: &mut dyn FnMut(&[u8])) {
     let head = &call.body.head;
     if spots.iter().any(|spot| matches!(spot, Spot::Form(_))) {
         let parsed =
             std::str::from_utf8(head).ok().and_then(|text| form_pairs(text).ok()).unwrap_or_default();
-        return pairs(&parsed, |index| spots.contains(&&Spot::Form(index)));
+        return pairs(&parsed, |index| spots.contains(&&Spot::Form(index)), see);
+    }
+    if !spots.iter().any(|spot| matches!(spot, Spot::Json(_))) {
+        return see(head);
     }
     let mut rest = head.to_vec();
     for spot in spots {
@@ -189,7 +203,7 @@ fn body(call: &Call, spots: &[&Spot]) -> Vec<Vec<u8>> {
             literal.fill(b' ');
         }
     }
-    vec![rest]
+    see(&rest);
 }
 
 /// The text at a spot.

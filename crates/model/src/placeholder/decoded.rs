@@ -24,7 +24,7 @@ pub(super) fn decodings(text: &[u8], hunt: &mut dyn FnMut(&[u8])) {
             hunt(&decoded);
         }
     }
-    for run in runs(text, |b| sextet(b).is_some()).filter(|run| run.len() >= SHORTEST * 4 / 3) {
+    for run in runs(text, is_sextet).filter(|run| run.len() >= SHORTEST * 4 / 3) {
         // The run may begin with other text: its first symbol is any of four in a group.
         for skip in 0..4 {
             unbase64(&run[skip..], &mut decoded);
@@ -33,26 +33,43 @@ pub(super) fn decodings(text: &[u8], hunt: &mut dyn FnMut(&[u8])) {
     }
 }
 
-/// The six bits of a base64 symbol, in either alphabet (RFC 4648, sections 4 and 5).
-fn sextet(symbol: u8) -> Option<u32> {
-    let bits = match symbol {
-        b'A'..=b'Z' => symbol - b'A',
-        b'a'..=b'z' => symbol - b'a' + 26,
-        b'0'..=b'9' => symbol - b'0' + 52,
-        b'+' | b'-' => 62,
-        b'/' | b'_' => 63,
-        _ => return None,
-    };
-    Some(u32::from(bits))
+/// The six bits of each base64 symbol, in either alphabet (RFC 4648, sections 4 and 5); [`NONE`] for every other byte.
+const SEXTETS: [u8; 256] = {
+    let mut table = [NONE; 256];
+    let alphabet = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut bits = 0u8;
+    while bits < 64 {
+        table[alphabet[bits as usize] as usize] = bits;
+        bits += 1;
+    }
+    table[b'-' as usize] = 62;
+    table[b'_' as usize] = 63;
+    table
+};
+const NONE: u8 = 0xff;
+
+fn is_sextet(symbol: u8) -> bool {
+    SEXTETS[usize::from(symbol)] != NONE
 }
 
-/// Decodes symbols; a last group of three or two is two bytes or one, whatever its last bits are.
+fn sextet(symbol: u8) -> u32 {
+    u32::from(SEXTETS[usize::from(symbol)])
+}
+
+/// Decodes symbols of base64; a last group of three or two is two bytes or one, whatever its last bits are.
 fn unbase64(symbols: &[u8], decoded: &mut Vec<u8>) {
+    let (groups, last) = symbols.as_chunks::<4>();
     decoded.clear();
-    for group in symbols.chunks(4) {
-        let bits = group.iter().filter_map(|symbol| sextet(*symbol)).fold(0, |bits, six| bits << 6 | six);
-        let bytes = (bits << (6 * (4 - group.len()))).to_be_bytes();
-        decoded.extend_from_slice(&bytes[1..group.len()]);
+    decoded.resize(groups.len() * 3, 0);
+    for (out, group) in decoded.as_chunks_mut::<3>().0.iter_mut().zip(groups) {
+        let bits = group.iter().fold(0, |bits, symbol| bits << 6 | sextet(*symbol));
+        let [_, bytes @ ..] = bits.to_be_bytes();
+        *out = bytes;
+    }
+    if let [_, _, ..] = last {
+        let bits = last.iter().fold(0, |bits, symbol| bits << 6 | sextet(*symbol));
+        let bytes = (bits << (6 * (4 - last.len()))).to_be_bytes();
+        decoded.extend_from_slice(&bytes[1..last.len()]);
     }
 }
 
