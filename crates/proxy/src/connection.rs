@@ -39,7 +39,7 @@ pub(crate) async fn talk(desk: Desk, io: Box<dyn Io>, early: BytesMut, protocol:
     match protocol {
         Protocol::Http1 => Conversation::new(desk, io, early).run().await,
         Protocol::Http2 => {
-            h2::serve(desk, io, early).await;
+            Box::pin(h2::serve(desk, io, early)).await;
             None
         }
     }

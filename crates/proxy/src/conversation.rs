@@ -1,8 +1,9 @@
 //! A connection that speaks HTTP/1.1: request after request, each judged on its own.
 
 use crate::desk::{Desk, Errand, Served, healthy};
-use crate::interims::Interims;
+use crate::interims::{Interims, Meanwhile};
 use crate::io::Io;
+use crate::live::Beat;
 use crate::reply::AnswerBody;
 use crate::switch::Switch;
 use crate::trace::Trace;
@@ -14,6 +15,7 @@ use cloakroom_model::{Code, Destination, Principal, Refusal, Way};
 use futures_util::FutureExt;
 use http::{Method, Response};
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use tokio::sync::watch;
 
 /// One connection with a workload.
@@ -21,12 +23,13 @@ pub(crate) struct Conversation {
     desk: Desk,
     outlet: Outlet,
     inlet: Option<Inlet>,
+    beat: Beat,
     stop: watch::Receiver<bool>,
     stopped: Stopped,
 }
 
 /// What follows a request.
-enum Next {
+pub(crate) enum Next {
     /// Another request.
     Again(Inlet),
     /// The end, in order.
@@ -54,7 +57,7 @@ impl Conversation {
         let stop = desk.shared.stop.clone();
         let mut told = stop.clone();
         let stopped = Box::pin(async move { drop(told.wait_for(|stop| *stop).await) });
-        Self { desk, outlet, inlet: Some(Inlet::new(read, early)), stop, stopped }
+        Self { desk, outlet, inlet: Some(Inlet::new(read, early)), beat: Beat::default(), stop, stopped }
     }
 
     /// Serves until one side ends; gives back a tunnel if one was opened.
@@ -65,9 +68,10 @@ impl Conversation {
         loop {
             let heard = inlet.next_head(&proxy.limits.head_bounds(), patience, &mut self.stopped).await;
             let next = match heard {
-                Ok(Heard::Head(received)) => self.serve(received, inlet).await,
+                // A call needs much room while it lasts, and a connection that waits for one needs none of it.
+                Ok(Heard::Head(received)) => Box::pin(self.serve(received, inlet)).await,
                 Ok(Heard::Closed) => Next::Close(None),
-                Err(refusal) => self.refuse_head(refusal, inlet).await,
+                Err(refusal) => Box::pin(self.refuse_head(refusal, inlet)).await,
             };
             inlet = match next {
                 Next::Again(inlet) => inlet,
@@ -128,7 +132,7 @@ impl Conversation {
     }
 
     /// One request, from its head to what follows its answer.
-    async fn serve(&mut self, received: Received, inlet: Inlet) -> Next {
+    pub(crate) async fn serve(&mut self, received: Received, inlet: Inlet) -> Next {
         let mut returning = Returning::new(inlet, received.framing);
         let mut trace = self.desk.trace();
         let manners = Manners::of(&received);
@@ -165,7 +169,7 @@ impl Conversation {
                     self.invite(&received).await?;
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
-                self.desk.petition(petition, &principal, body).await.map(Reply::Answer)
+                Box::pin(self.desk.petition(petition, &principal, body)).await.map(Reply::Answer)
             }
             Errand::Tunnel { principal, destination } => Ok(Reply::Tunnel { principal, destination }),
             Errand::Call(wish) => {
@@ -173,16 +177,10 @@ impl Conversation {
                     self.invite(&received).await?;
                 }
                 let body = returning.lend(self.desk.shared.proxy.limits.pace());
-                // A call needs much room while it lasts, and a connection that waits for one needs none of it.
                 let interims = Interims::default();
-                let mut call = Box::pin(self.desk.serve(
-                    wish,
-                    received.head,
-                    body,
-                    trace,
-                    &interims,
-                    Carrier::Connection,
-                ));
+                let meanwhile = Meanwhile { interims: &interims, beat: &mut self.beat };
+                let carrier = Carrier::Connection;
+                let mut call = pin!(self.desk.serve(wish, received.head, body, trace, meanwhile, carrier));
                 loop {
                     let progress = interims.progress(&mut call).await;
                     for interim in progress.interims {

@@ -6,7 +6,7 @@ use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy, read_until_it_pauses};
 use crate::grpc;
 use crate::head::Head;
-use crate::interims::Interims;
+use crate::interims::Meanwhile;
 use crate::ledger::CallLedger;
 use crate::live::{Liveness, while_live};
 use crate::peer::Peer;
@@ -23,6 +23,7 @@ use cloakroom_model::{
 };
 use cloakroom_policy::{Identified, PolicySet};
 use http::Response;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How the connection came about.
@@ -139,7 +140,8 @@ impl Desk {
         }
     }
 
-    /// One call through its stages. Informational replies go to `interims` meanwhile.
+    /// One call through its stages. Informational replies are noted meanwhile, and it is looked whether
+    /// the placeholders count still.
     ///
     /// # Errors
     /// Whatever stage says no.
@@ -149,7 +151,7 @@ impl Desk {
         head: Head,
         body: Payload,
         trace: &mut Trace,
-        interims: &Interims,
+        meanwhile: Meanwhile<'_>,
         carrier: Carrier,
     ) -> Result<Served, Refusal> {
         let greeting = head.upgrade.map(|_| Greeting::read(&head.fields, carrier)).transpose()?;
@@ -165,8 +167,11 @@ impl Desk {
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
         let ledger = CallLedger::new(&self.shared, self.peer);
-        let answer = proxy.serve_call(call, principal, &ledger, interims);
-        let answer = while_live(answer, &proxy.policies, &ledger).await.map_err(|no| ledger.conclude(no));
+        let answer = {
+            let served = pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims));
+            while_live(served, meanwhile.beat, &proxy.policies, &ledger).await
+        };
+        let answer = answer.map_err(|no| ledger.conclude(no));
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
         let (mut answer, journal) = (answer?, proxy.journal.clone());

@@ -1,5 +1,6 @@
 //! Informational replies of the upstream (1xx), on their way to the workload before the call is done.
 
+use crate::live::Beat;
 use cloakroom_egress::Interim;
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -10,6 +11,13 @@ use std::task::Poll;
 /// What came in between and is not written yet. How much that can be, `egress` bounds.
 #[derive(Default)]
 pub(crate) struct Interims(Mutex<VecDeque<Interim>>);
+
+/// What goes on beside a call until its reply comes.
+pub(crate) struct Meanwhile<'a> {
+    pub(crate) interims: &'a Interims,
+    /// When to look whether its placeholders count still.
+    pub(crate) beat: &'a mut Beat,
+}
 
 /// How far a call came.
 pub(crate) struct Progress<T> {

@@ -7,37 +7,54 @@ use cloakroom_egress::ScrubbedBody;
 use cloakroom_model::{BodyFault, Code, PlaceholderId, Refusal, Timestamp};
 use cloakroom_policy::PolicySet;
 use http_body::{Body, Frame, SizeHint};
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
-use tokio::time::{Sleep, sleep, timeout};
+use tokio::time::{Sleep, sleep};
 
 /// How long a stream may outlive the placeholder it was armed with.
 const BOUND: Duration = Duration::from_millis(50);
+
+/// When to look whether placeholders count still: at least each [`BOUND`] while somebody waits for it. One for all calls of
+/// a connection, set again only when it rings, so that a short call costs no timer.
+#[derive(Default)]
+pub(crate) struct Beat(Option<Pin<Box<Sleep>>>);
+
+impl Beat {
+    /// Ready when it rings, and set again then.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let alarm = self.0.get_or_insert_with(|| Box::pin(sleep(BOUND)));
+        ready!(alarm.as_mut().poll(cx));
+        alarm.as_mut().reset(tokio::time::Instant::now() + BOUND);
+        Poll::Ready(())
+    }
+}
 
 /// Runs a call up to its reply for as long as its placeholders count: while it uploads, and while the upstream thinks.
 ///
 /// # Errors
 /// The call's own, and `placeholder-revoked`.
 pub(crate) async fn while_live<T>(
-    call: impl Future<Output = Result<T, Refusal>>,
+    mut call: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
+    beat: &mut Beat,
     policies: &ArcSwap<PolicySet>,
     ledger: &CallLedger<'_>,
 ) -> Result<T, Refusal> {
-    let mut call = pin!(call);
-    loop {
-        if let Ok(done) = timeout(BOUND, &mut call).await {
-            return done;
+    poll_fn(|cx| {
+        if let Poll::Ready(done) = call.as_mut().poll(cx) {
+            return Poll::Ready(done);
         }
-        if !all_live(policies, ledger.placeholders()) {
-            return Err(Refusal::new(
-                Code::PlaceholderRevoked,
-                "the placeholder was revoked, frozen or at its end during the call",
-            ));
+        while beat.poll(cx).is_ready() {
+            if !all_live(policies, ledger.placeholders()) {
+                let reason = "the placeholder was revoked, frozen or at its end during the call";
+                return Poll::Ready(Err(Refusal::new(Code::PlaceholderRevoked, reason)));
+            }
         }
-    }
+        Poll::Pending
+    })
+    .await
 }
 
 fn all_live(policies: &ArcSwap<PolicySet>, placeholders: &[PlaceholderId]) -> bool {

@@ -152,19 +152,14 @@ fn admit(arrived: Arrived, shared: &Arc<Shared>, workers: &Workers, crowd: &mut 
         return;
     };
     let Some((worker, load)) = workers.idlest() else { return };
-    let served = connection(arrived, shared.clone(), reception);
-    let counted = async move {
-        served.await;
-        drop(load);
-    };
-    connections.spawn_on(counted, worker);
+    connections.spawn_on(connection(arrived, shared.clone(), reception, load), worker);
 }
 
-/// Serves one connection on the runtime that runs this.
-async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception) {
+/// Serves one connection on the runtime that runs this. `_load` counts it there.
+async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception, _load: Arc<()>) {
     let receive = async |arrival, io| match reception {
         Reception::Serve => entry::serve(arrival, io).await,
-        Reception::TurnAway => entry::turn_away(arrival, io).await,
+        Reception::TurnAway => Box::pin(entry::turn_away(arrival, io)).await,
     };
     // What cannot be asked for its ends is gone already.
     match arrived {
@@ -181,5 +176,40 @@ async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception)
             let arrival = Arrival { shared, peer: Peer::user(credentials.uid()), local: None };
             receive(arrival, Box::new(stream)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conversation::Conversation;
+    use crate::desk::{Desk, Wish};
+    use crate::head::Head;
+    use crate::interims::Meanwhile;
+    use crate::trace::Trace;
+    use crate::wire::{Inlet, Received};
+    use cloakroom_egress::websocket::Carrier;
+    use cloakroom_model::Payload;
+
+    /// The size of what this makes, which need not be made for that.
+    fn size<A, F: Future>(_: impl FnOnce(A) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    type Call = (&'static Desk, Wish, Head, Payload, &'static mut Trace, Meanwhile<'static>, Carrier);
+
+    /// A future is copied when it is boxed and wiped when it is freed, and it is as large as its rarest step: what is rare and
+    /// large is boxed where it begins.
+    #[test]
+    fn a_connection_and_a_call_stay_small() {
+        let waiting = size(|(arrived, shared, reception, load)| connection(arrived, shared, reception, load));
+        let call = size(|(desk, wish, head, body, trace, meanwhile, carrier): Call| {
+            desk.serve(wish, head, body, trace, meanwhile, carrier)
+        });
+        let whole = size(|(conversation, received, inlet): (&'static mut Conversation, Received, Inlet)| {
+            conversation.serve(received, inlet)
+        });
+        assert!(waiting <= 3 * 1024, "a connection takes {waiting} bytes");
+        assert!(call <= 7 * 1024 && whole <= 10 * 1024, "a call takes {call} bytes, {whole} in all");
     }
 }

@@ -35,7 +35,8 @@ impl Opened {
     /// Accepts TLS, and serves the calls inside.
     pub(crate) async fn intercept(self) {
         let Self { shared, peer, seat, principal, destination, way, io, early } = self;
-        let handshake = accept(&shared, Rewound::new(early, io), &destination);
+        // What a handshake needs, the connection does not keep.
+        let handshake = Box::pin(accept(&shared, Rewound::new(early, io), &destination));
         let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
             Ok(Ok(stream)) => stream,
             // On record before the peer can see that it is over.

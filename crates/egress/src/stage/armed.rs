@@ -133,7 +133,7 @@ impl Armed {
             None => upstream.send(head, body, self.key, &mut hints).await?,
             Some(judge) => {
                 let destination = self.key.destination.clone();
-                match upstream.greet(head, self.key, &mut hints).await? {
+                match Box::pin(upstream.greet(head, self.key, &mut hints)).await? {
                     Greeted::Declined(reply) => reply,
                     Greeted::Switched(reply, switched) => {
                         let accepted = Accepted { switched, judge, destination };

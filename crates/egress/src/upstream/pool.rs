@@ -108,7 +108,8 @@ impl Pool {
     pub(super) async fn take(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
         match self.reuse(key) {
             Some(taken) => Ok(taken),
-            None => self.in_time(self.first(key)).await,
+            // Connecting needs much room, and almost no call connects: the room is made only then.
+            None => Box::pin(self.in_time(self.first(key))).await,
         }
     }
 
@@ -117,7 +118,7 @@ impl Pool {
     /// # Errors
     /// As [`Pool::take`].
     pub(super) async fn take_fresh(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
-        self.in_time(self.make(key)).await
+        Box::pin(self.in_time(self.make(key))).await
     }
 
     /// A connection for HTTP/1.1 that this pool will never see again.
@@ -125,7 +126,8 @@ impl Pool {
     /// # Errors
     /// As [`Pool::take`].
     pub(super) async fn take_apart(&self, destination: &Destination) -> Result<Box<Line>, Refusal> {
-        match self.in_time(self.connect.to(destination, self.timeout, Offer::Http1)).await? {
+        let connecting = self.connect.to(destination, self.timeout, Offer::Http1);
+        match Box::pin(self.in_time(connecting)).await? {
             Fresh::Http1(line) => Ok(line),
             Fresh::Http2(_) => {
                 Err(super::unreachable("the destination agreed to a protocol that was not offered"))

@@ -50,10 +50,12 @@ pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
     }
     let Some(speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
     match (speech, arrival.shared.tls.is_some() && arrival.local.is_some()) {
-        (Speech::Tls, true) => arrival.open_tls(early).await,
-        (Speech::Tls, false) => arrival.refuse(early, "the broker's listener does not speak TLS").await,
+        (Speech::Tls, true) => Box::pin(arrival.open_tls(early)).await,
+        (Speech::Tls, false) => {
+            Box::pin(arrival.refuse(early, "the broker's listener does not speak TLS")).await;
+        }
         (Speech::Socks, true) => arrival.refuse_socks(early, ONLY_TLS).await,
-        (Speech::Http, true) => arrival.refuse(early, ONLY_TLS).await,
+        (Speech::Http, true) => Box::pin(arrival.refuse(early, ONLY_TLS)).await,
         (_, false) => {
             let Some(protocol) = http(speech, &mut early, deadline).await else { return };
             arrival.converse(speech, early, protocol).await;
@@ -116,7 +118,7 @@ impl Arrival {
             let settings = settings
                 .inspect_err(|error| tracing::error!(%error, "no certificate could be shown"))
                 .ok()?;
-            let accepted = TlsAcceptor::from(settings).accept(early.rewound()).await;
+            let accepted = Box::pin(TlsAcceptor::from(settings).accept(early.rewound())).await;
             accepted
                 .inspect_err(|error| tracing::debug!(peer = %self.peer, %error, "a TLS handshake failed"))
                 .ok()
@@ -128,12 +130,13 @@ impl Arrival {
         // SECURITY: what was agreed decides, never what the bytes look like (T57).
         let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
         if agreed.as_deref() == Some(b"h2") {
-            return self.converse(Speech::Http, Early::new(Box::new(stream)), Protocol::Http2).await;
+            let inside = Early::new(Box::new(stream));
+            return Box::pin(self.converse(Speech::Http, inside, Protocol::Http2)).await;
         }
         let mut inside = Early::new(Box::new(stream));
         let deadline = self.deadline();
         match speech(&self.shared, &mut inside, deadline).await {
-            Some(Speech::Tls) => self.refuse(inside, "there is TLS inside the TLS").await,
+            Some(Speech::Tls) => Box::pin(self.refuse(inside, "there is TLS inside the TLS")).await,
             Some(speech) => self.converse(speech, inside, Protocol::Http1).await,
             None => {}
         }
@@ -144,7 +147,7 @@ impl Arrival {
             let (io, bytes) = early.into_parts();
             connection::serve(self.shared, self.peer, io, bytes, protocol).await;
         } else if self.shared.proxy.entrance.socks {
-            socks::serve(self.shared, self.peer, early).await;
+            Box::pin(socks::serve(self.shared, self.peer, early)).await;
         } else {
             self.refuse_socks(early, "SOCKS5 is switched off here").await;
         }

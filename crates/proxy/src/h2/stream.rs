@@ -6,8 +6,9 @@ use super::pipe::Pipe;
 use super::upload::{Pace, Upload};
 use crate::desk::{Desk, Door, Errand, Served, healthy};
 use crate::grpc;
-use crate::interims::Interims;
+use crate::interims::{Interims, Meanwhile};
 use crate::limits::Limits;
+use crate::live::Beat;
 use crate::problem::REQUEST;
 use crate::reply::AnswerBody;
 use crate::switch::Switch;
@@ -26,6 +27,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use std::future::poll_fn;
 use std::panic::AssertUnwindSafe;
+use std::pin::pin;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
@@ -86,9 +88,10 @@ impl Stream {
             Some(_) => (Payload::empty(), Some(body)),
             None => (payload(body, &received, limits), None),
         };
-        let interims = Interims::default();
-        let call = self.desk.serve(wish, received.head, body, trace, &interims, Carrier::Stream);
-        let mut call = Box::pin(call);
+        let (interims, mut beat) = (Interims::default(), Beat::default());
+        let meanwhile = Meanwhile { interims: &interims, beat: &mut beat };
+        let mut call =
+            pin!(self.desk.serve(wish, received.head, body, trace, meanwhile, Carrier::Stream));
         loop {
             let step = async { Ok(interims.progress(&mut call).await) };
             let Some(progress) = unless_called_off(&mut self.respond, step).await else {
