@@ -1,6 +1,6 @@
 //! One TCP connection to a destination, with TLS on it or without.
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
@@ -11,10 +11,17 @@ use tokio_rustls::client::TlsStream;
 /// What is read at once where nothing says how much will come.
 const READ: usize = 4096;
 
+/// What is read at once while much comes: TLS asks for 4 KiB at a time, and each would be a system call.
+const AHEAD: usize = 64 * 1024;
+
 /// The TCP connection.
 pub(super) struct Socket {
     /// Absent only where moving it to another runtime failed.
     stream: Option<TcpStream>,
+    /// What was read and not asked for yet.
+    ahead: BytesMut,
+    /// The last read brought all that was asked for, so more is there.
+    more: bool,
     /// Whether a byte was written since the mark was last taken away.
     wrote: bool,
 }
@@ -29,13 +36,14 @@ pub(super) enum Stream {
 
 impl Socket {
     pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream: Some(stream), wrote: false }
+        Self { stream: Some(stream), ahead: BytesMut::new(), more: false, wrote: false }
     }
 
     fn move_here(&mut self) -> io::Result<()> {
         let stream = self.stream.take().ok_or(io::ErrorKind::NotConnected)?.into_std()?;
         // This runtime knows nothing of what came before, and would take a closed connection for a quiet one.
         match stream.peek(&mut [0]) {
+            _ if !self.ahead.is_empty() => return Err(io::ErrorKind::ConnectionAborted.into()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             _ => return Err(io::ErrorKind::ConnectionAborted.into()),
         }
@@ -45,6 +53,18 @@ impl Socket {
 
     fn stream(&mut self) -> io::Result<Pin<&mut TcpStream>> {
         self.stream.as_mut().map(Pin::new).ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Reads what is there, as far as there is room for it. The buffer is kept only while more comes than fits elsewhere.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.ahead.reserve(AHEAD);
+        let stream = self.stream.as_mut().ok_or(io::ErrorKind::NotConnected)?;
+        let read = pin!(stream.read_buf(&mut self.ahead)).poll(cx);
+        self.more = matches!(read, Poll::Ready(Ok(AHEAD..)));
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
+        }
+        read.map_ok(|_| ())
     }
 
     fn wrote(&mut self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -108,7 +128,24 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        self.stream()?.poll_read(cx, buffer)
+        let room = buffer.remaining();
+        if self.ahead.is_empty() && !(self.more && room < AHEAD) {
+            let before = buffer.filled().len();
+            ready!(self.stream()?.poll_read(cx, buffer))?;
+            self.more = buffer.filled().len() - before == room;
+            return Poll::Ready(Ok(()));
+        }
+        if self.ahead.is_empty() {
+            ready!(self.poll_ahead(cx))?;
+        }
+        let come = self.ahead.len().min(room);
+        buffer.put_slice(&self.ahead[..come]);
+        self.ahead.advance(come);
+        if self.ahead.is_empty() && !self.more {
+            // An idle connection keeps no buffer.
+            self.ahead = BytesMut::new();
+        }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -53,6 +53,38 @@ async fn an_empty_reply_gives_its_connection_back_though_nobody_reads_it() {
     assert_eq!(server.connections(), 1);
 }
 
+/// Far more than is read at once.
+fn long() -> String {
+    (0..200_000).map(|number| number.to_string()).collect()
+}
+
+#[tokio::test]
+async fn a_large_reply_over_tls_comes_whole_and_its_connection_is_kept() {
+    let authority = Authority::new();
+    let server = Server::tls(authority.server("127.0.0.1", &["http/1.1"]), |_| Act::Keep(ok(&long()))).await;
+    let upstream = open(UpstreamSettings { anchors: vec![authority.file()], ..settings() });
+    for _ in 0..3 {
+        let reply = get(&upstream, key(1, 1, &server.url("https"))).await.unwrap();
+        assert!(text(reply).await.unwrap() == long());
+        settled().await;
+    }
+    assert_eq!(server.connections(), 1);
+}
+
+#[tokio::test]
+async fn t43_bytes_behind_a_large_reply_over_tls_cost_its_connection() {
+    let authority = Authority::new();
+    let config = authority.server("127.0.0.1", &["http/1.1"]);
+    let server = Server::tls(config, |_| Act::Keep([ok(&long()), ok("unasked")].concat())).await;
+    let upstream = open(UpstreamSettings { anchors: vec![authority.file()], ..settings() });
+    for calls in 1..=2 {
+        let reply = get(&upstream, key(1, 1, &server.url("https"))).await.unwrap();
+        assert!(text(reply).await.unwrap() == long());
+        settled().await;
+        assert_eq!(server.connections(), calls);
+    }
+}
+
 #[tokio::test]
 async fn http2_calls_at_the_same_time_share_one_connection_per_credential() {
     let authority = Authority::new();
