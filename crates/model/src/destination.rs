@@ -4,7 +4,9 @@
 //! one parser and it refuses whatever two programs could read differently.
 
 use serde::{Deserialize, Serialize, Serializer};
-use std::fmt;
+use std::cmp::Ordering;
+use std::fmt::{self, Write};
+use std::hash::{Hash, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -97,6 +99,18 @@ impl Host {
         Ok(Self::Name(lower.into()))
     }
 
+    /// Parses `host[:port]` as it stands in a request.
+    ///
+    /// # Errors
+    /// As [`Destination::parse_authority`].
+    pub fn parse_with_port(text: &str) -> Result<(Self, Option<u16>), DestinationError> {
+        if text.bytes().any(|byte| matches!(byte, b'/' | b'?' | b'#' | b'@' | b'\\')) {
+            return Err(DestinationError::Extra);
+        }
+        let (host, port) = split_port(text)?;
+        Ok((Self::parse(host)?, port))
+    }
+
     /// Parses a host as a person writes it: Unicode names become A-labels (UTS 46, strict).
     ///
     /// # Errors
@@ -135,18 +149,21 @@ impl fmt::Display for Host {
 }
 
 /// Scheme, host and port. Displays without the port where it is the scheme's default.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Destination {
     scheme: Scheme,
     host: Host,
     port: u16,
+    /// As it displays: a destination is written down far more often than it is made.
+    text: Arc<str>,
 }
 
 impl Destination {
     /// From its parts.
     pub fn new(scheme: Scheme, host: Host, port: u16) -> Self {
-        Self { scheme, host, port }
+        let text = written(scheme, &host, port);
+        Self { scheme, host, port, text }
     }
 
     /// Parses `https://host[:port]`, as an operator writes it in a policy or after `--to`. One trailing slash is
@@ -165,7 +182,7 @@ impl Destination {
             return Err(DestinationError::Extra);
         }
         let (host, port) = split_port(rest)?;
-        Ok(Self { scheme, host: Host::parse_written(host)?, port: port.unwrap_or(scheme.default_port()) })
+        Ok(Self::new(scheme, Host::parse_written(host)?, port.unwrap_or(scheme.default_port())))
     }
 
     /// Parses an authority as it stands in a request (`Host`, `:authority`, CONNECT target): `host[:port]`.
@@ -174,11 +191,8 @@ impl Destination {
     /// # Errors
     /// [`DestinationError`] for user information, wildcards, several spellings of one address, bad ports.
     pub fn parse_authority(scheme: Scheme, text: &str, default_port: u16) -> Result<Self, DestinationError> {
-        if text.contains(['/', '?', '#', '@', '\\']) {
-            return Err(DestinationError::Extra);
-        }
-        let (host, port) = split_port(text)?;
-        Ok(Self { scheme, host: Host::parse(host)?, port: port.unwrap_or(default_port) })
+        let (host, port) = Host::parse_with_port(text)?;
+        Ok(Self::new(scheme, host, port.unwrap_or(default_port)))
     }
 
     /// The scheme.
@@ -198,16 +212,54 @@ impl Destination {
 
     /// The same host and port under another scheme.
     pub fn with_scheme(&self, scheme: Scheme) -> Self {
-        Self { scheme, ..self.clone() }
+        Self::new(scheme, self.host.clone(), self.port)
     }
 
     /// What is sent as `Host` or `:authority`: the port only where it is not the scheme's default.
-    pub fn authority(&self) -> String {
-        if self.port == self.scheme.default_port() {
-            self.host.to_string()
-        } else {
-            format!("{}:{}", self.host, self.port)
-        }
+    pub fn authority(&self) -> &str {
+        &self.text[self.scheme.as_str().len() + SEPARATOR.len()..]
+    }
+}
+
+const SEPARATOR: &str = "://";
+
+fn written(scheme: Scheme, host: &Host, port: u16) -> Arc<str> {
+    let mut text = String::with_capacity(64);
+    text.push_str(scheme.as_str());
+    text.push_str(SEPARATOR);
+    // Writing into memory does not fail.
+    let _ = write!(text, "{host}");
+    if port != scheme.default_port() {
+        let _ = write!(text, ":{port}");
+    }
+    text.into()
+}
+
+/// Two destinations are the same where they are written the same: there is one spelling of each.
+impl PartialEq for Destination {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.text, &other.text) || self.text == other.text
+    }
+}
+
+impl Eq for Destination {}
+
+impl Hash for Destination {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl PartialOrd for Destination {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Destination {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let parts = (self.scheme, &self.host, self.port);
+        parts.cmp(&(other.scheme, &other.host, other.port))
     }
 }
 
@@ -225,14 +277,13 @@ fn split_port(text: &str) -> Result<(&str, Option<u16>), DestinationError> {
 
 impl fmt::Display for Destination {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}://{}", self.scheme.as_str(), self.host)?;
-        if self.port == self.scheme.default_port() { Ok(()) } else { write!(f, ":{}", self.port) }
+        f.write_str(&self.text)
     }
 }
 
 impl Serialize for Destination {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        serializer.serialize_str(&self.text)
     }
 }
 

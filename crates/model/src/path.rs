@@ -26,7 +26,8 @@ const NOT_PCHAR: &AsciiSet = &NON_ALPHANUMERIC
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     decoded: Box<str>,
-    encoded: Box<str>,
+    /// Where that is another text.
+    encoded: Option<Box<str>>,
 }
 
 impl Segment {
@@ -37,16 +38,20 @@ impl Segment {
 
     /// The canonical encoding (RFC 3986, section 6.2.2). This is sent.
     pub fn encoded(&self) -> &str {
-        &self.encoded
+        self.encoded.as_deref().unwrap_or(&self.decoded)
     }
 
     fn parse(raw: &str) -> Result<Self, Refusal> {
         check_escapes(raw)?;
+        if !raw.contains('%') {
+            check_decoded_segment(raw)?;
+            return Ok(Self { decoded: raw.into(), encoded: None });
+        }
         let decoded = percent_decode_str(raw)
             .decode_utf8()
             .map_err(|_| Refusal::new(Code::MalformedCall, "a path segment is not UTF-8 after decoding"))?;
         check_decoded_segment(&decoded)?;
-        Ok(Self { encoded: uppercase_escapes(raw).into(), decoded: decoded.into_owned().into() })
+        Ok(Self { encoded: Some(uppercase_escapes(raw).into()), decoded: decoded.into_owned().into() })
     }
 }
 
@@ -88,12 +93,13 @@ impl Path {
 
     /// The canonical text with some segments replaced by already encoded ones.
     pub fn encoded_with(&self, replacement: impl Fn(usize) -> Option<String>) -> String {
-        let mut text = String::new();
+        let length = self.segments.iter().map(|segment| segment.encoded().len() + 1).sum();
+        let mut text = String::with_capacity(length);
         for (index, segment) in self.segments.iter().enumerate() {
             text.push('/');
             match replacement(index) {
                 Some(replaced) => text.push_str(&replaced),
-                None => text.push_str(&segment.encoded),
+                None => text.push_str(segment.encoded()),
             }
         }
         text
@@ -112,10 +118,10 @@ fn check_decoded_segment(decoded: &str) -> Result<(), Refusal> {
     if decoded == "." || decoded == ".." {
         return ambiguous("the path has a dot segment");
     }
-    if decoded.contains(['/', '\\']) {
+    if decoded.bytes().any(|byte| matches!(byte, b'/' | b'\\')) {
         return ambiguous("the path has an encoded slash or a backslash");
     }
-    if decoded.contains(';') {
+    if decoded.bytes().any(|byte| byte == b';') {
         return ambiguous("the path has a ';', which some servers read as the begin of parameters");
     }
     if decoded.chars().any(char::is_control) {

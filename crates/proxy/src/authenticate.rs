@@ -7,13 +7,17 @@ use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use cloakroom_model::{Code, Principal, Refusal};
 use cloakroom_policy::{PolicySet, Showing};
-use http::{HeaderMap, HeaderValue};
+use http::header::PROXY_AUTHORIZATION;
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Base64 with or without padding: programs differ.
 const BASE64: GeneralPurpose = GeneralPurpose::new(
     &STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
 );
+
+/// Where the key stands in base-URL mode.
+const CLOAKROOM_WORKLOAD: HeaderName = HeaderName::from_static("cloakroom-workload");
 
 /// The workload that proves itself in these fields, or on the connection that they came by.
 ///
@@ -75,8 +79,8 @@ struct Shown {
 impl Shown {
     fn find(fields: &HeaderMap) -> Result<Found, Refusal> {
         const TWICE: &str = "the workload key is shown twice";
-        let proxy = single(fields, "proxy-authorization", TWICE)?;
-        let own = single(fields, "cloakroom-workload", TWICE)?;
+        let proxy = single(fields, &PROXY_AUTHORIZATION, TWICE)?;
+        let own = single(fields, &CLOAKROOM_WORKLOAD, TWICE)?;
         let shown = match (proxy, own) {
             (Some(_), Some(_)) => return Err(ambiguous(TWICE)),
             (None, None) => return Ok(Found::Nothing),

@@ -1,8 +1,7 @@
 //! How many calls are under way, in total and for each workload: what comes beyond is refused early, and the workload
 //! that has the most is refused first (T97).
 
-use cloakroom_model::{Code, Refusal, WorkloadId};
-use std::collections::HashMap;
+use cloakroom_model::{Code, IdMap, Refusal, WorkloadId};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// All calls under way.
@@ -15,7 +14,7 @@ pub(crate) struct Calls {
 #[derive(Default)]
 struct Running {
     total: usize,
-    by_workload: HashMap<WorkloadId, usize>,
+    by_workload: IdMap<WorkloadId, usize>,
 }
 
 /// One call, until its answer has ended. Counted off on drop.

@@ -35,6 +35,9 @@ impl Half {
 /// The workload's half of the credentials, where the spot is in such.
 pub(crate) fn half_of(call: &Call, spot: &Spot) -> Option<Half> {
     let Spot::Header(name, form) = spot else { return None };
+    if !matches!(form, HeaderForm::BasicUser | HeaderForm::BasicPassword) {
+        return None;
+    }
     let (user, password) = parts(call, name).ok()?.1;
     match form {
         HeaderForm::BasicUser => {

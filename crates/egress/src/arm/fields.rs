@@ -23,15 +23,16 @@ pub(super) fn forwarded(call: &Call, range_allowed: bool) -> HeaderMap {
         }
     }
     fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static(Coding::acceptable(&call.headers)));
-    for name in MESSAGE_ENCODINGS.iter().filter(|name| call.headers.contains_key(**name)) {
-        fields.insert(HeaderName::from_static(name), HeaderValue::from_static("identity"));
+    for name in MESSAGE_ENCODINGS.iter().filter(|name| call.headers.contains_key(*name)) {
+        fields.insert(name, HeaderValue::from_static("identity"));
     }
     fields
 }
 
 /// SECURITY: messages that are compressed one by one cannot be searched (gRPC and Connect), so none is asked for.
-const MESSAGE_ENCODINGS: [&str; 2] = ["grpc-accept-encoding", "connect-accept-encoding"];
+const MESSAGE_ENCODINGS: [HeaderName; 2] =
+    [HeaderName::from_static("grpc-accept-encoding"), HeaderName::from_static("connect-accept-encoding")];
 
 fn says_what_messages_may_be(name: &HeaderName) -> bool {
-    MESSAGE_ENCODINGS.contains(&name.as_str())
+    MESSAGE_ENCODINGS.contains(name)
 }

@@ -22,14 +22,13 @@ use crate::secret::{self, Secret};
 use arc_swap::ArcSwap;
 use binding::{Binding, Bound};
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, Name, Refusal,
+    Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
     SealedSecret, Shape,
 };
 use cloakroom_policy::Spot;
 use intake::IntakeKey;
 use kek::{KeyEncryption, KeyFile, Passphrase};
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +81,7 @@ pub struct Custody {
     keys: Arc<dyn KeyEncryption>,
     means: OnceLock<Means>,
     intake: IntakeKey,
-    held: ArcSwap<HashMap<CredentialId, Held>>,
+    held: ArcSwap<IdMap<CredentialId, Held>>,
     opened: AtomicU64,
 }
 

@@ -29,7 +29,10 @@ const KNOWN: &[&str] = &[
 
 /// Whether every `charset` of the reply is one in which a secret can be found. None at all is.
 pub(super) fn all_known(fields: &HeaderMap) -> bool {
-    fields.get_all(header::CONTENT_TYPE).iter().all(|value| labels(value).iter().all(|label| is_known(label)))
+    let names_one =
+        |value: &&HeaderValue| value.as_bytes().windows(7).any(|word| word.eq_ignore_ascii_case(b"charset"));
+    let mut naming = fields.get_all(header::CONTENT_TYPE).iter().filter(names_one);
+    naming.all(|value| labels(value).iter().all(|label| is_known(label)))
 }
 
 fn is_known(label: &str) -> bool {

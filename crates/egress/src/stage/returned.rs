@@ -8,7 +8,7 @@ use crate::upstream::RawBody;
 use bytes::Bytes;
 use cloakroom_model::{BodyFault, Code, Refusal};
 use http::response::Parts;
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use std::fmt;
@@ -162,8 +162,10 @@ fn is_coded_on_the_way(fields: &HeaderMap) -> bool {
 
 /// Whether the reply says that its messages are compressed one by one (gRPC, gRPC-Web, Connect).
 fn has_coded_messages(fields: &HeaderMap) -> bool {
-    ["grpc-encoding", "connect-content-encoding"].iter().any(|name| {
-        fields.get_all(*name).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
+    const LABELS: [HeaderName; 2] =
+        [HeaderName::from_static("grpc-encoding"), HeaderName::from_static("connect-content-encoding")];
+    LABELS.iter().any(|name| {
+        fields.get_all(name).iter().any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"))
     })
 }
 

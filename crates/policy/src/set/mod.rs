@@ -14,7 +14,7 @@ use workloads::Workloads;
 
 use crate::{Approvers, Head, Policy};
 use cloakroom_model::{
-    CallApproval, Code, CoreId, CredentialId, Destination, Host, LookupKey, Name, OnMisuse, PlaceholderId,
+    CallApproval, Code, CoreId, CredentialId, Destination, Host, IdMap, LookupKey, Name, OnMisuse, PlaceholderId,
     PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
@@ -43,14 +43,14 @@ pub struct PolicySet {
     /// Why nobody counts as an approver, where nobody does.
     broken: Option<String>,
     workloads: Workloads,
-    by_core: HashMap<CoreId, Arc<Held>>,
-    by_id: HashMap<PlaceholderId, Arc<Held>>,
+    by_core: IdMap<CoreId, Arc<Held>>,
+    by_id: IdMap<PlaceholderId, Arc<Held>>,
     /// The permits of active placeholders.
-    by_destination: HashMap<WorkloadId, HashMap<Destination, Vec<PermitsOf>>>,
+    by_destination: IdMap<WorkloadId, HashMap<Destination, Vec<PermitsOf>>>,
     /// The newest placeholder that names a destination and does not count: it explains a refusal, and permits nothing.
-    dormant: HashMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
+    dormant: IdMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
     /// The credentials of all placeholders, retired ones too, that name a destination.
-    known: HashMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
+    known: IdMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
 }
 
 impl PolicySet {
@@ -61,11 +61,11 @@ impl PolicySet {
             approvers,
             broken: None,
             workloads: Workloads::default(),
-            by_core: HashMap::new(),
-            by_id: HashMap::new(),
-            by_destination: HashMap::new(),
-            dormant: HashMap::new(),
-            known: HashMap::new(),
+            by_core: IdMap::default(),
+            by_id: IdMap::default(),
+            by_destination: IdMap::default(),
+            dormant: IdMap::default(),
+            known: IdMap::default(),
         }
     }
 
@@ -252,7 +252,7 @@ impl PolicySet {
 
 /// Notes that this placeholder's credential may be known at the destination.
 fn note(
-    known: &mut HashMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
+    known: &mut IdMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
     held: &Held,
     to: &Destination,
 ) {

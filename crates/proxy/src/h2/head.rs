@@ -122,7 +122,7 @@ fn join_cookies(fields: &mut HeaderMap) -> Result<(), Refusal> {
 /// The authority: `:authority`, or `Host` where that is left out; where both are there, they agree (T20).
 fn host(uri: &Uri, fields: &HeaderMap, method: &Method) -> Result<Option<Named>, Refusal> {
     let authority = uri.authority().map(|authority| Named::parse(authority.as_str())).transpose()?;
-    let field = match single(fields, HOST.as_str(), "the request has two Host fields")? {
+    let field = match single(fields, &HOST, "the request has two Host fields")? {
         Some(value) => {
             let text = value.to_str().map_err(|_| malformed("the Host field is not ASCII"))?;
             Some(Named::parse(text)?)
@@ -192,7 +192,7 @@ fn is_for_the_listener(path: &str) -> bool {
 }
 
 fn content_length(fields: &HeaderMap) -> Result<Option<u64>, Refusal> {
-    match single(fields, CONTENT_LENGTH.as_str(), "the request has two Content-Length fields")? {
+    match single(fields, &CONTENT_LENGTH, "the request has two Content-Length fields")? {
         None => Ok(None),
         Some(value) => plain_length(value.as_bytes()).map(Some),
     }

@@ -4,6 +4,7 @@ use super::fields::single;
 use super::{Version, ambiguous, malformed};
 use cloakroom_model::{Refusal, Upgrade};
 use http::HeaderMap;
+use http::header::{CONNECTION, EXPECT, UPGRADE};
 
 /// The options of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +40,7 @@ impl ConnectionOptions {
 /// hop's business anyway; whoever names another wants two programs to see different requests.
 fn has_close(fields: &HeaderMap) -> Result<bool, Refusal> {
     let mut close = false;
-    for value in fields.get_all("connection") {
+    for value in fields.get_all(CONNECTION) {
         let value = value.to_str().map_err(|_| malformed("the Connection field is not ASCII"))?;
         for option in value.split(',').map(|option| option.trim_matches([' ', '\t'])) {
             match option.to_ascii_lowercase().as_str() {
@@ -55,7 +56,7 @@ fn has_close(fields: &HeaderMap) -> Result<bool, Refusal> {
 
 /// `h2c` may be ignored (RFC 9110, section 7.8), and is; a WebSocket cannot work without its upgrade.
 fn upgrade(fields: &HeaderMap, version: Version) -> Result<Option<Upgrade>, Refusal> {
-    let Some(value) = single(fields, "upgrade", "the request has two Upgrade fields")? else {
+    let Some(value) = single(fields, &UPGRADE, "the request has two Upgrade fields")? else {
         return Ok(None);
     };
     if value.as_bytes().eq_ignore_ascii_case(b"h2c") {
@@ -64,7 +65,7 @@ fn upgrade(fields: &HeaderMap, version: Version) -> Result<Option<Upgrade>, Refu
     if !value.as_bytes().eq_ignore_ascii_case(b"websocket") || version != Version::Http11 {
         return Err(malformed("the request asks for an upgrade other than to a WebSocket"));
     }
-    let said = fields.get_all("connection").iter().filter_map(|value| value.to_str().ok());
+    let said = fields.get_all(CONNECTION).iter().filter_map(|value| value.to_str().ok());
     if said.flat_map(|value| value.split(',')).any(|option| option.trim().eq_ignore_ascii_case("upgrade")) {
         Ok(Some(Upgrade::WebSocket))
     } else {
@@ -77,7 +78,7 @@ fn upgrade(fields: &HeaderMap, version: Version) -> Result<Option<Upgrade>, Refu
 /// # Errors
 /// `malformed-call` for unknown expectations.
 pub(crate) fn expects_continue(fields: &HeaderMap) -> Result<bool, Refusal> {
-    match single(fields, "expect", "the request has two Expect fields")? {
+    match single(fields, &EXPECT, "the request has two Expect fields")? {
         None => Ok(false),
         Some(value) if value.as_bytes().eq_ignore_ascii_case(b"100-continue") => Ok(true),
         Some(_) => Err(malformed("the request has an expectation other than 100-continue")),

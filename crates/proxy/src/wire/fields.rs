@@ -61,7 +61,7 @@ pub(crate) fn hides_a_field_that_matters(name: &str) -> bool {
 /// `ambiguous-call` when the field occurs more than once.
 pub(crate) fn single<'a>(
     fields: &'a HeaderMap,
-    name: &str,
+    name: &HeaderName,
     twice: &'static str,
 ) -> Result<Option<&'a HeaderValue>, Refusal> {
     let mut values = fields.get_all(name).iter();

@@ -4,6 +4,7 @@ use super::fields::single;
 use super::{Version, ambiguous, malformed};
 use cloakroom_model::Refusal;
 use http::HeaderMap;
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 
 /// The framing of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +23,8 @@ impl Framing {
     /// # Errors
     /// `ambiguous-call` when both fields are there or one is there twice; `malformed-call` for any other spelling.
     pub(super) fn of(fields: &HeaderMap, version: Version) -> Result<Self, Refusal> {
-        let length = single(fields, "content-length", "the request has two Content-Length fields")?;
-        let coding = single(fields, "transfer-encoding", "the request has two Transfer-Encoding fields")?;
+        let length = single(fields, &CONTENT_LENGTH, "the request has two Content-Length fields")?;
+        let coding = single(fields, &TRANSFER_ENCODING, "the request has two Transfer-Encoding fields")?;
         match (length, coding) {
             (None, None) => Ok(Self::Empty),
             // SECURITY: RFC 9112 lets a proxy choose; the one behind it may choose differently (T36).

@@ -6,6 +6,7 @@ use super::{Framing, Named, Target, ambiguous, malformed};
 use crate::head::Head;
 use bytes::Bytes;
 use cloakroom_model::Refusal;
+use http::header::HOST;
 use http::{HeaderMap, Method};
 use std::ops::Range;
 
@@ -142,7 +143,7 @@ pub(crate) fn method(raw: &[u8]) -> Result<Method, Refusal> {
 }
 
 fn host(fields: &HeaderMap, version: Version) -> Result<Option<Named>, Refusal> {
-    match single(fields, "host", "the request has two Host fields")? {
+    match single(fields, &HOST, "the request has two Host fields")? {
         Some(value) => {
             let text = value.to_str().map_err(|_| malformed("the Host field is not ASCII"))?;
             Named::parse(text).map(Some)

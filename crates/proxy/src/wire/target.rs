@@ -1,7 +1,7 @@
 //! The request target in its forms (RFC 9112, section 3.2), and authorities as they stand in a request.
 
 use super::malformed;
-use cloakroom_model::{Destination, Host, Refusal, Scheme};
+use cloakroom_model::{Host, Refusal, Scheme};
 use http::Method;
 
 /// A host and, where it was written, a port.
@@ -17,13 +17,11 @@ impl Named {
     /// Parses `host[:port]`.
     ///
     /// # Errors
-    /// `malformed-call` for everything that [`Destination::parse_authority`] refuses.
+    /// `malformed-call` for everything that [`Host::parse_with_port`] refuses.
     pub(crate) fn parse(text: &str) -> Result<Self, Refusal> {
-        // Zero cannot be written as a port, so it can stand for "none was written".
-        let parsed = Destination::parse_authority(Scheme::Https, text, 0)
+        let (host, port) = Host::parse_with_port(text)
             .map_err(|_| malformed("the authority is not one host and port in canonical form"))?;
-        let port = (parsed.port() != 0).then_some(parsed.port());
-        Ok(Self { host: parsed.host().clone(), port })
+        Ok(Self { host, port })
     }
 
     /// Whether both name the same host and port, where `default` is what a missing port means.
