@@ -14,8 +14,8 @@ use workloads::Workloads;
 
 use crate::{Approvers, Head, Policy};
 use cloakroom_model::{
-    CallApproval, Code, CoreId, CredentialId, Destination, Host, IdMap, LookupKey, Name, OnMisuse, PlaceholderId,
-    PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, Code, CoreId, CredentialId, Destination, Host, IdMap, LookupKey, Name, OnMisuse,
+    PlaceholderId, PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;

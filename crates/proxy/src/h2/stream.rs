@@ -90,8 +90,7 @@ impl Stream {
         };
         let (interims, mut beat) = (Interims::default(), Beat::default());
         let meanwhile = Meanwhile { interims: &interims, beat: &mut beat };
-        let mut call =
-            pin!(self.desk.serve(wish, received.head, body, trace, meanwhile, Carrier::Stream));
+        let mut call = pin!(self.desk.serve(wish, received.head, body, trace, meanwhile, Carrier::Stream));
         loop {
             let step = async { Ok(interims.progress(&mut call).await) };
             let Some(progress) = unless_called_off(&mut self.respond, step).await else {
