@@ -11,6 +11,7 @@ pub fn concerns(entry: &Entry, request: RequestId) -> bool {
         Entry::Outcome { request: of, .. }
         | Entry::Failure { request: of, .. }
         | Entry::Returned { request: of, .. }
+        | Entry::Replayed { request: of, .. }
         | Entry::Refusal { request: of, .. } => *of == request,
         Entry::Event(event) => event.request == Some(request),
         _ => false,

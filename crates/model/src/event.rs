@@ -76,6 +76,8 @@ events! {
     ApprovalForged "approval-forged" Critical;
     /// The store and the journal tell different stories.
     RecordsDisagree "records-disagree" Critical;
+    /// A start found the data directory to be an older copy: it knows less than the epoch file.
+    RolledBack "rolled-back" Critical;
     /// A call without a placeholder to a destination that no permit names.
     UnnamedDestination "unnamed-destination" Notice;
     /// The name in a TLS handshake is not the host of its tunnel.

@@ -2,6 +2,8 @@
 
 use crate::Spot;
 use crate::permit::{Permit, RangeRule};
+use crate::question;
+use crate::repeats::{OF_THE_ATTEMPT, Repeatable, Repeats};
 use crate::set::Held;
 use cloakroom_model::{
     Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp, WorkloadId,
@@ -44,6 +46,14 @@ impl Authorized {
     /// The placeholders that may be exchanged, and where.
     pub fn uses(&self) -> &[Use] {
         &self.uses
+    }
+
+    /// What the permits allow of repeats of this call; `None`: nothing, or its body was not read to its end.
+    pub fn repeatable(&self) -> Option<Repeatable> {
+        Repeatable::of(&self.call, &self.uses, || {
+            let body = self.call.body.whole()?;
+            Some(question::request_hash(&self.call, body, &self.principal, self.uses.iter(), &OF_THE_ATTEMPT))
+        })
     }
 
     /// What the journal records before anything is opened.
@@ -93,6 +103,7 @@ pub struct Use {
     permit: String,
     counted: bool,
     range_allowed: bool,
+    repeats: Repeats,
     text: String,
     spot: Spot,
 }
@@ -105,6 +116,7 @@ impl Use {
             permit: permit.name.clone(),
             counted: held.uses.is_some(),
             range_allowed: permit.range == RangeRule::Pass,
+            repeats: permit.repeats,
             text,
             spot,
         }
@@ -138,6 +150,14 @@ impl Use {
     /// Whether the permit lets Range requests through.
     pub fn range_allowed(&self) -> bool {
         self.range_allowed
+    }
+
+    pub(crate) fn is_counted(&self) -> bool {
+        self.counted
+    }
+
+    pub(crate) fn repeats(&self) -> Repeats {
+        self.repeats
     }
 
     fn intent(&self) -> IntentUse {

@@ -83,6 +83,7 @@ fn rules_within(inner: &Permit, outer: &Permit) -> bool {
         upgrade,
         messages,
         terms: _,
+        repeats,
     } = inner;
     *to == outer.to
         && *place == outer.place
@@ -94,6 +95,7 @@ fn rules_within(inner: &Permit, outer: &Permit) -> bool {
         && rate_within(*rate, outer.rate)
         && asks_as_much(*approve, outer.approve)
         && classes_within(inner, outer)
+        && repeats.within(outer.repeats)
         && (outer.range == RangeRule::Pass || *range == outer.range)
 }
 

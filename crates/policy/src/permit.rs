@@ -2,6 +2,7 @@
 
 use crate::class::Terms;
 use crate::constraint::Constraint;
+use crate::repeats::Repeats;
 use crate::sigv4;
 use crate::template::Template;
 use cloakroom_model::{Destination, Place, Upgrade};
@@ -41,6 +42,11 @@ pub(crate) struct Permit {
     /// COMPAT: policies stored before there were classes do not have this key.
     #[serde(default, skip_serializing_if = "Terms::is_silent")]
     pub(crate) terms: Terms,
+    /// What is allowed of a request that comes again.
+    ///
+    /// COMPAT: policies stored before there were repeats do not have this key.
+    #[serde(default, skip_serializing_if = "Repeats::is_silent")]
+    pub(crate) repeats: Repeats,
 }
 
 impl Permit {

@@ -43,6 +43,7 @@ pub(crate) fn facts(permit: &Permit) -> Vec<String> {
         upgrade,
         messages,
         terms,
+        repeats,
     } = permit;
     let mut lines: Vec<String> =
         calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
@@ -66,6 +67,7 @@ pub(crate) fn facts(permit: &Permit) -> Vec<String> {
         Approve::EachCall => "approve: each call waits for a human".into(),
     });
     lines.extend(terms_lines(terms, to));
+    lines.extend(repeats.lines());
     lines.push(match range {
         RangeRule::Drop => "range requests: not forwarded".into(),
         RangeRule::Pass => "range requests: forwarded".into(),
@@ -106,6 +108,7 @@ pub(crate) fn warnings(permit: &Permit) -> Vec<String> {
     if permit.to.scheme() == Scheme::Http {
         lines.push("plain http: everyone on the way can read the credential".to_owned());
     }
+    lines.extend(permit.repeats.warning());
     if permit.place.is_in_url() {
         lines.push("the credential stands in the URL, where the upstream's logs keep it".to_owned());
     }

@@ -29,6 +29,7 @@ fn permit(permit: &Permit) -> String {
         upgrade,
         messages,
         terms,
+        repeats: _,
     } = permit;
     let calls: Vec<String> = calls.iter().map(|call| string(&call.to_string())).collect();
     let mut lines = vec![
@@ -54,6 +55,7 @@ fn permit(permit: &Permit) -> String {
         Approve::EachCall => Some("approve = \"each-call\"".to_owned()),
     });
     lines.extend(terms_text(terms));
+    lines.extend(permit.repeats_toml());
     lines.extend((*range == RangeRule::Pass).then(|| "range = \"pass\"".to_owned()));
     lines.join("\n") + "\n"
 }

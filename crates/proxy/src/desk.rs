@@ -14,6 +14,7 @@ use crate::problem;
 use crate::proxy::Shared;
 use crate::reply::{AnswerBody, own, relay};
 use crate::seats::Seat;
+use crate::stages::Came;
 use crate::switch::Switch;
 use crate::trace::Trace;
 use bytes::Bytes;
@@ -174,13 +175,23 @@ impl Desk {
         let answer = answer.map_err(|no| ledger.conclude(no));
         trace.intended = ledger.has_recorded();
         let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
-        let (mut answer, journal) = (answer?, proxy.journal.clone());
+        let (mut answer, ticket) = match answer? {
+            Came::Answer(answer, ticket) => (answer, ticket),
+            Came::Kept(kept) => return Ok(Served::Answer(kept.answer(trace.request))),
+        };
+        let journal = proxy.journal.clone();
         Ok(match answer.take_channel().zip(greeting) {
             Some((channel, greeting)) => {
                 let fields = answer.into_response().into_parts().0.headers;
                 Served::Switch(Switch::new(channel, greeting, fields, trace, journal, underway).into())
             }
-            None => Served::Answer(relay(answer, trace, journal, live, underway)),
+            None => {
+                let response = relay(answer, trace, journal, live, underway);
+                Served::Answer(match ticket {
+                    Some(ticket) => ticket.follow(response),
+                    None => response,
+                })
+            }
         })
     }
 

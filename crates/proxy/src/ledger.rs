@@ -3,23 +3,28 @@
 use crate::last_use::LastUses;
 use crate::peer::Peer;
 use crate::proxy::Shared;
+use crate::repeats::{Kept, Met, Repeats};
 use crate::{Durability, Proxy};
 use arc_swap::ArcSwap;
-use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal};
-use cloakroom_policy::PolicySet;
-use cloakroom_store::journal::JournalError;
+use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal, RequestId};
+use cloakroom_policy::{PolicySet, Repeatable};
+use cloakroom_store::journal::{Entry, Journal, JournalError};
 use cloakroom_store::{NotSpent, Spent, Uses};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The ledger of one call.
 pub(crate) struct CallLedger<'a> {
     uses: &'a Uses,
+    journal: &'a Journal,
     policies: &'a ArcSwap<PolicySet>,
     durability: Durability,
     meters: &'a Meters,
     last_uses: &'a LastUses,
     peer: Peer,
     recorded: OnceLock<Vec<PlaceholderId>>,
+    repeats: &'a Arc<Repeats>,
+    /// The call whose use this one goes out under.
+    first: OnceLock<RequestId>,
     /// What was spent for the call, until it is known that some of it may have been sent.
     spent: Mutex<Option<Spent>>,
 }
@@ -27,15 +32,18 @@ pub(crate) struct CallLedger<'a> {
 impl<'a> CallLedger<'a> {
     /// Of a call that comes from `peer`.
     pub(crate) fn new(shared: &'a Shared, peer: Peer) -> Self {
-        let Proxy { uses, policies, durability, events, .. } = &*shared.proxy;
+        let Proxy { uses, journal, policies, durability, events, .. } = &*shared.proxy;
         Self {
             uses,
+            journal,
             policies,
             durability: *durability,
             meters: events.meters(),
             last_uses: &shared.last_uses,
             peer,
             recorded: OnceLock::new(),
+            repeats: &shared.repeats,
+            first: OnceLock::new(),
             spent: Mutex::new(None),
         }
     }
@@ -53,6 +61,34 @@ impl<'a> CallLedger<'a> {
     /// The same, of a call that is over.
     pub(crate) fn into_placeholders(self) -> Vec<PlaceholderId> {
         self.recorded.into_inner().unwrap_or_default()
+    }
+
+    /// What this call is to the ones before it. From here on its intent says which one it repeats.
+    ///
+    /// # Errors
+    /// As [`Repeats::meet`]; `journal-unavailable` where the answer that was kept cannot be recorded as given.
+    pub(crate) async fn meet(&self, repeatable: Repeatable, intent: Intent) -> Result<Met, Refusal> {
+        let met = self.repeats.meet(repeatable, intent.request)?;
+        match &met {
+            Met::Again(_, first) => drop(self.first.set(*first)),
+            Met::Answered(kept) => self.note_replay(&intent, kept).await?,
+            Met::Fresh | Met::First(_) => {}
+        }
+        Ok(met)
+    }
+
+    async fn note_replay(&self, intent: &Intent, kept: &Kept) -> Result<(), Refusal> {
+        let entry = Entry::Replayed {
+            request: intent.request,
+            at: intent.at,
+            first: kept.first,
+            workload: intent.workload,
+            placeholders: intent.uses.iter().map(|used| used.placeholder).collect(),
+            status: kept.status.as_u16(),
+            bytes: kept.body.len() as u64,
+        };
+        let recorded = async { self.journal.written(self.journal.append(&entry)?).await };
+        recorded.await.map_err(|error| unavailable(intent, &error))
     }
 
     /// Gives back what was spent for a call that failed, where the failure proves that no byte of it was sent.
@@ -95,21 +131,30 @@ impl<'a> CallLedger<'a> {
 
 impl Ledger for CallLedger<'_> {
     async fn record(&self, intent: &Intent) -> Result<(), Refusal> {
-        let unavailable = |error: JournalError| {
-            tracing::error!(request = %intent.request, %error, "an intent could not be recorded");
-            Refusal::new(Code::JournalUnavailable, "the intent could not be recorded")
-        };
         self.require_live(intent)?;
+        let repeating;
+        let intent = match self.first.get() {
+            None => intent,
+            Some(first) => {
+                repeating = Intent { repeats: Some(*first), ..intent.clone() };
+                &repeating
+            }
+        };
         let taken = self.uses.spend(intent).map_err(|no| match no {
             NotSpent::Gone(placeholder) => spent(placeholder),
-            NotSpent::Journal(error) => unavailable(error),
+            NotSpent::Journal(error) => unavailable(intent, &error),
         })?;
         // INVARIANT: what is opened next is on record (invariant 2), and a counted use is on the disk (invariant 7).
         let waits = self.durability == Durability::BeforeSend || intent.uses.iter().any(|used| used.counted);
         let recorded = if waits { self.uses.durable(taken).await } else { self.uses.written(taken).await };
-        self.take_note(intent, recorded.map_err(unavailable)?);
+        self.take_note(intent, recorded.map_err(|error| unavailable(intent, &error))?);
         Ok(())
     }
+}
+
+fn unavailable(intent: &Intent, error: &JournalError) -> Refusal {
+    tracing::error!(request = %intent.request, %error, "an intent could not be recorded");
+    Refusal::new(Code::JournalUnavailable, "the intent could not be recorded")
 }
 
 /// A placeholder whose uses are gone was shown again.

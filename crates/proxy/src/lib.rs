@@ -29,6 +29,7 @@ mod peer;
 mod problem;
 mod propose;
 mod proxy;
+mod repeats;
 mod reply;
 mod seats;
 mod serve;

@@ -5,6 +5,7 @@ use crate::entry::{Entrance, EntryTls};
 use crate::guesses::Guesses;
 use crate::last_use::LastUses;
 use crate::leaf::Leaves;
+use crate::repeats::Repeats;
 use crate::seats::Seats;
 use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
@@ -67,6 +68,7 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) last_uses: LastUses,
+    pub(crate) repeats: Arc<Repeats>,
     pub(crate) handshakes: Semaphore,
     /// Turns true when the broker stops.
     pub(crate) stop: watch::Receiver<bool>,
@@ -85,6 +87,7 @@ impl Shared {
             seats: Seats::new(limits.connections_per_workload),
             calls: Calls::new(limits.calls, limits.calls_per_workload),
             last_uses: LastUses::default(),
+            repeats: Repeats::new(),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
             stop,
             proxy,

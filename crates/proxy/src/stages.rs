@@ -3,10 +3,12 @@
 use crate::Proxy;
 use crate::interims::Interims;
 use crate::ledger::CallLedger;
+use crate::repeats::{Kept, Met, Ticket};
 use cloakroom_egress::{Answer, Arm};
 use cloakroom_model::{Call, Principal, Refusal, Timestamp};
 use cloakroom_policy::Identified;
 use cloakroom_store::fault;
+use std::sync::Arc;
 
 impl Proxy {
     /// From a canonical call to a reply without secrets. What comes in between goes to `interims`.
@@ -19,7 +21,7 @@ impl Proxy {
         principal: Principal,
         ledger: &CallLedger<'_>,
         interims: &Interims,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<Came, Refusal> {
         let policies = self.policies.load_full();
         if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
             // Its placeholder comes in a message, where a permit says so.
@@ -29,7 +31,8 @@ impl Proxy {
                 .await?
                 .send(&self.upstream, &mut |interim| interims.push(interim))
                 .await?
-                .scrub();
+                .scrub()
+                .map(|answer| Came::Answer(answer, None));
         }
         let identified = Identified::new(call, principal, &policies)?;
         let question = identified.question(&policies, Timestamp::now())?;
@@ -42,10 +45,33 @@ impl Proxy {
             }
         };
         let authorized = identified.authorize_with(&policies, Timestamp::now(), approval.as_ref())?;
+        let repeatable = authorized.repeatable().map(|it| (it, authorized.intent()));
+        let met = match repeatable {
+            Some((repeatable, intent)) => ledger.meet(repeatable, intent).await?,
+            None => Met::Fresh,
+        };
+        let ticket = match met {
+            Met::Answered(kept) => return Ok(Came::Kept(kept)),
+            Met::Fresh => None,
+            Met::First(ticket) | Met::Again(ticket, _) => Some(ticket),
+        };
         let armed = authorized.arm(&self.custody, ledger).await?;
+        ticket.iter().for_each(Ticket::is_spent);
         fault::point("before-send");
-        let returned = armed.send(&self.upstream, &mut |interim| interims.push(interim)).await?;
+        let sent = armed.send(&self.upstream, &mut |interim| interims.push(interim)).await;
+        let returned = sent.inspect_err(|refusal| {
+            // Its use is given back: none is left that a repeat could go out under.
+            ticket.iter().filter(|_| refusal.is_unsent()).for_each(Ticket::is_returned);
+        })?;
         fault::point("answered");
-        returned.scrub()
+        Ok(Came::Answer(returned.scrub()?, ticket))
     }
+}
+
+/// What came of a call.
+pub(crate) enum Came {
+    /// The destination's reply; with it what is remembered of the request.
+    Answer(Answer, Option<Ticket>),
+    /// A reply that was kept.
+    Kept(Arc<Kept>),
 }

@@ -28,6 +28,8 @@ pub enum Decision {
 pub struct Books {
     /// The number of the last tally that was copied into the rows; 0: none.
     pub tally: u64,
+    /// When a start found the data directory to be an older copy, the last time that one did.
+    pub rolled_back: Option<Timestamp>,
 }
 
 /// What a store must do. A PostgreSQL store implements this and nothing else changes.
@@ -134,6 +136,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// What the store knows about the journal beside it.
     fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>>;
+
+    /// Keeps when a start found the data directory to be an older copy.
+    fn note_rollback(&self, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Copies a tally into the rows, all or none. An id without a row is passed over.
     fn note_uses(&self, tally: u64, used: Vec<(PlaceholderId, u32)>)

@@ -1,6 +1,7 @@
 //! Rows and journal. Sees ids, hashes and ciphertext only.
 
 mod contract;
+mod epoch;
 mod error;
 mod events;
 mod parking;
@@ -12,6 +13,7 @@ pub mod fault;
 pub mod journal;
 
 pub use contract::{Books, BoxFuture, Decision, Store};
+pub use epoch::{Epoch, EpochError, Found};
 pub use error::StoreError;
 pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};

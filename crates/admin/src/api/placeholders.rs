@@ -22,7 +22,8 @@ pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Pla
     let views: Result<Vec<_>, _> =
         rows.placeholders.iter().map(|row| view::placeholder(row, &rows)).collect();
     let ignored = admin.turn().await.clone();
-    let marked = views?.into_iter().map(|shown| mark(shown, &ignored));
+    let rolled_back = admin.store.books().await?.rolled_back;
+    let marked = views?.into_iter().map(|shown| mark(mark_older(shown, rolled_back), &ignored));
     Ok(Json(marked.collect()))
 }
 
@@ -33,10 +34,21 @@ pub(crate) async fn show(
     let rows = admin.rows().await?;
     let row = find::placeholder(&rows, &placeholder)?;
     let ignored = admin.turn().await.clone();
-    let mut shown = mark(view::placeholder(row, &rows)?, &ignored);
+    let rolled_back = admin.store.books().await?.rolled_back;
+    let mut shown = mark(mark_older(view::placeholder(row, &rows)?, rolled_back), &ignored);
     shown.claim = admin.store.claim_of(row.id).await?.map(|claim| view::claim(&claim, Timestamp::now()));
     shown.policy = Some(view::policy(row)?.canonical_text());
     Ok(Json(shown))
+}
+
+/// Frozen by a start, not by a person.
+fn mark_older(mut shown: PlaceholderView, rolled_back: Option<Timestamp>) -> PlaceholderView {
+    if shown.frozen.is_some() && shown.frozen == rolled_back.map(|at| at.to_string()) {
+        shown.why = Some(
+            "frozen at a start: the data directory was an older copy, which does not know what was used or revoked since".into(),
+        );
+    }
+    shown
 }
 
 /// Stored as active, but not in force: said wherever the placeholder is shown.
@@ -44,8 +56,10 @@ fn mark(
     mut shown: PlaceholderView,
     ignored: &std::collections::BTreeMap<PlaceholderId, String>,
 ) -> PlaceholderView {
-    shown.why = ignored.get(&shown.id).cloned();
-    if shown.why.is_some() && shown.state == "active" {
+    if let Some(why) = ignored.get(&shown.id) {
+        shown.why = Some(why.clone());
+    }
+    if ignored.contains_key(&shown.id) && shown.state == "active" {
         shown.state = "unverified".into();
     }
     shown

@@ -63,7 +63,7 @@ impl House {
         let lookup_key = Arc::new(LookupKey::from_bytes(&[5; 32]));
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
-        let uses = Uses::new(Arc::clone(&journal), Recounted::default());
+        let uses = Uses::new(Arc::clone(&journal), Recounted::default(), None);
         let admin = Admin {
             uses,
             events: cloakroom_store::Events::new(Arc::clone(&journal)),

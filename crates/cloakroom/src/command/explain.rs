@@ -55,6 +55,12 @@ fn text(request: RequestId, records: &[Record], names: &BTreeMap<String, String>
                 pairs.push(("answered", format!("{at}: {status}, {bytes} bytes{cut}")));
                 pairs.push(("scrubbed", format!("{replaced} times")));
             }
+            Entry::Replayed { at, first, status, bytes, .. } => {
+                pairs.push((
+                    "answered",
+                    format!("{at}: {status}, {bytes} bytes, kept from {first}; nothing was sent"),
+                ));
+            }
             Entry::Returned { at, .. } => pairs.push(("use returned", format!("{at}: nothing was sent"))),
             Entry::Failure { at, code, .. } => said_no(&mut pairs, "failed", *at, *code),
             Entry::Refusal { at, code, event, workload, destination, placeholder, peer, .. } => {

@@ -57,6 +57,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
     let recounted = uses::recount(data, &journal, &*store).await?;
+    let epoch = uses::epoch(data, settings.epoch.as_deref(), &journal, &recounted)?;
     let of_authority = |error| Failure::failed(chain(&error));
     let authority = Authority::load_or_create(data.path()).map_err(of_authority)?;
     let certifier = Arc::new(WorkloadCertifier {
@@ -92,7 +93,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
-    let uses = uses::begin(recounted, &journal, &*store, &events).await?;
+    let uses = uses::begin(recounted, epoch, &journal, &*store, &events).await?;
     let parking = Arc::new(Parking::new(settings.parking));
     let proposals: Arc<Proposals> = Arc::default();
     let admin = Arc::new(Admin {

@@ -1,12 +1,20 @@
-//! Counting the uses of placeholders anew at a start: the journal has the truth, the rows are a copy.
+//! Counting the uses of placeholders anew at a start: the journal has the truth, the rows are a copy. And whether all of it is an
+//! older copy: then nothing is used before an operator has looked.
 
 use super::open::of_store;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use cloakroom_model::{EventKind, SecurityEvent};
-use cloakroom_store::journal::Journal;
-use cloakroom_store::{Events, Recounted, Store, Uses};
+use cloakroom_model::{EventKind, PlaceholderState, SecurityEvent, Timestamp};
+use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::{Epoch, EpochError, Events, Found, Recounted, Store, Uses};
+use std::path::Path;
 use std::sync::Arc;
+
+/// The epoch file, and how the journal stands to it.
+pub(super) struct Kept {
+    epoch: Option<Epoch>,
+    older: Option<String>,
+}
 
 /// What the journal adds up to, before anything is appended to it.
 pub(super) async fn recount(
@@ -20,9 +28,44 @@ pub(super) async fn recount(
     Ok(cloakroom_store::recount(&data.journal(), last, books, &rows.placeholders)?)
 }
 
+/// Opens the epoch file, where one is configured, and holds the journal against it. Before anything is appended.
+pub(super) fn epoch(
+    data: &DataDir,
+    file: Option<&Path>,
+    journal: &Journal,
+    recounted: &Recounted,
+) -> Result<Kept, Failure> {
+    let Some(file) = file else {
+        if recounted.had_epoch {
+            tracing::warn!(
+                "an epoch file was kept before, and [epoch] names none: an older copy would not be noticed"
+            );
+        }
+        return Ok(Kept { epoch: None, older: None });
+    };
+    let file = std::path::absolute(file).map_err(|error| Failure::file("find", file, &error))?;
+    if file.starts_with(data.path()) {
+        return Err(Failure::bad_input("the epoch file is inside the data directory").hinting(
+            "name a file elsewhere, best on another disk: a copy of the directory would bring its own epoch",
+        ));
+    }
+    let key = data.journal().join("key.pub");
+    let identity = std::fs::read(&key).map_err(|error| Failure::file("read", &key, &error))?;
+    let (epoch, found) = Epoch::open(&file, &identity).map_err(of_epoch)?;
+    let (records, _) = journal.head()?;
+    let older = match found {
+        Found::Records(known) if records < known => Some(format!("{records} records of {known}")),
+        // It was there before: whoever took it away may have taken more.
+        Found::Nothing if recounted.had_epoch => Some("no epoch file where there was one".into()),
+        _ => None,
+    };
+    Ok(Kept { epoch: Some(epoch), older })
+}
+
 /// Says what did not agree, and brings the rows up to date: from here on they do.
 pub(super) async fn begin(
     recounted: Recounted,
+    Kept { epoch, older }: Kept,
     journal: &Arc<Journal>,
     store: &dyn Store,
     events: &Events,
@@ -32,7 +75,52 @@ pub(super) async fn begin(
         let event = SecurityEvent::new(EventKind::RecordsDisagree);
         events.raise(event.with(|event| event.placeholder = disagreement.placeholder()));
     }
-    let uses = Uses::new(Arc::clone(journal), recounted);
+    if let Some(how) = older {
+        tracing::error!(%how, "the data directory is an older copy than the epoch file knows: every placeholder is frozen until it is thawed");
+        events.raise(SecurityEvent::new(EventKind::RolledBack));
+        freeze(journal, store, &how).await?;
+    }
+    if let Some(epoch) = &epoch {
+        // Only now: a start that dies before finds the same again.
+        epoch.begin_at(journal.on_disk()).await.map_err(of_epoch)?;
+    }
+    let uses = Uses::new(Arc::clone(journal), recounted, epoch);
     uses.copy_to(store).await.map_err(|error| Failure::failed(error.to_string()))?;
     Ok(uses)
+}
+
+/// Freezes whatever counts or could be granted: what was spent or revoked since the copy was made is not known any more.
+async fn freeze(journal: &Journal, store: &dyn Store, how: &str) -> Result<(), Failure> {
+    let at = Timestamp::now();
+    let entry = Entry::Act {
+        at,
+        act: "placeholders frozen".into(),
+        subject: format!("all: {how}"),
+        name: None,
+        by: "epoch".into(),
+    };
+    journal.durable(journal.append(&entry)?).await?;
+    let rows = store.load().await.map_err(of_store)?;
+    let counts = |state| matches!(state, PlaceholderState::Active | PlaceholderState::Pending);
+    let standing = rows.placeholders.iter().filter(|row| counts(row.state) && row.frozen.is_none());
+    store.note_rollback(at).await.map_err(of_store)?;
+    // All are queued before the first is waited for: they share flushes.
+    let frozen: Vec<_> = standing.map(|row| store.freeze_placeholder(row.id, Some(at))).collect();
+    for one in frozen {
+        one.await.map_err(of_store)?;
+    }
+    Ok(())
+}
+
+fn of_epoch(error: EpochError) -> Failure {
+    let hint = match &error {
+        EpochError::Failed { .. } => {
+            "[epoch] file names a file that the broker's user can write, outside the data directory"
+        }
+        EpochError::Another(_) => "give each broker an epoch file of its own",
+        EpochError::Damaged(_) => {
+            "if you know that the data directory is the latest, move the file away: the start then freezes all placeholders, and you thaw what you trust"
+        }
+    };
+    Failure::failed(error.to_string()).hinting(hint)
 }

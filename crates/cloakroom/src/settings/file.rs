@@ -29,6 +29,14 @@ pub(super) struct ConfigFile {
     pub(super) approval: Approval,
     pub(super) console: Console,
     pub(super) events: Events,
+    pub(super) epoch: Epoch,
+}
+
+/// `[epoch]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Epoch {
+    pub(super) file: Option<PathBuf>,
 }
 
 /// `[listen]`

@@ -60,6 +60,8 @@ pub(crate) struct Settings {
     pub(crate) pin_generation: bool,
     /// Where security events go besides the journal.
     pub(crate) webhook: Option<WebhookSetting>,
+    /// The file outside the data directory that knows how far the journal has come.
+    pub(crate) epoch: Option<PathBuf>,
 }
 
 /// The operator's own receiver of security events.
@@ -111,7 +113,8 @@ impl Settings {
     }
 
     fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
-        let ConfigFile { listen, limits, upstream, journal, custody, approval, console, events } = file;
+        let ConfigFile { listen, limits, upstream, journal, custody, approval, console, events, epoch } =
+            file;
         let durability = journal.durability.into();
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
@@ -141,6 +144,7 @@ impl Settings {
             hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
+            epoch: epoch.file,
         })
     }
 }

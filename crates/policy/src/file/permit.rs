@@ -8,6 +8,7 @@ use super::upgrade;
 use crate::constraint::Constraint;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
 use crate::pointer::Pointer;
+use crate::repeats::{Repeats, Retry, Store};
 use crate::sigv4;
 use crate::template::Template;
 use cloakroom_model::{Destination, DestinationError, Place};
@@ -15,9 +16,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::de::DeValue;
 
-const KEYS: [&str; 16] = [
+const KEYS: [&str; 18] = [
     "name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range", "upgrade",
-    "messages", "speaks", "reads", "writes", "refuse",
+    "messages", "speaks", "reads", "writes", "refuse", "retry", "store",
 ];
 
 const APPROVE: [(&str, Approve); 3] =
@@ -71,11 +72,29 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
         upgrade,
         messages,
         terms: class::read(table, to),
+        repeats: repeats(table, upgrade.is_some(), to),
     };
     class::fit(&permit, table, to);
     upgrade::fit(&permit, table, to);
     fit_place(&mut permit, &place_value?, to);
     Some(Read { permit, named })
+}
+
+/// Which repeats go out again, and whether replies are kept.
+fn repeats(table: &Table<'_, '_>, upgrades: bool, to: &mut Complaints<'_>) -> Repeats {
+    let (retry, store) = (table.value("retry"), table.value("store"));
+    if let Some(value) = retry.as_ref().or(store.as_ref()).filter(|_| upgrades) {
+        value.complain(
+            to,
+            "a WebSocket is no request that could be repeated",
+            "leave retry and store out here",
+        );
+    }
+    let known = [("idempotency-key", Retry::IdempotencyKey), ("same-request", Retry::SameRequest)];
+    Repeats {
+        retry: retry.and_then(|value| word(&value, &known, to)),
+        store: store.and_then(|value| word(&value, &[("response", Store::Response)], to)),
+    }
 }
 
 fn needed<'t, 'i>(

@@ -52,7 +52,7 @@ pub(crate) fn about(
     let Asked { call, body, principal, class } = asked;
     let (first, credential) = uses.first().ok_or(Unasked::Nothing)?;
     let credential = credential.clone().or_else(|| Name::parse(&first.credential().to_string()).ok());
-    let hash = request_hash(call, body, principal, uses);
+    let hash = request_hash(call, body, principal, uses.iter().map(|(used, _)| used), &[]);
     let view = BodyView::new(call);
     let mut page = Page::new(uses);
     page.line(&format!("workload: {} ({})", principal.name(), principal.workload()));
@@ -83,14 +83,20 @@ pub(crate) fn about(
 }
 
 /// Over everything that is sent, and who sends it. Each part with its length: no two requests hash alike.
-fn request_hash(call: &Call, body: &Bytes, principal: &Principal, uses: &[(Use, Option<Name>)]) -> [u8; 32] {
+pub(crate) fn request_hash<'u>(
+    call: &Call,
+    body: &Bytes,
+    principal: &Principal,
+    uses: impl Iterator<Item = &'u Use> + Clone,
+    leave_out: &[&str],
+) -> [u8; 32] {
     let mut context = Context::new(&SHA256);
     let mut add = |part: &[u8]| {
         context.update(&(part.len() as u64).to_be_bytes());
         context.update(part);
     };
     add(principal.workload().to_string().as_bytes());
-    for (used, _) in uses {
+    for used in uses.clone() {
         add(used.placeholder().to_string().as_bytes());
         add(used.permit().as_bytes());
     }
@@ -99,11 +105,11 @@ fn request_hash(call: &Call, body: &Bytes, principal: &Principal, uses: &[(Use, 
     add(call.destination.to_string().as_bytes());
     add(call.path.encoded().as_bytes());
     // What a signature says of itself is replaced, and differs with each second.
-    let signed = page::is_signed(uses);
-    let stays = |name: &str| !(signed && sigv4::REPLACED.contains(&name));
+    let signed = page::are_signed(uses);
+    let goes = |name: &str| leave_out.contains(&name) || (signed && sigv4::REPLACED.contains(&name));
     let pairs = call.query.pairs().iter().filter(|pair| !(signed && sigv4::PRESIGNED.contains(&pair.key())));
     add(Pair::join(&pairs.cloned().collect::<Vec<_>>(), |_| None).as_bytes());
-    let fields = call.headers.iter().filter(|(name, _)| stays(name.as_str()));
+    let fields = call.headers.iter().filter(|(name, _)| !goes(name.as_str()));
     let mut fields: Vec<(&str, &[u8])> =
         fields.map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
     fields.sort_unstable();

@@ -51,7 +51,7 @@ impl<'u> Page<'u> {
 
     /// Whether the broker makes the call's signature: what the workload signed with is not what goes out.
     pub(super) fn is_signed(&self) -> bool {
-        is_signed(self.uses)
+        are_signed(self.uses.iter().map(|(used, _)| used))
     }
 
     /// What stands at a spot instead of the placeholder.
@@ -114,8 +114,8 @@ impl<'u> Page<'u> {
 }
 
 /// Whether one of the placeholders is a signature that the broker makes anew.
-pub(super) fn is_signed(uses: &[(Use, Option<Name>)]) -> bool {
-    uses.iter().any(|(used, _)| matches!(used.spot(), Spot::SigV4(_)))
+pub(super) fn are_signed<'u>(mut uses: impl Iterator<Item = &'u Use>) -> bool {
+    uses.any(|used| matches!(used.spot(), Spot::SigV4(_)))
 }
 
 /// The text in quotes, in pieces of bounded width.

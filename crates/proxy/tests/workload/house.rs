@@ -91,7 +91,7 @@ impl House {
             JournalSettings::default(),
         )
         .unwrap();
-        let uses = Uses::new(Arc::clone(&journal), Recounted::default());
+        let uses = Uses::new(Arc::clone(&journal), Recounted::default(), None);
         uses.hold(&rows.placeholders).unwrap();
         let settings = UpstreamSettings {
             anchors: vec![authority.file()],

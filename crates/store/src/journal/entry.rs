@@ -94,6 +94,23 @@ pub enum Entry {
         /// The number of the last tally before the call's intent.
         tally: u64,
     },
+    /// A call was answered with the reply to an earlier one, and did not go out.
+    Replayed {
+        /// The call.
+        request: RequestId,
+        /// When.
+        at: Timestamp,
+        /// The earlier call.
+        first: RequestId,
+        /// Who asked.
+        workload: WorkloadId,
+        /// The placeholders it carried.
+        placeholders: Vec<PlaceholderId>,
+        /// The status of the reply.
+        status: u16,
+        /// The length of its body.
+        bytes: u64,
+    },
     /// Uses of a placeholder went to one that descends from it.
     Endowed {
         /// When.
@@ -115,6 +132,9 @@ pub enum Entry {
         part: u32,
         /// How many parts it has.
         parts: u32,
+        /// Whether an epoch file was kept.
+        #[serde(default)]
+        epoch: bool,
         /// The placeholders, each with its uses.
         used: Vec<(PlaceholderId, u32)>,
     },

@@ -17,6 +17,8 @@ pub(super) struct Snapshot {
     pub(super) offset: u64,
     /// The position of the last record that it covers.
     pub(super) last: u64,
+    /// How many records there are up to there.
+    pub(super) records: u64,
 }
 
 impl Snapshot {

@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Flushed {
     /// Every record up to this position is on the disk, but for those that were lost.
     pub(super) durable: u64,
+    /// How many records are on the disk.
+    pub(super) records: u64,
     /// The last flush failed, and would have covered records up to here.
     pub(super) failed: Option<(u64, JournalError)>,
 }
@@ -125,7 +127,7 @@ impl Shared {
     /// Flushes all that is written, and tells those who wait.
     pub(super) fn flush(&self) -> Result<(), JournalError> {
         if self.tail().is_err() {
-            self.announce(u64::MAX, Some(&broken()));
+            self.announce((u64::MAX, 0), Some(&broken()));
             return Err(broken());
         }
         self.flush_tail()
@@ -136,11 +138,11 @@ impl Shared {
         let snapshot = {
             let mut tail = self.tail()?;
             if !tail.is_dirty() {
-                self.announce(tail.settled, None);
+                self.announce((tail.settled, tail.head().0), None);
                 return Ok(());
             }
             if tail.unflushed.is_some() {
-                tail.rewrite().inspect_err(|error| self.announce(tail.settled, Some(error)))?;
+                tail.rewrite().inspect_err(|error| self.announce((tail.settled, 0), Some(error)))?;
                 rewritten = true;
             }
             tail.snapshot()
@@ -154,14 +156,17 @@ impl Shared {
             tail.unflushed = None;
         }
         self.queue()?.refuse(tail.refusing());
-        self.announce(snapshot.last, outcome.as_ref().err());
+        self.announce((snapshot.last, snapshot.records), outcome.as_ref().err());
         outcome
     }
 
-    fn announce(&self, upto: u64, error: Option<&JournalError>) {
+    fn announce(&self, (upto, records): (u64, u64), error: Option<&JournalError>) {
         self.flushed.send_modify(|flushed| match error {
             Some(error) => flushed.failed = Some((upto, error.clone())),
-            None => *flushed = Flushed { durable: flushed.durable.max(upto), failed: None },
+            None => {
+                let (durable, records) = (flushed.durable.max(upto), flushed.records.max(records));
+                *flushed = Flushed { durable, records, failed: None };
+            }
         });
     }
 }

@@ -170,6 +170,11 @@ impl Journal {
         self.shared.durable(position).await
     }
 
+    /// How many records are on the disk, as far as somebody waited for them.
+    pub fn on_disk(&self) -> u64 {
+        self.shared.flushed.borrow().records
+    }
+
     /// How many records are written.
     pub fn records(&self) -> u64 {
         self.shared.records.load(std::sync::atomic::Ordering::Relaxed)

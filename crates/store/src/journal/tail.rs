@@ -295,7 +295,8 @@ impl Tail {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let (disk, file, segment) = (Arc::clone(&self.disk), Arc::clone(&self.file), self.segment.clone());
-        Snapshot { disk, file, segment, offset: self.offset, last: self.settled }
+        let records = self.tree.size();
+        Snapshot { disk, file, segment, offset: self.offset, last: self.settled, records }
     }
 
     /// Takes note of how a flush went.

@@ -147,6 +147,10 @@ impl Store for SqliteStore {
         self.reader.submit(After::Nothing, read::books)
     }
 
+    fn note_rollback(&self, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::note_rollback(db, at))
+    }
+
     fn note_uses(
         &self,
         tally: u64,

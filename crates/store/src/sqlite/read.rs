@@ -27,14 +27,20 @@ pub(super) fn rows(db: &Connection) -> Result<Rows, StoreError> {
 }
 
 pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
-    let tally: i64 = db.query_row("SELECT tally FROM books", [], |row| row.get(0))?;
+    let sql = "SELECT tally, rolled_back FROM books";
+    let (tally, rolled_back): (i64, Option<i64>) =
+        db.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let unreadable = |error: std::num::TryFromIntError| StoreError::Unusable {
         what: format!("the database says that it knows tally {tally}: {error}"),
         hint:
             "the row was edited outside Cloakroom or the file is damaged: restore cloakroom.db from a backup"
                 .into(),
     };
-    Ok(Books { tally: tally.try_into().map_err(unreadable)? })
+    let time = |millis: i64| u64::try_from(millis).map(Timestamp::from_millis).map_err(unreadable);
+    Ok(Books {
+        tally: tally.try_into().map_err(unreadable)?,
+        rolled_back: rolled_back.map(time).transpose()?,
+    })
 }
 
 fn all<T>(

@@ -262,6 +262,11 @@ fn undecided(db: &Connection, id: ApprovalId) -> Result<String, StoreError> {
     }
 }
 
+pub(super) fn note_rollback(db: &Connection, at: Timestamp) -> Done {
+    changed(db, "UPDATE books SET rolled_back = ?1", [millis(at)])?;
+    Ok(())
+}
+
 pub(super) fn note_uses(db: &Connection, tally: u64, used: &[(PlaceholderId, u32)]) -> Done {
     let sql = "UPDATE placeholder SET used = coalesce(min(?2, uses), ?2) WHERE id = ?1";
     for (id, used) in used {

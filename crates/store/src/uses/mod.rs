@@ -13,6 +13,7 @@ mod tests;
 pub use recount::{Disagreement, Recounted, recount};
 pub use tally::{Tallied, TallyError};
 
+use crate::epoch::Epoch;
 use crate::fault;
 use crate::journal::{Entry, Journal, JournalError, Position};
 use cloakroom_model::{Intent, PlaceholderId, PlaceholderRecord, RequestId, Timestamp};
@@ -22,6 +23,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 /// The uses of all counted placeholders of one broker.
 pub struct Uses {
     journal: Arc<Journal>,
+    epoch: Option<Epoch>,
     book: Mutex<Book>,
 }
 
@@ -69,10 +71,10 @@ impl Spent {
 
 impl Uses {
     /// Begins with what was counted anew from the journal.
-    pub fn new(journal: Arc<Journal>, recounted: Recounted) -> Arc<Self> {
+    pub fn new(journal: Arc<Journal>, recounted: Recounted, epoch: Option<Epoch>) -> Arc<Self> {
         let Recounted { used, tally, .. } = recounted;
         let book = Book { used, limits: HashMap::new(), tally, since: 0, owed: Vec::new() };
-        Arc::new(Self { journal, book: Mutex::new(book) })
+        Arc::new(Self { journal, epoch, book: Mutex::new(book) })
     }
 
     /// Takes note of how many uses the placeholders have. One that is new begins with what its row says.
@@ -157,17 +159,27 @@ impl Uses {
     /// When it could not be written or flushed. Its uses are given back.
     pub async fn durable(&self, spent: Spent) -> Result<Spent, JournalError> {
         let spent = self.written(spent).await?;
-        match self.journal.durable(spent.position).await {
-            Ok(()) => {
-                fault::point("durable");
-                Ok(spent)
-            }
+        match self.settled(&spent).await {
+            Ok(()) => Ok(spent),
             Err(error) => {
                 // It may be on the disk or not; nothing was sent.
                 self.give_back(spent);
                 Err(error)
             }
         }
+    }
+
+    async fn settled(&self, spent: &Spent) -> Result<(), JournalError> {
+        self.journal.durable(spent.position).await?;
+        fault::point("durable");
+        if spent.count() > 0 { self.keep_epoch().await } else { Ok(()) }
+    }
+
+    /// Tells the epoch file how far the journal has come on the disk.
+    async fn keep_epoch(&self) -> Result<(), JournalError> {
+        let Some(epoch) = &self.epoch else { return Ok(()) };
+        let reached = epoch.reach(self.journal.on_disk(), || self.journal.on_disk()).await;
+        reached.map_err(|error| JournalError::Failed(error.to_string()))
     }
 
     /// Gives the uses back, with a record. Only for whoever can prove that no byte of the call reached its destination.

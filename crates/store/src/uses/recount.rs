@@ -17,6 +17,8 @@ pub struct Recounted {
     pub(super) used: Counts,
     /// The last tally's number.
     pub(super) tally: u64,
+    /// Whether an epoch file was kept when the last tally was made.
+    pub had_epoch: bool,
     /// What a crash does not explain. The higher of two counts was taken in each case.
     pub disagreements: Vec<Disagreement>,
 }
@@ -111,6 +113,7 @@ struct Reading {
     /// The last two tallies, each with its counts.
     tallies: Vec<(u64, Counts)>,
     unfinished: Option<(u64, u32, Counts)>,
+    had_epoch: bool,
 }
 
 impl Reading {
@@ -141,7 +144,10 @@ impl Reading {
                     }
                 }
             }
-            Entry::Tally { number, part, parts, used, .. } => self.tally(*number, *part, *parts, used),
+            Entry::Tally { number, part, parts, epoch, used, .. } => {
+                self.had_epoch = *epoch;
+                self.tally(*number, *part, *parts, used);
+            }
             _ => {}
         }
     }
@@ -174,7 +180,7 @@ impl Reading {
     }
 
     fn compare(self, books: Books, rows: &[PlaceholderRecord]) -> Recounted {
-        let Self { mut used, tallies, .. } = self;
+        let Self { mut used, tallies, had_epoch, .. } = self;
         let last = tallies.last().map_or(0, |(number, _)| *number);
         let written = tallies.iter().find(|(number, _)| *number == books.tally).map(|(_, counts)| counts);
         let mut disagreements = Vec::new();
@@ -200,6 +206,6 @@ impl Reading {
                 used.insert(row.id, row.used);
             }
         }
-        Recounted { used, tally: last.max(books.tally), disagreements }
+        Recounted { used, tally: last.max(books.tally), had_epoch, disagreements }
     }
 }

@@ -53,7 +53,14 @@ impl Uses {
         let mut last = Position(0);
         for part in 1..=parts {
             let used = pieces.next().unwrap_or_default().to_vec();
-            last = self.journal.append(&Entry::Tally { at, number, part, parts, used })?;
+            last = self.journal.append(&Entry::Tally {
+                at,
+                number,
+                part,
+                parts,
+                epoch: self.epoch.is_some(),
+                used,
+            })?;
         }
         (book.tally, book.since) = (number, 0);
         fault::point("tally-appended");
@@ -67,6 +74,7 @@ impl Uses {
     pub async fn copy_to(&self, store: &dyn Store) -> Result<(), TallyError> {
         let Tallied { number, used, last } = self.tally()?;
         self.journal.durable(last).await?;
+        self.keep_epoch().await?;
         fault::point("tally-durable");
         store.note_uses(number, used).await?;
         fault::point("tally-noted");
@@ -75,10 +83,13 @@ impl Uses {
 
     /// Keeps the tallies coming for as long as it is run.
     pub async fn keep(&self, store: &dyn Store) {
-        let mut last = (Instant::now(), self.journal.head().map_or(0, |(records, _)| records));
+        let mut last = (Instant::now(), self.journal.records());
         loop {
             tokio::time::sleep(LOOK).await;
-            let records = self.journal.head().map_or(0, |(records, _)| records);
+            if let Err(error) = self.keep_epoch().await {
+                tracing::error!(%error, "counted calls are refused until it can be");
+            }
+            let records = self.journal.records();
             let counted = self.book().map_or(0, |book| book.since);
             let is_due = counted >= COUNTED
                 || (counted > 0 && last.0.elapsed() >= AGE)

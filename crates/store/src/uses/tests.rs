@@ -50,7 +50,7 @@ impl House {
         let recounted =
             recount(&dir.path().join("journal"), last, store.books().await.unwrap(), &rows).unwrap();
         let found = recounted.disagreements.clone();
-        let uses = Uses::new(Arc::clone(&journal), recounted);
+        let uses = Uses::new(Arc::clone(&journal), recounted, None);
         uses.copy_to(&store).await.unwrap();
         let rows = store.load().await.unwrap().placeholders;
         uses.hold(&rows).unwrap();
@@ -320,6 +320,7 @@ fn a_tally_in_parts_counts_when_it_is_whole() {
         number,
         part,
         parts: 2,
+        epoch: false,
         used: used.iter().map(|(number, used)| (placeholder(*number), *used)).collect(),
     };
     for entry in [part(1, 1, &[(1, 1)]), part(1, 2, &[(2, 2)]), part(2, 1, &[(1, 9)]), part(3, 2, &[(2, 9)])]
@@ -328,7 +329,7 @@ fn a_tally_in_parts_counts_when_it_is_whole() {
     }
     journal.close().unwrap();
     let last = read(&files, 0).unwrap().len() as u64;
-    let recounted = recount(&files, last, Books { tally: 1 }, &[]).unwrap();
+    let recounted = recount(&files, last, Books { tally: 1, ..Books::default() }, &[]).unwrap();
     assert_eq!((recounted.tally, recounted.disagreements.len()), (1, 0));
     assert_eq!(recounted.used, [(placeholder(1), 1), (placeholder(2), 2)].into());
 }

@@ -368,13 +368,15 @@ async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
 async fn uses_are_noted_as_they_were_tallied(store: Arc<dyn Store>) {
     let ids = active(&*store, &[Some(1), Some(37), None]).await;
     let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
-    assert_eq!(store.books().await, Ok(Books { tally: 0 }));
+    assert_eq!(store.books().await, Ok(Books::default()));
     store.note_uses(4, vec![(ids[0], 1), (ids[1], 9), (nobody, 3)]).await.unwrap();
     assert_eq!(used(&*store).await, [1, 9, 0]);
+    store.note_rollback(at(7)).await.unwrap();
+    assert_eq!(store.books().await, Ok(Books { tally: 4, rolled_back: Some(at(7)) }));
     // More than there are cannot stand in a row; fewer than before were given back.
     store.note_uses(5, vec![(ids[0], 3), (ids[1], 8)]).await.unwrap();
     assert_eq!(used(&*store).await, [1, 8, 0]);
-    assert_eq!(store.books().await, Ok(Books { tally: 5 }));
+    assert_eq!(store.books().await, Ok(Books { tally: 5, rolled_back: Some(at(7)) }));
 }
 
 async fn concurrent_changes_that_fail_do_not_disturb_their_neighbours(store: Arc<dyn Store>) {

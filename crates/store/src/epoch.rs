@@ -1,0 +1,250 @@
+//! How far this broker's journal has come, kept outside its data directory: an older copy of the directory has come less far.
+
+use crate::fault;
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::ErrorKind;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::Mutex;
+
+use aws_lc_rs::digest;
+
+/// One of the two places in the file. They are written in turn, so a write that is cut short leaves the other.
+const SLOT: usize = 512;
+const WORD: &str = "cloakroom-epoch-1";
+
+/// The file, open for as long as the broker runs.
+///
+/// ```text
+/// cloakroom-epoch-1 BROKER RECORDS SHA-256\n      512 bytes, twice; the one with more records counts
+/// ```
+pub struct Epoch {
+    path: PathBuf,
+    file: Arc<File>,
+    broker: String,
+    /// Records that the file knows of.
+    reached: AtomicU64,
+    /// Which slot is written next.
+    turn: Mutex<u64>,
+}
+
+/// What stood in the file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// There was no file.
+    Nothing,
+    /// The journal had so many records, at least.
+    Records(u64),
+}
+
+/// Why the file cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EpochError {
+    /// It cannot be opened, read or written.
+    #[error("the epoch file {file} cannot be {what}: {error}")]
+    Failed {
+        /// Which file.
+        file: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the operating system said.
+        error: String,
+    },
+    /// Another broker's.
+    #[error("the epoch file {0} belongs to another broker")]
+    Another(String),
+    /// Neither of its two places can be read.
+    #[error("the epoch file {0} is damaged")]
+    Damaged(String),
+}
+
+impl Epoch {
+    /// Opens the file, or makes it. `identity` is what tells this broker from others.
+    ///
+    /// # Errors
+    /// When it cannot be used. Nothing was changed then.
+    pub fn open(path: &Path, identity: &[u8]) -> Result<(Self, Found), EpochError> {
+        let failed = |what, error: std::io::Error| EpochError::Failed {
+            file: path.display().to_string(),
+            what,
+            error: error.to_string(),
+        };
+        let broker = hexadecimal(digest::digest(&digest::SHA256, identity).as_ref());
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).mode(0o600);
+        let (file, found) = match options.open(path) {
+            Ok(file) => {
+                let records = read(&file, path, &broker, |error| failed("read", error))?;
+                (file, Found::Records(records))
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let made = options.create_new(true).open(path).map_err(|error| failed("made", error))?;
+                let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+                let directory = File::open(parent.unwrap_or(Path::new(".")));
+                directory
+                    .and_then(|directory| directory.sync_all())
+                    .map_err(|error| failed("made", error))?;
+                (made, Found::Nothing)
+            }
+            Err(error) => return Err(failed("opened", error)),
+        };
+        let reached = AtomicU64::new(if let Found::Records(records) = found { records } else { 0 });
+        let epoch =
+            Self { path: path.to_owned(), file: Arc::new(file), broker, reached, turn: Mutex::new(0) };
+        Ok((epoch, found))
+    }
+
+    /// Waits until the file says that the journal has `records`. Those who wait share a write: whoever comes first writes what
+    /// `latest` says by then.
+    ///
+    /// # Errors
+    /// When it cannot be written. What needs it must not happen.
+    pub async fn reach(&self, records: u64, latest: impl Fn() -> u64) -> Result<(), EpochError> {
+        if self.reached.load(Ordering::Acquire) >= records {
+            return Ok(());
+        }
+        let mut turn = self.turn.lock().await;
+        if self.reached.load(Ordering::Acquire) >= records {
+            return Ok(());
+        }
+        let records = latest().max(records);
+        self.write(&mut turn, records).await?;
+        fault::point("epoch");
+        Ok(())
+    }
+
+    /// Says that the journal has so many records, though the file may have known of more: whatever was to be done about it is done.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub async fn begin_at(&self, records: u64) -> Result<(), EpochError> {
+        let mut turn = self.turn.lock().await;
+        self.write(&mut turn, records).await?;
+        self.write(&mut turn, records).await
+    }
+
+    async fn write(&self, turn: &mut u64, records: u64) -> Result<(), EpochError> {
+        let slot = slot(&self.broker, records);
+        let (file, offset) = (Arc::clone(&self.file), *turn % 2 * SLOT as u64);
+        // The file may be on a slow disk of its own; other calls of this thread go on meanwhile.
+        let written = tokio::task::spawn_blocking(move || {
+            file.write_all_at(&slot, offset)?;
+            file.sync_data()
+        });
+        let written = written.await.unwrap_or_else(|_| Err(ErrorKind::Interrupted.into()));
+        written.map_err(|error| EpochError::Failed {
+            file: self.path.display().to_string(),
+            what: "written",
+            error: error.to_string(),
+        })?;
+        *turn += 1;
+        self.reached.store(records, Ordering::Release);
+        Ok(())
+    }
+}
+
+fn slot(broker: &str, records: u64) -> [u8; SLOT] {
+    let said = format!("{WORD} {broker} {records}");
+    let line = format!("{said} {}\n", hexadecimal(digest::digest(&digest::SHA256, said.as_bytes()).as_ref()));
+    let mut slot = [b' '; SLOT];
+    slot[..line.len()].copy_from_slice(line.as_bytes());
+    slot[SLOT - 1] = b'\n';
+    slot
+}
+
+fn read(
+    file: &File,
+    path: &Path,
+    broker: &str,
+    failed: impl Fn(std::io::Error) -> EpochError,
+) -> Result<u64, EpochError> {
+    let mut most = None;
+    for index in 0..2 {
+        let mut bytes = [0; SLOT];
+        match file.read_exact_at(&mut bytes, index * SLOT as u64) {
+            Ok(()) => most = most.max(parse(&bytes)),
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
+            Err(error) => return Err(failed(error)),
+        }
+    }
+    match most {
+        Some((records, whose)) if whose == broker => Ok(records),
+        Some(_) => Err(EpochError::Another(path.display().to_string())),
+        None => Err(EpochError::Damaged(path.display().to_string())),
+    }
+}
+
+/// The records and the broker of one slot, where it is whole.
+fn parse(bytes: &[u8; SLOT]) -> Option<(u64, String)> {
+    let text = std::str::from_utf8(bytes).ok()?.lines().next()?;
+    let (said, sum) = text.rsplit_once(' ')?;
+    if sum != hexadecimal(digest::digest(&digest::SHA256, said.as_bytes()).as_ref()) {
+        return None;
+    }
+    let (rest, records) = said.rsplit_once(' ')?;
+    Some((records.parse().ok()?, rest.strip_prefix(WORD)?.trim_start().to_owned()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+        // Writing to a String does not fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_reached_is_found_again_and_a_torn_write_leaves_what_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("epoch");
+        let (epoch, found) = Epoch::open(&path, b"one").unwrap();
+        assert_eq!(found, Found::Nothing);
+        epoch.begin_at(3).await.unwrap();
+        for records in [5, 4, 9] {
+            epoch.reach(records, || records).await.unwrap();
+        }
+        drop(epoch);
+        let found = |path: &Path| Epoch::open(path, b"one").map(|(_, found)| found);
+        assert_eq!(found(&path), Ok(Found::Records(9)));
+        // 3 3 5 9: the second place is the last one written.
+        let mut bytes = std::fs::read(&path).unwrap();
+        bytes[SLOT + 90] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(found(&path), Ok(Found::Records(5)));
+        bytes[20] ^= 1;
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(found(&path), Err(EpochError::Damaged(path.display().to_string())));
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(found(&path), Err(EpochError::Damaged(path.display().to_string())));
+    }
+
+    #[tokio::test]
+    async fn another_brokers_file_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("epoch");
+        Epoch::open(&path, b"one").unwrap().0.begin_at(3).await.unwrap();
+        let another = Epoch::open(&path, b"two").map(|(_, found)| found);
+        assert_eq!(another, Err(EpochError::Another(path.display().to_string())));
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_share_a_write() {
+        let dir = tempfile::tempdir().unwrap();
+        let (epoch, _) = Epoch::open(&dir.path().join("epoch"), b"one").unwrap();
+        futures_join((1..=64).map(|records| epoch.reach(records, || 64))).await;
+        assert_eq!(*epoch.turn.lock().await, 1);
+    }
+
+    async fn futures_join<F: Future<Output = Result<(), EpochError>>>(all: impl Iterator<Item = F>) {
+        for one in all {
+            one.await.unwrap();
+        }
+    }
+}
