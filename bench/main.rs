@@ -43,7 +43,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [callgrind | stream] [OPTION ..]
+usage: cargo xtask bench [callgrind | stream | streams] [OPTION ..]
 
   --quick         one run, short loops, fewer idle connections: under three minutes
   --runs N        paired runs (5)
@@ -51,6 +51,7 @@ usage: cargo xtask bench [callgrind | stream] [OPTION ..]
   --idle N        idle connections whose memory is measured (5000)
   --only SECTION  requests, latency, handshakes, bodies, memory, syscalls or http2; may be repeated
   callgrind [NAME ..]   instructions per request of nginx, relay, connect, absolute, base-url (broker: the last three)
+  streams         memory with 1,000 streams of HTTP/2 at once; takes --seconds
   stream          memory while an answer of 10 GB goes through each way in
 ";
 
@@ -68,6 +69,12 @@ fn main() {
             let mut report = Report::new(&plan(directory, &[]));
             memory::stream(&Bed::new(broker, STREAM), STREAM, &mut report);
             write(report, &directory.join("stream.md"));
+        }
+        ["streams", rest @ ..] => {
+            let plan = plan(directory, rest);
+            let mut report = Report::new(&plan);
+            memory::streams(&Bed::new(broker, 0), &plan, &mut report);
+            write(report, &directory.join("streams.md"));
         }
         words => measure(&Bed::new(broker, bodies::BYTES), &plan(directory, words)),
     }

@@ -6,6 +6,7 @@ use crate::connection::Connection;
 use crate::load::{Load, Pace};
 use crate::process::rss_kib;
 use crate::report::{Plan, Report};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -61,6 +62,60 @@ fn idle(candidate: &Candidate, number: usize, report: &mut Report) -> (Vec<Conne
     (kept, failed)
 }
 
+/// Streams at once: so many connections, so many in each.
+const STREAMS: (usize, usize) = (4, 250);
+
+/// Many streams of HTTP/2 at once, by h2load, to the base URL over TLS.
+pub(crate) fn streams(bed: &Bed, plan: &Plan, report: &mut Report) {
+    let field = Field::new(bed);
+    let (ours, (connections, each)) = (&field.behind_tls, STREAMS);
+    report.section(
+        "Memory with many streams",
+        &format!(
+            "{connections} connections of HTTP/2 with {each} streams at once in each, for {} s.",
+            plan.time.as_secs().max(1)
+        ),
+        "| | before, MiB | most, MiB | after, MiB | calls |",
+    );
+    let (authority, pid) = (&ours.request.authority, ours.broker.pid());
+    let before = rss_kib(pid);
+    let (output, most) = peak(pid, || {
+        Command::new("h2load")
+            .args(["-D", &plan.time.as_secs().max(1).to_string()])
+            .args(["-c", &connections.to_string(), "-m", &each.to_string()])
+            .args(["-H", &format!("cloakroom-workload: {}:{}", ours.robot.name, ours.robot.key)])
+            .args(["-H", &format!("authorization: {}", ours.request.headers[0].1)])
+            .arg(format!("https://{}/to/{authority}/v1/items/1", ours.broker.listen()))
+            .output()
+            .expect("h2load runs")
+    });
+    let text = String::from_utf8_lossy(&output.stdout);
+    let status = text.lines().find(|line| line.starts_with("status codes: ")).unwrap_or("none");
+    report.row(&format!(
+        "| cloakroom, base URL | {} | {} | {} | {status} |",
+        mib(before),
+        mib(most),
+        mib(rss_kib(pid))
+    ));
+}
+
+/// What `work` gives, and the most memory that the process had meanwhile.
+fn peak<T>(pid: u32, work: impl FnOnce() -> T) -> (T, u64) {
+    let (ended, most) = (AtomicBool::new(false), AtomicU64::new(0));
+    let done = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !ended.load(Ordering::Relaxed) {
+                most.fetch_max(rss_kib(pid), Ordering::Relaxed);
+                std::thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let done = work();
+        ended.store(true, Ordering::Relaxed);
+        done
+    });
+    (done, most.into_inner())
+}
+
 /// One answer of many bytes through the broker: its memory must not follow.
 pub(crate) fn stream(bed: &Bed, bytes: u64, report: &mut Report) {
     let field = Field::new(bed);
@@ -72,18 +127,9 @@ pub(crate) fn stream(bed: &Bed, bytes: u64, report: &mut Report) {
     for candidate in field.plain_calls() {
         let Some(pid) = candidate.pid.filter(|_| candidate.name.starts_with("cloakroom")) else { continue };
         Load::run(&[candidate.route(SMALL)], 1, Pace::Once, Duration::from_secs(20));
-        let (before, ended, most) = (rss_kib(pid), AtomicBool::new(false), AtomicU64::new(0));
-        let load = std::thread::scope(|scope| {
-            scope.spawn(|| {
-                while !ended.load(Ordering::Relaxed) {
-                    most.fetch_max(rss_kib(pid), Ordering::Relaxed);
-                    std::thread::sleep(Duration::from_millis(50));
-                }
-            });
-            let load = Load::run(&[candidate.route(LARGE)], 1, Pace::Once, Duration::from_secs(280));
-            ended.store(true, Ordering::Relaxed);
-            load
-        });
+        let before = rss_kib(pid);
+        let (load, most) =
+            peak(pid, || Load::run(&[candidate.route(LARGE)], 1, Pace::Once, Duration::from_secs(280)));
         report.check(candidate.name, &load);
         let done = if load.calls() == 1 { "" } else { " (did not end)" };
         report.row(&format!(
@@ -91,7 +137,7 @@ pub(crate) fn stream(bed: &Bed, bytes: u64, report: &mut Report) {
             candidate.name,
             load.rate() * bytes as f64 / 1e6,
             mib(before),
-            mib(most.load(Ordering::Relaxed)),
+            mib(most),
             mib(rss_kib(pid))
         ));
     }

@@ -363,6 +363,14 @@ fn websockets_and_ws_work_unmodified_on_both_sides_with_compression() {
         let in_message = policy(&to, "GET /gateway", "websocket json /d/token", "");
         let [in_handshake, in_message] = [in_handshake, in_message]
             .map(|policy| setup.broker.permit(server_is, "robot", &policy, &[]).text);
+        let mut command = Command::new(&python);
+        command.arg(self::script("use_h2_websocket.py")).arg(&target);
+        surroundings(&mut command, &setup.broker, &setup.robot);
+        let told = run(&setup.broker, {
+            command.env("PLACEHOLDER", &in_handshake);
+            command
+        });
+        assert!(told.contains("done"), "over HTTP/2 to {server_is}: {told}");
         for client_is in ["websockets", "ws"] {
             for mode in ["proxy", "base-url"] {
                 let (binary, script) = program(client_is);
