@@ -90,6 +90,9 @@ fn of_call(permit: &Permit, call: &Template) -> String {
 
 /// What calls of this template do, as far as it can be said before there is one.
 fn class(permit: &Permit, call: &Template) -> &'static str {
+    if permit.upgrade.is_some() {
+        return "opens a websocket on which anything can be said, which counts as a write";
+    }
     let Terms { speaks, reads, writes, refuse } = &permit.terms;
     let listed = |known: &std::collections::BTreeSet<Known>| {
         known.iter().any(|known| matches!(known, Known::Call(template) if template == call))

@@ -245,8 +245,12 @@ fn a_handshake_one_step_wrong_opens_no_channel() {
     let stranger = stage.desk.rows.workloads[1].id;
     let refusal = stage.set.open_channel(fine(), stage.desk.principal(stranger), NOW).unwrap_err();
     assert_eq!(refusal.code(), Code::UnknownPlaceholder);
-    let waits = Stage::new("approve = \"each-call\"");
-    assert_eq!(waits.open(fine()).unwrap_err().code(), Code::ApprovalRequired);
+    for waits in ["approve = \"each-call\"", "approve = \"writes\""] {
+        assert_eq!(Stage::new(waits).open(fine()).unwrap_err().code(), Code::ApprovalRequired, "{waits}");
+    }
+    // What is said on a channel is not looked at, so it is not known to read.
+    let looks = Stage::new("refuse = \"writes\"");
+    assert_eq!(looks.open(fine()).unwrap_err().code(), Code::CallNotPermitted);
 }
 
 #[test]

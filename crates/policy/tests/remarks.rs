@@ -55,6 +55,15 @@ fn t74_what_a_permit_says_of_reads_and_writes_is_in_the_words() {
 }
 
 #[test]
+fn t74_a_websocket_is_no_read_though_it_begins_with_get() {
+    let of = remarks("to = \"https://api.example.com\"\ncall = \"GET /s\"\nupgrade = \"websocket\"");
+    assert!(
+        of.contains("counts as a write: GET https://api.example.com/s") && !of.contains("reads: "),
+        "{of}"
+    );
+}
+
+#[test]
 fn t75_hosts_and_names_that_look_like_others_are_flagged() {
     let of = remarks(
         "name = \"p\u{430}y\"\nto = \"https://xn--pypal-4ve.com\"\ncall = \"GET /ch\u{430}rges\"\nquery = { allow = [\"\u{440}\u{430}ge\"] }",

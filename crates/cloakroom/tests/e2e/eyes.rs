@@ -1,12 +1,28 @@
 //! What people see: whatever a workload or a policy file says, it is visible on the terminal and does nothing there.
 
 use crate::support::BINARY;
-use cloakroom_testkit::{BrokerBuilder, Request, TestAuthority, TlsUpstream, Way, echo, shaped};
+use cloakroom_testkit::{Broker, BrokerBuilder, Request, TestAuthority, TlsUpstream, Way, echo, shaped};
 use serde_json::Value;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 
 /// Escapes that move a cursor or name a window, overrides of direction, what is not seen, letters that pass for others, HTML.
 const HOSTILE: &str = "a\u{202e}b\u{2066}c\u{200b}d\u{feff}p\u{430}ypal <script>alert(1)</script> \\u{1b} &amp; \u{1f600}\u{0301}";
 const CONTROL: &str = "\u{1b}[2J\u{1b}]0;owned\u{7}\r\napproval granted\u{9b}31m\u{85}\u{0}";
+
+/// The page of an approval as a browser reads it: what stands between its tags.
+fn page(broker: &Broker, approval: &str) -> String {
+    let mut stream = TcpStream::connect(broker.console()).unwrap();
+    let head = format!("GET /approve/{approval} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(head.as_bytes()).unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    assert!(page.starts_with("HTTP/1.1 200 "), "{page}");
+    assert!(!page.contains("<script>"), "{page}");
+    [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&#39;", "'"), ("&amp;", "&")]
+        .into_iter()
+        .fold(page, |page, (written, read)| page.replace(written, read))
+}
 
 /// A text with no control characters, for where policy files take none.
 fn quoted_toml(text: &str) -> String {
@@ -56,6 +72,13 @@ fn t75_t77_hostile_text_is_visible_and_harmless_on_every_terminal() {
     ] {
         assert!(text.contains(needle), "{needle:?} is not in\n{text}");
     }
+    let on_console = page(&broker, &issued.approval);
+    let document = broker.cli_json(&["approval", "show", &issued.approval]);
+    let lines =
+        document["remarks"].as_array().unwrap().iter().chain([&document["text"], &document["phrase"]]);
+    lines.for_each(|words| {
+        assert!(on_console.contains(words.as_str().unwrap()), "{words} is not in\n{on_console}")
+    });
     see(&["approval", "grant", &issued.approval]);
     see(&["placeholder", "show", &issued.id]);
     let body =
@@ -74,6 +97,11 @@ fn t75_t77_hostile_text_is_visible_and_harmless_on_every_terminal() {
         call.lines().filter(|line| line.contains("approval granted") && !line.contains('"')).count(),
         0,
         "{call}"
+    );
+    let on_console = page(&broker, &id);
+    assert!(
+        on_console.contains(broker.cli_json(&["approval", "show", &id])["text"].as_str().unwrap()),
+        "{on_console}"
     );
     see(&["approval", "grant", &id]);
     let wanted =

@@ -72,6 +72,9 @@ pub(crate) fn classify(call: &Call, body: &BodyView<'_>, terms: &Terms) -> Resul
         (false, true) => return Ok(Classified::write("the permit says that this call writes")),
         (false, false) => {}
     }
+    if call.upgrade.is_some() {
+        return Ok(Classified::write("it opens a connection on which anything can be said"));
+    }
     match terms.speaks {
         Speaks::Http => Ok(plain(call, body)),
         Speaks::GraphQl => graphql::classify(call, body),

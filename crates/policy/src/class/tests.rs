@@ -3,7 +3,7 @@
 use super::{Class, Terms, classify};
 use crate::decide::body::BodyView;
 use bytes::Bytes;
-use cloakroom_model::{Call, Destination, Path, Payload, Query, RequestId, Timestamp, Way};
+use cloakroom_model::{Call, Destination, Path, Payload, Query, RequestId, Timestamp, Upgrade, Way};
 use proptest::prelude::*;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -30,6 +30,7 @@ struct Base {
     headers: BTreeMap<String, String>,
     #[serde(default)]
     body: String,
+    upgrade: Option<Upgrade>,
 }
 
 /// The call with some of it said anew.
@@ -49,6 +50,7 @@ struct Case {
     #[serde(default)]
     drop: Vec<String>,
     body: Option<String>,
+    upgrade: Option<Upgrade>,
     /// Only so many bytes of the body are read.
     read: Option<usize>,
 }
@@ -85,7 +87,7 @@ fn call(base: &Base, read: Option<usize>) -> Call {
         path: Path::parse(path).unwrap(),
         query: Query::parse(query).unwrap(),
         headers,
-        upgrade: None,
+        upgrade: base.upgrade,
         body,
     }
 }
@@ -106,6 +108,7 @@ impl Case {
         own.method = self.method.clone().unwrap_or(own.method);
         own.target = self.target.clone().unwrap_or(own.target);
         own.body = self.body.clone().unwrap_or(own.body);
+        own.upgrade = self.upgrade.or(own.upgrade);
         own.headers.extend(self.set.clone());
         self.drop.iter().for_each(|name| drop(own.headers.remove(name)));
         call(&own, self.read)

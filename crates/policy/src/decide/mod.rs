@@ -100,6 +100,7 @@ pub(crate) fn judge_opening(permit: &Permit, call: &Call, body: &BodyView<'_>) -
         return Err(Mismatch::new(Stage::Place, "the permit wants the placeholder in the handshake"));
     }
     body::check(permit, call, body)?;
+    class::check(permit, call, body)?;
     approved(permit)
 }
 
