@@ -10,7 +10,7 @@ use cloakroom_egress::custody::Custody;
 use cloakroom_model::{
     Destination, EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
 };
-use cloakroom_policy::{Approvers, Background, Ignored, PolicySet, Service};
+use cloakroom_policy::{Approvers, Background, Ignored, Lessons, PolicySet, Service};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, Store, StoreError, Uses};
 use std::collections::BTreeMap;
@@ -54,6 +54,8 @@ pub struct Admin {
     pub services: fn(&Destination) -> Option<Service>,
     /// What workloads ask for.
     pub proposals: Arc<Proposals>,
+    /// Workloads whose calls are refused and looked at.
+    pub lessons: Arc<Lessons>,
     /// Makes the certificates of workloads.
     pub certifier: Arc<dyn Certifier>,
     /// The listening sockets, for a broker that takes over.

@@ -7,6 +7,7 @@ use cloakroom_model::{
     CredentialKind, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId,
     RequestId, Signature, WorkloadId,
 };
+use cloakroom_policy::Tuple;
 use cloakroom_store::journal::Record;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
@@ -493,4 +494,63 @@ pub struct ProblemDocument {
     /// Errors in a policy file.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub complaints: Vec<Complaint>,
+}
+
+/// `POST /api/v1/lessons`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewLesson {
+    /// The workload, by name or id.
+    pub workload: String,
+    /// After so many seconds it ends by itself.
+    pub seconds: u64,
+}
+
+/// A lesson under way.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LessonView {
+    /// Whose calls are refused and looked at.
+    pub workload: Name,
+    /// How many there were.
+    pub calls: u64,
+    /// Until when.
+    pub until: String,
+}
+
+/// What a lesson proposes.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct LearnedView {
+    /// Whose calls they were.
+    pub workload: Name,
+    /// How many.
+    pub calls: u64,
+    /// How many permits the proposal has.
+    pub permits: usize,
+    /// What could not be proposed.
+    pub left_out: Vec<String>,
+    /// The proposal, a policy file with comments.
+    pub policy: String,
+}
+
+/// A placeholder with its tuples, and between which times it counts.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct GrantedView {
+    /// The placeholder.
+    pub id: PlaceholderId,
+    /// The credential's name, if it is known.
+    pub credential: Option<Name>,
+    /// The workload's name, if it is known.
+    pub workload: Option<Name>,
+    /// As stored.
+    pub state: String,
+    /// When it was approved or began, in milliseconds since the epoch; absent where it never was.
+    pub begins: Option<u64>,
+    /// When it ended or will, as far as the rows say: the journal knows when it was revoked.
+    pub ends: Option<u64>,
+    /// Its policy, as a file.
+    pub policy: String,
+    /// What it may do.
+    pub tuples: Vec<Tuple>,
+    /// Where its credential may go at all.
+    pub destinations: Vec<Destination>,
 }

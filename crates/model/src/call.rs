@@ -3,6 +3,7 @@
 use crate::{Destination, Path, Query, RequestId};
 use bytes::Bytes;
 use http::{HeaderMap, Method};
+use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -80,6 +81,11 @@ impl Payload {
     /// A body that is all here.
     pub fn complete(bytes: Bytes) -> Self {
         Self { length: Some(bytes.len() as u64), head: bytes, rest: None }
+    }
+
+    /// What stands for a body that nobody read: it has an end, and nothing before it.
+    pub fn unread() -> Rest {
+        Rest::new(http_body_util::Empty::new().map_err(|never| match never {}))
     }
 
     /// The whole body, where it was read completely.

@@ -13,6 +13,14 @@ pub(crate) fn bare(text: &str) -> String {
     escaped(text, |c| matches!(c, '!'..='~'))
 }
 
+/// `text` on one line, quotes and backslashes as they are: for texts that are shown to be copied.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |c: char| matches!(c, ' '..='~');
+    text.chars()
+        .map(|c| if shown(c) { c.to_string() } else { format!("\\u{{{:x}}}", u32::from(c)) })
+        .collect()
+}
+
 fn escaped(text: &str, shown: impl Fn(char) -> bool) -> String {
     let mut written = String::with_capacity(text.len());
     for c in text.chars() {

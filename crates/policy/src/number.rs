@@ -64,6 +64,21 @@ impl Number {
         self.scale == 0
     }
 
+    /// The next number with at most so many digits after the point, above or below. `None` where it cannot be written.
+    pub(crate) fn beside(self, digits: u32, above: bool) -> Option<Self> {
+        let digits = digits.min(MOST_DIGITS);
+        let (exact, unit) = (i128::from(self.coefficient) * 10i128.pow(digits), 10i128.pow(self.scale));
+        let mut coefficient =
+            if above { exact.div_euclid(unit) + 1 } else { -((-exact).div_euclid(unit)) - 1 };
+        let mut scale = digits;
+        while scale > 0 && coefficient % 10 == 0 {
+            coefficient /= 10;
+            scale -= 1;
+        }
+        let coefficient = i64::try_from(coefficient).ok()?;
+        (coefficient.abs() <= LARGEST).then_some(Self { coefficient, scale })
+    }
+
     fn scaled(self, scale: u32) -> i128 {
         i128::from(self.coefficient) * 10i128.pow(scale - self.scale)
     }

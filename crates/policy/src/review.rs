@@ -1,26 +1,52 @@
-//! For the operator's eyes: what is legal but wide (lint), what changes (diff), how a call is judged (explain).
+//! For the operator's eyes: what changes (diff), how a call is judged (explain). What is wide is left to `lint`.
 
 use crate::Policy;
-use crate::contain::outside;
+use crate::contain::{Why, reasons};
 use crate::decide::{Mismatch, shape};
-use crate::escape::quoted;
-use crate::permit::{BodyRule, Permit};
-use crate::template::Template;
-use crate::text::{facts, warnings};
+use crate::permit::Permit;
+use crate::region::{self, Example, Part};
+use crate::text::facts;
 use cloakroom_model::{Code, Destination, Path, Query, Refusal, Upgrade};
-use std::collections::BTreeSet;
 
 /// What a change of policy newly allows and newly refuses.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Diff {
-    /// Calls with their rules that the new policy has and the old one is not proved to allow.
-    pub allowed: Vec<String>,
-    /// Calls with their rules that the old policy has and the new one is not proved to allow.
-    pub refused: Vec<String>,
+    /// Regions of calls that the new policy allows and the old one does not.
+    pub allowed: Vec<Change>,
+    /// Regions of calls that the old policy allows and the new one does not.
+    pub refused: Vec<Change>,
     /// How the two compare.
     pub verdict: Verdict,
-    /// What the comparison is worth.
-    pub note: &'static str,
+    /// Whether each change is shown by a call, so that the verdict is exact.
+    pub exact: bool,
+}
+
+/// One region of calls that one policy allows and the other does not.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Change {
+    /// The permit that allows it.
+    pub permit: String,
+    /// Method, destination and path.
+    pub call: String,
+    /// What tells these calls from those that the other policy allows too. None: it allows no such call.
+    pub rules: Vec<String>,
+    /// How sure it is.
+    pub proof: Proof,
+    /// One of the calls: the decision itself judged it by both policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub example: Option<Example>,
+}
+
+/// How sure a change is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Proof {
+    /// The example is allowed by one policy and refused, or asked about, by the other.
+    Shown,
+    /// Both allow the calls; one allows more of them in the same time.
+    MoreOften,
+    /// The other policy is not proved to allow all of it, and no call shows that it does not.
+    NotProved,
 }
 
 /// How a new policy compares with an old one. Equal and narrower are proved; the others say what was not proved.
@@ -38,7 +64,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    fn of(allowed: &[String], refused: &[String]) -> Self {
+    fn of(allowed: &[Change], refused: &[Change]) -> Self {
         match (allowed.is_empty(), refused.is_empty()) {
             (true, true) => Self::Equal,
             (true, false) => Self::Narrower,
@@ -72,22 +98,12 @@ pub struct Explained {
 }
 
 impl Policy {
-    /// Warnings about what is legal but wide: tails, writes without body constraint, secrets in URLs, plain http.
-    pub fn lint(&self) -> Vec<String> {
-        let of_permit = |permit: &Permit| {
-            let name = quoted(&permit.name);
-            lints(permit).into_iter().map(move |line| format!("permit {name}: {line}")).collect::<Vec<_>>()
-        };
-        self.permits().iter().flat_map(of_permit).collect()
-    }
-
-    /// What `new` newly allows and newly refuses: a call together with all rules that hold for it is one line. A line is left
-    /// out only where the other policy is proved to allow all of it.
+    /// What `new` newly allows and newly refuses, region by region.
     pub fn diff(old: &Self, new: &Self) -> Diff {
-        let (allowed, refused) = (lines(old, new), lines(new, old));
+        let (allowed, refused) = (changes(old, new), changes(new, old));
         let verdict = Verdict::of(&allowed, &refused);
-        let note = "equal and narrower are proved; a line may be allowed by several permits of the other policy together";
-        Diff { allowed, refused, verdict, note }
+        let exact = allowed.iter().chain(&refused).all(|change| change.proof != Proof::NotProved);
+        Diff { allowed, refused, verdict, exact }
     }
 
     /// How each permit judges `METHOD URL` (no headers, no body, no placeholder): first mismatch of each. `wss://` asks for a
@@ -109,32 +125,42 @@ impl Policy {
     }
 }
 
-fn lints(permit: &Permit) -> Vec<String> {
-    let mut lines = warnings(permit);
-    for call in &permit.calls {
-        if call.has_tail() {
-            lines.push(format!("{} {} allows every path below", call.method(), call.shown_path()));
-        } else if call.is_open() && call.parameters().next().is_some() {
-            lines.push(format!("{} {} names no part of the path", call.method(), call.shown_path()));
-        }
-        let writes = !matches!(call.method(), "GET" | "HEAD" | "OPTIONS" | "DELETE");
-        if writes && matches!(permit.body, BodyRule::Any { .. }) {
-            lines.push(format!("{} {} does not constrain the body", call.method(), call.shown_path()));
+/// What `inner` allows and `outer` does not.
+fn changes(outer: &Policy, inner: &Policy) -> Vec<Change> {
+    let short = region::short(outer, inner);
+    let (short_outer, short_inner) = short.as_ref().map_or((outer, inner), |(one, other)| (one, other));
+    let mut changes = Vec::new();
+    for uncovered in reasons(short_outer, short_inner) {
+        let Part { permit, call } = uncovered.part;
+        let change = |rules: Vec<String>, proof, example| Change {
+            permit: permit.name.clone(),
+            call: format!("may {} {}{}", call.method(), permit.to, call.shown_path()),
+            // Where lengths were shortened, the words would tell of the short ones.
+            rules: if short.is_some() { Vec::new() } else { rules },
+            proof,
+            example,
+        };
+        for why in uncovered.why {
+            match why {
+                Why::Wider(regions) => changes.extend(regions.into_iter().map(|region| {
+                    let shows =
+                        |example: &Example| example.judged_by(inner).exceeds(example.judged_by(outer));
+                    let example = region.example.filter(shows);
+                    let proof = if example.is_some() { Proof::Shown } else { Proof::NotProved };
+                    change(region.rules, proof, example)
+                })),
+                Why::MoreOften(example) => {
+                    let both =
+                        |example: &Example| !example.judged_by(inner).exceeds(example.judged_by(outer));
+                    let rate = permit.rate.map_or("not limited".to_owned(), |rate| rate.to_string());
+                    let rules = vec![format!("rate: {rate}; more than the other policy gives these calls")];
+                    changes.push(change(rules, Proof::MoreOften, example.filter(both)));
+                }
+                Why::Unknown => changes.push(change(facts(permit), Proof::NotProved, None)),
+            }
         }
     }
-    if permit.rate.is_none() {
-        lines.push("the rate is not limited".to_owned());
-    }
-    lines
-}
-
-/// The calls of `inner` that are not proved to be in `outer`, each with everything that holds for it, as one line.
-fn lines(outer: &Policy, inner: &Policy) -> Vec<String> {
-    let line = |(permit, call): (&Permit, &Template)| {
-        let alone = Permit { calls: [call.clone()].into(), ..permit.clone() };
-        facts(&alone).join("; ")
-    };
-    outside(outer, inner).into_iter().map(line).collect::<BTreeSet<_>>().into_iter().collect()
+    changes
 }
 
 fn explained(permit: &Permit, judged: Result<(), Mismatch>) -> Explained {

@@ -21,26 +21,6 @@ pub(crate) enum Piece {
     Tail(Box<str>),
 }
 
-/// A segment of paths that are compared all at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Segment<'t> {
-    Literal(&'t str),
-    /// Not empty, and not in any policy.
-    Any,
-}
-
-impl<'t> Segment<'t> {
-    fn of(piece: &'t Piece) -> Self {
-        match piece {
-            Piece::Literal(literal) => Self::Literal(literal),
-            Piece::One(_) | Piece::Tail(_) => Self::Any,
-        }
-    }
-}
-
-/// The segments of such paths.
-pub(crate) type Shape<'t> = Vec<Segment<'t>>;
-
 /// Method and path template.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -131,7 +111,7 @@ impl Template {
 
     /// SECURITY: a parameter or a tail stands for no endpoint that takes many operations in one call (T35): `/graphql`, `/$batch`,
     /// `/batch/…`. Who means one writes it out.
-    fn would_hide_bundle<'s>(&self, length: usize, at: impl Fn(usize) -> Option<&'s str>) -> bool {
+    pub(crate) fn would_hide_bundle<'s>(&self, length: usize, at: impl Fn(usize) -> Option<&'s str>) -> bool {
         let blind = |index: usize| match self.pieces.get(index) {
             Some(Piece::Literal(_)) => false,
             Some(Piece::One(_) | Piece::Tail(_)) => true,
@@ -170,50 +150,13 @@ impl Template {
         self.pieces.iter().position(|piece| matches!(piece, Piece::One(own) if **own == *name))
     }
 
+    pub(crate) fn pieces(&self) -> &[Piece] {
+        &self.pieces
+    }
+
     /// How many pieces there are.
     pub(crate) fn length(&self) -> usize {
         self.pieces.len()
-    }
-
-    /// What paths of this template look like: finitely many shapes, so that templates of at most `longest` pieces which match all
-    /// shapes match all paths.
-    ///
-    /// A parameter stands for a segment that no policy names: who matches that one matches every other. A tail that is longer than
-    /// all templates is matched by tails alone, and they do not mind how long it is.
-    pub(crate) fn shapes(&self, longest: usize) -> Vec<Shape<'_>> {
-        let start: Shape<'_> = self.pieces.iter().map(Segment::of).collect();
-        if !self.has_tail() {
-            return vec![start];
-        }
-        let mut shapes = vec![start.clone()];
-        for more in 1..=longest.saturating_sub(start.len()) + 1 {
-            for last in [Segment::Any, Segment::Literal("")] {
-                let mut shape = start.clone();
-                shape.extend(std::iter::repeat_n(Segment::Any, more - 1).chain([last]));
-                shapes.push(shape);
-            }
-        }
-        shapes
-    }
-
-    /// Whether every path of this shape matches.
-    pub(crate) fn matches_shape(&self, shape: &[Segment<'_>]) -> bool {
-        let at = |index: usize| match shape.get(index) {
-            Some(Segment::Literal(literal)) => Some(*literal),
-            _ => None,
-        };
-        if self.would_hide_bundle(shape.len(), at) {
-            return false;
-        }
-        for (index, piece) in self.pieces.iter().enumerate() {
-            match (piece, shape.get(index)) {
-                (Piece::Literal(own), Some(Segment::Literal(other))) if **own == **other => {}
-                (Piece::One(_), Some(segment)) if *segment != Segment::Literal("") => {}
-                (Piece::Tail(_), Some(segment)) => return *segment != Segment::Literal(""),
-                _ => return false,
-            }
-        }
-        shape.len() == self.pieces.len()
     }
 
     pub(crate) fn has_tail(&self) -> bool {

@@ -202,7 +202,7 @@ fn body_lines(body: &BodyRule, place: &Place) -> Vec<String> {
     }
 }
 
-fn field_text(rule: &FieldRule) -> String {
+pub(crate) fn field_text(rule: &FieldRule) -> String {
     let FieldRule { repeat, constraint } = rule;
     let times = if *repeat { "may repeat" } else { "at most once" };
     format!("{}, {times}", constraint_text(constraint))

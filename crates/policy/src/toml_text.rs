@@ -14,7 +14,8 @@ pub(crate) fn policy(policy: &Policy) -> String {
     text
 }
 
-fn permit(permit: &Permit) -> String {
+/// One permit, after a blank line.
+pub(crate) fn permit(permit: &Permit) -> String {
     let Permit {
         name,
         to,

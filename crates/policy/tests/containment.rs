@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use cloakroom_policy::{Containment, Policy};
+use cloakroom_policy::{Containment, Policy, Verdict};
 
 fn policy(calls: &[&str], more: &str) -> Policy {
     let head = "version = 1\n[[permit]]\nname = \"n\"\nto = \"https://a.example\"\nplace = \"header x\"\n";
@@ -101,12 +101,25 @@ fn t35_what_counts_as_a_read_is_compared_before_a_policy_is_said_to_be_inside_an
     for (one, two) in [
         ("approve = \"writes\"\n", "approve = \"writes\"\nreads = [\"POST /a\"]\n"),
         ("approve = \"writes\"\n", "approve = \"writes\"\nspeaks = \"graphql\"\n"),
-        ("approve = \"each-call\"\n", "refuse = \"writes\"\n"),
-        ("refuse = \"writes\"\nreads = [\"POST /a\"]\n", "refuse = \"writes\"\n"),
+        ("approve = \"each-call\"\nspeaks = \"graphql\"\n", "refuse = \"writes\"\nspeaks = \"graphql\"\n"),
+        (
+            "refuse = \"writes\"\nspeaks = \"graphql\"\nreads = [\"POST /a\"]\n",
+            "refuse = \"writes\"\nspeaks = \"graphql\"\n",
+        ),
     ] {
         let (one, two) = (policy(&["POST /a"], one), policy(&["POST /a"], two));
         assert!(!inside(&one, &two) && !inside(&two, &one), "{}\n{}", one.to_toml(), two.to_toml());
     }
+}
+
+#[test]
+fn t35_a_policy_whose_calls_are_all_refused_is_inside_every_other() {
+    let (nothing, once) = (policy(&["POST /a"], "refuse = \"writes\"\n"), policy(&["POST /a"], ""));
+    assert!(inside(&nothing, &policy(&["GET /b"], "")) && !inside(&once, &nothing));
+    // A GET without a body reads, so nobody is asked about it; with one, nobody knows.
+    let asked = policy(&["GET /a"], "approve = \"writes\"\n");
+    assert!(inside(&policy(&["GET /a"], "body = { type = \"none\" }\n"), &asked));
+    assert!(!inside(&policy(&["GET /a"], ""), &asked));
 }
 
 #[test]
@@ -140,4 +153,143 @@ fn one_rate_does_not_answer_for_two_permits() {
     let apart = parse(permit("a", "\"GET /a\"") + &permit("b", "\"GET /b\""));
     assert!(!inside(&apart, &together));
     assert!(inside(&parse(permit("a", "\"GET /a\"")), &together));
+}
+
+/// Permits that differ in one line each.
+fn union(lines: &[&str]) -> Policy {
+    let permit = |(number, line): (usize, &&str)| {
+        format!(
+            "[[permit]]\nname = \"{number}\"\nto = \"https://a.example\"\ncall = \"POST /a\"\nplace = \"header x\"\n{line}\n"
+        )
+    };
+    let permits: String = lines.iter().enumerate().map(permit).collect();
+    Policy::parse("p.toml", &format!("version = 1\n{permits}")).unwrap()
+}
+
+#[test]
+fn several_permits_together_contain_what_none_of_them_does() {
+    let form = |fields: &str| format!("body = {{ type = \"form\", fields = {{ {fields} }} }}");
+    let json = |fields: &str| format!("body = {{ type = \"json\", only = true, fields = {{ {fields} }} }}");
+    let query = |fields: &str| format!("query = {{ fields = {{ {fields} }} }}");
+    for (whole, parts, last) in [
+        // Number intervals: they meet, or leave a gap of fractions, or of nothing where only integers count.
+        (
+            form("n = { min = 0, max = 9 }"),
+            [form("n = { max = 5 }"), form("n = { min = 5 }")],
+            form("n = { min = 6 }"),
+        ),
+        (
+            json("n = { type = \"integer\" }"),
+            [json("n = { type = \"integer\", max = 5 }"), json("n = { type = \"integer\", min = 6 }")],
+            json("n = { type = \"integer\", min = 7 }"),
+        ),
+        // Finite sets.
+        (
+            query("q = { in = [\"a\", \"b\", 3] }"),
+            [query("q = { in = [\"a\", 3] }"), query("q = { const = \"b\" }")],
+            query("q = { const = \"c\" }"),
+        ),
+        // Types.
+        (
+            json("n = { in = [true, false, \"x\"] }"),
+            [json("n = { type = \"boolean\" }"), json("n = { type = \"string\" }")],
+            json("n = { type = \"null\" }"),
+        ),
+        // Presence.
+        (
+            form("a = {}, b = {}"),
+            [form("a = {}"), form("a = {}, b = { required = true }")],
+            form("a = { required = true }, b = { required = true }"),
+        ),
+        // Lengths.
+        (
+            query("q = { type = \"string\" }"),
+            [query("q = { max_length = 3 }"), query("q = {}")],
+            query("q = { const = \"abcd\" }"),
+        ),
+    ] {
+        let whole = union(&[&whole]);
+        let [one, other] = &parts;
+        assert!(inside(&whole, &union(&[one, other])), "{parts:?}");
+        assert!(!inside(&whole, &union(&[one])), "{one}");
+        assert!(!inside(&whole, &union(&[one, &last])), "{one} {last}");
+    }
+}
+
+#[test]
+fn the_name_of_a_parameter_means_nothing_even_where_the_placeholder_stands() {
+    let with = |call: &str, place: &str| {
+        let text = format!(
+            "version = 1\n[[permit]]\nto = \"https://a.example\"\ncall = \"{call}\"\nplace = \"{place}\"\n"
+        );
+        Policy::parse("p.toml", &text).unwrap()
+    };
+    let wide = with("GET /{bot}/{method}", "path bot");
+    assert!(inside(&with("GET /{key}/send", "path key"), &wide));
+    assert!(!inside(&with("GET /send/{key}", "path key"), &wide));
+    assert!(!inside(&with("GET /{key}/send", "header x"), &wide));
+}
+
+#[test]
+fn what_is_too_long_to_be_built_is_compared_all_the_same() {
+    let most = |length: &str| {
+        union(&[&format!("body = {{ type = \"json\", fields = {{ t = {{ max_length = {length} }} }} }}")])
+    };
+    assert!(inside(&most("100000"), &most("100000")));
+    assert!(inside(&most("100000"), &most("100001")));
+    assert!(!inside(&most("100001"), &most("100000")));
+    let diff = Policy::diff(&most("70000"), &most("80000"));
+    assert_eq!((diff.verdict, diff.exact), (Verdict::Wider, false));
+}
+
+#[test]
+fn each_kind_of_change_is_shown_by_a_call() {
+    let websocket = |messages: u8| {
+        let text = format!(
+            "version = 1\n[[permit]]\nto = \"https://a.example\"\ncall = \"GET /s\"\nplace = \"websocket json /d/t\"\nmessages = {messages}\n"
+        );
+        Policy::parse("p.toml", &text).unwrap()
+    };
+    let body = |line: &str| union(&[&format!("body = {{ {line} }}")]);
+    for (old, new, rule) in [
+        (union(&["approve = \"each-call\""]), union(&[""]), "without: approve: each call waits for a human"),
+        (
+            union(&["rate = \"1/min\""]),
+            union(&["rate = \"2/min\""]),
+            "rate: 2/min; more than the other policy gives these calls",
+        ),
+        (union(&[""]), union(&["range = \"pass\""]), "range requests: forwarded; not: not forwarded"),
+        (
+            union(&["headers = { x-tenant = { const = \"a\", required = true } }"]),
+            union(&["headers = { x-tenant = { in = [\"a\", \"b\"], required = true } }"]),
+            "header \"x-tenant\": one of \"a\" or \"b\", required, at most one of this name; not: one of \"a\", required, at most one of this name",
+        ),
+        (websocket(2), websocket(5), "messages that may carry the credential: the first 5; not: the first 2"),
+        (
+            body("type = \"json\", fields = { \"/a/b\" = { max = 5 } }"),
+            body("type = \"json\", fields = { \"/a/b\" = { max = 9 } }"),
+            "json \"/a/b\": number, at most 9; not: number, at most 5",
+        ),
+        (
+            body("type = \"json\", only = true, fields = { a = {} }"),
+            body("type = \"json\", fields = { a = {} }"),
+            "other members of json body: any; not: none",
+        ),
+        (
+            body("type = \"form\", max_bytes = 100, fields = { a = {} }"),
+            body("type = \"form\", max_bytes = 200, fields = { a = {} }"),
+            "size of the body: at most 200 bytes; not: at most 100 bytes",
+        ),
+        (
+            body("type = \"form\""),
+            body("type = \"any\", max_bytes = \"1MiB\""),
+            "body: neither a form nor json that can be read",
+        ),
+    ] {
+        let diff = Policy::diff(&old, &new);
+        let change = diff.allowed.iter().find(|change| change.rules.iter().any(|own| own == rule));
+        let change = change.unwrap_or_else(|| panic!("{rule}: {:#?}", diff.allowed));
+        assert!(change.example.is_some(), "{change:#?}");
+        assert_eq!((diff.verdict, diff.exact), (Verdict::Wider, true), "{rule}: {:#?}", diff.refused);
+    }
 }

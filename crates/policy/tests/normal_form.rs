@@ -387,9 +387,13 @@ fn a_diff_names_what_is_in_one_policy_only() {
     let new = parse(&[format!("{base}call = [\"GET /x\", \"GET /y\"]\n")]).unwrap();
     let diff = Policy::diff(&old, &new);
     assert_eq!((diff.allowed.len(), diff.refused.len()), (1, 0));
-    assert!(diff.allowed[0].starts_with("may GET https://a.example/y; with the credential in: header a raw"));
+    assert_eq!(diff.allowed[0].call, "may GET https://a.example/y");
+    assert_eq!(diff.allowed[0].rules, Vec::<String>::new());
+    let example = diff.allowed[0].example.as_ref().unwrap();
+    assert_eq!((&*example.method, &*example.url), ("GET", "https://a.example/y"));
+    assert_eq!(example.headers, [("a".to_owned(), "PLACEHOLDER".to_owned())]);
     assert_eq!(Policy::diff(&new, &old).refused, diff.allowed);
-    assert_eq!(Policy::diff(&new, &new).allowed, Vec::<String>::new());
+    assert_eq!(Policy::diff(&new, &new).allowed, []);
     assert_eq!(diff.verdict, Verdict::Wider);
     assert_eq!(Policy::diff(&new, &old).verdict, Verdict::Narrower);
     assert_eq!(Policy::diff(&new, &new).verdict, Verdict::Equal);

@@ -8,6 +8,7 @@ use crate::grpc;
 use crate::head::Head;
 use crate::interims::Meanwhile;
 use crate::ledger::CallLedger;
+use crate::lesson;
 use crate::live::{Liveness, while_live};
 use crate::peer::Peer;
 use crate::problem;
@@ -21,6 +22,7 @@ use bytes::Bytes;
 use cloakroom_egress::websocket::{Carrier, Greeting};
 use cloakroom_model::{
     Call, Code, Destination, EventKind, OnMisuse, Path, Payload, Principal, Query, Refusal, Timestamp, Way,
+    WorkloadId,
 };
 use cloakroom_policy::{Identified, PolicySet};
 use http::Response;
@@ -117,7 +119,7 @@ impl Desk {
             Ask::Tunnel(approach) => {
                 let policies = self.shared.proxy.policies.load_full();
                 let principal = self.admit(head, &approach, &policies, trace).await?;
-                let destination = approach.permitted(principal.workload(), &policies);
+                let destination = self.destination(&approach, principal.workload(), &policies);
                 let destination =
                     destination.ok_or_else(|| unnamed(&approach.wanted(), &principal, &policies))?;
                 Ok(Errand::Tunnel { principal, destination })
@@ -125,7 +127,7 @@ impl Desk {
             Ask::Call(approach, path, query) => {
                 let policies = self.shared.proxy.policies.load_full();
                 let principal = self.admit(head, &approach, &policies, trace).await?;
-                let named = approach.permitted(principal.workload(), &policies);
+                let named = self.destination(&approach, principal.workload(), &policies);
                 let is_named = named.is_some();
                 let destination = named.unwrap_or_else(|| approach.wanted());
                 let mut wish =
@@ -139,6 +141,17 @@ impl Desk {
                 }
             }
         }
+    }
+
+    /// Where a request goes: where a permit leads, and in a lesson wherever it wants.
+    fn destination(
+        &self,
+        approach: &Approach,
+        workload: WorkloadId,
+        policies: &PolicySet,
+    ) -> Option<Destination> {
+        let named = approach.permitted(workload, policies);
+        named.or_else(|| self.teaches(workload).then(|| approach.wanted()))
     }
 
     /// One call through its stages. Informational replies are noted meanwhile, and it is looked whether
@@ -157,7 +170,9 @@ impl Desk {
     ) -> Result<Served, Refusal> {
         let greeting = head.upgrade.map(|_| Greeting::read(&head.fields, carrier)).transpose()?;
         let proxy = &self.shared.proxy;
+        let teaches = self.teaches(wish.principal.workload());
         let bound = proxy.policies.load().body_bound(wish.principal.workload(), &wish.destination);
+        let bound = if teaches { bound.max(Some(lesson::READ)) } else { bound };
         let read = read_bound(&proxy.limits, bound);
         // No rule looks into a body of gRPC: those that look demand a form or JSON.
         let body = if grpc::speaks(&head.fields) {
@@ -167,6 +182,9 @@ impl Desk {
         };
         let (principal, underway) = (wish.principal.clone(), wish.underway.take());
         let call = canonical(wish, head, body, trace);
+        if teaches {
+            return Err(self.learn(call, principal));
+        }
         let ledger = CallLedger::new(&self.shared, self.peer);
         let answer = {
             let served = pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims));

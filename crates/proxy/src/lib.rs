@@ -23,6 +23,7 @@ mod io;
 mod last_use;
 mod leaf;
 mod ledger;
+mod lesson;
 mod limits;
 mod live;
 mod peer;

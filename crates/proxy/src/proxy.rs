@@ -10,7 +10,7 @@ use crate::seats::Seats;
 use crate::{Authority, Limits, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
-use cloakroom_policy::PolicySet;
+use cloakroom_policy::{Lessons, PolicySet};
 use cloakroom_store::{Events, Parking, Proposals, Store, Uses, Warden, journal::Journal};
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,6 +55,8 @@ pub struct Proxy {
     pub parking: Arc<Parking>,
     /// What workloads ask for.
     pub proposals: Arc<Proposals>,
+    /// Workloads whose calls are refused and looked at.
+    pub lessons: Arc<Lessons>,
     /// How long such a call is held before it is told to come again.
     pub hold: Duration,
 }

@@ -5,9 +5,11 @@ pub(crate) mod approvers;
 mod credentials;
 pub(crate) mod health;
 pub(crate) mod input;
+mod lessons;
 mod parked;
 mod placeholders;
 mod proposals;
+mod tuples;
 mod view;
 mod workloads;
 
@@ -61,6 +63,10 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/approvers", post(approvers::enrol)),
         ("POST", "/api/v1/approvers/passkey", post(approvers::invite)),
         ("POST", "/api/v1/approvers/{approver}/remove", post(approvers::remove)),
+        ("POST", "/api/v1/lessons", post(lessons::begin)),
+        ("GET", "/api/v1/lessons/{workload}", get(lessons::show)),
+        ("DELETE", "/api/v1/lessons/{workload}", delete(lessons::end)),
+        ("GET", "/api/v1/tuples", get(tuples::list)),
     ]
 }
 

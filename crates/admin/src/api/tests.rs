@@ -77,6 +77,7 @@ impl House {
             approval_lifetime: None,
             services: |_| None,
             proposals: Arc::default(),
+            lessons: Arc::default(),
             pin_generation: false,
             parking: Arc::new(Parking::new(ParkingBounds::default())),
             lookup_key,
@@ -394,6 +395,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
     let placeholder = issued["placeholder"].as_str().unwrap();
     let rotated = json!({ "secret": house.sealed("c").await });
     house.ok("POST", "/api/v1/credentials/c/rotate", Some(rotated)).await;
+    house.ok("POST", "/api/v1/lessons", Some(json!({ "workload": "robot", "seconds": 60 }))).await;
     let mut asked = 0;
     for (method, path, _) in routes().into_iter().filter(|(method, _, _)| *method == "GET") {
         let path = path
@@ -410,7 +412,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
         }
         asked += 1;
     }
-    assert_eq!(asked, 13);
+    assert_eq!(asked, 15);
 }
 
 #[tokio::test]

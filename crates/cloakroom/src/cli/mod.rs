@@ -4,10 +4,14 @@ use crate::command::ProposalCommand;
 mod approval;
 mod grant;
 mod journal;
+mod policy;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use journal::{ExportFormat, JournalCommand};
+pub(crate) use policy::{
+    DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
+};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
@@ -79,9 +83,19 @@ pub(crate) enum Command {
     /// Proposals: what workloads ask for
     #[command(subcommand)]
     Proposal(ProposalCommand),
-    /// Policy files: check, compare, explain (works without a broker)
+    /// Policy files: check, compare, explain, replay (works without a broker)
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Learn what a workload needs: its calls are refused and their shapes kept, until you end it; then a policy is proposed
+    #[command(
+        after_help = "Examples:\n  cloakroom learn --workload robot > proposal.toml\n  cloakroom learn --workload robot --for 10m\n  cloakroom learn --workload robot --end\n\nEnd it with Ctrl-C. No value of a query, header or body is kept. Nothing is permitted by the proposal."
+    )]
+    Learn(LearnArguments),
+    /// How what is permitted grew: tuples, destinations, writes and permits that nobody uses
+    #[command(
+        after_help = "Examples:\n  cloakroom drift\n  cloakroom drift --by month --last 6\n  cloakroom drift --unused 90d --json"
+    )]
+    Drift(DriftArguments),
     /// Services that are known, and ready-made policies for them (works without a broker)
     #[command(subcommand)]
     Catalogue(CatalogueCommand),
@@ -409,36 +423,6 @@ pub(crate) struct IssuePlaceholder {
     /// The approver who asks, by name; where not-requester is set, that one cannot approve it
     #[arg(long, value_name = "NAME")]
     pub(crate) requester: Option<String>,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Check a policy file and print what it means
-    #[command(after_help = "Example:\n  cloakroom policy check charges.toml")]
-    Check {
-        /// The policy file
-        file: PathBuf,
-    },
-    /// Say what the new file newly allows and newly refuses
-    #[command(after_help = "Example:\n  cloakroom policy diff charges.toml charges-new.toml")]
-    Diff {
-        /// The policy as it is
-        old: PathBuf,
-        /// The policy as it would be
-        new: PathBuf,
-    },
-    /// Say how each permit judges a call; exit code 3 when none allows it
-    #[command(
-        after_help = "Example:\n  cloakroom policy explain charges.toml -- POST https://api.stripe.com/v1/charges"
-    )]
-    Explain {
-        /// The policy file
-        file: PathBuf,
-        /// The method
-        method: String,
-        /// The URL
-        url: String,
-    },
 }
 
 #[derive(Subcommand)]

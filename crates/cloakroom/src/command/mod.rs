@@ -6,13 +6,18 @@ mod authority;
 mod catalogue;
 mod claim;
 mod credential;
+mod drift;
 mod explain;
 mod grant;
 mod journal;
+mod learn;
+mod lint;
 mod manual;
 mod placeholder;
 mod policy;
 mod proposal;
+mod recorded;
+mod replay;
 mod workload;
 
 pub(crate) use proposal::ProposalCommand;
@@ -37,7 +42,9 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Approval(command) => approval::run(&find()?, command, output),
         Command::Approver(command) => approver::run(&find()?, command, output),
         Command::Proposal(command) => proposal::run(&find()?, command, output),
-        Command::Policy(command) => policy::run(command, output),
+        Command::Policy(command) => policy::run(arguments.data.as_deref(), command, output),
+        Command::Learn(options) => learn::run(&find()?, &options, output),
+        Command::Drift(options) => drift::run(&find()?, &options, output),
         Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),
         Command::Explain { request } => explain::run(&find()?, request, output),

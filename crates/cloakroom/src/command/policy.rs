@@ -6,17 +6,19 @@ use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use cloakroom_policy::{Background, Explained, Policy, Verdict};
+use cloakroom_policy::{Background, Change, Explained, Policy, Proof, Verdict};
 use serde_json::json;
 use std::path::Path;
 
 /// No policy file is larger.
 const LARGEST: u64 = 512 * 1024;
 
-pub(super) fn run(command: PolicyCommand, output: &Output) -> Outcome {
+pub(super) fn run(data: Option<&Path>, command: PolicyCommand, output: &Output) -> Outcome {
     match command {
         PolicyCommand::Check { file } => check(&file, output),
         PolicyCommand::Diff { old, new } => diff(&old, &new, output),
+        PolicyCommand::Lint(options) => super::lint::run(data, &options, output),
+        PolicyCommand::Replay(options) => super::replay::run(&options, output),
         PolicyCommand::Explain { file, method, url } => explain(&file, &method, &url, output),
     }
 }
@@ -43,7 +45,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Policy, Failure> {
         .map_err(|complaints| Failure::bad_policy(complaints.into_iter().map(Into::into).collect()))
 }
 
-fn read(file: &Path) -> Result<Policy, Failure> {
+pub(super) fn read(file: &Path) -> Result<Policy, Failure> {
     let (name, text) = text_of(file)?;
     parse(&name, &text)
 }
@@ -71,15 +73,39 @@ fn check(file: &Path, output: &Output) -> Outcome {
 fn diff(old: &Path, new: &Path, output: &Output) -> Outcome {
     let diff = Policy::diff(&read(old)?, &read(new)?);
     output.data(&diff, || {
-        let allowed = diff.allowed.iter().map(|line| format!("newly allowed: {line}"));
-        let refused = diff.refused.iter().map(|line| format!("newly refused: {line}"));
+        let allowed = diff.allowed.iter().map(|change| change_text("newly allowed", change));
+        let refused = diff.refused.iter().map(|change| change_text("newly refused", change));
         let lines: Vec<String> = allowed.chain(refused).collect();
         match diff.verdict {
             Verdict::Equal => "both allow the same calls".into(),
             verdict => format!("{}\nverdict: {}", lines.join("\n"), verdict.as_str()),
         }
     })?;
+    if !diff.exact {
+        output.warning("not every change is shown by a call: take what is not proved for a change");
+    }
     Ok(Exit::Done)
+}
+
+/// A region: the call, the rules that tell it from what both allow, and a call that shows it.
+fn change_text(what: &str, change: &Change) -> String {
+    let mut lines = vec![format!("{what}: {}", change.call)];
+    let proof = match change.proof {
+        Proof::Shown if change.rules.is_empty() => "  all that its permit allows there",
+        Proof::Shown => "",
+        Proof::MoreOften => "  the same calls, more often",
+        Proof::NotProved => {
+            "  not proved: no call shows it, and the other policy is not proved to allow all of it"
+        }
+    };
+    lines.extend((!proof.is_empty()).then(|| proof.to_owned()));
+    lines.extend(change.rules.iter().map(|rule| format!("  where    {rule}")));
+    if let Some(example) = &change.example {
+        let example: Vec<String> = example.lines();
+        let begins = ["  example  "].into_iter().chain(std::iter::repeat("           "));
+        lines.extend(begins.zip(example).map(|(begin, line)| format!("{begin}{line}")));
+    }
+    lines.join("\n")
 }
 
 fn explain(file: &Path, method: &str, url: &str, output: &Output) -> Outcome {

@@ -16,7 +16,7 @@ use cloakroom_admin::{Admin, Ballots, Changes, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
-use cloakroom_policy::{PolicySet, RelyingParty};
+use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
@@ -96,6 +96,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let uses = uses::begin(recounted, epoch, &journal, &*store, &events).await?;
     let parking = Arc::new(Parking::new(settings.parking));
     let proposals: Arc<Proposals> = Arc::default();
+    let lessons: Arc<Lessons> = Arc::default();
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         uses: Arc::clone(&uses),
@@ -110,6 +111,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         parking: Arc::clone(&parking),
         services: crate::catalogue::known_at,
         proposals: Arc::clone(&proposals),
+        lessons: Arc::clone(&lessons),
         lookup_key,
         events: Arc::clone(&events),
         data: data.path().to_owned(),
@@ -151,6 +153,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         durability: settings.durability,
         parking,
         proposals,
+        lessons,
         hold: settings.hold,
     };
     if pair == Pair::Made {

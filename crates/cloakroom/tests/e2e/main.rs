@@ -23,6 +23,7 @@ mod h2_peers;
 mod handover;
 mod holders;
 mod hostile;
+mod learn;
 mod lifecycle;
 mod listener;
 mod outputs;

@@ -110,9 +110,18 @@ fn plain(call: &Call, body: &BodyView<'_>) -> Classified {
 
 /// Keys by which services choose what a GET does.
 fn names_operation(query: &Query) -> bool {
+    query.pairs().iter().any(|pair| is_operation(pair.key()))
+}
+
+fn is_operation(key: &str) -> bool {
     const KEYS: [&str; 10] =
         ["action", "method", "operation", "op", "cmd", "command", "do", "rpc", "function", "call"];
-    query.pairs().iter().any(|pair| KEYS.iter().any(|key| pair.key().eq_ignore_ascii_case(key)))
+    KEYS.iter().any(|known| key.eq_ignore_ascii_case(known))
+}
+
+/// Whether a query key of this name can make a call a write, or let two signals disagree.
+pub(crate) fn says_what_is_done(key: &str) -> bool {
+    is_operation(key) || overrides::names_override(key)
 }
 
 /// Whether the name begins with this word: `getUser`, `get_user`, `get`; not `getaway`.

@@ -34,7 +34,7 @@ pub(super) fn check(call: &Call, body: &BodyView<'_>) -> Result<(), Disagreement
     Ok(())
 }
 
-fn names_override(key: &str) -> bool {
+pub(super) fn names_override(key: &str) -> bool {
     let key = key.to_ascii_lowercase();
     key == "_method" || key == "__method" || overrides_method(&key)
 }

@@ -9,7 +9,7 @@ use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use std::cell::OnceCell;
 
-const FORM: &str = "application/x-www-form-urlencoded";
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
 
 /// The body of one call, parsed at most once for all permits.
 pub(crate) struct BodyView<'c> {
@@ -35,7 +35,6 @@ impl<'c> BodyView<'c> {
 
     /// The value of a JSON body; an empty body has none.
     pub(crate) fn json(&self) -> Result<Option<&Node>, Mismatch> {
-        let is_json = |kind: &str| kind == "application/json" || kind.ends_with("+json");
         let parsed = self.json.get_or_init(|| match readable(self.call, is_json)? {
             Some(body) => json::parse(body).map(Some),
             None => Ok(None),
@@ -103,7 +102,16 @@ fn plain(call: &Call) -> Result<Option<&[u8]>, &'static str> {
 pub(crate) fn content_type(headers: &HeaderMap) -> Option<String> {
     let mut values = headers.get_all(CONTENT_TYPE).iter();
     let (value, None) = (values.next()?, values.next()) else { return None };
-    let value = value.to_str().ok()?.to_ascii_lowercase();
+    kind_of(value.to_str().ok()?)
+}
+
+pub(crate) fn is_json(kind: &str) -> bool {
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+/// The type that a content type names, in lower case, where it has no parameter but `charset=utf-8`.
+pub(crate) fn kind_of(value: &str) -> Option<String> {
+    let value = value.to_ascii_lowercase();
     let (kind, parameters) = value.split_once(';').unwrap_or((&value, ""));
     let parameters = parameters.trim();
     let plain = parameters.is_empty() || matches!(parameters, "charset=utf-8" | "charset=\"utf-8\"");

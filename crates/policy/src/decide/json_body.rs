@@ -46,7 +46,7 @@ impl<'a> Rules<'a> {
 }
 
 /// An array index as a pointer spells it (RFC 6901, section 4).
-pub(super) fn index(token: &str) -> Option<usize> {
+pub(crate) fn index(token: &str) -> Option<usize> {
     let canonical = token == "0" || !token.starts_with('0');
     (canonical && token.bytes().all(|b| b.is_ascii_digit())).then(|| token.parse().ok()).flatten()
 }
@@ -141,7 +141,7 @@ fn names(rules: &Rules<'_>) -> String {
 }
 
 /// Simple case folding as JSON readers do it: `\u{17f}` is an s, and `\u{212a}` a k.
-fn folded(name: &str) -> String {
+pub(crate) fn folded(name: &str) -> String {
     name.chars().map(|c| if c == '\u{17f}' { 's' } else { c }).flat_map(char::to_lowercase).collect()
 }
 

@@ -2,7 +2,7 @@
 
 pub(crate) mod body;
 mod class;
-mod json_body;
+pub(crate) mod json_body;
 pub(crate) mod message;
 pub(crate) mod place;
 pub(crate) mod shape;

@@ -244,6 +244,14 @@ impl PolicySet {
         self.broken.as_deref()
     }
 
+    /// Whether the text is a placeholder of this broker, whole and unaltered.
+    pub(crate) fn is_placeholder(&self, text: &str) -> bool {
+        let known = |core| self.held(core).is_some();
+        let cores = self.key.sightings(text.as_bytes(), &known);
+        let whole = self.key.placeholder_hash(text);
+        cores.into_iter().any(|core| self.held(core).is_some_and(|held| held.text == whole))
+    }
+
     /// The broker's lookup key.
     pub fn lookup_key(&self) -> &LookupKey {
         &self.key

@@ -106,6 +106,7 @@ impl House {
                 parking: Arc::new(Parking::new(ParkingBounds::default())),
                 hold: Duration::ZERO,
                 proposals: Arc::default(),
+                lessons: Arc::default(),
                 policies: Arc::new(ArcSwap::from_pointee(policies)),
                 custody: Arc::new(custody),
                 upstream: Arc::new(Upstream::assert_opened(settings).unwrap()),
