@@ -210,6 +210,6 @@ mod tests {
             conversation.serve(received, inlet)
         });
         assert!(waiting <= 4 * 1024, "a connection takes {waiting} bytes");
-        assert!(call <= 7 * 1024 && whole <= 10 * 1024, "a call takes {call} bytes, {whole} in all");
+        assert!(call <= 11 * 1024 && whole <= 14 * 1024, "a call takes {call} bytes, {whole} in all");
     }
 }
