@@ -19,7 +19,7 @@ pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Response, Pr
 }
 
 fn text(reading: &Reading, records: u64) -> String {
-    let Reading { calls, counted_uses, undelivered, refusals, events } = reading;
+    let Reading { calls, counted_uses, undelivered, witnesses_silent, witnessed, refusals, events } = reading;
     let mut out = String::new();
     let one = |out: &mut String, name: &str, kind: &str, help: &str, value: u64| {
         family(out, name, kind, help);
@@ -35,6 +35,20 @@ fn text(reading: &Reading, records: u64) -> String {
         *undelivered,
     );
     one(&mut out, "cloakroom_journal_records", "gauge", "Records in the journal.", records);
+    one(
+        &mut out,
+        "cloakroom_journal_witnesses_silent",
+        "gauge",
+        "Witnesses that did not take the last checkpoint.",
+        *witnesses_silent,
+    );
+    one(
+        &mut out,
+        "cloakroom_journal_witnessed_records",
+        "gauge",
+        "Records signed by a checkpoint that every witness took.",
+        *witnessed,
+    );
     labelled(&mut out, "cloakroom_refusals_total", "Refusals and failures by code.", "code", refusals);
     labelled(&mut out, "cloakroom_events_total", "Security events by kind.", "event", events);
     out
@@ -74,6 +88,6 @@ mod tests {
             assert!(text.lines().any(|have| have == line), "{line}\n{text}");
         }
         let samples = text.lines().filter(|line| !line.starts_with('#')).count();
-        assert_eq!(samples, 4 + Code::ALL.len() + EventKind::ALL.len());
+        assert_eq!(samples, 6 + Code::ALL.len() + EventKind::ALL.len());
     }
 }

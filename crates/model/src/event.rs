@@ -86,6 +86,8 @@ events! {
     SilentBalancer "silent-balancer" Notice;
     /// What was under way ended because its placeholder or credential ended.
     CutShort "cut-short" Notice;
+    /// A witness does not take the journal's checkpoints.
+    WitnessSilent "witness-silent" Warning;
     /// Events could not be delivered and were dropped.
     Undelivered "undelivered" Notice;
 }

@@ -9,6 +9,8 @@ pub struct Meters {
     calls: AtomicU64,
     counted_uses: AtomicU64,
     undelivered: AtomicU64,
+    witnesses_silent: AtomicU64,
+    witnessed: AtomicU64,
     refusals: Vec<AtomicU64>,
     events: Vec<AtomicU64>,
 }
@@ -20,6 +22,8 @@ impl Default for Meters {
             calls: AtomicU64::new(0),
             counted_uses: AtomicU64::new(0),
             undelivered: AtomicU64::new(0),
+            witnesses_silent: AtomicU64::new(0),
+            witnessed: AtomicU64::new(0),
             refusals: zeros(Code::ALL.len()),
             events: zeros(EventKind::ALL.len()),
         }
@@ -35,6 +39,10 @@ pub struct Reading {
     pub counted_uses: u64,
     /// Events that could not be carried further.
     pub undelivered: u64,
+    /// Witnesses that did not take the last checkpoint.
+    pub witnesses_silent: u64,
+    /// How many records the last checkpoint signs that every witness has taken.
+    pub witnessed: u64,
     /// Refusals and failures, for each code.
     pub refusals: Vec<(Code, u64)>,
     /// Security events, for each kind.
@@ -65,6 +73,12 @@ impl Meters {
         self.undelivered.fetch_add(1, Relaxed);
     }
 
+    /// How many witnesses are silent, and how many records the last checkpoint signs that each of them has taken.
+    pub fn witnesses(&self, silent: u64, witnessed: u64) {
+        self.witnesses_silent.store(silent, Relaxed);
+        self.witnessed.store(witnessed, Relaxed);
+    }
+
     /// All counters.
     pub fn read(&self) -> Reading {
         fn each<T: Copy>(keys: &[T], counters: &[AtomicU64]) -> Vec<(T, u64)> {
@@ -74,6 +88,8 @@ impl Meters {
             calls: self.calls.load(Relaxed),
             counted_uses: self.counted_uses.load(Relaxed),
             undelivered: self.undelivered.load(Relaxed),
+            witnesses_silent: self.witnesses_silent.load(Relaxed),
+            witnessed: self.witnessed.load(Relaxed),
             refusals: each(Code::ALL, &self.refusals),
             events: each(EventKind::ALL, &self.events),
         }

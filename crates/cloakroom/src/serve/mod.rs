@@ -8,6 +8,8 @@ mod run;
 mod sockets;
 mod uses;
 mod webhook;
+mod witness;
+mod witness_git;
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};

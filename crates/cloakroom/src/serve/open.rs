@@ -5,6 +5,7 @@ use super::grants::GrantKeeper;
 use super::sockets::{Sockets, unix_listener};
 use super::uses;
 use super::webhook::{self, Webhook};
+use super::witness::Witnesses;
 use crate::approver::{self, Pair};
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
@@ -38,6 +39,7 @@ pub(super) struct Opened {
     pub(super) console: TcpListener,
     pub(super) socket: UnixListener,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
+    pub(super) witnesses: Option<Witnesses>,
 }
 
 /// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
@@ -72,6 +74,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
+    let witnesses =
+        settings.witness.as_ref().map(|witness| Witnesses::open(witness, &out, data)).transpose()?;
     let upstream = Upstream::assert_opened(out)
         .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
 
@@ -161,7 +165,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         tracing::warn!(key = %key.display(), "trust on first use: made the first approver's key; whoever can read it approves");
     }
     let workloads = Listeners { network: workloads, unix };
-    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook })
+    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook, witnesses })
 }
 
 /// Where passkeys are good: what is written, or the console's port under the only name that browsers trust without TLS.

@@ -18,7 +18,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, console, socket, webhook } = opened;
+    let Opened { proxy, admin, journal, workloads, console, socket, webhook, witnesses } = opened;
     let ready = (workloads.network.local_addr()?, console.local_addr()?);
     if let Some((webhook, carried)) = webhook {
         // Ends with the runtime: the journal has what it did not deliver.
@@ -26,6 +26,9 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     }
     let counting = Arc::clone(&admin);
     let counter = tokio::spawn(async move { counting.uses.keep(&*counting.store).await });
+    if let Some(witnesses) = witnesses {
+        drop(tokio::spawn(witnesses.run(Arc::clone(&journal), Arc::clone(&admin.events))));
+    }
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));

@@ -3,6 +3,7 @@
 use super::CertificateSetting;
 use super::unit::{Size, Span};
 use super::webhook::Webhook;
+use super::witness::Witness;
 use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
@@ -10,7 +11,7 @@ use cloakroom_model::{Destination, Host, Name};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
-use cloakroom_store::journal::JournalSettings;
+use cloakroom_store::journal::{JournalSettings, Keep};
 use ipnet::IpNet;
 use serde::Deserialize;
 use std::net::SocketAddr;
@@ -148,6 +149,9 @@ pub(super) struct Journal {
     checkpoint_every: Option<u64>,
     checkpoint_within: Option<Span>,
     write_timeout: Option<Span>,
+    keep_size: Option<Size>,
+    keep_age: Option<Span>,
+    pub(super) witness: Option<Witness>,
     pub(super) durability: WrittenDurability,
 }
 
@@ -160,6 +164,11 @@ impl Journal {
             checkpoint_every: self.checkpoint_every.unwrap_or(default.checkpoint_every),
             checkpoint_within: self.checkpoint_within.map_or(default.checkpoint_within, |span| span.0),
             write_timeout: self.write_timeout.map_or(default.write_timeout, |span| span.0),
+            keep: Keep {
+                bytes: self.keep_size.map(|size| size.0),
+                age: self.keep_age.map(|span| span.0),
+                ..default.keep
+            },
         }
     }
 }

@@ -3,6 +3,7 @@
 mod file;
 mod unit;
 mod webhook;
+mod witness;
 
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
@@ -18,6 +19,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use webhook::Webhook;
+use witness::Witness;
 
 /// What the broker runs with.
 #[derive(Debug)]
@@ -42,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) journal: JournalSettings,
     /// Whether a call waits for the disk.
     pub(crate) durability: Durability,
+    /// Who keeps the journal's checkpoints.
+    pub(crate) witness: Option<WitnessSetting>,
     /// Where the key-encryption key comes from.
     pub(crate) kek: KekSetting,
     /// How many approvers have to sign.
@@ -62,6 +66,21 @@ pub(crate) struct Settings {
     pub(crate) webhook: Option<WebhookSetting>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
+}
+
+/// Who keeps the journal's checkpoints where the broker cannot rewrite them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WitnessSetting {
+    /// How often they are sent, if there is something new.
+    pub(crate) every: Duration,
+    /// A file that they are appended to.
+    pub(crate) file: Option<PathBuf>,
+    /// A git repository that they are committed to.
+    pub(crate) git: Option<PathBuf>,
+    /// A C2SP witness: scheme, host and port, and the path that ends in `/add-checkpoint`.
+    pub(crate) url: Option<(Destination, String)>,
+    /// Ranges that may be dialled although they are not public.
+    pub(crate) allowed: Vec<IpNet>,
 }
 
 /// The operator's own receiver of security events.
@@ -116,6 +135,7 @@ impl Settings {
         let ConfigFile { listen, limits, upstream, journal, custody, approval, console, events, epoch } =
             file;
         let durability = journal.durability.into();
+        let journal_settings = journal.settings();
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
         out.allowed.extend(options.allow_address.iter().copied());
@@ -133,7 +153,8 @@ impl Settings {
             balancers: listen.proxy_protocol,
             limits,
             upstream: out,
-            journal: journal.settings(),
+            journal: journal_settings,
+            witness: journal.witness.map(Witness::setting).transpose()?,
             durability,
             kek,
             pin_generation: approval.pin_generation,

@@ -90,6 +90,26 @@ fn a_webhook_goes_to_https_or_to_this_machine() {
 }
 
 #[test]
+fn a_witness_is_a_file_a_repository_or_a_url_and_segments_are_kept_by_size_or_age() {
+    let of = |text: &str| parsed(&format!("[journal.witness]\n{text}"));
+    let witness = of("file = \"/mnt/w/checkpoints\"\nevery = \"5m\"\n").unwrap().witness.unwrap();
+    assert_eq!(witness.every, Duration::from_secs(300));
+    let witness = of("url = \"https://w.example.com/a/\"\n").unwrap().witness.unwrap();
+    assert_eq!(witness.url.unwrap().1, "/a/add-checkpoint");
+    for wrong in [
+        "",
+        "every = \"5m\"\n",
+        "file = \"here\"\n",
+        "git = \"repo.git\"\n",
+        "url = \"http://w.example.com\"\n",
+    ] {
+        assert_eq!(of(wrong).unwrap_err().exit(), crate::exit::Exit::BadInput, "{wrong}");
+    }
+    let keep = parsed("[journal]\nkeep-size = \"100MiB\"\nkeep-age = \"90d\"\n").unwrap().journal.keep;
+    assert_eq!((keep.bytes, keep.age), (Some(100 << 20), Some(Duration::from_secs(90 * 86_400))));
+}
+
+#[test]
 fn an_unknown_key_is_refused_with_its_place_and_the_nearest_known() {
     for (text, place, hint) in [
         (
@@ -205,6 +225,13 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "checkpoint-every", journal.checkpoint_every.to_string()),
         ("journal", "checkpoint-within", span(journal.checkpoint_within)),
         ("journal", "write-timeout", span(journal.write_timeout)),
+        ("journal", "keep-size", "none".into()),
+        ("journal", "keep-age", "none".into()),
+        ("journal", "witness.every", "none".into()),
+        ("journal", "witness.file", "none".into()),
+        ("journal", "witness.git", "none".into()),
+        ("journal", "witness.url", "none".into()),
+        ("journal", "witness.allow-address", "none".into()),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
         ("approval", "quorum", approval.quorum.to_string()),

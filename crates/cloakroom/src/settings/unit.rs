@@ -3,14 +3,14 @@
 use serde::de::{Deserialize, Deserializer, Error};
 use std::time::Duration;
 
-/// `"10s"`, `"250ms"`, `"2m"`, `"1h"`; more than zero.
+/// `"10s"`, `"250ms"`, `"2m"`, `"1h"`, `"90d"`; more than zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Span(pub(super) Duration);
 
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let wrong =
-            || D::Error::custom("a duration is a number above zero and ms, s, m or h, such as \"10s\"");
+            || D::Error::custom("a duration is a number above zero and ms, s, m, h or d, such as \"10s\"");
         let text = String::deserialize(deserializer)?;
         let (number, unit) = split(&text).ok_or_else(wrong)?;
         let millis = match unit {
@@ -18,6 +18,7 @@ impl<'de> Deserialize<'de> for Span {
             "s" => number.checked_mul(1_000),
             "m" => number.checked_mul(60_000),
             "h" => number.checked_mul(3_600_000),
+            "d" => number.checked_mul(86_400_000),
             _ => None,
         };
         let millis = millis.filter(|millis| *millis > 0).ok_or_else(wrong)?;

@@ -1,7 +1,9 @@
 //! The record as others see it: proofs, checkpoints, witnesses, exports.
 
-use crate::support::{BINARY, item, items, setup};
-use cloakroom_testkit::{Broker, Setup, TlsUpstream, Way, echo, hunt, shaped};
+use crate::support::{BINARY, eventually, item, items, setup};
+use cloakroom_testkit::{
+    Broker, BrokerBuilder, Reply, Setup, TestAuthority, TlsUpstream, Way, Workload, echo, hunt, shaped,
+};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -203,4 +205,114 @@ fn t86_no_export_holds_a_secret_a_key_or_a_placeholder_and_each_is_what_its_read
     assert!(logs.iter().all(|log| log["timeUnixNano"].as_str().unwrap().parse::<u64>().is_ok()));
     assert!(cef.lines().all(|line| line.starts_with("CEF:0|Cloakroom|cloakroom|")), "{cef}");
     assert!(Path::new(&stage.segment()).exists());
+}
+
+/// A broker with these witnesses, and a placeholder to call with.
+fn witnessed(settings: &str, authority: &TestAuthority) -> (Broker, Workload, TlsUpstream, String) {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    std::io::Write::write_all(&mut file, settings.as_bytes()).unwrap();
+    let broker = BrokerBuilder::new(BINARY, authority).argument("--config").argument(file.path()).start();
+    let robot = broker.workload("robot");
+    let upstream = TlsUpstream::start(authority, echo);
+    broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+    let issued = broker.permit("c", "robot", &items(&upstream), &[]).text;
+    (broker, robot, upstream, issued)
+}
+
+fn metric(broker: &Broker, name: &str) -> Option<u64> {
+    let mut stream = std::net::TcpStream::connect(broker.console()).unwrap();
+    std::io::Write::write_all(
+        &mut stream,
+        b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n",
+    )
+    .unwrap();
+    let mut text = String::new();
+    std::io::Read::read_to_string(&mut stream, &mut text).unwrap();
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+#[test]
+fn t90_checkpoints_reach_a_file_a_repository_and_a_witness_that_is_sent_proofs() {
+    let authority = TestAuthority::new();
+    let taken = TlsUpstream::start(&authority, |_| Reply::ok("text/plain", ""));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let (file, git) = (elsewhere.path().join("checkpoints"), elsewhere.path().join("witness.git"));
+    let in_git = |arguments: &[&str]| {
+        let output = Command::new("git").arg("-C").arg(&git).args(arguments).output().unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    std::fs::create_dir(&git).unwrap();
+    assert!(in_git(&["init", "-q", "--bare"]).0);
+    let settings = format!(
+        "[journal.witness]\nevery = \"100ms\"\nfile = {file:?}\ngit = {git:?}\nurl = \"{}/w\"\nallow-address = [\"127.0.0.0/8\"]\n",
+        taken.url()
+    );
+    let (mut broker, robot, upstream, issued) = witnessed(&settings, &authority);
+    let call =
+        |broker: &Broker| broker.call(Way::Connect, Some(&robot), &item(&upstream, "1", &issued)).status;
+    assert_eq!(call(&broker), 200);
+    let submissions = eventually("the witness took two checkpoints", || {
+        assert_eq!(call(&broker), 200);
+        let all = taken.requests();
+        (all.len() >= 2).then_some(all)
+    });
+    assert!(
+        submissions.iter().all(|request| request.method == "POST" && request.target == "/w/add-checkpoint")
+    );
+    let bodies: Vec<String> =
+        submissions.iter().map(|request| String::from_utf8(request.body.clone()).unwrap()).collect();
+    assert!(bodies[0].starts_with("old 0\n\ncloakroom/journal/"), "{}", bodies[0]);
+    let keep = |name: &str, text: &str| {
+        let path = elsewhere.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let (first, second) = (keep("first", &bodies[0]), keep("second", &bodies[1]));
+    let checked = broker.run(&["journal", "check", &second, "--since", &first]);
+    assert_eq!(checked.status.code(), Some(0), "the second proves that it continues the first: {checked:?}");
+    eventually("all of them have it", || {
+        (metric(&broker, "cloakroom_journal_witnessed_records")? > 0).then_some(())
+    });
+    assert_eq!(metric(&broker, "cloakroom_journal_witnesses_silent"), Some(0));
+    broker.stop();
+    let witness = file.display().to_string();
+    assert_eq!(broker.run(&["journal", "verify", "--witness", &witness]).status.code(), Some(0));
+    assert!(in_git(&["fsck", "--strict"]).0);
+    let (_, committed) = in_git(&["log", "-p", "--reverse", "--format=", "checkpoints"]);
+    assert!(committed.contains("cloakroom/journal/"), "{committed}");
+    let (_, last) = in_git(&["show", "checkpoints:checkpoint"]);
+    let last = keep("last", &last);
+    assert_eq!(broker.run(&["journal", "verify", "--witness", &last]).status.code(), Some(0));
+    for kept in [&bodies.concat(), &std::fs::read_to_string(&file).unwrap(), &committed] {
+        assert_eq!(hunt(kept.as_bytes()).len(), 0);
+    }
+}
+
+#[test]
+fn a_witness_that_is_silent_stops_no_call_and_is_seen() {
+    let authority = TestAuthority::new();
+    let refusing = TlsUpstream::start(&authority, |_| Reply::status("409 Conflict"));
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("not/there/checkpoints");
+    let settings = format!(
+        "[journal.witness]\nevery = \"50ms\"\nfile = {file:?}\nurl = \"{}\"\nallow-address = [\"127.0.0.0/8\"]\n",
+        refusing.url()
+    );
+    let (broker, robot, upstream, issued) = witnessed(&settings, &authority);
+    let call = || broker.call(Way::Connect, Some(&robot), &item(&upstream, "1", &issued)).status;
+    eventually("both are silent", || {
+        (metric(&broker, "cloakroom_journal_witnesses_silent")? == 2).then_some(())
+    });
+    assert_eq!(call(), 200);
+    let silent = "cloakroom_events_total{event=\"witness-silent\"}";
+    assert_eq!(metric(&broker, silent), Some(2), "once per outage");
+    assert!(broker.output().contains("did not take the journal's checkpoint"));
+    assert!(broker.cli(&["journal", "show"]).stdout.contains("witness-silent"));
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    eventually("the file is written", || {
+        (metric(&broker, "cloakroom_journal_witnesses_silent")? == 1).then_some(())
+    });
+    assert!(std::fs::read_to_string(&file).unwrap().contains("cloakroom/journal/"));
+    assert_eq!(call(), 200);
+    broker.verify_journal();
 }

@@ -138,6 +138,17 @@ pub enum Entry {
         /// The placeholders, each with its uses.
         used: Vec<(PlaceholderId, u32)>,
     },
+    /// The oldest segments left the journal, as the settings want it.
+    Retired {
+        /// When.
+        at: Timestamp,
+        /// The last one of them.
+        segment: String,
+        /// How many records there were in all that left.
+        records: u64,
+        /// The root of their tree.
+        root: String,
+    },
     /// A security event.
     Event(SecurityEvent),
     /// A stored permit that does not count.

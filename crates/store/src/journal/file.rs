@@ -5,7 +5,7 @@ use super::error::JournalError;
 use super::segment::Segment;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,6 +73,46 @@ pub(super) fn intact(
         return changed(format!("has {is} bytes and should have {length}: another program changed it"));
     }
     Ok(())
+}
+
+/// Whether nothing stands under the segment's name.
+pub(super) fn is_gone(disk: &dyn Disk, segment: &Segment) -> bool {
+    disk.stat(&segment.path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
+}
+
+/// Puts a segment back under its name that was deleted or moved away: what is open here still has all of it. Never over something
+/// that stands there.
+pub(super) fn put_back(
+    disk: &dyn Disk,
+    file: &File,
+    segment: &Segment,
+    length: u64,
+) -> Result<File, JournalError> {
+    let failed = |error| JournalError::at("put back", &segment.path, &error);
+    let fresh = segment.path.with_extension("new");
+    let copied = copy(disk, file, &fresh, length).and_then(|copied| {
+        std::fs::hard_link(&fresh, &segment.path)?;
+        Ok(copied)
+    });
+    let _ = std::fs::remove_file(&fresh);
+    let copied = copied.map_err(failed)?;
+    let dir = segment.path.parent().unwrap_or(Path::new("."));
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+    Ok(copied)
+}
+
+fn copy(disk: &dyn Disk, from: &File, to: &Path, length: u64) -> std::io::Result<File> {
+    let copied = disk.create(to)?;
+    let mut piece = vec![0; 1 << 20];
+    let mut at = 0;
+    while at < length {
+        let most = usize::try_from(length - at).unwrap_or(usize::MAX).min(piece.len());
+        from.read_exact_at(&mut piece[..most], at)?;
+        write_once(disk, &copied, &piece[..most], at)?;
+        at += most as u64;
+    }
+    copied.sync_all()?;
+    Ok(copied)
 }
 
 /// One `pwrite`. A short one is an error: on a regular file it means that no more fits.

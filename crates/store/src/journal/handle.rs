@@ -5,7 +5,7 @@ use super::entry::IntentEntry;
 use super::hash::Hash;
 use super::key::{Signed, SigningKey};
 use super::queue::Happened;
-use super::retire;
+use super::retire::{self, Keep};
 use super::running::{OneRunning, Running};
 use super::segment::{self, Item, Segment};
 use super::shared::Shared;
@@ -44,6 +44,8 @@ pub struct JournalSettings {
     pub checkpoint_within: Duration,
     /// How long the disk may take: after that, what waits for it is refused.
     pub write_timeout: Duration,
+    /// Which finished segments stay.
+    pub keep: Keep,
 }
 
 impl Default for JournalSettings {
@@ -54,6 +56,7 @@ impl Default for JournalSettings {
             checkpoint_every: 1000,
             checkpoint_within: Duration::from_mins(1),
             write_timeout: Duration::from_secs(5),
+            keep: Keep::default(),
         }
     }
 }

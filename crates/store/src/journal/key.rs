@@ -97,7 +97,7 @@ fn make_seed(file: &Path, public_file: &Path) -> Result<[u8; 32], JournalError> 
 }
 
 /// Writes a new file whole and durably, or not at all.
-fn create(path: &Path, mode: u32, content: &[u8]) -> Result<(), JournalError> {
+pub(super) fn create(path: &Path, mode: u32, content: &[u8]) -> Result<(), JournalError> {
     let failed = |error| JournalError::at("create", path, &error);
     let fresh: PathBuf = path.with_extension("new");
     let mut options = OpenOptions::new();

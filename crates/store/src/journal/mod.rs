@@ -40,6 +40,7 @@ pub use hash::Hash;
 pub use note::{Checkpoint, PublicKey};
 pub use proof::{Checked, Consistency, Mention, Proof, consistency, find, latest_checkpoint, prove};
 pub use read::read;
+pub use retire::Keep;
 pub use segment::parse;
 pub use verify::{Bad, Verdict, Witness, verify, verify_against};
 pub use witness::checkpoints_in;

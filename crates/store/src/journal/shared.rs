@@ -208,7 +208,7 @@ impl Shared {
     pub(super) fn sign_now(&self) -> Result<(String, Position), JournalError> {
         let mut tail = self.tail()?;
         self.write_out_by(&mut tail)?;
-        if tail.unsigned() > 0 {
+        if tail.unsigned() > 0 && !tail.closed {
             tail.checkpoint(&self.key)?;
             self.records.store(tail.size(), Ordering::Relaxed);
         }

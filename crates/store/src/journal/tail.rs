@@ -4,7 +4,7 @@ use super::JournalSettings;
 use super::disk::Disk;
 use super::drafts::Drafts;
 use super::error::JournalError;
-use super::file::{Inode, Snapshot, create_segment, intact, write_once};
+use super::file::{Inode, Snapshot, create_segment, intact, is_gone, put_back, write_once};
 use super::frame::Header;
 use super::hash::Hash;
 use super::key::{Signed, SigningKey};
@@ -12,6 +12,7 @@ use super::queue::FULL;
 use super::segment::{End, Segment};
 use super::tree::Frontier;
 use cloakroom_model::Timestamp;
+use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +22,7 @@ const RETAINED: usize = 4 << 20;
 
 /// The end of the journal. What stands in here of the tree changes only after the write it describes has succeeded.
 pub(super) struct Tail {
-    disk: Arc<dyn Disk>,
+    pub(super) disk: Arc<dyn Disk>,
     pub(super) file: Arc<File>,
     inode: Inode,
     pub(super) segment: Segment,
@@ -200,14 +201,21 @@ impl Tail {
 
     /// Signs all that is written so far.
     pub(super) fn checkpoint(&mut self, key: &SigningKey) -> Result<(), JournalError> {
+        let note = key.sign(&self.tree, "");
+        self.write_one(&Signed { at: Timestamp::now(), note: note.clone() })?;
+        self.checkpoint = LastCheckpoint { note, since: 0 };
+        Ok(())
+    }
+
+    /// Writes a record of the journal's own.
+    pub(super) fn write_one(&mut self, entry: &impl Serialize) -> Result<(), JournalError> {
         self.usable()?;
         let mut drafts = Drafts::default();
-        let note = key.sign(&self.tree, "");
-        drafts.push(&Signed { at: Timestamp::now(), note: note.clone() })?;
+        drafts.push(entry)?;
         let end = drafts.seal(Drafts::START, self.tree.size() + 1);
         self.write(drafts.frames(Drafts::START, end))?;
         drafts.leaves(Drafts::START, end).for_each(|leaf| self.tree.push(leaf));
-        self.checkpoint = LastCheckpoint { note, since: 0 };
+        self.checkpoint.since += 1;
         Ok(())
     }
 
@@ -248,13 +256,29 @@ impl Tail {
     /// Writes frames with one system call; on failure cuts the file back to the last good record.
     fn write(&mut self, frames: &[u8]) -> Result<(), JournalError> {
         self.mend()?;
-        intact(&*self.disk, &self.inode, &self.segment, self.offset)?;
+        if let Err(error) = intact(&*self.disk, &self.inode, &self.segment, self.offset) {
+            // Whoever asked is refused; the next one finds it back.
+            self.put_back_if_gone()?;
+            return Err(error);
+        }
         if let Err(error) = write_once(&*self.disk, &self.file, frames, self.offset) {
             self.torn = self.disk.cut(&self.file, self.offset).is_err();
             return Err(JournalError::at("write", &self.segment.path, &error));
         }
         self.retained.extend_from_slice(frames);
         self.offset += frames.len() as u64;
+        Ok(())
+    }
+
+    /// A file that was deleted or moved away comes back, with all that is on record; the old one is ours no more.
+    fn put_back_if_gone(&mut self) -> Result<(), JournalError> {
+        if !is_gone(&*self.disk, &self.segment) {
+            return Ok(());
+        }
+        let file = put_back(&*self.disk, &self.file, &self.segment, self.offset)?;
+        let found = file.metadata().map_err(|error| JournalError::at("read", &self.segment.path, &error))?;
+        (self.inode, self.file) = (Inode::of(&found), Arc::new(file));
+        tracing::warn!(segment = self.segment.name, "a journal segment had gone and was put back");
         Ok(())
     }
 
@@ -282,7 +306,7 @@ impl Tail {
         Ok(())
     }
 
-    fn flush_here(&mut self) -> Result<(), JournalError> {
+    pub(super) fn flush_here(&mut self) -> Result<(), JournalError> {
         let snapshot = self.snapshot();
         let outcome = snapshot.sync();
         self.flushed(&snapshot, outcome)
@@ -325,7 +349,7 @@ impl Tail {
         write_once(&*self.disk, &self.file, &self.retained, self.retained_from).map_err(failed)?;
         self.disk.cut(&self.file, self.offset).map_err(failed)?;
         self.torn = false;
-        Ok(())
+        self.put_back_if_gone()
     }
 }
 

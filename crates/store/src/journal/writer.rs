@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 /// How long a record that nobody waits for stays in memory.
 pub(super) const SOON: Duration = Duration::from_millis(5);
 
+/// How often somebody who writes looks whether segments have become too old.
+const OFTEN: Duration = Duration::from_mins(1);
+
 /// What the writing thread is asked for, as bits.
 pub(super) struct Wanted;
 
@@ -75,6 +78,9 @@ impl Shared {
         let _ = self.writer.thread.set(std::thread::current());
         let ended = Ended(self);
         let (mut patience, mut unsigned_since) = (None, None);
+        self.retire();
+        let mut retired = Instant::now();
+        let mut segment = self.segment();
         loop {
             let wanted = self.writer.wait(patience);
             if wanted == Wanted::SOON {
@@ -91,6 +97,10 @@ impl Shared {
                 self.close();
             }
             let next_checkpoint = self.sign_in_time(&mut unsigned_since);
+            if segment != self.segment() || retired.elapsed() > OFTEN {
+                self.retire();
+                (retired, segment) = (Instant::now(), self.segment());
+            }
             drop(busy);
             self.say_that_something_is_written();
             if wanted & Wanted::STOP != 0 {
@@ -99,6 +109,22 @@ impl Shared {
             patience = if more { Some(SOON.min(self.settings.flush_every)) } else { next_checkpoint };
         }
         drop(ended);
+    }
+
+    fn segment(&self) -> Option<u32> {
+        self.tail().ok().map(|tail| tail.segment.number)
+    }
+
+    /// Should it fail, the segments stay a while longer.
+    fn retire(&self) {
+        let retired = self.tail().and_then(|mut tail| {
+            let outcome = if tail.closed { Ok(()) } else { tail.retire(&self.settings, &self.key) };
+            self.records.store(tail.size(), Ordering::Relaxed);
+            outcome
+        });
+        if let Err(error) = retired {
+            tracing::warn!(%error, "no journal segment could be retired");
+        }
     }
 
     /// A checkpoint of all that was appended until now.

@@ -97,3 +97,51 @@ proptest! {
         prop_assert!(crate::journal::verify(&bench.dir()).unwrap().ok);
     }
 }
+
+/// The figures of docs/journal.md, "Sizes".
+#[test]
+fn records_have_the_documented_sizes() {
+    let (id, bench) = ("01HF0000000000000000000000", Bench::roomy());
+    let request = id.parse().unwrap();
+    let at = Timestamp::from_millis(1_764_370_000_000);
+    let destination: cloakroom_model::Destination = "https://api.stripe.com".parse().unwrap();
+    let call = [
+        Entry::Intent(Intent {
+            request,
+            at,
+            workload: format!("wl_{id}").parse().unwrap(),
+            way: Way::Connect,
+            destination: destination.clone(),
+            method: "POST".into(),
+            path: "/v1/payment_intents".into(),
+            uses: vec![IntentUse {
+                placeholder: format!("ph_{id}").parse().unwrap(),
+                credential: format!("cred_{id}").parse().unwrap(),
+                permit: "create a small charge".into(),
+                counted: false,
+            }],
+            repeats: None,
+        }),
+        Entry::Outcome { request, at, status: 200, bytes: 1_234, replaced: 1, complete: true },
+    ];
+    let journal = bench.open();
+    let length = || std::fs::metadata(bench.segment(1)).unwrap().len();
+    let grown = |from: u64| length() - from;
+    let header = length();
+    for entry in &call {
+        put(&journal, entry).unwrap();
+    }
+    let of_call = grown(header);
+    let before = length();
+    block_on(journal.checkpoint()).unwrap();
+    let of_checkpoint = grown(before);
+    let proof = crate::journal::prove(&bench.dir(), 1).unwrap().to_string().len() - 45;
+    let document = include_str!("../../../../../docs/journal.md");
+    let rows = [
+        format!("| intent and outcome of one call | {of_call} |"),
+        format!("| checkpoint | {of_checkpoint} |"),
+        format!("| a proof of an intent | {proof}, and 45 for each level of the tree |"),
+    ];
+    let missing: Vec<_> = rows.into_iter().filter(|row| !document.contains(row.as_str())).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}

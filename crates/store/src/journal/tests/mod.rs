@@ -7,11 +7,12 @@ mod lines;
 mod merkle;
 mod notes;
 mod proofs;
+mod retention;
 mod stalls;
 mod tamper;
 mod torn;
 
-use super::{Entry, Journal, JournalError, JournalSettings, Position, Recovery};
+use super::{Entry, Journal, JournalError, JournalSettings, Keep, Position, Recovery};
 use cloakroom_model::Timestamp;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -33,6 +34,7 @@ impl Bench {
             checkpoint_every,
             checkpoint_within: Duration::from_secs(3600),
             write_timeout: Duration::from_secs(60),
+            keep: Keep { records: 0, ..Keep::default() },
         };
         Self { root: tempfile::tempdir().unwrap(), settings }
     }
