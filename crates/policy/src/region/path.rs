@@ -77,7 +77,9 @@ fn has_segment(part: &Part<'_>, length: Length, index: usize, atom: &Atom) -> bo
     if part.spot() == Some(index) && text.is_some() {
         return false;
     }
-    if part.call.would_hide_bundle(length.all(), |at| text.filter(|_| at == index)) {
+    let end = length.slash.then_some("");
+    let at = |at: usize| if at == length.segments { end } else { text.filter(|_| at == index) };
+    if part.call.would_hide_bundle(length.all(), at) {
         return false;
     }
     literal(part.call, index).is_none_or(|own| text == Some(own))
