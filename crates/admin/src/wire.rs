@@ -335,6 +335,9 @@ pub struct ApprovalText {
     pub phrase: String,
     /// What follows from the text, in words; no part of what is signed.
     pub remarks: Vec<String>,
+    /// Where it can be decided by passkey, where an approver has one and it waits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<String>,
 }
 
 /// `POST /api/v1/approvals/{id}/grant`.

@@ -37,6 +37,26 @@ pub fn call_body(data: &[u8]) {
     crate::question::read_mail(data);
 }
 
+/// Whatever the bytes are, reading them as what a browser gives for a passkey does not panic; and a key that is read is
+/// written as it was.
+///
+/// # Panics
+/// When a property does not hold; that is how a fuzzer learns of it.
+pub fn passkey(data: &[u8]) {
+    use crate::{Approvers, Attestation, PasskeyTicket, RelyingParty, base64url};
+    let Ok(party) = RelyingParty::new("https://example.org", None) else { return };
+    let ticket = PasskeyTicket { code: "code", party: &party };
+    let challenge = base64url(&ticket.challenge());
+    let client =
+        format!(r#"{{"type":"webauthn.create","challenge":"{challenge}","origin":"https://example.org"}}"#);
+    let said = Attestation { object: base64url(data), client: base64url(client.as_bytes()) };
+    let Some(key) = ticket.redeem(&said) else { return };
+    let line = format!("{key} ann");
+    assert!(Approvers::new([line.clone()]).is_ok_and(|one| one.members()[0].key_text() == key), "{line}");
+    let signature = cloakroom_model::Signature { key, signature: format!("1.{}..", base64url(data)) };
+    assert!(Approvers::new([line]).is_ok_and(|one| one.denier("text", &signature).is_none()));
+}
+
 /// Whatever the bytes are, reading them as a JSON body does not panic, and every span is inside them.
 ///
 /// # Panics

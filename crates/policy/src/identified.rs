@@ -105,8 +105,8 @@ impl Identified {
         let body = self.call.body.whole().ok_or_else(too_large)?;
         let used = |allowed: &Allowed| Some((self.use_of(allowed)?, allowed.held.credential_name.clone()));
         let uses = allowed.iter().map(used).collect::<Option<Vec<_>>>().ok_or_else(lost)?;
-        let names = || allowed.iter().filter_map(|allowed| allowed.held.credential_name.as_ref());
-        let needed = asker.policies.needed(&self.call.destination, names());
+        let credentials = allowed.iter().filter_map(|allowed| allowed.held.stands_for());
+        let needed = asker.policies.needed(&self.call.destination, credentials);
         let terms = allowed.first().map(|allowed| &allowed.chosen().permit.terms).ok_or_else(lost)?;
         let class = classify(&self.call, &BodyView::new(&self.call), terms);
         let asked = Asked { call: &self.call, body, principal: &self.principal, class };

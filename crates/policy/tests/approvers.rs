@@ -115,7 +115,7 @@ fn t78_a_change_that_is_not_signed_by_enough_of_those_before_it_makes_nobody_an_
         assert!(names(&approvers, &[edited]).is_err());
     }
     // Where two have to sign, a rule asks for three, and there are only two.
-    let rules = vec![ApprovalRule { to: None, credential: None, quorum: 3 }];
+    let rules = vec![ApprovalRule { to: None, credential: None, kind: None, quorum: 3 }];
     let strict = approvers.clone().with_rules(ApprovalRules { quorum: 1, rules, ..ApprovalRules::default() });
     assert!(names(&strict, &[good]).is_ok());
     assert!(names(&strict, &[fewer]).is_err());

@@ -7,7 +7,7 @@ mod kit;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::{Name, PlaceholderId, PlaceholderState, Signature};
+use cloakroom_model::{CredentialKind, Name, PlaceholderId, PlaceholderState, Signature};
 use cloakroom_policy::{ApprovalRule, ApprovalRules, Approvers, Grant, PolicySet};
 use kit::{Desk, NOW, policy};
 use std::sync::Arc;
@@ -115,7 +115,7 @@ fn a_rule_asks_for_more_at_its_destination_and_for_its_credential() {
     let to = desk.grant_of(id).policy.destinations()[0].clone();
     let name = desk.grant_of(id).credential_name.clone();
     let rules = |to: Option<_>, credential: Option<_>, quorum| {
-        let rules = vec![ApprovalRule { to, credential, quorum }];
+        let rules = vec![ApprovalRule { to, credential, kind: None, quorum }];
         ApprovalRules { rules, ..ApprovalRules::default() }
     };
     let elsewhere = "https://elsewhere.example.com".parse().unwrap();
@@ -125,6 +125,12 @@ fn a_rule_asks_for_more_at_its_destination_and_for_its_credential() {
     assert!(!board.holds(&mut desk, id, &alice, rules(None, None, 2)));
     assert!(board.holds(&mut desk, id, &alice, rules(Some(elsewhere), None, 2)));
     assert!(board.holds(&mut desk, id, &alice, rules(Some(to), Some(Name::parse("other").unwrap()), 2)));
+    let of_kind = |kind| {
+        let rules = vec![ApprovalRule { to: None, credential: None, kind: Some(kind), quorum: 2 }];
+        ApprovalRules { rules, ..ApprovalRules::default() }
+    };
+    assert!(!board.holds(&mut desk, id, &alice, of_kind(CredentialKind::Bearer)));
+    assert!(board.holds(&mut desk, id, &alice, of_kind(CredentialKind::Oauth)));
     // A rule never asks for less.
     let fewer = ApprovalRules { quorum: 2, ..rules(None, Some(name), 1) };
     assert!(!board.holds(&mut desk, id, &alice, fewer));

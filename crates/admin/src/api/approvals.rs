@@ -26,7 +26,12 @@ pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(approval): Path<String>,
 ) -> Result<Json<ApprovalText>, Problem> {
-    show_one(&admin, &approval).await.map(Json)
+    let shown = show_one(&admin, &approval).await?;
+    let party = &admin.ballots.party;
+    let by_passkey = admin.approvers().members().iter().any(|one| one.passkey_at(party).is_some());
+    let page = format!("{}/approve/{}", party.origin(), shown.approval.id);
+    let page = Some(page).filter(|_| by_passkey && shown.approval.state == "pending");
+    Ok(Json(ApprovalText { page, ..shown }))
 }
 
 /// Of whatever kind.
@@ -49,7 +54,7 @@ pub(crate) async fn show_one(admin: &Admin, approval: &str) -> Result<ApprovalTe
 /// The text with the phrase by which two screens are compared, and the digest that a passkey signs.
 pub(super) fn text_of(approval: ApprovalView, text: String) -> ApprovalText {
     let digest = Purpose::Approval.digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
-    ApprovalText { approval, phrase: phrase(&text), digest, text, remarks: Vec::new() }
+    ApprovalText { approval, phrase: phrase(&text), digest, text, remarks: Vec::new(), page: None }
 }
 
 pub(crate) async fn grant(

@@ -80,6 +80,9 @@ fn beside(shown: &ApprovalText, output: &Output) {
         shown.remarks.iter().for_each(|line| output.talk(&format!("  {line}")));
     }
     output.talk(&format!("\nphrase: {}", shown.phrase));
+    if let Some(page) = &shown.page {
+        output.talk(&format!("by passkey: {page}"));
+    }
 }
 
 fn said(decided: &ApprovalView, output: &Output) -> Outcome {

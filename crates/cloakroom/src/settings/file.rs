@@ -7,7 +7,7 @@ use super::witness::Witness;
 use crate::failure::Failure;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
-use cloakroom_model::{Destination, Host, Name};
+use cloakroom_model::{CredentialKind, Destination, Host, Name};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
@@ -212,6 +212,7 @@ pub(super) struct Approval {
 struct ApprovalRule {
     to: Option<Destination>,
     credential: Option<Name>,
+    kind: Option<CredentialKind>,
     quorum: NonZeroU8,
 }
 
@@ -233,6 +234,7 @@ impl Approval {
         let rule = |written: ApprovalRule| cloakroom_policy::ApprovalRule {
             to: written.to,
             credential: written.credential,
+            kind: written.kind,
             quorum: written.quorum.get(),
         };
         ApprovalRules {

@@ -134,6 +134,19 @@ fn t78_an_edit_of_approver_pub_alone_is_found_and_trusted_only_on_record() {
 }
 
 #[test]
+fn a_directory_of_before_trusts_its_file_once_and_says_so() {
+    let mut house = House::new("");
+    let kept = house.broker.data().join("keys/approvers");
+    house.broker.stop();
+    std::fs::remove_file(&kept).unwrap();
+    house.broker.launch();
+    assert!(kept.exists());
+    house.broker.restart();
+    let record = house.broker.cli(&["journal", "show"]).stdout;
+    assert_eq!(record.matches("approver.pub, on first use").count(), 2, "{record}");
+}
+
+#[test]
 fn t78_a_row_that_makes_somebody_an_approver_or_is_gone_keeps_the_broker_from_starting() {
     let mut house = House::new("");
     let (bob, mallory) = (house.key("bob"), house.key("mallory"));

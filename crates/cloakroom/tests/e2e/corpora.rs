@@ -36,6 +36,11 @@ fn policy_files_of_the_corpus_are_kept_or_refused_with_a_position() {
 }
 
 #[test]
+fn passkeys_of_the_corpus_are_read_or_refused() {
+    each("passkey", |_, bytes| cloakroom_policy::fuzz::passkey(bytes));
+}
+
+#[test]
 fn t87_sealed_blobs_of_the_corpus_are_split_or_refused() {
     each("sealed_blob", |name, bytes| {
         if let Some(parts) = cloakroom_egress::custody::SealedParts::parse(bytes) {

@@ -174,6 +174,7 @@ fn a_passkey_grants_what_its_page_shows_and_the_call_passes() {
         (&told["text"], &told["digest"]),
         "the same on both screens"
     );
+    assert_eq!(told["page"], house.page(&issued.approval).as_str());
     assert_eq!(house.call(&issued), "placeholder-pending");
     let granted = house.press("grant", &issued);
     assert_eq!(granted["outcome"], "granted", "{granted}");

@@ -1,7 +1,7 @@
 //! How many approvers it takes: a base, and more for some destinations and credentials.
 
 use crate::Grant;
-use cloakroom_model::{Destination, Name};
+use cloakroom_model::{CredentialKind, Destination, Name};
 
 /// How many approvers have to sign, and who of them may not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct ApprovalRule {
     pub to: Option<Destination>,
     /// Placeholders of this credential.
     pub credential: Option<Name>,
+    /// Placeholders of credentials of this kind.
+    pub kind: Option<CredentialKind>,
     /// How many have to sign.
     pub quorum: u8,
 }
@@ -34,13 +36,19 @@ impl Default for ApprovalRules {
 impl ApprovalRules {
     /// How many have to sign this grant: the largest number that anything says, and never none.
     pub fn needed(&self, grant: &Grant) -> usize {
-        self.needed_at(&grant.policy.destinations(), &grant.credential_name)
+        self.needed_at(&grant.policy.destinations(), &grant.credential_name, grant.kind)
     }
 
-    pub(crate) fn needed_at(&self, destinations: &[Destination], credential: &Name) -> usize {
+    pub(crate) fn needed_at(
+        &self,
+        destinations: &[Destination],
+        credential: &Name,
+        kind: CredentialKind,
+    ) -> usize {
         let matches = |rule: &&ApprovalRule| {
             rule.to.as_ref().is_none_or(|to| destinations.contains(to))
                 && rule.credential.as_ref().is_none_or(|name| name == credential)
+                && rule.kind.is_none_or(|of| of == kind)
         };
         let more = self.rules.iter().filter(matches).map(|rule| rule.quorum);
         usize::from(more.chain([self.quorum, 1]).max().unwrap_or(1))

@@ -156,6 +156,14 @@ impl Held {
             && self.daily.is_none_or(|hours| hours.hold(now))
     }
 
+    /// The credential that it stands for, where it counts: its name and its kind.
+    pub(crate) fn stands_for(&self) -> Option<(&Name, CredentialKind)> {
+        match &self.standing {
+            Standing::Active(approved) => Some((&approved.grounds.credential_name, approved.grounds.kind)),
+            _ => None,
+        }
+    }
+
     fn approval_ends(&self) -> Option<Timestamp> {
         match &self.standing {
             Standing::Active(approved) => approved.ends,

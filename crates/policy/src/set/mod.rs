@@ -14,8 +14,8 @@ use workloads::Workloads;
 
 use crate::{Approvers, Head, Policy};
 use cloakroom_model::{
-    CallApproval, Code, CoreId, CredentialId, Destination, Host, IdMap, LookupKey, Name, OnMisuse,
-    PlaceholderId, PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
+    CallApproval, Code, CoreId, CredentialId, CredentialKind, Destination, Host, IdMap, LookupKey, Name,
+    OnMisuse, PlaceholderId, PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
 use std::collections::HashMap;
@@ -224,9 +224,14 @@ impl PolicySet {
     }
 
     /// How many approvers have to sign for one call there.
-    pub(crate) fn needed<'n>(&self, to: &Destination, credentials: impl Iterator<Item = &'n Name>) -> usize {
+    pub(crate) fn needed<'n>(
+        &self,
+        to: &Destination,
+        credentials: impl Iterator<Item = (&'n Name, CredentialKind)>,
+    ) -> usize {
         let rules = self.approvers.rules();
-        credentials.map(|name| rules.needed_at(std::slice::from_ref(to), name)).max().unwrap_or(usize::MAX)
+        let needed = |(name, kind)| rules.needed_at(std::slice::from_ref(to), name, kind);
+        credentials.map(needed).max().unwrap_or(usize::MAX)
     }
 
     /// Whether enough approvers signed the text of this question as this approval asks it.
