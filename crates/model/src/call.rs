@@ -70,17 +70,19 @@ pub struct Payload {
     pub rest: Option<Rest>,
     /// The declared length of head and rest together, where one was declared.
     pub length: Option<u64>,
+    /// The trailers of a body that was read to its end. They are searched, and never forwarded: no permit describes them.
+    pub trailers: Option<Box<HeaderMap>>,
 }
 
 impl Payload {
     /// No body.
     pub fn empty() -> Self {
-        Self { head: Bytes::new(), rest: None, length: Some(0) }
+        Self::complete(Bytes::new())
     }
 
     /// A body that is all here.
     pub fn complete(bytes: Bytes) -> Self {
-        Self { length: Some(bytes.len() as u64), head: bytes, rest: None }
+        Self { length: Some(bytes.len() as u64), head: bytes, rest: None, trailers: None }
     }
 
     /// What stands for a body that nobody read: it has an end, and nothing before it.

@@ -19,7 +19,7 @@ pub struct Identified {
 }
 
 impl Identified {
-    /// Searches path, query, headers and the head of the body for placeholders, plain or encoded.
+    /// Searches path, query, headers, the head of the body and the trailers for placeholders, plain or encoded.
     ///
     /// # Errors
     /// `unknown-placeholder` where there is none, or one that is in no row; `wrong-workload` where one belongs to another

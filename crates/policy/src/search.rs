@@ -17,6 +17,8 @@ enum Piece {
     HeaderName(HeaderName),
     HeaderValues(HeaderName),
     Body,
+    /// Never a spot, for they go nowhere; but what stands there was put there.
+    Trailers,
 }
 
 /// A placeholder in a piece.
@@ -39,6 +41,7 @@ pub(crate) fn call(call: &Call, policies: &PolicySet) -> Vec<Finding> {
         look(Piece::HeaderValues(name.clone()));
     }
     look(Piece::Body);
+    look(Piece::Trailers);
     findings
 }
 
@@ -105,6 +108,7 @@ fn rest_of(piece: &Piece, call: &Call, spots: &[&Spot], see: &mut dyn FnMut(&[u8
         Piece::HeaderName(name) => see(name.as_str().as_bytes()),
         Piece::HeaderValues(name) => header_values(call, name, spots, see),
         Piece::Body => body(call, spots, see),
+        Piece::Trailers => trailers(call, see),
     }
 }
 
@@ -204,6 +208,13 @@ fn body(call: &Call, spots: &[&Spot], see: &mut dyn FnMut(&[u8])) {
         }
     }
     see(&rest);
+}
+
+fn trailers(call: &Call, see: &mut dyn FnMut(&[u8])) {
+    for (name, value) in call.body.trailers.iter().flat_map(|trailers| trailers.iter()) {
+        see(name.as_str().as_bytes());
+        see(value.as_bytes());
+    }
 }
 
 /// The text at a spot.

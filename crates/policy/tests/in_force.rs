@@ -412,7 +412,7 @@ fn a_body_that_was_not_read_to_its_end_is_refused_where_policy_reads_it() {
         let mut call = bearer("POST", url, text);
         call.headers.insert("content-type", "application/json".parse().unwrap());
         let rest: Rest = Rest::new(http_body_util::Empty::new().map_err_never());
-        call.body = Payload { head: "{}".into(), rest: Some(rest), length };
+        call.body = Payload { head: "{}".into(), rest: Some(rest), length, trailers: None };
         code(decide(call, desk.principal(robot), &set, NOW))
     };
     assert_eq!(long("https://a.example/x", &text, Some(2)), "body-not-permitted");

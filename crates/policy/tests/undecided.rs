@@ -25,7 +25,8 @@ fn judged(permit: &str, headers: &[(&str, &[u8])], body: &[u8], read: Option<usi
         let body = Bytes::copy_from_slice(body);
         let rest = Full::new(body.slice(read..)).map_err(|never| -> BodyFault { match never {} });
         let length = Some(body.len() as u64);
-        call.body = Payload { head: body.slice(..read), rest: Some(rest.boxed_unsync()), length };
+        call.body =
+            Payload { head: body.slice(..read), rest: Some(rest.boxed_unsync()), length, trailers: None };
     }
     let set = desk.set();
     code(decide(call, desk.principal(workload), &set, NOW))

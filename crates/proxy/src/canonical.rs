@@ -32,17 +32,17 @@ pub(crate) fn read_bound(limits: &Limits, policy_bound: Option<u64>) -> usize {
 /// # Errors
 /// `malformed-call` when the body breaks off, breaks its framing or comes too slowly.
 pub(crate) async fn read_for_policy(body: Payload, bound: usize) -> Result<Payload, Refusal> {
-    let Payload { head, rest, length } = body;
+    let Payload { head, rest, length, mut trailers } = body;
     let Some(mut rest) = rest else { return Ok(Payload::complete(head)) };
     let mut head = BytesMut::from(head);
     while head.len() <= bound {
         match rest.frame().await {
             // A body that was read completely has a known length, whatever its sender's framing was.
-            None => return Ok(Payload::complete(head.freeze())),
-            Some(frame) => head.extend_from_slice(&data(frame)?),
+            None => return Ok(Payload { trailers, ..Payload::complete(head.freeze()) }),
+            Some(frame) => take(frame, &mut head, &mut trailers)?,
         }
     }
-    Ok(Payload { head: head.freeze(), rest: Some(rest), length })
+    Ok(Payload { head: head.freeze(), rest: Some(rest), length, trailers })
 }
 
 /// Reads what a stream of messages begins with, up to its first pause: its sender may wait for a reply before it goes on,
@@ -51,24 +51,32 @@ pub(crate) async fn read_for_policy(body: Payload, bound: usize) -> Result<Paylo
 /// # Errors
 /// As [`read_for_policy`].
 pub(crate) async fn read_until_it_pauses(body: Payload, bound: usize) -> Result<Payload, Refusal> {
-    let Payload { head, rest, length } = body;
+    let Payload { head, rest, length, mut trailers } = body;
     let Some(mut rest) = rest else { return Ok(Payload::complete(head)) };
     let mut head = BytesMut::from(head);
     let mut next = timeout(FIRST_MESSAGE, rest.frame()).await.ok();
     while let Some(frame) = next {
-        let Some(frame) = frame else { return Ok(Payload::complete(head.freeze())) };
-        head.extend_from_slice(&data(frame)?);
+        let Some(frame) = frame else { return Ok(Payload { trailers, ..Payload::complete(head.freeze()) }) };
+        take(frame, &mut head, &mut trailers)?;
         next = if head.len() <= bound { rest.frame().now_or_never() } else { None };
     }
-    Ok(Payload { head: head.freeze(), rest: Some(rest), length })
+    Ok(Payload { head: head.freeze(), rest: Some(rest), length, trailers })
 }
 
-fn data(frame: Result<http_body::Frame<Bytes>, BodyFault>) -> Result<Bytes, Refusal> {
-    match frame {
-        Ok(frame) => Ok(frame.into_data().unwrap_or_default()),
-        Err(BodyFault::Slow) => Err(malformed("the body came too slowly")),
-        Err(_) => Err(malformed("the body broke off, or its chunks are not well-formed")),
+fn take(
+    frame: Result<http_body::Frame<Bytes>, BodyFault>,
+    head: &mut BytesMut,
+    trailers: &mut Option<Box<HeaderMap>>,
+) -> Result<(), Refusal> {
+    let frame = frame.map_err(|fault| match fault {
+        BodyFault::Slow => malformed("the body came too slowly"),
+        _ => malformed("the body broke off, or its chunks are not well-formed"),
+    })?;
+    match frame.into_data() {
+        Ok(data) => head.extend_from_slice(&data),
+        Err(frame) => *trailers = frame.into_trailers().ok().map(Box::new),
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -129,7 +137,7 @@ mod tests {
         drop(peer);
         let (body, mut back) = Incoming::new(Inlet::over(ours), framing, Limits::default().pace());
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length };
+        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length, trailers: None };
         let payload = read_for_policy(body, bound).await.map_err(|r| r.code());
         (payload, back.try_recv().ok().map(|handover| matches!(handover, Handover::Complete(_))))
     }
@@ -160,7 +168,8 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1024);
         peer.write_all(b"3\r\nabc\r\n").await.unwrap();
         let (body, _back) = Incoming::new(Inlet::over(ours), Framing::Chunked, Limits::default().pace());
-        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None };
+        let body =
+            Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None, trailers: None };
         let mut read = read_until_it_pauses(body, 64).await.unwrap();
         assert_eq!((read.head.as_ref(), read.whole()), (&b"abc"[..], None));
         peer.write_all(b"2\r\nde\r\n0\r\n\r\n").await.unwrap();
@@ -169,7 +178,8 @@ mod tests {
         let (mut peer, ours) = tokio::io::duplex(1024);
         peer.write_all(b"3\r\nabc\r\n0\r\n\r\n").await.unwrap();
         let (body, _back) = Incoming::new(Inlet::over(ours), Framing::Chunked, Limits::default().pace());
-        let body = Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None };
+        let body =
+            Payload { head: Bytes::new(), rest: Some(body.boxed_unsync()), length: None, trailers: None };
         assert_eq!(read_until_it_pauses(body, 64).await.unwrap().whole().unwrap().as_ref(), b"abc");
     }
 

@@ -36,6 +36,7 @@ mod reply;
 mod run;
 mod scenarios;
 mod support;
+mod trailers;
 mod upstreams;
 mod uses;
 mod ways;

@@ -79,7 +79,7 @@ fn target(call: &Call, edits: &[Edit]) -> Result<Uri, Refusal> {
 }
 
 pub(super) fn body(payload: Payload, splices: Vec<Splice>) -> Result<OutBody, Refusal> {
-    let Payload { head, rest, length } = payload;
+    let Payload { head, rest, length, trailers: _ } = payload;
     let before = head.len() as u64;
     let head = if splices.is_empty() { head } else { Bytes::from_owner(splice(&head, splices)?) };
     Ok(match rest {

@@ -30,11 +30,7 @@ fn call(path: &str, query: &str, fields: &[(&str, &str)], body: &str) -> Call {
         query: Query::parse(query).unwrap(),
         headers: fields.iter().map(field).collect(),
         upgrade: None,
-        body: Payload {
-            head: Bytes::copy_from_slice(body.as_bytes()),
-            rest: None,
-            length: Some(body.len() as u64),
-        },
+        body: Payload::complete(Bytes::copy_from_slice(body.as_bytes())),
     }
 }
 
@@ -272,8 +268,12 @@ async fn a_streaming_body_keeps_its_declared_length() {
         let rest: Rest = Full::new(Bytes::from_static(b"rest"))
             .map_err(|never| -> BodyFault { match never {} })
             .boxed_unsync();
-        call.body =
-            Payload { head: Bytes::from_static(b"head,"), rest: Some(rest), length: declared.then_some(9) };
+        call.body = Payload {
+            head: Bytes::from_static(b"head,"),
+            rest: Some(rest),
+            length: declared.then_some(9),
+            trailers: None,
+        };
         let outgoing = armed(call, Spot::Query(0), CANARY).unwrap();
         assert_eq!(outgoing.body.size_hint().exact(), declared.then_some(9));
         assert_eq!(outgoing.body.collect().await.unwrap().to_bytes(), "head,rest");

@@ -76,6 +76,7 @@ fn call(base: &Base, read: Option<usize>) -> Call {
                 head: body.slice(..read),
                 rest: Some(http_body_util::BodyExt::boxed_unsync(rest)),
                 length,
+                trailers: None,
             }
         }
     };

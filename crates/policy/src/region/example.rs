@@ -153,7 +153,7 @@ impl Example {
         let body = match self.body_bytes {
             // Longer than what is built: only its length is known.
             Some(length) if length > bytes.len() as u64 => {
-                Payload { head: bytes, rest: Some(Payload::unread()), length: Some(length) }
+                Payload { head: bytes, rest: Some(Payload::unread()), length: Some(length), trailers: None }
             }
             _ => Payload::complete(bytes),
         };

@@ -212,7 +212,7 @@ pub fn call(method: &str, url: &str, headers: &[(String, String)], body: &[u8]) 
         query: Query::parse(query)?,
         headers: map,
         upgrade: None,
-        body: Payload { head: Bytes::copy_from_slice(body), rest: None, length: Some(body.len() as u64) },
+        body: Payload::complete(Bytes::copy_from_slice(body)),
     })
 }
 

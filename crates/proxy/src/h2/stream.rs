@@ -224,5 +224,5 @@ fn payload(body: RecvStream, received: &Received, limits: &Limits) -> Payload {
     let idle = (!grpc::speaks(&received.head.fields)).then_some(limits.body_idle);
     let pace = Pace { idle, total: limits.body_total };
     let rest = Upload::new(body, received.length, pace).boxed_unsync();
-    Payload { head: Bytes::new(), rest: Some(rest), length: received.length }
+    Payload { head: Bytes::new(), rest: Some(rest), length: received.length, trailers: None }
 }

@@ -19,8 +19,7 @@ pub(super) struct Pace {
     pub(super) total: Option<Duration>,
 }
 
-/// A body whose bytes are given back to the sender's window as they are taken. Trailers are dropped: the call that is
-/// checked has none.
+/// A body whose bytes are given back to the sender's window as they are taken.
 pub(super) struct Upload {
     stream: RecvStream,
     /// Handed out last, and not given back yet.
@@ -58,12 +57,13 @@ impl Upload {
         self.alarm.as_mut().map_or(Poll::Pending, |alarm| alarm.as_mut().poll(cx))
     }
 
-    /// The next bytes; `None` after the last, once the end of the stream was seen.
-    fn poll_bytes(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, BodyFault>>> {
+    /// The next bytes, or the trailers; `None` after the last, once the end of the stream was seen.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         if let Some(data) = ready!(self.stream.poll_data(cx)) {
-            return Poll::Ready(Some(data.map_err(|_| BodyFault::Broken)));
+            return Poll::Ready(Some(data.map(Frame::data).map_err(|_| BodyFault::Broken)));
         }
-        Poll::Ready(ready!(self.stream.poll_trailers(cx)).err().map(|_| Err(BodyFault::Broken)))
+        let trailers = ready!(self.stream.poll_trailers(cx)).map_err(|_| BodyFault::Broken);
+        Poll::Ready(trailers.map(|trailers| trailers.map(Frame::trailers)).transpose())
     }
 }
 
@@ -80,19 +80,22 @@ impl Body for Upload {
             return Poll::Ready(None);
         }
         this.give_back();
-        let Poll::Ready(next) = this.poll_bytes(cx) else {
+        let Poll::Ready(next) = this.poll_next(cx) else {
             ready!(this.poll_slow(cx));
             return Poll::Ready(Some(Err(BodyFault::Slow)));
         };
         this.alarm = None;
         match &next {
-            Some(Ok(data)) => {
-                this.lent = data.len();
-                this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
-            }
+            Some(Ok(frame)) => match frame.data_ref() {
+                Some(data) => {
+                    this.lent = data.len();
+                    this.left = this.left.map(|left| left.saturating_sub(data.len() as u64));
+                }
+                None => this.has_ended = true,
+            },
             Some(Err(_)) | None => this.has_ended = true,
         }
-        Poll::Ready(next.map(|read| read.map(Frame::data)))
+        Poll::Ready(next)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -147,6 +147,12 @@ impl Body for Incoming {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = self.get_mut();
         let next = ready!(this.poll_data(context));
+        if let (None, Left::Chunks(decoder)) = (&next, &mut this.left)
+            && let Some(trailers) = decoder.take_trailers()
+        {
+            this.hand_back(Handover::Complete);
+            return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+        }
         match &next {
             // A reader that knows the length does not ask again after the last byte.
             None => this.hand_back(Handover::Complete),

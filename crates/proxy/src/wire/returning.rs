@@ -47,7 +47,7 @@ impl Returning {
         let (body, back) = Incoming::new(inlet, framing, pace);
         self.0 = State::Lent(back);
         let length = if let Framing::Length(length) = framing { Some(length) } else { None };
-        Payload { head: bytes::Bytes::new(), rest: Some(body.boxed_unsync()), length }
+        Payload { head: bytes::Bytes::new(), rest: Some(body.boxed_unsync()), length, trailers: None }
     }
 
     fn look(&mut self) {
