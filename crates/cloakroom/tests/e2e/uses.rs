@@ -1,7 +1,11 @@
 //! Counted uses: when one is spent, when it comes back, and that no edit of the database gives it back.
 
 use crate::support::{item, items, policy, setup};
-use cloakroom_testkit::{After, Broker, Issued, Reply, Setup, TestAuthority, TlsUpstream, Way, echo, shaped};
+use cloakroom_testkit::{
+    After, Broker, H2Client, Issued, Reply, Setup, TestAuthority, TlsUpstream, Way, echo, shaped,
+};
+use std::collections::BTreeMap;
+use std::sync::{Barrier, Mutex};
 
 fn used(broker: &Broker, issued: &Issued) -> u64 {
     broker.cli_json(&["placeholder", "show", &issued.id])["used"].as_u64().unwrap()
@@ -136,4 +140,72 @@ fn t64_a_process_that_dies_at_any_point_spends_once_and_loses_no_answer() {
         assert!(!said.contains("records-disagree"), "{point}");
         broker.verify_journal();
     }
+}
+
+/// How often, and how many calls at the same time: half of them each on a connection of HTTP/1.1, half as streams of one of HTTP/2.
+const ROUNDS: usize = 100;
+const HALF: usize = 100;
+
+#[test]
+fn t63_two_hundred_calls_at_once_reach_the_upstream_once_in_each_of_a_hundred_rounds() {
+    let Setup { broker, authority, robot } = setup();
+    let upstream = TlsUpstream::start(&authority, echo);
+    broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+    let permit = items(&upstream);
+    let issued: Vec<_> =
+        (0..ROUNDS).map(|_| broker.permit("c", "robot", &permit, &["--uses", "1"])).collect();
+    let outcomes = Mutex::new(vec![BTreeMap::new(); ROUNDS]);
+    let count = |round: usize, status: u16, code: Option<String>| {
+        let outcome = code.unwrap_or_else(|| status.to_string());
+        *outcomes.lock().unwrap()[round].entry(outcome).or_insert(0) += 1;
+    };
+    let start = Barrier::new(HALF + 1);
+    std::thread::scope(|scope| {
+        for _ in 0..HALF {
+            scope.spawn(|| {
+                let mut wire = broker.wire();
+                for (round, issued) in issued.iter().enumerate() {
+                    let call = item(&upstream, &round.to_string(), &issued.text);
+                    let call = call.bytes(Way::Absolute, Some(&robot));
+                    start.wait();
+                    wire.send(&call);
+                    match wire.receive("GET") {
+                        Ok(answer) => count(round, answer.status, answer.code()),
+                        Err(_) => {
+                            count(round, 0, None);
+                            wire = broker.wire();
+                        }
+                    }
+                }
+            });
+        }
+        let mut streams = H2Client::tunnel(&broker, &upstream.authority(), &robot);
+        for (round, issued) in issued.iter().enumerate() {
+            let call = || {
+                let call = http::Request::get(format!("{}/v1/items/{round}", upstream.url()));
+                let bearer = format!("Bearer {}", issued.text);
+                call.header("authorization", bearer).body(bytes::Bytes::new()).unwrap()
+            };
+            let calls = (0..HALF).map(|_| call()).collect();
+            start.wait();
+            for answer in streams.call_all(calls) {
+                let answer = answer.as_ref();
+                count(
+                    round,
+                    answer.map_or(0, |answer| answer.status),
+                    answer.ok().and_then(|answer| answer.code()),
+                );
+            }
+        }
+    });
+    let expected = BTreeMap::from([("200".to_owned(), 1), ("placeholder-spent".to_owned(), 2 * HALF - 1)]);
+    for (round, outcomes) in outcomes.into_inner().unwrap().iter().enumerate() {
+        assert_eq!(*outcomes, expected, "in round {round}");
+    }
+    let mut reached: Vec<_> = upstream.requests().iter().map(|request| request.target.clone()).collect();
+    let mut expected: Vec<_> = (0..ROUNDS).map(|round| format!("/v1/items/{round}")).collect();
+    reached.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(reached, expected);
+    broker.verify_journal();
 }
