@@ -87,13 +87,13 @@ pub(crate) async fn grant_one(
     // What is verified is rendered again from the rows: what was shown is what is approved, or nothing is.
     let grant = view::grant_of(&row, &act.rows)?;
     let signer = require_signer(&approvers, &grant, &signature)?;
-    let before = approvers.tally(&grant, &row.signatures);
+    let before = approvers.tally_among(&grant, &row.signatures, &act.rows);
     if before.signed.contains(signer) {
         return Err(signed_already(signer, before.needed));
     }
     require_next_count(admin, &act.rows, &signature)?;
     let signatures: Vec<_> = row.signatures.iter().cloned().chain([signature]).collect();
-    let (decision, done) = if approvers.tally(&grant, &signatures).is_complete() {
+    let (decision, done) = if approvers.tally_among(&grant, &signatures, &act.rows).is_complete() {
         (Decision::Granted(signatures), "approval granted")
     } else {
         (Decision::Signed(signatures), "approval signed")

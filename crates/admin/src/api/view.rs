@@ -138,7 +138,7 @@ pub(crate) fn approval(
         (None, ..) if state(placeholder, rows, Timestamp::now()) == "pending" => "pending",
         (None, ..) => "moot",
     };
-    let tally = approvers.tally(&grant_of(row, rows)?, &row.signatures);
+    let tally = approvers.tally_among(&grant_of(row, rows)?, &row.signatures, rows);
     Ok(ApprovalView {
         id: row.id,
         kind: "placeholder".into(),

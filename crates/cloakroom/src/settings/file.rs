@@ -196,6 +196,7 @@ impl From<WrittenDurability> for Durability {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Approval {
     quorum: Option<NonZeroU8>,
+    narrower: Option<NonZeroU8>,
     not_requester: bool,
     pub(super) pin_generation: bool,
     pub(super) hold: Option<Span>,
@@ -239,6 +240,7 @@ impl Approval {
         };
         ApprovalRules {
             quorum: self.quorum.map_or(1, NonZeroU8::get),
+            narrower: self.narrower.map(NonZeroU8::get),
             not_requester: self.not_requester,
             rules: self.rule.into_iter().map(rule).collect(),
         }

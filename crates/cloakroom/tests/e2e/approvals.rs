@@ -307,3 +307,54 @@ fn a_change_of_the_approvers_is_on_record() {
     assert_eq!((after.len(), digest(&after[2])), (3, digest(&before[1])));
     assert!(board.broker.output().contains("trust on first use"), "{}", board.broker.output());
 }
+
+const NARROWER: &str = "[approval]\nquorum = 2\nnarrower = 1\n";
+
+#[test]
+fn t78_one_approver_is_enough_for_what_only_narrows_and_it_ends_with_what_it_leans_on() {
+    let mut board = Board::new(NARROWER);
+    let wide = board.issue(&[]);
+    let state_after_one = |board: &Board, issued: &Issued| {
+        let shown = board.broker.cli_json(&["approval", "grant", &issued.approval]);
+        (shown["state"].as_str().unwrap().to_owned(), shown["needed"].as_u64().unwrap())
+    };
+    assert_eq!(state_after_one(&board, &wide), ("pending".into(), 2), "it descends from nothing");
+    assert!(board.grant_as_bob(&wide).status.success());
+    let narrow = board.issue(&["--parent", &wide.id, "--expires", "1h"]);
+    assert_eq!(board.call(&narrow), "placeholder-pending");
+    assert_eq!(state_after_one(&board, &narrow), ("granted".into(), 1));
+    // For another workload it is not narrower, and what leans is none to lean on.
+    board.broker.workload("another");
+    let items = items(&board.upstream);
+    let elsewhere = board.broker.issue("c", "another", &items, &["--parent", &wide.id]);
+    assert_eq!(state_after_one(&board, &elsewhere), ("pending".into(), 2));
+    let leaning = board.issue(&["--parent", &narrow.id]);
+    assert_eq!(state_after_one(&board, &leaning), ("pending".into(), 2));
+    assert_eq!(board.call(&narrow), "200");
+    board.broker.restart();
+    assert_eq!((board.call(&narrow), board.call(&wide)), ("200".into(), "200".into()));
+    board.broker.cli(&["approval", "withdraw", &wide.approval]);
+    assert_eq!(board.call(&narrow), "placeholder-revoked");
+    // A row that says active again does not bring it back.
+    board.broker.stop();
+    assert_eq!(board.broker.tamper("UPDATE placeholder SET state = 'active' WHERE id = ?1", [&wide.id]), 1);
+    board.broker.launch();
+    assert_eq!(
+        (board.call(&narrow), board.call(&wide)),
+        ("placeholder-revoked".into(), "placeholder-revoked".into())
+    );
+}
+
+#[test]
+fn t78_without_the_setting_what_narrows_takes_the_quorum() {
+    let board = Board::new(TWO);
+    let wide = board.issue(&[]);
+    board.broker.cli(&["approval", "grant", &wide.approval]);
+    assert!(board.grant_as_bob(&wide).status.success());
+    let narrow = board.issue(&["--parent", &wide.id]);
+    let half = board.broker.cli_json(&["approval", "grant", &narrow.approval]);
+    assert_eq!((&half["state"], &half["needed"]), (&"pending".into(), &2.into()));
+    assert_eq!(board.call(&narrow), "placeholder-pending");
+    assert!(board.grant_as_bob(&narrow).status.success());
+    assert_eq!(board.call(&narrow), "200");
+}

@@ -175,7 +175,7 @@ impl Approvers {
         self.signer(&grant.canonical_text(), signature).is_some()
     }
 
-    /// How far these signatures go for this grant. Several keys of one person count once.
+    /// How far these signatures go for this grant by itself, whatever it descends from. Several keys of one person count once.
     pub fn tally<'s>(&self, grant: &Grant, signatures: impl IntoIterator<Item = &'s Signature>) -> Tally {
         let signed = signatures.into_iter().filter_map(|signature| self.verify(grant, signature));
         Tally { signed: signed.map(|by| by.name.clone()).collect(), needed: self.rules.needed(grant) }

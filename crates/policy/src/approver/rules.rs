@@ -8,6 +8,8 @@ use cloakroom_model::{CredentialKind, Destination, Name};
 pub struct ApprovalRules {
     /// For everything.
     pub quorum: u8,
+    /// For what is proved narrower than the placeholder that it descends from; none: as for everything.
+    pub narrower: Option<u8>,
     /// Whether the signature of whoever asked does not count.
     pub not_requester: bool,
     /// Where it takes more.
@@ -29,7 +31,7 @@ pub struct ApprovalRule {
 
 impl Default for ApprovalRules {
     fn default() -> Self {
-        Self { quorum: 1, not_requester: false, rules: Vec::new() }
+        Self { quorum: 1, narrower: None, not_requester: false, rules: Vec::new() }
     }
 }
 
@@ -37,6 +39,12 @@ impl ApprovalRules {
     /// How many have to sign this grant: the largest number that anything says, and never none.
     pub fn needed(&self, grant: &Grant) -> usize {
         self.needed_at(&grant.policy.destinations(), &grant.credential_name, grant.kind)
+    }
+
+    /// How many have to sign it where it is proved narrower; none, where that takes as many.
+    pub(crate) fn fewer(&self, grant: &Grant) -> Option<usize> {
+        let narrower = usize::from(self.narrower?.max(1));
+        (grant.parent.is_some() && narrower < self.needed(grant)).then_some(narrower)
     }
 
     pub(crate) fn needed_at(

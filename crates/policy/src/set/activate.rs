@@ -1,5 +1,7 @@
 //! Rows become the policy in force: each approval is verified against the text rendered anew from the rows.
 
+mod narrower;
+
 use super::held::{Approved, Compiled, Grounds, Held, Standing};
 use super::rate::Limit;
 use super::workloads::Workloads;
@@ -151,15 +153,11 @@ impl<'a> Activation<'a> {
             return Ok(Check::Holds(Approved { grounds, permits, by_destination, ends: before.ends }));
         }
         let grant = Grant::from_rows(row, credential, workload)?;
-        for to in grant.policy.destinations() {
-            if !credential.destinations.contains(&to) {
-                return Err(format!(
-                    "its policy names {to}, where the credential {} may not go",
-                    credential.name
-                ));
-            }
-        }
-        let ends = self.require_approval(&grant, credential)?;
+        require_destinations(&grant, credential)?;
+        let ends = match self.require_approval(&grant, credential) {
+            Ok(ends) => ends,
+            Err(why) => self.lean(&grant, credential, workload).ok_or(why)?,
+        };
         let permits = self.compile(row.id, grant.policy.permits().to_vec());
         Ok(Check::Holds(Approved::new(grounds, permits, ends)))
     }
@@ -173,21 +171,13 @@ impl<'a> Activation<'a> {
     ) -> Grounds {
         let mut hash = Context::new(&SHA256);
         add(&mut hash, &self.signers);
-        add(&mut hash, row.policy.as_bytes());
-        add(&mut hash, row.on_misuse.as_str().as_bytes());
-        add(&mut hash, format!("{:?} {:?} {:?}", row.daily, row.holder, workload.marks).as_bytes());
-        add(&mut hash, row.parent.map(|id| id.to_string()).unwrap_or_default().as_bytes());
-        for approval in self.asked(row.id) {
-            let generation = approval.generation.map(|pinned| (pinned, credential.generation));
-            add(
-                &mut hash,
-                format!("{:?} {generation:?} {:?}", approval.requester, approval.expires).as_bytes(),
-            );
-            for signature in &approval.signatures {
-                add(&mut hash, signature.key.as_bytes());
-                add(&mut hash, signature.signature.as_bytes());
-                add(&mut hash, &[u8::from(self.backwards.has(signature))]);
-            }
+        self.add_row(&mut hash, row, credential, workload);
+        // What it may lean on decides too.
+        if let Some(parent) = self.may_lean_on(row) {
+            let rest = (parent.id, parent.text, parent.credential, parent.workload);
+            let bounds = (parent.not_before, parent.expires, parent.uses);
+            add(&mut hash, format!("{rest:?} {bounds:?}").as_bytes());
+            self.add_row(&mut hash, parent, credential, workload);
         }
         Grounds {
             text: row.text,
@@ -205,6 +195,32 @@ impl<'a> Activation<'a> {
         }
     }
 
+    /// What a row says beyond the facts that [`Grounds`] names, and who signed it.
+    fn add_row(
+        &self,
+        hash: &mut Context,
+        row: &PlaceholderRecord,
+        credential: &CredentialRecord,
+        workload: &WorkloadRecord,
+    ) {
+        add(hash, row.policy.as_bytes());
+        add(hash, row.on_misuse.as_str().as_bytes());
+        add(hash, format!("{:?} {:?} {:?}", row.daily, row.holder, workload.marks).as_bytes());
+        add(hash, row.parent.map(|id| id.to_string()).unwrap_or_default().as_bytes());
+        // With how many there are, what follows cannot be taken for one more of them.
+        add(hash, &self.asked(row.id).count().to_be_bytes());
+        for approval in self.asked(row.id) {
+            let generation = approval.generation.map(|pinned| (pinned, credential.generation));
+            add(hash, format!("{:?} {generation:?} {:?}", approval.requester, approval.expires).as_bytes());
+            add(hash, &approval.signatures.len().to_be_bytes());
+            for signature in &approval.signatures {
+                add(hash, signature.key.as_bytes());
+                add(hash, signature.signature.as_bytes());
+                add(hash, &[u8::from(self.backwards.has(signature))]);
+            }
+        }
+    }
+
     /// What held of this placeholder in the snapshot before.
     fn before(&self, id: PlaceholderId) -> Option<&'a Approved> {
         match &self.previous?.by_id.get(&id)?.standing {
@@ -219,7 +235,7 @@ impl<'a> Activation<'a> {
         approvals.iter().copied().filter(|approval| !approval.denied && approval.withdrawn.is_none())
     }
 
-    /// When the approval that counts ends, if it does.
+    /// When the approval that counts by the quorum ends, if it does.
     ///
     /// SECURITY: an approval counts by its own signatures alone: two that are half signed are none.
     fn require_approval(
@@ -251,6 +267,16 @@ impl<'a> Activation<'a> {
             Compiled { permit, limit }
         };
         permits.into_iter().map(compile).collect()
+    }
+}
+
+/// That its policy names no destination where the credential may not go.
+fn require_destinations(grant: &Grant, credential: &CredentialRecord) -> Result<(), String> {
+    match grant.policy.destinations().into_iter().find(|to| !credential.destinations.contains(to)) {
+        Some(to) => {
+            Err(format!("its policy names {to}, where the credential {} may not go", credential.name))
+        }
+        None => Ok(()),
     }
 }
 
