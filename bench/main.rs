@@ -32,6 +32,7 @@ mod memory;
 mod process;
 mod report;
 mod requests;
+mod revocation;
 mod server;
 mod spread;
 mod syscalls;
@@ -43,7 +44,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [callgrind | stream | streams] [OPTION ..]
+usage: cargo xtask bench [callgrind | stream | streams | revocation] [OPTION ..]
 
   --quick         one run, short loops, fewer idle connections: under three minutes
   --runs N        paired runs (5)
@@ -52,6 +53,7 @@ usage: cargo xtask bench [callgrind | stream | streams] [OPTION ..]
   --only SECTION  requests, latency, handshakes, bodies, memory, syscalls or http2; may be repeated
   callgrind [NAME ..]   instructions per request of nginx, relay, connect, absolute, base-url (broker: the last three)
   streams         memory with 1,000 streams of HTTP/2 at once; takes --seconds
+  revocation [ROUNDS]   how soon what is open ends when its placeholder is revoked (30)
   stream          memory while an answer of 10 GB goes through each way in
 ";
 
@@ -76,6 +78,8 @@ fn main() {
             memory::streams(&Bed::new(broker, 0), &plan, &mut report);
             write(report, &directory.join("streams.md"));
         }
+        ["revocation"] => revocation::run(broker, directory, 30),
+        ["revocation", rounds] => revocation::run(broker, directory, rounds.parse().expect(USAGE)),
         words => measure(&Bed::new(broker, bodies::BYTES), &plan(directory, words)),
     }
 }

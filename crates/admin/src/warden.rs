@@ -1,8 +1,9 @@
 //! Ends a placeholder that was misused, as the data plane asks: on record, stored and in force before the misuse is answered.
 
 use crate::admin::Admin;
+use crate::api::placeholders::family;
 use crate::{Problem, ProblemCode};
-use cloakroom_model::{EventKind, OnMisuse, PlaceholderId, PlaceholderState, Timestamp};
+use cloakroom_model::{Change, EventKind, OnMisuse, PlaceholderId, Timestamp};
 use cloakroom_store::journal::Entry;
 use cloakroom_store::{BoxFuture, Warden};
 use std::sync::Arc;
@@ -33,27 +34,26 @@ async fn end(
     let mut turn = admin.turn().await;
     let rows = admin.rows().await?;
     let Some(row) = rows.placeholders.iter().find(|row| row.id == placeholder) else { return Ok(()) };
-    let act = match how {
+    let (change, ids) = match how {
         OnMisuse::Record => return Ok(()),
-        _ if row.state == PlaceholderState::Revoked => return Ok(()),
-        OnMisuse::Freeze if row.frozen.is_some() => return Ok(()),
-        OnMisuse::Freeze => "placeholder frozen",
-        OnMisuse::RevokeFamily => "placeholder revoked",
+        OnMisuse::Freeze => (Change::Freeze, vec![placeholder]),
+        OnMisuse::RevokeFamily => (Change::Revoke, family(&rows, placeholder)),
     };
-    let now = Timestamp::now();
-    let entry = Entry::Act {
-        at: now,
-        act: act.into(),
-        subject: placeholder.to_string(),
-        name: None,
-        by: format!("misuse: {because}"),
-    };
-    let position = admin.journal.append(&entry)?;
-    admin.journal.durable(position).await?;
-    let ended = match how {
-        OnMisuse::Freeze => admin.store.freeze_placeholder(placeholder, Some(now)).await,
-        _ => admin.store.revoke_placeholder(placeholder).await,
-    };
+    let (life, now, act) = (row.life(), Timestamp::now(), change.act());
+    // What ended meanwhile, or was frozen, is not ended again.
+    if life.after(change, now).is_none_or(|next| next == life) {
+        return Ok(());
+    }
+    let mut last = None;
+    for id in &ids {
+        let (by, subject) = (format!("misuse: {because}"), id.to_string());
+        let entry = Entry::Act { at: now, act: act.into(), subject, name: None, by };
+        last = Some(admin.journal.append(&entry)?);
+    }
+    if let Some(position) = last {
+        admin.journal.durable(position).await?;
+    }
+    let ended = admin.store.change_placeholders(ids, change, now).await;
     // Also after a failure: an unsure store is read again rather than trusted from memory.
     admin.put_in_force(&mut turn).await?;
     ended?;

@@ -4,7 +4,7 @@
 use cloakroom_egress::custody::DropOff;
 use cloakroom_model::{ApprovalId, CredentialId};
 use cloakroom_model::{
-    CredentialKind, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId,
+    Code, CredentialKind, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId,
     RequestId, Signature, WorkloadId,
 };
 use cloakroom_policy::Tuple;
@@ -203,6 +203,42 @@ pub struct IssuedClaim {
     pub expires: String,
 }
 
+/// What the journal knows of one placeholder.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct History {
+    /// Its last use.
+    pub last_use: Option<Occasion>,
+    /// What ended or froze it last, unless it was thawed or given uses back since.
+    pub ended: Option<ActView>,
+    /// The first call with it that was refused after that.
+    pub first_refusal: Option<Occasion>,
+}
+
+/// One call, as the journal knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Occasion {
+    /// When.
+    pub at: String,
+    /// The call.
+    pub request: RequestId,
+    /// Where it came from.
+    pub peer: Option<String>,
+    /// Why it was refused, if it was.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<Code>,
+}
+
+/// One act, as the journal knows it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ActView {
+    /// When.
+    pub at: String,
+    /// What was done.
+    pub act: String,
+    /// Who did it.
+    pub by: String,
+}
+
 /// A claim as shown to operators.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClaimView {
@@ -255,6 +291,9 @@ pub struct PlaceholderView {
     pub used: u32,
     /// Where its policy goes.
     pub destinations: Vec<Destination>,
+    /// What the journal knows of it; only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub history: Option<History>,
     /// How it is fetched, where it was issued to be; only in `show`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub claim: Option<ClaimView>,

@@ -1,6 +1,8 @@
 //! What is written before a secret is opened.
 
-use crate::{CredentialId, Destination, PlaceholderId, Refusal, RequestId, Timestamp, Way, WorkloadId};
+use crate::{
+    CredentialId, Destination, PlaceholderId, Refusal, RequestId, Source, Timestamp, Way, WorkloadId,
+};
 use serde::{Deserialize, Serialize};
 use std::future::Future;
 
@@ -26,6 +28,9 @@ pub struct Intent {
     pub at: Timestamp,
     /// Who asked.
     pub workload: WorkloadId,
+    /// Where the call came from; absent in records of before that was kept.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub peer: Option<Source>,
     /// How the call came.
     pub way: Way,
     /// Where it goes.

@@ -1,8 +1,8 @@
 //! What the store keeps of credentials, workloads, placeholders and approvals: ids, names and ciphertext.
 
 use crate::{
-    ApprovalId, CoreId, CredentialId, Destination, Hours, KeyedHash, Marks, Name, PlaceholderId, Proofs,
-    Shape, Timestamp, WorkloadId,
+    ApprovalId, CoreId, CredentialId, Destination, End, Hours, KeyedHash, Life, Marks, Name, PlaceholderId,
+    Proofs, Shape, Timestamp, WorkloadId,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -232,6 +232,15 @@ pub struct PlaceholderRecord {
     pub parent: Option<PlaceholderId>,
     /// Since when it is frozen: refused whatever its state, until it is thawed.
     pub frozen: Option<Timestamp>,
+    /// How it ended of itself, once that is on record.
+    pub end: Option<End>,
+}
+
+impl PlaceholderRecord {
+    /// Its life, as far as it is on record.
+    pub fn life(&self) -> Life {
+        Life::stored(self.state, self.frozen, self.end)
+    }
 }
 
 /// A placeholder's text that waits to be fetched, or was.

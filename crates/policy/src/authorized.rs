@@ -5,9 +5,7 @@ use crate::permit::{Permit, RangeRule};
 use crate::question;
 use crate::repeats::{OF_THE_ATTEMPT, Repeatable, Repeats};
 use crate::set::Held;
-use cloakroom_model::{
-    Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp, WorkloadId,
-};
+use cloakroom_model::{Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp};
 use std::fmt;
 
 /// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
@@ -58,7 +56,7 @@ impl Authorized {
 
     /// What the journal records before anything is opened.
     pub fn intent(&self) -> Intent {
-        intent(&self.call, self.principal.workload(), self.at, &self.uses)
+        intent(&self.call, &self.principal, self.at, &self.uses)
     }
 
     pub(crate) fn call(&self) -> &Call {
@@ -71,12 +69,13 @@ impl Authorized {
 }
 
 /// What is recorded of a call, or of a message on the channel that it opened.
-pub(crate) fn intent(call: &Call, workload: WorkloadId, at: Timestamp, uses: &[Use]) -> Intent {
+pub(crate) fn intent(call: &Call, principal: &Principal, at: Timestamp, uses: &[Use]) -> Intent {
     let spotted = |index: usize| uses.iter().any(|used| used.spot == Spot::Path(index));
     Intent {
         request: call.request,
         at,
-        workload,
+        workload: principal.workload(),
+        peer: Some(principal.source()),
         way: call.way,
         destination: call.destination.clone(),
         method: call.method.to_string(),

@@ -67,7 +67,7 @@ impl PolicySet {
         }
         opens(&asker, now)?;
         let known = self.known_at(principal.workload(), &call.destination).to_vec();
-        let intent = intent(&call, principal.workload(), now, &[]);
+        let intent = intent(&call, &principal, now, &[]);
         let judge = MessageJudge::of_handshake(&call, principal);
         Ok(OpenChannel { call, judge, known, intent })
     }

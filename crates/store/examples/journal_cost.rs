@@ -30,6 +30,7 @@ fn intent(number: u64) -> Result<Intent, Box<dyn Error>> {
         request: RequestId::new(at, fill),
         at,
         workload: WorkloadId::new(at, fill),
+        peer: Some(cloakroom_model::Source::Address([127, 0, 0, 1].into())),
         way: Way::Connect,
         method: "GET".into(),
         destination,

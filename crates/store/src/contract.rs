@@ -2,7 +2,7 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, ClaimRecord, Claimed, CredentialId, CredentialRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, Change, ClaimRecord, Claimed, CredentialId, CredentialRecord,
     KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
     WorkloadRecord,
 };
@@ -108,17 +108,14 @@ pub trait Store: Send + Sync + 'static {
         claimed: Claimed,
     ) -> BoxFuture<'_, Result<Option<Vec<u8>>, StoreError>>;
 
-    /// Revokes, from any state. Revoking again is no error.
-    fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Revokes each, from any state: all or none.
-    fn revoke_placeholders(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<(), StoreError>>;
-
-    /// Freezes at this time, or thaws (`None`). Freezing again keeps the first time; neither changes the state.
-    fn freeze_placeholder(
+    /// Makes this change to the life of each, all or none, as [`Life::after`](cloakroom_model::Life::after) says: there is no
+    /// other way to change it but [`Self::decide_approval`] and [`Self::withdraw_approval`], which ask it too. Conflict where
+    /// the change is not possible; one that was made before changes nothing again.
+    fn change_placeholders(
         &self,
-        id: PlaceholderId,
-        at: Option<Timestamp>,
+        ids: Vec<PlaceholderId>,
+        change: Change,
+        at: Timestamp,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Decides once (Conflict if decided before), and sets the placeholder's state, both or none. Granting a

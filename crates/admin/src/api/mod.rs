@@ -7,7 +7,7 @@ pub(crate) mod health;
 pub(crate) mod input;
 mod lessons;
 mod parked;
-mod placeholders;
+pub(crate) mod placeholders;
 mod proposals;
 mod tuples;
 mod view;

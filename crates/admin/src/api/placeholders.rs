@@ -3,13 +3,16 @@
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
+use crate::history::history_of;
 use crate::peer::Peer;
-use crate::wire::{IssuedClaim, IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked};
+use crate::wire::{
+    History, IssuedClaim, IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked,
+};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderId, PlaceholderRecord,
+    ApprovalId, ApprovalRecord, Change, ClaimRecord, CredentialRecord, PlaceholderId, PlaceholderRecord,
     PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Containment, Policy};
@@ -36,6 +39,7 @@ pub(crate) async fn show(
     let ignored = admin.turn().await.clone();
     let rolled_back = admin.store.books().await?.rolled_back;
     let mut shown = mark(mark_older(view::placeholder(row, &rows)?, rolled_back), &ignored);
+    shown.history = Some(history(&admin, row.id).await?);
     shown.claim = admin.store.claim_of(row.id).await?.map(|claim| view::claim(&claim, Timestamp::now()));
     shown.policy = Some(view::policy(row)?.canonical_text());
     Ok(Json(shown))
@@ -49,6 +53,14 @@ fn mark_older(mut shown: PlaceholderView, rolled_back: Option<Timestamp>) -> Pla
         );
     }
     shown
+}
+
+/// What the journal knows, with what waits in memory.
+async fn history(admin: &Admin, placeholder: PlaceholderId) -> Result<History, Problem> {
+    admin.journal.write_out()?;
+    let journal = admin.data.join("journal");
+    let read = tokio::task::spawn_blocking(move || history_of(&journal, placeholder)).await;
+    Ok(read.map_err(|_| Problem::new(ProblemCode::InternalFault, "the journal could not be read"))??)
 }
 
 /// Stored as active, but not in force: said wherever the placeholder is shown.
@@ -116,6 +128,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         on_misuse: new.on_misuse,
         parent: parent.map(|parent| parent.id),
         frozen: None,
+        end: None,
     };
     if let Some(parent) = parent {
         require_within(&row, &policy, parent, &act.rows)?;
@@ -303,8 +316,10 @@ pub(crate) async fn revoke(
         if row.state == PlaceholderState::Revoked {
             return show_one(&act.rows, row.id);
         }
-        let stored = || admin.store.revoke_placeholder(row.id);
-        let rows = act.carry_out("placeholder revoked", row.id.to_string(), None, stored).await?;
+        let ids = family(&act.rows, row.id);
+        let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
+        let stored = || admin.store.change_placeholders(ids.clone(), Change::Revoke, Timestamp::now());
+        let rows = act.carry_out_all(Change::Revoke.act(), &subjects, stored).await?;
         show_one(&rows, row.id)
     })
     .await
@@ -323,8 +338,8 @@ pub(crate) async fn revoke_many(
             return Ok(Revoked { revoked: ids });
         }
         let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let stored = || admin.store.revoke_placeholders(ids.clone());
-        act.carry_out_all("placeholder revoked", &subjects, stored).await?;
+        let stored = || admin.store.change_placeholders(ids.clone(), Change::Revoke, Timestamp::now());
+        act.carry_out_all(Change::Revoke.act(), &subjects, stored).await?;
         Ok(Revoked { revoked: ids })
     })
     .await
@@ -356,7 +371,7 @@ pub(crate) async fn freeze(
     by: Extension<Peer>,
     placeholder: Path<String>,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    set_frozen(admin, by, placeholder, Some(Timestamp::now())).await
+    change(admin, by, placeholder, Change::Freeze).await
 }
 
 pub(crate) async fn thaw(
@@ -364,31 +379,47 @@ pub(crate) async fn thaw(
     by: Extension<Peer>,
     placeholder: Path<String>,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    set_frozen(admin, by, placeholder, None).await
+    change(admin, by, placeholder, Change::Thaw).await
 }
 
-async fn set_frozen(
+async fn change(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
-    at: Option<Timestamp>,
+    change: Change,
 ) -> Result<Json<PlaceholderView>, Problem> {
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::placeholder(&act.rows, &placeholder)?.clone();
-        if matches!(row.state, PlaceholderState::Revoked | PlaceholderState::Denied) {
-            let text = format!("placeholder {} is {}, which is for good", row.id, row.state.as_str());
+        let (life, now) = (row.life(), Timestamp::now());
+        let Some(next) = life.after(change, now) else {
+            let text = format!("placeholder {} is {}, which is for good", row.id, life.stage());
             return Err(Problem::new(ProblemCode::Conflict, text).hinting("issue a new placeholder"));
-        }
-        if row.frozen.is_some() == at.is_some() {
+        };
+        if next == life {
             return show_one(&act.rows, row.id);
         }
-        let word = if at.is_some() { "placeholder frozen" } else { "placeholder thawed" };
-        let stored = || admin.store.freeze_placeholder(row.id, at);
-        let rows = act.carry_out(word, row.id.to_string(), None, stored).await?;
+        let stored = || admin.store.change_placeholders(vec![row.id], change, now);
+        let rows = act.carry_out(change.act(), row.id.to_string(), None, stored).await?;
         show_one(&rows, row.id)
     })
     .await
+}
+
+/// A placeholder and all that descend from it, in id order, without those that are revoked already: each is a record of its own.
+pub(crate) fn family(rows: &Rows, first: PlaceholderId) -> Vec<PlaceholderId> {
+    let mut family = vec![first];
+    // Descendants are younger than what they descend from, and rows are in id order; one that says otherwise was edited.
+    for row in &rows.placeholders {
+        if row.parent.is_some_and(|parent| family.contains(&parent)) && !family.contains(&row.id) {
+            family.push(row.id);
+        }
+    }
+    let revoked = |id: &PlaceholderId| {
+        rows.placeholders.iter().any(|row| row.id == *id && row.state == PlaceholderState::Revoked)
+    };
+    family.retain(|id| !revoked(id));
+    family
 }
 
 fn show_one(rows: &Rows, id: PlaceholderId) -> Result<PlaceholderView, Problem> {

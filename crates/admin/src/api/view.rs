@@ -102,6 +102,7 @@ pub(crate) fn placeholder(row: &PlaceholderRecord, rows: &Rows) -> Result<Placeh
         uses: row.uses,
         used: row.used,
         destinations: policy.destinations(),
+        history: None,
         claim: None,
         policy: None,
         why: None,

@@ -42,6 +42,7 @@ fn text(request: RequestId, records: &[Record], names: &BTreeMap<String, String>
             Entry::Intent(intent) => {
                 pairs.push(("authorized", intent.at.to_string()));
                 pairs.push(("workload", named(intent.workload.to_string())));
+                pairs.extend(intent.peer.map(|peer| ("peer", peer.to_string())));
                 pairs.push(("call", format!("{} {}{}", intent.method, intent.destination, intent.path)));
                 pairs.extend(intent.repeats.map(|first| ("repeats", first.to_string())));
                 for one in &intent.uses {

@@ -11,7 +11,7 @@ use crate::output::{Output, fields, table};
 use crate::run::Kit;
 use crate::span::Expiry;
 use cloakroom_admin::wire::{
-    ClaimView, IssuedPlaceholder, NewPlaceholder, PlaceholderView, Revocation, Revoked,
+    ClaimView, History, IssuedPlaceholder, NewPlaceholder, Occasion, PlaceholderView, Revocation, Revoked,
 };
 use cloakroom_model::Proofs;
 
@@ -146,6 +146,25 @@ fn row(one: &PlaceholderView) -> Vec<String> {
     ]
 }
 
+/// The last use, what ended it, and who was refused first after that.
+fn history(history: &History) -> Vec<(&'static str, String)> {
+    let call = |one: &Occasion| {
+        let peer =
+            one.peer.as_deref().map(|peer| format!(" from {}", peer.escape_debug())).unwrap_or_default();
+        let code = one.code.map(|code| format!(": {code}")).unwrap_or_default();
+        format!("{}{peer}, call {}{code}", one.at, one.request)
+    };
+    let mut pairs = Vec::new();
+    pairs.extend(history.last_use.as_ref().map(|one| ("last use", call(one))));
+    pairs.extend(
+        history.ended.as_ref().map(|act| {
+            ("ended", format!("{} {} by {}", act.at, act.act.escape_debug(), act.by.escape_debug()))
+        }),
+    );
+    pairs.extend(history.first_refusal.as_ref().map(|one| ("first refused", call(one))));
+    pairs
+}
+
 fn claimed(claim: &ClaimView) -> String {
     match (&claim.claimed, &claim.claimed_from) {
         (Some(at), from) => format!("fetched {at} from {}", from.as_deref().unwrap_or("-")),
@@ -178,6 +197,7 @@ fn show(one: &PlaceholderView, output: &Output) -> Result<Exit, Failure> {
         }
         pairs.extend(one.claim.as_ref().map(|claim| ("claim", claimed(claim))));
         pairs.extend(one.frozen.clone().map(|since| ("frozen since", since)));
+        pairs.extend(one.history.iter().flat_map(history));
         pairs.extend(one.why.clone().map(|why| ("why", why)));
         pairs.extend(one.policy.clone().map(|policy| ("policy", policy)));
         fields(&pairs)

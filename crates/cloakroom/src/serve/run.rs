@@ -29,6 +29,8 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     if let Some(witnesses) = witnesses {
         drop(tokio::spawn(witnesses.run(Arc::clone(&journal), Arc::clone(&admin.events))));
     }
+    // Ends with the runtime: what it did not record, the next start does.
+    drop(tokio::spawn(Arc::clone(&admin).record_ends()));
     let (stop, stopped) = watch::channel(false);
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));

@@ -93,6 +93,7 @@ impl Desk {
             state: PlaceholderState::Pending,
             on_misuse: Default::default(),
             frozen: None,
+            end: None,
             parent: None,
             not_before: None,
         });

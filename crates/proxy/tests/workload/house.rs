@@ -274,6 +274,7 @@ fn rows(plan: &Plan, custody: &Custody, lookup: &LookupKey, to: &str) -> (Rows, 
         state: PlaceholderState::Active,
         on_misuse: Default::default(),
         frozen: None,
+        end: None,
         parent: None,
         not_before: None,
     };

@@ -25,6 +25,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 8, name: "books", sql: include_str!("../../migrations/0008_books.sql") },
     Migration { version: 9, name: "approvers", sql: include_str!("../../migrations/0009_approvers.sql") },
     Migration { version: 10, name: "rollback", sql: include_str!("../../migrations/0010_rollback.sql") },
+    Migration { version: 11, name: "ended", sql: include_str!("../../migrations/0011_ended.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -1,6 +1,7 @@
 //! The default store: SQLite in write-ahead mode, one thread that writes and one that reads.
 
 mod claim;
+mod life;
 mod migrate;
 mod open;
 mod read;
@@ -9,7 +10,7 @@ mod write;
 
 use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, ClaimRecord, Claimed, CredentialId, CredentialRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, Change, ClaimRecord, Claimed, CredentialId, CredentialRecord,
     KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId,
     WorkloadRecord,
 };
@@ -114,20 +115,13 @@ impl Store for SqliteStore {
         self.writer.submit(After::EraseLog, move |db| claim::take(db, code, &claimed))
     }
 
-    fn revoke_placeholders(&self, ids: Vec<PlaceholderId>) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.submit(After::Nothing, move |db| write::revoke_placeholders(db, &ids))
-    }
-
-    fn freeze_placeholder(
+    fn change_placeholders(
         &self,
-        id: PlaceholderId,
-        at: Option<Timestamp>,
+        ids: Vec<PlaceholderId>,
+        change: Change,
+        at: Timestamp,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.submit(After::Nothing, move |db| write::freeze_placeholder(db, id, at))
-    }
-
-    fn revoke_placeholder(&self, id: PlaceholderId) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.writer.submit(After::Nothing, move |db| write::revoke_placeholder(db, id))
+        self.writer.submit(After::Nothing, move |db| life::change_each(db, &ids, change, at))
     }
 
     fn decide_approval(

@@ -2,7 +2,7 @@
 
 use crate::{Books, StoreError};
 use cloakroom_model::{
-    ApprovalRecord, ApproverChange, CredentialRecord, Marks, PlaceholderRecord, PlaceholderState, Rows,
+    ApprovalRecord, ApproverChange, CredentialRecord, Life, Marks, PlaceholderRecord, PlaceholderState, Rows,
     SealedSecret, Signature, Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
@@ -88,6 +88,7 @@ fn workload(row: &Fields<'_, '_>) -> Result<WorkloadRecord, StoreError> {
 }
 
 fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
+    let life = row.life()?;
     Ok(PlaceholderRecord {
         id: row.text("id", |text| text.parse())?,
         credential: row.text("credential", |text| text.parse())?,
@@ -102,10 +103,11 @@ fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {
         holder: row.text("holder", |text| text.parse())?,
         uses: row.optional_number("uses")?,
         used: row.number("used")?,
-        state: row.text("state", |text| state(&text))?,
+        state: life.state(),
         on_misuse: row.text("on_misuse", |text| text.parse())?,
         parent: row.optional_text("parent", |text| text.parse())?,
-        frozen: row.optional_time("frozen")?,
+        frozen: life.frozen(),
+        end: life.end(),
     })
 }
 
@@ -168,6 +170,12 @@ fn state(text: &str) -> Result<PlaceholderState, &'static str> {
 pub(super) struct Fields<'row, 'statement>(pub(super) &'row Row<'statement>);
 
 impl Fields<'_, '_> {
+    pub(super) fn life(&self) -> Result<Life, StoreError> {
+        let state = self.text("state", |text| state(&text))?;
+        let end = self.optional_text("ended", |text| text.parse())?;
+        Ok(Life::stored(state, self.optional_time("frozen")?, end))
+    }
+
     pub(super) fn plain<T: FromSql>(&self, field: &str) -> Result<T, StoreError> {
         self.0.get(field).map_err(|error| self.unreadable(field, &error))
     }

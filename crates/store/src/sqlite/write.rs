@@ -1,10 +1,10 @@
 //! The changes, each inside a savepoint that the caller opened: an error rolls back all that it did.
 
+use super::life;
 use crate::{Decision, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, CredentialId, CredentialRecord, PlaceholderId,
-    PlaceholderRecord, PlaceholderState, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
-    WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, Change, CredentialId, CredentialRecord, PlaceholderId,
+    PlaceholderRecord, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::Serialize;
@@ -112,8 +112,8 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
     present(db, "credential", row.credential)?;
     present(db, "workload", row.workload)?;
     let sql = "INSERT INTO placeholder (id, credential, workload, core, text, policy, created, expires, uses, used, state, on_misuse,
-                                        not_before, frozen, parent, holder, daily)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+                                        not_before, frozen, parent, holder, daily, ended)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18)";
     insert(
         db,
         sql,
@@ -136,6 +136,7 @@ pub(super) fn add_placeholder(db: &Connection, row: &PlaceholderRecord, approval
             row.parent.map(|id| id.to_string()),
             row.holder.to_string(),
             row.daily.map(|hours| hours.to_string()),
+            row.end.map(cloakroom_model::End::as_str),
         ],
     )?;
     add_approval(db, approval)
@@ -167,37 +168,13 @@ fn add_approval(db: &Connection, row: &ApprovalRecord) -> Done {
     )
 }
 
-pub(super) fn revoke_placeholder(db: &Connection, id: PlaceholderId) -> Done {
-    match changed(db, "UPDATE placeholder SET state = 'revoked' WHERE id = ?1", [id.to_string()])? {
-        1 => Ok(()),
-        _ => Err(StoreError::missing("placeholder", id)),
-    }
-}
-
-pub(super) fn revoke_placeholders(db: &Connection, ids: &[PlaceholderId]) -> Done {
-    ids.iter().try_for_each(|id| revoke_placeholder(db, *id))
-}
-
-pub(super) fn freeze_placeholder(db: &Connection, id: PlaceholderId, at: Option<Timestamp>) -> Done {
-    // Freezing twice keeps the first time; thawing takes it away.
-    let sql = "UPDATE placeholder SET frozen = CASE WHEN ?2 IS NULL THEN NULL ELSE coalesce(frozen, ?2) END WHERE id = ?1";
-    match changed(db, sql, params![id.to_string(), at.map(millis)])? {
-        1 => Ok(()),
-        _ => Err(StoreError::missing("placeholder", id)),
-    }
-}
-
 pub(super) fn decide_approval(db: &Connection, id: ApprovalId, decision: &Decision, at: Timestamp) -> Done {
     let placeholder = undecided(db, id)?;
-    let state = match decision {
+    match decision {
         Decision::Signed(signatures) => return gather(db, id, &placeholder, signatures),
-        Decision::Granted(_) => PlaceholderState::Active,
-        Decision::Denied => PlaceholderState::Denied,
-    };
-    let sql = "UPDATE placeholder SET state = ?2 WHERE id = ?1 AND state = 'pending'";
-    let pending = changed(db, sql, params![placeholder, state.as_str()])? == 1;
-    if !pending && state == PlaceholderState::Active {
-        return Err(not_pending(&placeholder));
+        Decision::Granted(_) => life::change(db, &placeholder, Change::Grant, at)?,
+        // What is over already stays what it is.
+        Decision::Denied => drop(life::change_if_possible(db, &placeholder, Change::Deny, at)?),
     }
     let signatures = match decision {
         Decision::Granted(signatures) => Some(json(signatures)?),
@@ -227,9 +204,10 @@ pub(super) fn withdraw_approval(db: &Connection, id: ApprovalId, at: Timestamp) 
     if changed(db, sql, params![id.to_string(), millis(at)])? == 0 {
         return Err(StoreError::Conflict(format!("approval {id} was not granted, or is withdrawn already")));
     }
-    let sql = "UPDATE placeholder SET state = 'revoked' WHERE id = (SELECT placeholder FROM approval WHERE id = ?1)";
-    changed(db, sql, [id.to_string()])?;
-    Ok(())
+    let sql = "SELECT placeholder FROM approval WHERE id = ?1";
+    let placeholder: Option<String> = one(db, sql, [id.to_string()])?;
+    let placeholder = placeholder.ok_or_else(|| StoreError::missing("approval", id))?;
+    life::change(db, &placeholder, Change::Revoke, at)
 }
 
 pub(super) fn change_approvers(db: &Connection, change: &ApproverChange, at: Timestamp) -> Done {
@@ -303,7 +281,7 @@ fn one<T: rusqlite::types::FromSql>(
     Ok(db.prepare_cached(sql)?.query_row(values, |row| row.get(0)).optional()?)
 }
 
-fn changed(db: &Connection, sql: &str, values: impl Params) -> Result<usize, StoreError> {
+pub(super) fn changed(db: &Connection, sql: &str, values: impl Params) -> Result<usize, StoreError> {
     Ok(db.prepare_cached(sql)?.execute(values)?)
 }
 

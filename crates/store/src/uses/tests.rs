@@ -73,6 +73,7 @@ impl House {
             request: RequestId::new(at(self.requests), [0; 10]),
             at: at(5),
             workload: WorkloadId::new(at(1), [1; 10]),
+            peer: None,
             way: Way::Connect,
             destination: "https://api.example.com".parse().unwrap(),
             method: "GET".into(),

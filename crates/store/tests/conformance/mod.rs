@@ -35,6 +35,7 @@ cases! {
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
     uses_are_noted_as_they_were_tallied
+    a_life_changes_as_the_model_says_and_in_no_other_way
     concurrent_changes_that_fail_do_not_disturb_their_neighbours
 }
 
@@ -99,14 +100,44 @@ async fn a_claim_is_taken_once_and_what_was_sealed_is_gone_then(store: Arc<dyn S
 
 async fn freezing_leaves_the_state(store: Arc<dyn Store>) {
     let id = active(&*store, &[Some(2)]).await[0];
-    store.freeze_placeholder(id, Some(at(60))).await.unwrap();
-    store.freeze_placeholder(id, Some(at(61))).await.unwrap();
+    store.change_placeholders(vec![id], Change::Freeze, at(60)).await.unwrap();
+    store.change_placeholders(vec![id], Change::Freeze, at(61)).await.unwrap();
     let row = store.load().await.unwrap().placeholders.remove(0);
     assert_eq!((row.state, row.frozen), (PlaceholderState::Active, Some(at(60))));
-    store.freeze_placeholder(id, None).await.unwrap();
+    store.change_placeholders(vec![id], Change::Thaw, at(62)).await.unwrap();
     assert_eq!(store.load().await.unwrap().placeholders[0].frozen, None);
     let nobody = PlaceholderId::new(at(1), [0xEE; 10]);
-    assert!(matches!(store.freeze_placeholder(nobody, None).await, Err(StoreError::Missing { .. })));
+    assert!(matches!(
+        store.change_placeholders(vec![nobody], Change::Thaw, at(62)).await,
+        Err(StoreError::Missing { .. })
+    ));
+}
+
+async fn a_life_changes_as_the_model_says_and_in_no_other_way(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[Some(2), None]).await;
+    let life = async || store.load().await.unwrap().placeholders.remove(0).life();
+    // Each change after each, as far as they lead; the last one ends it.
+    let lead = [
+        Change::Freeze,
+        Change::Spend,
+        Change::Thaw,
+        Change::Freeze,
+        Change::GiveBack,
+        Change::Grant,
+        Change::Deny,
+        Change::Expire,
+    ];
+    for change in lead.into_iter().chain(Change::ALL).chain(Change::ALL) {
+        let (before, now) = (life().await, at(70));
+        let expected = before.after(change, now);
+        let done = store.change_placeholders(vec![ids[0]], change, now).await;
+        assert_eq!(is_conflict(&done), expected.is_none(), "{before:?} {change:?}: {done:?}");
+        assert_eq!(life().await, expected.unwrap_or(before), "{before:?} {change:?}");
+    }
+    assert_eq!(life().await.stage(), Stage::Revoked);
+    // One that cannot be changed keeps the others as they are.
+    assert!(is_conflict(&store.change_placeholders(vec![ids[1], ids[0]], Change::Freeze, at(71)).await));
+    assert_eq!(store.load().await.unwrap().placeholders[1].life().stage(), Stage::Active);
 }
 
 async fn many_are_revoked_or_none(store: Arc<dyn Store>) {
@@ -115,9 +146,9 @@ async fn many_are_revoked_or_none(store: Arc<dyn Store>) {
     let states = async || -> Vec<PlaceholderState> {
         store.load().await.unwrap().placeholders.iter().map(|row| row.state).collect()
     };
-    assert!(store.revoke_placeholders(vec![ids[0], nobody]).await.is_err());
+    assert!(store.change_placeholders(vec![ids[0], nobody], Change::Revoke, at(60)).await.is_err());
     assert_eq!(states().await, [PlaceholderState::Active; 3]);
-    store.revoke_placeholders(vec![ids[0], ids[2]]).await.unwrap();
+    store.change_placeholders(vec![ids[0], ids[2]], Change::Revoke, at(60)).await.unwrap();
     let (revoked, active) = (PlaceholderState::Revoked, PlaceholderState::Active);
     assert_eq!(states().await, [revoked, active, revoked]);
 }
@@ -331,7 +362,7 @@ async fn signatures_gather_until_they_are_enough(store: Arc<dyn Store>) {
     let rows = store.load().await.unwrap();
     assert_eq!((rows.approvals[1].decided, rows.approvals[1].signatures.clone()), (Some(at(62)), both));
     assert_eq!(rows.placeholders[1].state, PlaceholderState::Active);
-    store.revoke_placeholder(revoked).await.unwrap();
+    store.change_placeholders(vec![revoked], Change::Revoke, at(60)).await.unwrap();
     assert!(is_conflict(&store.decide_approval(id, Decision::Signed(vec![signature()]), at(63)).await));
 }
 
@@ -352,10 +383,13 @@ async fn what_was_revoked_cannot_be_granted(store: Arc<dyn Store>) {
     let (row, approval) =
         placeholder(2, known.placeholders[0].credential, known.placeholders[0].workload, None);
     let (second, asked) = (row.id, approval.id);
-    assert!(matches!(store.revoke_placeholder(second).await, Err(StoreError::Missing { .. })));
+    assert!(matches!(
+        store.change_placeholders(vec![second], Change::Revoke, at(60)).await,
+        Err(StoreError::Missing { .. })
+    ));
     store.add_placeholder(row, approval).await.unwrap();
     for id in [first, second, second] {
-        store.revoke_placeholder(id).await.unwrap();
+        store.change_placeholders(vec![id], Change::Revoke, at(60)).await.unwrap();
     }
     assert!(is_conflict(&store.decide_approval(asked, Decision::Granted(vec![signature()]), at(60)).await));
     assert_eq!(store.load().await.unwrap().approvals[1].decided, None);

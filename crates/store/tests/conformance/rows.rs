@@ -70,6 +70,7 @@ pub(crate) fn placeholder(
         state: PlaceholderState::Pending,
         on_misuse: OnMisuse::RevokeFamily,
         frozen: None,
+        end: None,
         parent: None,
         not_before: None,
     };

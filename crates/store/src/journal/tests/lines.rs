@@ -40,6 +40,7 @@ fn an_intent_that_is_borrowed_is_the_same_record() {
         request: id.parse().unwrap(),
         at: Timestamp::from_millis(1),
         workload: format!("wl_{id}").parse().unwrap(),
+        peer: Some(cloakroom_model::Source::User(1001)),
         way: Way::Connect,
         destination: "https://api.example.com".parse().unwrap(),
         method: "GET".into(),
