@@ -174,18 +174,20 @@ fn a_placeholder_counts_within_its_hours_alone_and_says_when_they_begin() {
         [(5, "placeholder-not-yet"), (6, "allowed"), (15, "allowed"), (16, "placeholder-not-yet")]
     {
         assert_eq!(code(call(at(hour))), expected, "{hour}");
-        assert_eq!(set.is_live(case.id, at(hour)), expected == "allowed", "{hour}");
+        let going_on = at(hour).plus(std::time::Duration::from_secs(10));
+        assert_eq!(set.is_live(case.id, going_on), expected == "allowed", "{hour}");
     }
     let refusal = call(at(5)).unwrap_err();
     assert_eq!((refusal.facts().retry_after, refusal.event_kind()), (Some(3600), None));
 }
 
 #[test]
-fn what_is_under_way_ends_with_the_time_of_its_placeholder() {
+fn what_is_under_way_ends_ten_seconds_after_the_time_of_its_placeholder() {
     let mut case = case("key");
     case.desk.row(case.id).expires = Some(NOW.plus(std::time::Duration::from_secs(1)));
     case.desk.approve(case.id);
     let set = case.desk.set();
-    assert!(set.is_live(case.id, NOW));
-    assert!(!set.is_live(case.id, NOW.plus(std::time::Duration::from_secs(1))));
+    let after = |seconds| set.is_live(case.id, NOW.plus(std::time::Duration::from_secs(seconds)));
+    assert!(after(0) && after(10));
+    assert!(!after(11));
 }

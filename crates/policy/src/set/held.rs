@@ -7,6 +7,11 @@ use cloakroom_model::{
     PlaceholderId, Principal, Proofs, Refusal, Timestamp, WorkloadId,
 };
 use std::sync::Arc;
+use std::time::Duration;
+
+/// How long what was begun in its time may go on after it: an ordinary reply is not cut because its last byte comes late, and a
+/// stream that never ends does not outlive its placeholder.
+const TO_FINISH: Duration = Duration::from_secs(10);
 
 /// A row of the snapshot; retired placeholders are here too, so that they are recognised.
 pub(crate) struct Held {
@@ -147,13 +152,14 @@ impl Held {
         Err(refusal.with(|facts| facts.placeholder = Some(self.id)))
     }
 
-    /// Whether what was armed with it may go on: it was neither ended nor frozen, and its time is not over.
+    /// Whether what was armed with it may go on: it was neither ended nor frozen, and its time is not over, or has been for
+    /// less than the time that a reply has to be finished.
     pub(crate) fn may_go_on(&self, now: Timestamp) -> bool {
         !self.frozen
             && matches!(self.standing, Standing::Active(_))
-            && self.expires.is_none_or(|end| now < end)
-            && self.approval_ends().is_none_or(|end| now < end)
-            && self.daily.is_none_or(|hours| hours.hold(now))
+            && self.expires.is_none_or(|end| now < end.plus(TO_FINISH))
+            && self.approval_ends().is_none_or(|end| now < end.plus(TO_FINISH))
+            && self.daily.is_none_or(|hours| hours.hold(now) || hours.hold(now.minus(TO_FINISH)))
     }
 
     /// The credential that it stands for, where it counts: its name and its kind.
