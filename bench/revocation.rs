@@ -20,6 +20,9 @@ struct Open {
     end: Box<dyn FnOnce() -> Instant + Send>,
 }
 
+/// Opens something.
+type Begin = fn(&Stage) -> Open;
+
 /// When the end is waited for.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum When {
@@ -45,7 +48,7 @@ struct Stage {
 /// Measures so many rounds of each state, and writes the table.
 pub(crate) fn run(broker: &str, directory: &Path, rounds: usize) {
     let stage = Stage::new(broker);
-    let states: [(&str, fn(&Stage) -> Open); 8] = [
+    let states: [(&str, Begin); 8] = [
         ("upload", |stage| stage.unanswered(true)),
         ("call without an answer", |stage| stage.unanswered(false)),
         ("event stream, silent", |stage| stage.streaming(&stage.streams)),
@@ -85,11 +88,13 @@ impl Stage {
             TlsUpstream::start_with(&setup.authority, move |_, out| {
                 out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n")?;
                 out.flush()?;
-                while busy {
+                if !busy {
+                    return Ok(After::Hang);
+                }
+                loop {
                     out.write_all(b"data: more\n\n")?;
                     out.flush()?;
                 }
-                Ok(After::Hang)
             })
         };
         let stage = Self {
@@ -116,7 +121,7 @@ impl Stage {
     }
 
     /// From the request and from the answer of the revocation to the end.
-    fn round(&self, begin: fn(&Self) -> Open) -> (Duration, Duration) {
+    fn round(&self, begin: Begin) -> (Duration, Duration) {
         let Open { placeholder, when, end } = begin(self);
         let (go, told) = std::sync::mpsc::channel::<()>();
         let waiting = std::thread::spawn(move || {

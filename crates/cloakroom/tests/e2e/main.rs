@@ -13,6 +13,7 @@ mod corpora;
 mod crash;
 mod custody;
 mod disks;
+mod ends;
 mod epoch;
 mod events;
 mod eyes;
