@@ -4,7 +4,7 @@
 use super::open::of_store;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use cloakroom_model::{EventKind, PlaceholderState, SecurityEvent, Timestamp};
+use cloakroom_model::{Change, EventKind, Life, SecurityEvent, Timestamp};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Epoch, EpochError, Events, Found, Recounted, Store, Uses};
 use std::path::Path;
@@ -101,15 +101,12 @@ async fn freeze(journal: &Journal, store: &dyn Store, how: &str) -> Result<(), F
     };
     journal.durable(journal.append(&entry)?).await?;
     let rows = store.load().await.map_err(of_store)?;
-    let counts = |state| matches!(state, PlaceholderState::Active | PlaceholderState::Pending);
-    let standing = rows.placeholders.iter().filter(|row| counts(row.state) && row.frozen.is_none());
+    let freezes = |life: Life| {
+        life.after(Change::Freeze, at).is_some_and(|next| life.frozen().is_none() && next != life)
+    };
+    let standing = rows.placeholders.iter().filter(|row| freezes(row.life())).map(|row| row.id).collect();
     store.note_rollback(at).await.map_err(of_store)?;
-    // All are queued before the first is waited for: they share flushes.
-    let frozen: Vec<_> = standing.map(|row| store.freeze_placeholder(row.id, Some(at))).collect();
-    for one in frozen {
-        one.await.map_err(of_store)?;
-    }
-    Ok(())
+    store.change_placeholders(standing, Change::Freeze, at).await.map_err(of_store)
 }
 
 fn of_epoch(error: EpochError) -> Failure {
