@@ -111,6 +111,7 @@ fn records_have_the_documented_sizes() {
             request,
             at,
             workload: format!("wl_{id}").parse().unwrap(),
+            peer: None,
             way: Way::Connect,
             destination: destination.clone(),
             method: "POST".into(),
