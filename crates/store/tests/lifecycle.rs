@@ -430,6 +430,7 @@ impl Real {
             request: RequestId::new(rows::at(self.number), [7; 10]),
             at: rows::at(self.number),
             workload: workload.id,
+            peer: None,
             way: Way::Connect,
             destination: "https://api.example.com".parse().unwrap(),
             method: "GET".into(),
