@@ -31,6 +31,7 @@ mod outputs;
 mod parked;
 mod passkeys;
 mod policies;
+mod pressure;
 mod record;
 mod repeats;
 mod reply;
