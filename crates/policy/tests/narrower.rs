@@ -17,6 +17,7 @@ use std::time::Duration;
 const HOUR: Duration = Duration::from_secs(3600);
 const READS: &str = "to = \"https://api.example.com\"\ncall = \"GET /v1/items/{id}\"";
 const WIDER: &str = "to = \"https://api.example.com\"\ncall = [\"GET /v1/items/{id}\", \"POST /v1/items\", \"GET /v1/bills\"]";
+const ELSEWHERE: &str = "to = \"https://www.example.com\"\ncall = \"GET /v1/items/{id}\"";
 
 /// Two approvers, and placeholders of one credential.
 struct Board {
@@ -35,7 +36,8 @@ impl Board {
     /// The wider one and the narrower that descends from it; nobody has signed either.
     fn family(&mut self) -> (PlaceholderId, PlaceholderId) {
         let robot = self.desk.workload("robot");
-        let wide = self.desk.issue(robot, &policy(WIDER)).0;
+        let wider = format!("{WIDER}\n[[permit]]\nplace = \"header authorization bearer\"\n{ELSEWHERE}");
+        let wide = self.desk.issue(robot, &policy(&wider)).0;
         (wide, self.descend(wide, READS))
     }
 
@@ -174,7 +176,7 @@ fn set_policy(board: &mut Board, id: PlaceholderId, rest: &str) {
 #[test]
 fn t78_what_leans_on_another_counts_no_longer_than_that_ones_approval() {
     type Change = fn(&mut Board, PlaceholderId);
-    let steps: [(&str, Change); 11] = [
+    let steps: [(&str, Change); 12] = [
         ("pending", |board, wide| board.desk.row(wide).state = PlaceholderState::Pending),
         ("denied", |board, wide| board.desk.row(wide).state = PlaceholderState::Denied),
         ("revoked", |board, wide| board.desk.row(wide).state = PlaceholderState::Revoked),
@@ -186,6 +188,11 @@ fn t78_what_leans_on_another_counts_no_longer_than_that_ones_approval() {
         ("edited to allow less", |board, wide| set_policy(board, wide, READS)),
         ("edited to end never", |board, wide| board.desk.row(wide).expires = Some(NOW.plus(HOUR))),
         ("deleted", |board, wide| board.desk.rows.placeholders.retain(|row| row.id != wide)),
+        ("its credential may go nowhere that it names besides", |board, wide| {
+            let credential = board.desk.row(wide).credential;
+            let row = board.desk.rows.credentials.iter_mut().find(|row| row.id == credential).unwrap();
+            row.destinations.retain(|to| to.to_string().contains("api"));
+        }),
         ("the quorum was raised", |board, _| board.rules.quorum = 3),
         ("an approver was removed", |board, _| board.both[1] = Ed25519KeyPair::generate().unwrap()),
     ];
@@ -201,6 +208,7 @@ fn t78_what_leans_on_another_counts_no_longer_than_that_ones_approval() {
             change(&mut board, wide);
             board.sign(narrow, 1);
             let now = board.snapshot(approved.as_ref());
+            assert_ne!(board.needed(narrow), 1, "{what}: nobody is told that one is enough");
             assert!(!now.is_live(narrow, NOW), "{what}, before: {before}");
             assert!(approved.is_none_or(|set| set.is_live(narrow, NOW)), "{what}");
         }
@@ -224,6 +232,7 @@ fn t78_one_that_leans_is_none_to_lean_on() {
     assert!(board.is_live(grandchild), "the quorum signed what it descends from");
     board.desk.row(wide).state = PlaceholderState::Revoked;
     assert!(!board.is_live(grandchild) && !board.is_live(narrow));
+    assert_eq!(board.needed(grandchild), 2);
 }
 
 #[test]
@@ -267,6 +276,13 @@ fn t78_it_ends_with_the_approval_that_it_leans_on_and_with_the_generation_that_o
     let row = board.desk.rows.credentials.iter_mut().find(|row| row.id == credential).unwrap();
     row.generation = 2;
     assert!(!board.snapshot(Some(&set)).is_live(narrow, NOW));
+    // Its own approval ends with the generation that it covers, too.
+    board.desk.approval(wide).generation = None;
+    board.sign(wide, 2);
+    assert!(board.is_live(narrow));
+    board.desk.approval(narrow).generation = Some(1);
+    board.sign(narrow, 1);
+    assert!(!board.is_live(narrow));
 }
 
 #[test]
