@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
 
 use aws_lc_rs::digest;
 
@@ -27,8 +28,26 @@ pub struct Epoch {
     broker: String,
     /// Records that the file knows of.
     reached: AtomicU64,
-    /// Which slot is written next.
-    turn: Mutex<u64>,
+    turn: Mutex<Turn>,
+}
+
+#[derive(Default)]
+struct Turn {
+    /// Slots that were written: which one is next.
+    written: u64,
+    /// A write that has not ended, because whoever wanted it waits for it, or has given up.
+    under_way: Option<JoinHandle<std::io::Result<()>>>,
+}
+
+impl Turn {
+    /// Waits for the write that is under way. A wait that is given up leaves it there for the next.
+    async fn settle(&mut self) -> std::io::Result<()> {
+        let Some(write) = &mut self.under_way else { return Ok(()) };
+        let ended = write.await.unwrap_or_else(|_| Err(ErrorKind::Interrupted.into()));
+        self.under_way = None;
+        self.written += u64::from(ended.is_ok());
+        ended
+    }
 }
 
 /// What stood in the file.
@@ -93,7 +112,7 @@ impl Epoch {
         };
         let reached = AtomicU64::new(if let Found::Records(records) = found { records } else { 0 });
         let epoch =
-            Self { path: path.to_owned(), file: Arc::new(file), broker, reached, turn: Mutex::new(0) };
+            Self { path: path.to_owned(), file: Arc::new(file), broker, reached, turn: Mutex::default() };
         Ok((epoch, found))
     }
 
@@ -126,21 +145,21 @@ impl Epoch {
         self.write(&mut turn, records).await
     }
 
-    async fn write(&self, turn: &mut u64, records: u64) -> Result<(), EpochError> {
+    async fn write(&self, turn: &mut Turn, records: u64) -> Result<(), EpochError> {
+        // One that was given up may be under way: of two at once the older could end last. What came of it, the next one shows.
+        let _ = turn.settle().await;
         let slot = slot(&self.broker, records);
-        let (file, offset) = (Arc::clone(&self.file), *turn % 2 * SLOT as u64);
+        let (file, offset) = (Arc::clone(&self.file), turn.written % 2 * SLOT as u64);
         // The file may be on a slow disk of its own; other calls of this thread go on meanwhile.
-        let written = tokio::task::spawn_blocking(move || {
+        turn.under_way = Some(tokio::task::spawn_blocking(move || {
             file.write_all_at(&slot, offset)?;
             file.sync_data()
-        });
-        let written = written.await.unwrap_or_else(|_| Err(ErrorKind::Interrupted.into()));
-        written.map_err(|error| EpochError::Failed {
+        }));
+        turn.settle().await.map_err(|error| EpochError::Failed {
             file: self.path.display().to_string(),
             what: "written",
             error: error.to_string(),
         })?;
-        *turn += 1;
         self.reached.store(records, Ordering::Release);
         Ok(())
     }
@@ -239,7 +258,28 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (epoch, _) = Epoch::open(&dir.path().join("epoch"), b"one").unwrap();
         futures_join((1..=64).map(|records| epoch.reach(records, || 64))).await;
-        assert_eq!(*epoch.turn.lock().await, 1);
+        assert_eq!(epoch.turn.lock().await.written, 1);
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_waits_for_any_more_ends_before_the_next_begins() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("epoch");
+        let (epoch, _) = Epoch::open(&path, b"one").unwrap();
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        let stuck = tokio::task::spawn_blocking(move || {
+            let _ = held.recv();
+            Ok(())
+        });
+        epoch.turn.lock().await.under_way = Some(stuck);
+        for _ in 0..2 {
+            let wait = tokio::time::timeout(std::time::Duration::from_millis(1), epoch.reach(7, || 7));
+            assert!(wait.await.is_err());
+            assert_eq!(std::fs::read(&path).unwrap(), b"");
+        }
+        release.send(()).unwrap();
+        epoch.reach(7, || 7).await.unwrap();
+        assert_eq!(Epoch::open(&path, b"one").map(|(_, found)| found), Ok(Found::Records(7)));
     }
 
     async fn futures_join<F: Future<Output = Result<(), EpochError>>>(all: impl Iterator<Item = F>) {

@@ -1,7 +1,7 @@
 //! SIGKILL under load, again and again: what was acknowledged is there, and the journal verifies.
 
-use crate::support::{item, items, setup};
-use cloakroom_testkit::{Setup, TlsUpstream, Way, Wire, Workload, echo, shaped};
+use crate::support::{acknowledged, item, items, setup};
+use cloakroom_testkit::{Setup, TlsUpstream, Way, Workload, echo, shaped};
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -98,14 +98,6 @@ fn t64_nothing_acknowledged_is_lost_when_the_broker_is_killed_under_load() {
     let used = broker.cli_json(&["placeholder", "show", &counted.id])["used"].as_u64().unwrap();
     let acknowledged = counted_calls.load(Ordering::SeqCst) as u64;
     assert!(used >= acknowledged, "{acknowledged} counted calls were acknowledged, {used} are spent");
-}
-
-/// The status of one call, where there was an answer at all.
-fn acknowledged(listen: std::net::SocketAddr, log: &cloakroom_testkit::Log, request: &[u8]) -> Option<u16> {
-    std::net::TcpStream::connect(listen).ok()?;
-    let mut wire = std::panic::catch_unwind(|| Wire::open(listen, log.clone())).ok()?;
-    wire.send(request);
-    wire.receive("GET").ok().filter(|answer| answer.complete).map(|answer| answer.status)
 }
 
 #[test]

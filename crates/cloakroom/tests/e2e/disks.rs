@@ -11,12 +11,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A file system of its own for the journal. Dropped, it is thawed and unmounted.
-struct Disk {
+pub(crate) struct Disk {
     root: tempfile::TempDir,
 }
 
 impl Disk {
-    fn at(&self) -> PathBuf {
+    pub(crate) fn at(&self) -> PathBuf {
         self.root.path().join("mnt")
     }
 
@@ -41,7 +41,7 @@ impl Disk {
         Self::mount(|_| (), &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
     }
 
-    fn ext4() -> Option<Self> {
+    pub(crate) fn ext4() -> Option<Self> {
         let make = |root: &Path| {
             let image = root.join("image");
             std::fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
@@ -51,11 +51,11 @@ impl Disk {
         Self::mount(make, &["-o", "loop", "image"])
     }
 
-    fn freeze(&self) {
+    pub(crate) fn freeze(&self) {
         assert!(Command::new("fsfreeze").arg("-f").arg(self.at()).status().unwrap().success());
     }
 
-    fn thaw(&self) {
+    pub(crate) fn thaw(&self) {
         let _ = Command::new("fsfreeze").arg("-u").arg(self.at()).output();
     }
 }

@@ -1,9 +1,11 @@
 //! An older copy of the data directory gives nothing back: the epoch file outside it has come further.
 
-use crate::support::{BINARY, item, items};
+use crate::disks::Disk;
+use crate::support::{BINARY, acknowledged, eventually, item, items};
 use cloakroom_testkit::{
     Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
 };
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::Command;
 
@@ -17,11 +19,16 @@ struct Stage {
 
 impl Stage {
     fn new() -> Self {
-        let authority = TestAuthority::new();
         let elsewhere = tempfile::tempdir().unwrap();
-        let settings = elsewhere.path().join("cloakroom.toml");
         let epoch = elsewhere.path().join("epoch");
-        std::fs::write(&settings, format!("[epoch]\nfile = \"{}\"\n", epoch.display())).unwrap();
+        Self::with(elsewhere, &epoch)
+    }
+
+    fn with(elsewhere: tempfile::TempDir, epoch: &Path) -> Self {
+        let authority = TestAuthority::new();
+        let settings = elsewhere.path().join("cloakroom.toml");
+        let said = format!("[epoch]\nfile = \"{}\"\n[journal]\nwrite-timeout = \"2s\"\n", epoch.display());
+        std::fs::write(&settings, said).unwrap();
         let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(&settings).start();
         let robot = broker.workload("robot");
         let upstream = TlsUpstream::start(&authority, echo);
@@ -145,6 +152,81 @@ fn t71_an_epoch_file_that_is_taken_away_is_missed() {
     stage.broker.launch();
     assert_eq!(stage.call(&counted).as_deref(), Some("placeholder-frozen"));
     assert_eq!((stage.rolled_back(), stage.upstream.requests().len()), (1, 1));
+}
+
+#[test]
+fn t71_a_process_that_dies_when_the_epoch_file_is_written_is_no_rollback_and_gives_nothing_back() {
+    const USES: usize = 9;
+    let mut stage = Stage::new();
+    for pass in 1..=5 {
+        let issued = stage.permit(&["--uses", &USES.to_string()]);
+        let before = stage.upstream.requests().len();
+        stage.broker.stop();
+        stage.broker.die_at(Some(&format!("epoch:{pass}")));
+        let mut answered = 0;
+        // It is written at the start too, each second where there is something to say, and for each counted call.
+        if catch_unwind(AssertUnwindSafe(|| stage.broker.launch())).is_ok() {
+            let (listen, log) = (stage.broker.listen(), stage.broker.log());
+            let call = item(&stage.upstream, "1", &issued.text).bytes(Way::Absolute, Some(&stage.robot));
+            answered = std::iter::from_fn(|| acknowledged(listen, &log, &call)).count();
+            assert!(!stage.broker.wait().success(), "pass {pass}: it lives");
+        }
+        assert!(answered < USES, "pass {pass}");
+        let sent = stage.upstream.requests().len() - before;
+        stage.broker.die_at(None);
+        stage.broker.launch();
+        assert_eq!(stage.rolled_back(), 0, "pass {pass}");
+        let used = usize::try_from(stage.shown(&issued)["used"].as_u64().unwrap()).unwrap();
+        assert!(answered <= sent && sent <= used && used <= answered + 1, "{answered}, {sent}, {used}");
+        let rest = std::iter::from_fn(|| stage.call(&issued).is_none().then_some(())).count();
+        assert_eq!(rest, USES - used, "pass {pass}");
+        assert_eq!(stage.call(&issued).as_deref(), Some("placeholder-spent"), "pass {pass}");
+        assert_eq!(stage.upstream.requests().len() - before, sent + rest, "pass {pass}");
+    }
+    stage.broker.verify_journal();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn t71_counted_calls_are_refused_while_the_epoch_file_cannot_be_written_and_go_on_when_it_can() {
+    let Some(disk) = Disk::ext4() else { return };
+    let file = disk.at().join("epoch");
+    let mut stage = Stage::with(tempfile::tempdir().unwrap(), &file);
+    let (counted, free) = (stage.permit(&["--uses", "3"]), stage.permit(&[]));
+    assert_eq!(stage.call(&counted), None);
+    let refused = |stage: &Stage, why: &str| {
+        let before = stage.upstream.requests().len();
+        for _ in 0..3 {
+            assert_eq!(stage.call(&counted).as_deref(), Some("journal-unavailable"), "{why}");
+        }
+        assert_eq!(stage.upstream.requests().len(), before, "{why}: nothing is sent");
+        // Those that are not counted do not wait for the file.
+        assert_eq!(stage.call(&free), None, "{why}");
+    };
+    let recovers =
+        |stage: &Stage, why: &str| eventually(why, || stage.call(&counted).is_none().then_some(()));
+    let protect = |how: &str| {
+        assert!(Command::new("chattr").arg(how).arg(&file).status().unwrap().success());
+    };
+    protect("+i");
+    refused(&stage, "it is immutable");
+    protect("-i");
+    recovers(&stage, "it may be written again");
+    disk.freeze();
+    refused(&stage, "its disk does not answer");
+    disk.thaw();
+    recovers(&stage, "its disk answers again");
+    // Three of three: what was refused took none.
+    assert_eq!(stage.call(&counted).as_deref(), Some("placeholder-spent"));
+    assert_eq!((stage.shown(&counted)["used"].as_u64(), stage.rolled_back()), (Some(3), 0));
+    stage.broker.stop();
+    protect("+i");
+    assert!(catch_unwind(AssertUnwindSafe(|| stage.broker.launch())).is_err(), "it starts");
+    assert!(stage.broker.output().contains("the epoch file"), "{}", stage.broker.output());
+    protect("-i");
+    stage.broker.launch();
+    assert_eq!((stage.call(&counted).as_deref(), stage.rolled_back()), (Some("placeholder-spent"), 0));
+    stage.broker.verify_journal();
 }
 
 #[test]

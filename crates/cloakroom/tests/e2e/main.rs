@@ -24,6 +24,7 @@ mod h2_peers;
 mod handover;
 mod holders;
 mod hostile;
+mod kills;
 mod learn;
 mod lifecycle;
 mod listener;

@@ -1,6 +1,7 @@
 //! What the end-to-end tests share.
 
-use cloakroom_testkit::{Request, Setup, TlsUpstream};
+use cloakroom_testkit::{Log, Request, Setup, TlsUpstream, Wire};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 /// The binary under test.
@@ -39,4 +40,12 @@ pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> 
         assert!(Instant::now() < deadline, "not within 30 s: {what}");
         std::thread::yield_now();
     }
+}
+
+/// The status of one call, where there was an answer at all.
+pub(crate) fn acknowledged(listen: SocketAddr, log: &Log, request: &[u8]) -> Option<u16> {
+    std::net::TcpStream::connect(listen).ok()?;
+    let mut wire = std::panic::catch_unwind(|| Wire::open(listen, log.clone())).ok()?;
+    wire.send(request);
+    wire.receive("GET").ok().filter(|answer| answer.complete).map(|answer| answer.status)
 }

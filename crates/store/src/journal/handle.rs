@@ -173,6 +173,11 @@ impl Journal {
         self.shared.durable(position).await
     }
 
+    /// How long a disk may take to answer.
+    pub(crate) fn write_timeout(&self) -> Duration {
+        self.shared.settings.write_timeout
+    }
+
     /// How many records are on the disk, as far as somebody waited for them.
     pub fn on_disk(&self) -> u64 {
         self.shared.flushed.borrow().records
