@@ -29,6 +29,7 @@ mod latency;
 mod load;
 mod machine;
 mod memory;
+mod overload;
 mod process;
 mod report;
 mod requests;
@@ -44,7 +45,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [callgrind | stream | streams | revocation] [OPTION ..]
+usage: cargo xtask bench [callgrind | overload | stream | streams | revocation] [OPTION ..]
 
   --quick         one run, short loops, fewer idle connections: under three minutes
   --runs N        paired runs (5)
@@ -52,6 +53,7 @@ usage: cargo xtask bench [callgrind | stream | streams | revocation] [OPTION ..]
   --idle N        idle connections whose memory is measured (5000)
   --only SECTION  requests, latency, handshakes, bodies, memory, syscalls or http2; may be repeated
   callgrind [NAME ..]   instructions per request of nginx, relay, connect, absolute, base-url (broker: the last three)
+  overload        calls answered at once, twice and four times the rate that saturates; takes --seconds
   streams         memory with 1,000 streams of HTTP/2 at once; takes --seconds
   revocation [ROUNDS]   how soon what is open ends when its placeholder is revoked (30)
   stream          memory while an answer of 10 GB goes through each way in
@@ -71,6 +73,12 @@ fn main() {
             let mut report = Report::new(&plan(directory, &[]));
             memory::stream(&Bed::new(broker, STREAM), STREAM, &mut report);
             write(report, &directory.join("stream.md"));
+        }
+        ["overload", rest @ ..] => {
+            let plan = plan(directory, rest);
+            let mut report = Report::new(&plan);
+            overload::run(&Bed::new(broker, 0), &plan, &mut report);
+            write(report, &directory.join("overload.md"));
         }
         ["streams", rest @ ..] => {
             let plan = plan(directory, rest);
