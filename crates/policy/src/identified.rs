@@ -118,9 +118,10 @@ impl Identified {
 
     /// The permits that allow this call, with no placeholder beside their places, and whether a human has to be asked.
     fn settled(&self, asker: &Asker<'_>, now: Timestamp) -> Result<(Vec<Allowed>, Waits), Refusal> {
-        let mut allowed = self.choose(asker, now)?;
+        let mut allowed =
+            self.choose(asker, now).map_err(|refusal| asker.marked_if_misplaced(refusal, &self.findings))?;
         let spots: Vec<&Spot> = allowed.iter().map(|allowed| &allowed.spot).collect();
-        if search::strays(&self.call, &self.findings, &spots, asker.policies) {
+        if search::strays(&self.call, &self.findings, &spots, asker.policies).next().is_some() {
             return Err(asker.stray(allowed.first()));
         }
         let waiting = allowed.iter_mut().filter_map(|one| (one.settle() == Waits::Yes).then_some(())).count();

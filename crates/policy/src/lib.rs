@@ -27,6 +27,7 @@ mod learn;
 mod lint;
 mod look;
 mod message;
+mod misplaced;
 mod number;
 mod permit;
 mod phrase;

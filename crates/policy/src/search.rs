@@ -27,6 +27,16 @@ pub(crate) struct Finding {
     core: CoreId,
 }
 
+impl Finding {
+    pub(crate) fn core(&self) -> CoreId {
+        self.core
+    }
+
+    pub(crate) fn is_in_body(&self) -> bool {
+        self.piece == Piece::Body
+    }
+}
+
 /// Every placeholder in the call.
 pub(crate) fn call(call: &Call, policies: &PolicySet) -> Vec<Finding> {
     let mut findings = Vec::new();
@@ -71,15 +81,20 @@ pub(crate) fn cores(findings: &[Finding]) -> Vec<CoreId> {
     cores
 }
 
-/// Whether a placeholder stands anywhere but at these spots.
-pub(crate) fn strays(call: &Call, findings: &[Finding], spots: &[&Spot], policies: &PolicySet) -> bool {
+/// The placeholders that stand anywhere but at these spots. A piece is searched when it is come to.
+pub(crate) fn strays<'a>(
+    call: &'a Call,
+    findings: &'a [Finding],
+    spots: &'a [&'a Spot],
+    policies: &'a PolicySet,
+) -> impl Iterator<Item = Finding> + 'a {
     let mut searched: Vec<&Piece> = Vec::new();
-    findings.iter().any(|finding| {
-        if searched.contains(&&finding.piece) {
-            return false;
-        }
-        searched.push(&finding.piece);
-        !in_rest(&finding.piece, call, spots, policies).is_empty()
+    findings.iter().flat_map(move |finding| {
+        let piece = &finding.piece;
+        let first = !searched.contains(&piece);
+        searched.push(piece);
+        let cores = if first { in_rest(piece, call, spots, policies) } else { Vec::new() };
+        cores.into_iter().map(|core| Finding { piece: piece.clone(), core })
     })
 }
 

@@ -61,6 +61,8 @@ struct Case {
     body: Option<String>,
     /// The protocol that is asked for; an empty text asks for none.
     upgrade: Option<String>,
+    /// The security event that the refusal is; an empty text: none.
+    event: Option<String>,
     /// Whether a Basic challenge has to be offered.
     challenge: Option<bool>,
 }
@@ -143,21 +145,26 @@ fn check(file: &str, text: &str) -> Vec<String> {
         let result = case
             .call(&scenario.call, &texts)
             .and_then(|call| kit::decide(call, desk.principal(robot), &set, NOW));
-        let (outcome, permit, challenge) = match &result {
+        let (outcome, permit, challenge, event) = match &result {
             Ok(authorized) => {
                 let uses = authorized.uses();
                 assert!(uses.iter().all(|used| used.text() == texts.own || used.text() == texts.other));
-                ("allowed".to_owned(), uses.first().map(|used| used.permit().to_owned()), false)
+                ("allowed".to_owned(), uses.first().map(|used| used.permit().to_owned()), false, None)
             }
             Err(refusal) => {
-                (refusal.code().to_string(), refusal.facts().permit.clone(), refusal.facts().challenge)
+                let facts = refusal.facts();
+                (refusal.code().to_string(), facts.permit.clone(), facts.challenge, refusal.event_kind())
             }
         };
         let permit_fits = case.permit.is_none() || case.permit == permit;
         let challenge_fits = case.challenge.is_none_or(|expected| expected == challenge);
-        if outcome != case.expect || !permit_fits || !challenge_fits {
-            failures
-                .push(format!("{file}: {}: expected {}, got {outcome} ({result:?})", case.name, case.expect));
+        let event = event.map_or("", |kind| kind.as_str());
+        let event_fits = case.event.as_ref().is_none_or(|expected| expected == event);
+        if outcome != case.expect || !permit_fits || !challenge_fits || !event_fits {
+            failures.push(format!(
+                "{file}: {}: expected {}, got {outcome} {event:?} ({result:?})",
+                case.name, case.expect
+            ));
         }
     }
     failures

@@ -9,7 +9,7 @@ use crate::sigv4;
 use crate::spot::{Signature, Spot};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place};
+use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place, Segment};
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use std::ops::Range;
@@ -47,6 +47,22 @@ pub(super) fn find(
         Place::WebSocket(_) => {
             Err(at(elsewhere("the permit wants the placeholder in a message, not in the handshake")))
         }
+    }
+}
+
+/// As [`find`], for a call that the permit may not be for. Without the template a `path` place is any one segment.
+pub(crate) fn find_in_any_call(
+    permit: &Permit,
+    call: &Call,
+    body: &BodyView<'_>,
+    wanted: &Wanted<'_>,
+) -> Result<Spot, Mismatch> {
+    match permit.place {
+        Place::Path(_) => {
+            let exact = call.path.segments().iter().position(|segment| is_exact(segment, wanted));
+            exact.map(Spot::Path).ok_or_else(|| elsewhere(NOT_EXACT))
+        }
+        _ => find(permit, call, body, wanted),
     }
 }
 
@@ -157,11 +173,13 @@ fn path(permit: &Permit, call: &Call, name: &str, wanted: &Wanted<'_>) -> Result
     let matching =
         permit.calls.iter().filter(|t| t.method() == call.method.as_str() && t.matches_path(&call.path));
     let mut segments = matching.filter_map(|template| template.parameter(name));
-    let exact = segments.find(|index| {
-        let segment = call.path.segments().get(*index);
-        segment.is_some_and(|segment| segment.encoded() == segment.decoded() && wanted.is(segment.decoded()))
-    });
+    let exact = segments
+        .find(|index| call.path.segments().get(*index).is_some_and(|segment| is_exact(segment, wanted)));
     exact.map(Spot::Path).ok_or_else(|| elsewhere(NOT_EXACT))
+}
+
+fn is_exact(segment: &Segment, wanted: &Wanted<'_>) -> bool {
+    segment.encoded() == segment.decoded() && wanted.is(segment.decoded())
 }
 
 fn json(body: &BodyView<'_>, pointer: &str, wanted: &Wanted<'_>) -> Result<Spot, Mismatch> {
