@@ -100,13 +100,9 @@ fn judge(house: &House, bytes: &[u8]) -> usize {
     let mut wire = house.tunnel();
     wire.send(bytes);
     let expected = independently(bytes);
-    // As many answers as there can be; the connection ends behind a refusal, or waits for what is missing.
-    for _ in 0..expected.len() {
-        match wire.receive("GET") {
-            Ok(answer) if answer.status == 200 => {}
-            _ => break,
-        }
-    }
+    // Until the broker ends the connection: behind a refusal, or because no more comes. What reaches the upstream has reached it then.
+    wire.finish();
+    while wire.receive("GET").is_ok() {}
     let authority = house.upstream.authority();
     let received = house.upstream.requests();
     let got: Vec<Plain> = received[before..].iter().map(|it| well_formed(it, &authority)).collect();
