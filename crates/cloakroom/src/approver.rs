@@ -15,18 +15,14 @@ use zeroize::Zeroizing;
 /// What every signature begins with, so that it can mean nothing else.
 const DOMAIN: &[u8] = b"cloakroom approval v1\n";
 
-/// Whether this start made the first approver's key pair.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Pair {
-    Made,
-    Kept,
-}
+/// How the record calls it when `approver.pub` is trusted because nothing was trusted before.
+pub(crate) const ON_FIRST_USE: &str = "on first use";
 
 /// Makes the key pair where neither half exists: first start. Where approvals may be stored already, a lost pair is not
 /// replaced: whose signatures count is decided by people, not by a start.
-pub(crate) fn create_if_missing(data: &DataDir) -> Result<Pair, Failure> {
+pub(crate) fn create_if_missing(data: &DataDir) -> Result<(), Failure> {
     if data.approver_keys().exists() || data.approver_key().exists() {
-        return Ok(Pair::Kept);
+        return Ok(());
     }
     data.require_first_start(&data.approver_keys())?;
     let failed = || Failure::failed("the approver's key could not be made");
@@ -36,11 +32,7 @@ pub(crate) fn create_if_missing(data: &DataDir) -> Result<Pair, Failure> {
         Zeroizing::new(format!("{}\n", Zeroizing::new(STANDARD.encode(document.as_ref())).as_str()));
     // The public half last: with it the pair is complete.
     write_private(&data.approver_key(), private.as_bytes())?;
-    write_private(
-        &data.approver_keys(),
-        format!("{} first\n", STANDARD.encode(pair.public_key())).as_bytes(),
-    )?;
-    Ok(Pair::Made)
+    write_private(&data.approver_keys(), format!("{} first\n", STANDARD.encode(pair.public_key())).as_bytes())
 }
 
 /// Whose signatures count: one public key a line; `#` begins a comment.
@@ -108,7 +100,7 @@ pub(crate) fn trusted(
         if made > 0 {
             return Err(changed("keys/approvers is missing, and the approvers have changed since the first"));
         }
-        return Ok(from_now(0, "on first use"));
+        return Ok(from_now(0, ON_FIRST_USE));
     };
     let approvers = enrolled.trusted(pin.base, pin.head);
     let now = approvers.following(&rows.approver_changes, None).map_err(|why| changed(&why))?;

@@ -46,6 +46,12 @@ pub(crate) fn of_usage(error: &clap::Error) -> ExitCode {
     }
     let failure = match is_help {
         true => Failure::usage("the command is missing", "list the commands: cloakroom --help".into()),
+        // Clap's own words list every command, internal ones too.
+        false if error.kind() == ErrorKind::MissingSubcommand => {
+            let parent = error.get(ContextKind::InvalidSubcommand).map(ToString::to_string);
+            let parent = parent.unwrap_or_else(|| "cloakroom".into());
+            Failure::usage("the command is missing", format!("list the commands: {parent} --help"))
+        }
         false if holds_a_stray_value(error) => Failure::usage(
             "there is a value too many on the command line",
             "secrets come from stdin, a prompt or --secret-file FILE; see also: --help".into(),

@@ -2,6 +2,7 @@
 
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, plain};
+use crate::serve::Listening;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
@@ -44,8 +45,9 @@ impl Listener {
     /// Where it was said to be, else where the broker of this data directory listens.
     pub(crate) fn of(data: &DataDir, said: Option<&str>) -> Result<Self, Failure> {
         let Some(said) = said else {
-            let here = crate::serve::last_listen(data).unwrap_or_else(|| "127.0.0.1:8480".into());
-            return Ok(Self::Http(here));
+            let here = Listening::last(data).unwrap_or_default();
+            let authority = here.address.to_string();
+            return Ok(if here.speaks_tls { Self::Https(authority) } else { Self::Http(authority) });
         };
         Self::parse(said).ok_or_else(|| {
             Failure::bad_input("--broker names no listener")

@@ -105,6 +105,93 @@ fn t78_a_lost_approver_is_not_replaced_while_there_may_be_approvals() {
     }
 }
 
+/// What a start said that fails.
+fn failed_start(data: &std::path::Path, arguments: &[&str]) -> String {
+    let output =
+        Command::new(BINARY).arg("serve").args(arguments).env("CLOAKROOM_DATA", data).output().unwrap();
+    assert!(!output.status.success(), "{output:?}");
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+#[test]
+fn a_first_start_that_fails_makes_no_keys() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let data = tempfile::tempdir().unwrap();
+    let short = data.path().join("passphrase");
+    std::fs::write(&short, "short").unwrap();
+    for (arguments, why) in [
+        (&["--listen", &address, "--console", "127.0.0.1:0"][..], "cannot listen on"),
+        (&["--listen", "127.0.0.1:0", "--console", &address], "cannot listen on"),
+        (
+            &[
+                "--listen",
+                "127.0.0.1:0",
+                "--console",
+                "127.0.0.1:0",
+                "--passphrase-file",
+                short.to_str().unwrap(),
+            ],
+            "passphrase",
+        ),
+    ] {
+        let data = tempfile::tempdir().unwrap();
+        let told = failed_start(data.path(), arguments);
+        assert!(told.contains(why), "{told}");
+        assert!(!data.path().join("approver.key").exists() && !data.path().join("approver.pub").exists());
+        assert_eq!(std::fs::read_dir(data.path().join("keys")).unwrap().count(), 0, "{told}");
+    }
+}
+
+#[test]
+fn the_first_start_that_succeeds_warns_of_a_key_that_an_earlier_one_made() {
+    let mut broker = started();
+    let warned = |broker: &mut Broker, times: usize| {
+        broker.stop();
+        let told = broker.output();
+        assert_eq!(told.matches("trust on first use").count(), times, "{told}");
+    };
+    warned(&mut broker, 1);
+    broker.launch();
+    warned(&mut broker, 1);
+    // As a start leaves it that died before it trusted anybody.
+    std::fs::remove_file(broker.data().join("keys/approvers")).unwrap();
+    broker.launch();
+    warned(&mut broker, 2);
+    // As an operator begins who has a key elsewhere.
+    std::fs::remove_file(broker.data().join("keys/approvers")).unwrap();
+    std::fs::remove_file(broker.data().join("approver.key")).unwrap();
+    broker.launch();
+    warned(&mut broker, 3);
+    assert!(broker.output().contains("whoever holds a key of this file"), "{}", broker.output());
+}
+
+#[test]
+fn a_directory_for_certificates_that_is_not_there_costs_no_workload() {
+    let broker = started();
+    let missing = broker.data().join("nowhere");
+    let add = ["workload", "add", "robot", "--mtls", "--out", missing.to_str().unwrap()];
+    let answer = broker.run(&add);
+    assert_eq!(answer.status.code(), Some(2), "{answer:?}");
+    assert!(answer.stderr.contains("nowhere is no directory"), "{}", answer.stderr);
+    assert_eq!(broker.cli_json(&["workload", "list"]).as_array().unwrap().len(), 0);
+    std::fs::create_dir(&missing).unwrap();
+    broker.cli(&add);
+}
+
+#[test]
+fn a_listener_with_tls_is_printed_as_one_and_run_refuses_it_with_the_reason() {
+    let settings = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(settings.path(), "[listen.tls]\ncertificate = \"own\"\n").unwrap();
+    let broker = BrokerBuilder::bare(BINARY).argument("--config").argument(settings.path()).start();
+    let added = broker.cli(&["workload", "add", "robot", "--keep"]);
+    assert!(added.stderr.contains("HTTPS_PROXY=https://robot:cwk_"), "{added:?}");
+    assert!(added.stderr.contains("--proxy-cacert"), "{added:?}");
+    let refused = broker.run(&["run", "--workload", "robot", "--", "true"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("the broker's listener speaks TLS"), "{refused:?}");
+}
+
 #[test]
 fn t99_a_log_that_cannot_be_written_does_not_end_the_broker() {
     use std::io::{BufRead, BufReader};

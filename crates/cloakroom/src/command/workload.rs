@@ -8,6 +8,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::run::Kit;
+use crate::serve::{BROKER_ADDRESS, Listening};
 use cloakroom_admin::wire::{AddedWorkload, IssuedCertificate, NewWorkload, WorkloadView};
 use cloakroom_model::Name;
 use std::collections::BTreeMap;
@@ -57,7 +58,9 @@ fn add(data: &DataDir, broker: &Broker, new: AddWorkload, output: &Output) -> Re
         files.write(made)?;
     }
     output.talk("");
-    output.talk(&environment(data, &added));
+    let ca = std::path::absolute(data.ca()).unwrap_or_else(|_| data.ca());
+    let listening = Listening::last(data).unwrap_or_default();
+    output.talk(&environment(listening, &ca, &added.name, &added.key));
     if let Some(CertificateFiles { certificate, key }) = &files {
         output.hint(&format!(
             "its certificate: {}, and the key of that: {}",
@@ -83,6 +86,10 @@ struct CertificateFiles {
 
 impl CertificateFiles {
     fn free(directory: &Path, name: &Name) -> Result<Self, Failure> {
+        if !directory.as_os_str().is_empty() && !directory.is_dir() {
+            return Err(Failure::bad_input(format!("{} is no directory", directory.display()))
+                .hinting("make it, or name another: --out DIR"));
+        }
         let file = |end: &str| directory.join(format!("{name}.{end}"));
         let files = Self { certificate: file("crt"), key: file("key") };
         let taken = [&files.certificate, &files.key].into_iter().find(|path| path.exists()).cloned();
@@ -116,17 +123,62 @@ fn shown(added: &AddedWorkload) -> String {
 }
 
 /// Ready to paste into the workload's environment.
-fn environment(data: &DataDir, added: &AddedWorkload) -> String {
-    let listen = crate::serve::last_listen(data).unwrap_or_else(|| "127.0.0.1:8480".into());
-    let proxy = format!("http://{}:{}@{listen}", added.name, added.key);
-    let mut lines = vec![
-        "# for the workload's environment:".to_owned(),
-        format!("HTTPS_PROXY={proxy}"),
-        format!("HTTP_PROXY={proxy}"),
-    ];
-    let ca = std::path::absolute(data.ca()).unwrap_or_else(|_| data.ca());
+fn environment(listening: Listening, ca: &Path, name: &Name, key: &str) -> String {
+    let proxy = format!("{}://{name}:{key}@{}", listening.scheme(), listening.authority());
+    let mut lines = vec!["# for the workload's environment:".to_owned()];
+    if listening.host() == BROKER_ADDRESS {
+        lines.push(format!(
+            "# ({BROKER_ADDRESS}: the address or name by which the workload reaches this machine)"
+        ));
+    }
+    if listening.speaks_tls {
+        lines
+            .push(format!("# (the proxy itself speaks TLS: curl needs --proxy-cacert {} too)", ca.display()));
+    }
+    lines.extend(["HTTPS_PROXY", "HTTP_PROXY"].map(|variable| format!("{variable}={proxy}")));
+    // Base URLs and /.cloakroom/… are spoken to directly.
+    lines.extend(["NO_PROXY", "no_proxy"].map(|variable| format!("{variable}={}", listening.host())));
     lines.extend(TRUST.iter().map(|variable| format!("{variable}={}", ca.display())));
     // Without it Node's own fetch passes by the proxy.
     lines.push("NODE_USE_ENV_PROXY=1".to_owned());
     lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(address: &str, speaks_tls: bool) -> String {
+        let listening = Listening { address: address.parse().unwrap(), speaks_tls };
+        environment(listening, "/data/ca.pem".as_ref(), &"robot".parse().unwrap(), "the-key")
+    }
+
+    #[test]
+    fn the_variables_lead_to_the_listener_and_base_urls_by_the_proxy() {
+        let plain = printed("127.0.0.1:8480", false);
+        for line in
+            ["HTTPS_PROXY=http://robot:the-key@127.0.0.1:8480", "NO_PROXY=127.0.0.1", "no_proxy=127.0.0.1"]
+        {
+            assert!(plain.lines().any(|printed| printed == line), "{plain}");
+        }
+        assert!(!plain.contains(BROKER_ADDRESS) && !plain.contains("--proxy-cacert"), "{plain}");
+    }
+
+    #[test]
+    fn a_listener_with_tls_is_an_https_proxy_and_curl_has_to_trust_it() {
+        let tls = printed("127.0.0.1:8480", true);
+        assert!(tls.contains("\nHTTPS_PROXY=https://robot:the-key@127.0.0.1:8480\n"), "{tls}");
+        assert!(tls.contains("--proxy-cacert /data/ca.pem"), "{tls}");
+    }
+
+    #[test]
+    fn every_address_of_the_machine_is_a_blank_to_fill_in() {
+        let everywhere = printed("0.0.0.0:8480", false);
+        assert!(
+            everywhere.contains("\nHTTP_PROXY=http://robot:the-key@BROKER-ADDRESS:8480\n"),
+            "{everywhere}"
+        );
+        assert!(everywhere.contains("by which the workload reaches this machine"), "{everywhere}");
+        assert!(!everywhere.contains("0.0.0.0"), "{everywhere}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The variables that the command gets: a few of the caller's, the proxy, the authority, the placeholders. No more.
 
-use super::PORT;
 use super::kit::Kit;
+use super::{DIRECT, PORT};
 use crate::catalogue;
 use crate::failure::Failure;
 use std::collections::{BTreeMap, BTreeSet};
@@ -64,10 +64,15 @@ pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsSt
     for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"] {
         variables.insert(name.into(), proxy.clone().into());
     }
+    for name in ["NO_PROXY", "no_proxy"] {
+        variables.insert(name.into(), DIRECT.to_string().into());
+    }
+    variables.insert("CLOAKROOM_URL".into(), format!("http://{DIRECT}:{PORT}").into());
     // Without it Node's own fetch passes by the proxy, and finds nothing there.
     variables.insert("NODE_USE_ENV_PROXY".into(), "1".into());
     variables.extend(TRUST.iter().map(|name| ((*name).into(), AUTHORITY.into())));
     variables.insert("CLOAKROOM_WORKLOAD".into(), kit.workload.to_string().into());
+    variables.insert("CLOAKROOM_KEY".into(), kit.key.clone().into());
     variables.extend(kit.variables.iter().map(|(name, value)| (name.into(), value.into())));
     Ok(variables)
 }
@@ -107,6 +112,9 @@ mod tests {
         let variables = of(&kit(), &[]).unwrap();
         let value = |name: &str| variables.get(&OsString::from(name)).and_then(|value| value.to_str());
         assert_eq!(value("HTTPS_PROXY"), Some("http://robot:the-key@127.0.0.1:8480"));
+        assert_eq!((value("NO_PROXY"), value("no_proxy")), (Some("127.0.0.2"), Some("127.0.0.2")));
+        assert_eq!(value("CLOAKROOM_URL"), Some("http://127.0.0.2:8480"));
+        assert_eq!((value("CLOAKROOM_WORKLOAD"), value("CLOAKROOM_KEY")), (Some("robot"), Some("the-key")));
         assert_eq!(value("STRIPE_API_KEY"), Some("a placeholder"));
         assert_eq!(value("SSL_CERT_FILE"), Some(AUTHORITY));
         assert_eq!(value("PATH"), std::env::var("PATH").ok().as_deref());

@@ -29,8 +29,9 @@ async fn command(arguments: &InsideArguments) -> Result<u8, Failure> {
     };
     // Before the command can: who connects first hears the signals.
     let mut control = UnixStream::connect(sandbox::CONTROL).await?;
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, super::PORT)).await?;
-    tokio::spawn(carry_out(listener));
+    for address in [Ipv4Addr::LOCALHOST, super::DIRECT] {
+        tokio::spawn(carry_out(TcpListener::bind((address, super::PORT)).await?));
+    }
     // What is caught here was ignored until now, and has its default again in the command.
     let _kept = (Kept::alive()?, Outside::watch()?);
     let child = match Command::new(program).args(rest).spawn() {

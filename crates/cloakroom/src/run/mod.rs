@@ -26,11 +26,15 @@ use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::serve::Listening;
 use sandbox::Sandbox;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// The port on the loopback of the namespace at which the broker answers.
 const PORT: u16 = 8480;
+/// Where it answers to base URLs and `/.cloakroom/…`. Not the proxy's own address: clients go there past the proxy (`NO_PROXY`), and would so
+/// to every destination on it.
+const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Runs the command, and ends as it ends.
 pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {
@@ -49,9 +53,12 @@ fn listening(data: &DataDir) -> Result<SocketAddr, Failure> {
         Failure::no_broker(format!("no broker runs on {}", data.path().display()))
             .hinting("start one: cloakroom serve")
     };
-    let listen = crate::serve::last_listen(data).ok_or_else(nobody)?;
-    let address: SocketAddr = listen.parse().map_err(|_| nobody())?;
+    let Listening { address, speaks_tls } = Listening::last(data).ok_or_else(nobody)?;
     // Without a broker nothing gets out; but whoever starts the command wants to know before.
     std::net::TcpStream::connect(address).map_err(|_| nobody())?;
+    if speaks_tls {
+        return Err(Failure::failed("the broker's listener speaks TLS ([listen.tls]), and `run` does not")
+            .hinting("run the command on a broker whose listener has no [listen.tls]; or start it yourself with the variables of: cloakroom workload add"));
+    }
     Ok(address)
 }

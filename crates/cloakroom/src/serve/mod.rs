@@ -3,6 +3,7 @@
 mod certify;
 mod files;
 mod grants;
+mod listening;
 mod open;
 mod run;
 mod sockets;
@@ -10,6 +11,8 @@ mod uses;
 mod webhook;
 mod witness;
 mod witness_git;
+
+pub(crate) use listening::{BROKER_ADDRESS, Listening};
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};
@@ -75,12 +78,6 @@ fn wait_for_lock(data: &DataDir) -> Result<std::fs::File, Failure> {
             tracing::info!(seconds = begun.elapsed().as_secs(), "the former broker still finishes its calls");
         }
     }
-}
-
-/// Where the broker of this data directory listens, or last did.
-pub(crate) fn last_listen(data: &DataDir) -> Option<String> {
-    let text = std::fs::read_to_string(data.path().join("listen")).ok()?;
-    text.trim().parse::<std::net::SocketAddr>().ok().map(|address| address.to_string())
 }
 
 /// INFO and above only: below that, libraries log what passes through them.

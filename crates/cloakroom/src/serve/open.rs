@@ -2,11 +2,12 @@
 
 use super::certify::WorkloadCertifier;
 use super::grants::GrantKeeper;
+use super::listening::Listening;
 use super::sockets::{Sockets, unix_listener};
 use super::uses;
 use super::webhook::{self, Webhook};
 use super::witness::Witnesses;
-use crate::approver::{self, Pair};
+use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
 use crate::secret_input;
@@ -49,10 +50,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
 }
 
 pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
-    let pair = approver::create_if_missing(data)?;
+    // What settings and the machine can refuse comes first: a start that failed has made no keys.
+    let tls = settings.certificate.as_ref().map(certificate).transpose()?;
+    let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
+    let console = listen(sockets.console, settings.console, "--console").await?;
+    let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
+    let custody = Arc::new(custody(data, &settings.kek)?);
+    approver::create_if_missing(data)?;
     let enrolled = approver::enrolled(data)?.with_rules(settings.approval);
     let lookup_key = Arc::new(lookup_key(data)?);
-    let custody = Arc::new(custody(data, &settings.kek)?);
     let (journal, recovery) = Journal::open(&data.journal(), &data.key("journal"), settings.journal)?;
     if recovery.truncated_bytes > 0 {
         tracing::warn!(bytes = recovery.truncated_bytes, "removed a journal record that a crash cut short");
@@ -66,11 +72,6 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         authority: Authority::of_workloads(data.path()).map_err(of_authority)?,
     });
 
-    let tls = settings.certificate.as_ref().map(certificate).transpose()?;
-
-    let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
-    let console = listen(sockets.console, settings.console, "--console").await?;
-    let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
@@ -94,6 +95,9 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     journal.durable(journal.append(&in_force(&approvers, Timestamp::now()))?).await?;
     // After the record: what was trusted without one would never be found.
     approver::keep(data, trusted.pin)?;
+    if trusted.anew == Some(approver::ON_FIRST_USE) {
+        warn_of_first_use(data);
+    }
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
@@ -133,7 +137,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         offered.push(unix.as_fd().try_clone_to_owned()?);
     }
     admin.handover.offer(offered);
-    write_private(&data.path().join("listen"), format!("{}\n", workloads.local_addr()?).as_bytes())?;
+    Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() }.keep(data)?;
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
     custody.mint_through(Arc::clone(&upstream), keeper);
@@ -160,12 +164,18 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         lessons,
         hold: settings.hold,
     };
-    if pair == Pair::Made {
-        let key = data.approver_key();
-        tracing::warn!(key = %key.display(), "trust on first use: made the first approver's key; whoever can read it approves");
-    }
     let workloads = Listeners { network: workloads, unix };
     Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook, witnesses })
+}
+
+/// Said by the start that trusts, whichever start made the key: one that failed before may have.
+fn warn_of_first_use(data: &DataDir) {
+    let (key, keys) = (data.approver_key(), data.approver_keys());
+    if key.exists() {
+        tracing::warn!(key = %key.display(), "trust on first use: made the first approver's key; whoever can read it approves");
+    } else {
+        tracing::warn!(keys = %keys.display(), "trust on first use: whoever holds a key of this file approves");
+    }
 }
 
 /// Where passkeys are good: what is written, or the console's port under the only name that browsers trust without TLS.

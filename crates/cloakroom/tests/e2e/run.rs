@@ -80,6 +80,22 @@ fn the_permitted_call_works_with_the_usual_variables_and_the_reply_is_scrubbed()
 }
 
 #[test]
+fn base_urls_and_the_brokers_own_paths_are_reached_with_the_key_of_the_environment() {
+    let stage = Stage::new();
+    let base = "curl -sS $CLOAKROOM_URL/to/$TARGET/v1/items/7 -H \"Authorization: Bearer $THE_KEY\"";
+    let output = stage.run(&format!("{base} -H \"Cloakroom-Workload: $CLOAKROOM_KEY\""));
+    assert!(text(&output.stdout).contains(&stage.issued.text), "{output:?}");
+    assert_eq!(stage.upstream.requests().len(), 1);
+    let without = stage.run(base);
+    assert!(text(&without.stdout).contains("unknown-workload"), "{without:?}");
+    let asked = stage.run(
+        "curl -sS $CLOAKROOM_URL/.cloakroom/requests -H \"Cloakroom-Workload: $CLOAKROOM_KEY\" -H 'Content-Type: application/json' -d '{}'",
+    );
+    assert!(text(&asked.stdout).contains("malformed-call"), "{asked:?}");
+    assert_eq!(stage.upstream.requests().len(), 1);
+}
+
+#[test]
 fn a_call_that_is_not_permitted_is_refused_with_the_brokers_own_words() {
     let stage = Stage::new();
     let output =
