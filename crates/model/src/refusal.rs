@@ -149,6 +149,8 @@ pub struct Facts {
     pub use_returned: bool,
     /// Who took the last use, where it is known and the placeholder is spent.
     pub last_use: Option<LastUse>,
+    /// What the reader can do next, where the code's own hint is for another situation.
+    pub hint: Option<&'static str>,
     /// The call lacks a Basic credential that a 401 challenge would bring (RFC 9110, section 11.6.1).
     pub challenge: bool,
 }
@@ -221,6 +223,11 @@ impl Refusal {
     /// The fixed sentence.
     pub fn reason(&self) -> &'static str {
         self.reason
+    }
+
+    /// What the reader can do next: of this occurrence, or of the code.
+    pub fn hint(&self) -> &'static str {
+        self.facts.hint.unwrap_or(self.code.hint())
     }
 
     /// The facts.

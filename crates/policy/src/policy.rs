@@ -2,7 +2,7 @@
 
 use crate::permit::Permit;
 use crate::text;
-use cloakroom_model::Destination;
+use cloakroom_model::{CredentialKind, Destination, Place};
 use serde::{Deserialize, Serialize};
 
 /// The complete set of permits of one placeholder, in normal form: two files that mean the same make equal policies.
@@ -61,6 +61,14 @@ impl Policy {
     /// The normal form as a policy file: parses back to an equal policy.
     pub fn to_toml(&self) -> String {
         crate::toml_text::policy(self)
+    }
+
+    /// The first permit, by its name, with a place where a credential of this kind is never put: a key that signs goes into a
+    /// signature, and nothing else does. The data plane refuses such a use whatever the policy says.
+    pub fn unfit_place(&self, kind: CredentialKind) -> Option<(&str, &Place)> {
+        let signs = kind == CredentialKind::Aws;
+        let unfit = |permit: &&Permit| matches!(permit.place, Place::SigV4 { .. }) != signs;
+        self.permits.iter().find(unfit).map(|permit| (permit.name.as_str(), &permit.place))
     }
 
     /// Every destination that some permit names, without repeats.

@@ -115,6 +115,7 @@ fn what_is_lacking_is_an_event_and_is_named_to_the_workload() {
     assert_eq!(refusal.event_kind(), Some(EventKind::HolderUnproven));
     assert_eq!(refusal.facts().placeholder, Some(case.id));
     assert_eq!(refusal.facts().rule.as_deref(), Some("holder mtls,network"));
+    assert_eq!(refusal.hint(), "show what \"rule\" names beside the workload key");
 }
 
 #[test]

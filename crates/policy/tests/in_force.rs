@@ -486,3 +486,22 @@ fn t26_an_underscore_does_not_evade_a_constrained_header() {
     assert_eq!(judged("x-tenant"), "call-not-permitted");
     assert_eq!(judged("x_tenant"), "call-not-permitted");
 }
+
+#[test]
+fn a_refusal_says_when_a_placeholder_begins_and_that_no_query_key_is_listed() {
+    let mut desk = Desk::new();
+    let robot = desk.workload("robot");
+    let (id, text) = desk.issue(robot, &policy("to = \"https://api.example.com\"\ncall = \"GET /v1/items\""));
+    desk.row(id).not_before = Some(NOW.plus(Duration::from_millis(1_500)));
+    desk.approve(id);
+    let (set, who) = (desk.set(), desk.principal(robot));
+    let refused = |url: &str, now| {
+        let call = bearer("GET", url, &text);
+        decide(call, who.clone(), &set, now).map(|_| ()).unwrap_err()
+    };
+    let early = refused("https://api.example.com/v1/items", NOW);
+    assert_eq!((early.code().as_str(), early.facts().retry_after), ("placeholder-not-yet", Some(2)));
+    let asked = refused("https://api.example.com/v1/items?a=1", NOW.plus(Duration::from_secs(2)));
+    let told = (asked.code().as_str(), asked.facts().rule.as_deref());
+    assert_eq!(told, ("call-not-permitted", Some("no query keys")));
+}

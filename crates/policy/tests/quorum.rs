@@ -161,3 +161,40 @@ fn an_approval_of_one_generation_ends_with_it() {
     desk.approval(id).generation = None;
     assert!(!board.is_live(&desk, id, ApprovalRules::default()));
 }
+
+#[test]
+fn what_cannot_be_signed_by_enough_is_said_and_what_can_is_not() {
+    let board = Board::new();
+    let mut desk = Desk::new();
+    let robot = desk.workload("robot");
+    let (id, _) = desk.issue(robot, &policy("to = \"https://api.example.com\"\ncall = \"GET /v1/items\""));
+    desk.approval(id).requester = Some("alice".into());
+    let grant = desk.grant_of(id);
+    let of = |quorum, not_requester| {
+        let rules = ApprovalRules { quorum, not_requester, ..ApprovalRules::default() };
+        let approvers = board.approvers(rules);
+        (approvers.shortfall(&grant), approvers.shortfall_of_rules())
+    };
+    assert_eq!(of(2, false), (None, None));
+    assert_eq!(of(1, true), (None, None));
+    let told = |text: &str| (Some(text.to_owned()), Some(text.to_owned()));
+    assert_eq!(of(2, true), told("2 signatures needed, 1 approver can sign: cloakroom approver enrol NAME"));
+    assert_eq!(
+        of(3, false),
+        told("3 signatures needed, 2 approvers can sign: cloakroom approver enrol NAME")
+    );
+    let other = ApprovalRule {
+        to: Some("https://b.example.com".parse().unwrap()),
+        credential: None,
+        kind: None,
+        quorum: 3,
+    };
+    let rules = board.approvers(ApprovalRules { rules: vec![other], ..ApprovalRules::default() });
+    assert_eq!(rules.shortfall(&grant), None, "the rule is for another destination");
+    assert!(rules.shortfall_of_rules().is_some());
+    let nobody = board.approvers(ApprovalRules::default()).nobody();
+    assert_eq!(
+        nobody.shortfall(&grant).unwrap(),
+        "1 signature needed, 0 approvers can sign: cloakroom approver enrol NAME"
+    );
+}

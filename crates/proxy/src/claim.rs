@@ -43,7 +43,11 @@ impl Desk {
         let asked = read(body).await?;
         let proxy = &self.shared.proxy;
         let code = proxy.policies.load().lookup_key().claim_index(&asked.code);
-        let unknown = || Refusal::new(Code::UnknownPlaceholder, "no placeholder waits under this claim code");
+        let unknown = || {
+            Refusal::new(Code::UnknownPlaceholder, "no placeholder waits under this claim code").with(|facts| {
+                facts.hint = Some("compare the code with the one that the operator was shown; a lost code is not shown again");
+            })
+        };
         let claim = proxy.store.claim(code).await.map_err(unreadable)?.ok_or_else(unknown)?;
         if asked.lookup {
             proxy.policies.load().may_hold(claim.placeholder, principal)?;

@@ -101,7 +101,7 @@ fn escaped(text: &str) -> String {
 /// `google.rpc.Status` with one `google.rpc.ErrorInfo`, in Base64. Strangers learn the code only (T69).
 fn details(refusal: &Refusal, audience: Audience, status: u32, message: &str, problem: &HeaderMap) -> String {
     let facts = refusal.facts();
-    let mut metadata = vec![("hint", Some(refusal.code().hint().to_owned()))];
+    let mut metadata = vec![("hint", Some(refusal.hint().to_owned()))];
     metadata.push(("request", problem.get(REQUEST).and_then(|id| id.to_str().ok()).map(str::to_owned)));
     if audience == Audience::Workload {
         metadata.extend([

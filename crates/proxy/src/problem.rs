@@ -74,7 +74,8 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
     set("detail", refusal.reason().into());
     set("instance", format!("urn:cloakroom:request:{request}").into());
     set("code", code.as_str().into());
-    set("hint", code.hint().into());
+    // A stranger learns what the code says and no more.
+    set("hint", if audience == Audience::Stranger { code.hint() } else { refusal.hint() }.into());
     if audience == Audience::Stranger {
         return Value::Object(document);
     }
@@ -172,6 +173,17 @@ mod tests {
             facts.rule = Some("body field amount".into());
             facts.retry_after = Some(6);
         })
+    }
+
+    #[test]
+    fn the_hint_is_that_of_the_situation_and_a_stranger_gets_the_codes_own() {
+        let refusal = full(Code::UnknownPlaceholder).with(|facts| facts.hint = Some("look again"));
+        let hint = |audience| {
+            let answer = answer(&refusal, request(), audience);
+            serde_json::from_slice::<Value>(answer.body()).unwrap()["hint"].clone()
+        };
+        assert_eq!(hint(Audience::Workload), "look again");
+        assert_eq!(hint(Audience::Stranger), Code::UnknownPlaceholder.hint());
     }
 
     #[test]

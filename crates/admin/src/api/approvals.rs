@@ -139,7 +139,14 @@ fn require_signer<'a>(
     } else {
         "no enrolled approver signed this approval's canonical text"
     };
-    Err(Problem::new(ProblemCode::SignatureNotValid, detail))
+    let problem = Problem::new(ProblemCode::SignatureNotValid, detail);
+    Err(if Approvers::is_for_something_else(signature) {
+        problem.hinting(
+            "the signature was made for another program: sign with ssh-keygen -Y sign -n cloakroom -f KEY",
+        )
+    } else {
+        problem
+    })
 }
 
 pub(crate) async fn withdraw(

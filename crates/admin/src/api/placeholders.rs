@@ -12,10 +12,10 @@ use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, Change, ClaimRecord, CredentialRecord, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
+    ApprovalId, ApprovalRecord, Change, ClaimRecord, CredentialKind, CredentialRecord, PlaceholderId,
+    PlaceholderRecord, PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
 };
-use cloakroom_policy::{Containment, Policy};
+use cloakroom_policy::{Containment, Grant, Policy};
 use cloakroom_store::NotSpent;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     let credential = find::credential(&act.rows, &new.credential)?.clone();
     let workload = find::workload(&act.rows, &new.workload)?.clone();
     require_destinations_within(&policy, &credential)?;
+    require_fit_places(&policy, &credential)?;
     if new.uses == Some(0) {
         return Err(Problem::new(ProblemCode::MalformedRequest, "a placeholder has at least 1 use"));
     }
@@ -149,6 +150,10 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
             .or(admin.approval_lifetime)
             .map(|span| created.plus(span)),
     };
+    let grant = Grant::from_rows(&row, &credential, &workload)
+        .map_err(|why| Problem::new(ProblemCode::InternalFault, why))?
+        .asked_by(&approval);
+    let warnings = policy.lint().into_iter().chain(admin.approvers().shortfall(&grant)).collect();
     let (claim, code) = wrap(admin, &minted.text, &row, new.wrapped)?.unzip();
     let issued = IssuedPlaceholder {
         id: row.id,
@@ -160,7 +165,7 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
         workload: workload.name,
         expires: row.expires.map(|end| end.to_string()),
         uses: row.uses,
-        warnings: policy.lint(),
+        warnings,
     };
     endow(admin, &row, &act.rows)?;
     let stored = || match claim {
@@ -303,6 +308,26 @@ fn require_destinations_within(policy: &Policy, credential: &CredentialRecord) -
         "it may go to {}; its destinations are fixed when it is deposited",
         inside.join(", ")
     )))
+}
+
+/// What could be issued, approved, and never used is refused while it is cheap to mend.
+fn require_fit_places(policy: &Policy, credential: &CredentialRecord) -> Result<(), Problem> {
+    let Some((permit, place)) = policy.unfit_place(credential.kind) else { return Ok(()) };
+    let (why, hint) = match credential.kind {
+        CredentialKind::Aws => {
+            ("signs calls and is never sent", "let the permit say: place = \"sigv4 REGION SERVICE\"")
+        }
+        _ => (
+            "cannot sign",
+            "deposit an AWS access key with --kind aws, or name the place where the credential is sent",
+        ),
+    };
+    let detail = format!(
+        "permit {permit:?} has the place {place}, and credential {:?} of kind {} {why}",
+        credential.name.as_str(),
+        credential.kind.as_str()
+    );
+    Err(Problem::new(ProblemCode::BadPolicy, detail).hinting(hint))
 }
 
 pub(crate) async fn revoke(

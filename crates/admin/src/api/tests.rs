@@ -281,9 +281,12 @@ async fn a_request_one_step_wrong_is_refused_and_changes_nothing() {
         assert_eq!(house.refused("POST", "/api/v1/credentials", body).await.1, code);
     }
     let elsewhere = POLICY.replace("api.example.com", "evil.example.com");
-    for (policy, code) in
-        [("version = 2", "bad-policy"), (elsewhere.as_str(), "destination-outside-credential")]
-    {
+    let signs = POLICY.replace("header authorization bearer", "sigv4 eu-west-1 s3");
+    for (policy, code) in [
+        ("version = 2", "bad-policy"),
+        (elsewhere.as_str(), "destination-outside-credential"),
+        (signs.as_str(), "bad-policy"),
+    ] {
         let refused = house.refused("POST", "/api/v1/placeholders", Some(issue_body(policy))).await;
         assert_eq!(refused, (422, code.into()));
     }

@@ -86,6 +86,9 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let only = Rows { approver_changes: rows.approver_changes, ..Rows::default() };
     let (nothing, _) = PolicySet::assert_active(&only, &trusted.approvers, Arc::clone(&lookup_key), None);
     let approvers = Arc::clone(nothing.approvers());
+    if let Some(shortfall) = approvers.shortfall_of_rules() {
+        tracing::warn!("{shortfall}");
+    }
     let policies = Arc::new(ArcSwap::from_pointee(nothing));
     let start = Entry::Start { at: Timestamp::now(), version: env!("CARGO_PKG_VERSION").into() };
     journal.written(journal.append(&start)?).await?;

@@ -152,6 +152,7 @@ fn t78_a_signature_for_another_text_another_namespace_or_by_a_stranger_is_refuse
         let refused =
             board.broker.run(&["approval", "grant", &issued.approval, "--ssh-signature", &signature]);
         assert!(!refused.status.success() && refused.stderr.contains("no enrolled approver"), "{refused:?}");
+        assert_eq!(refused.stderr.contains("-n cloakroom"), namespace == "git", "{refused:?}");
     }
     assert_eq!(board.call(&issued), "placeholder-pending");
     assert!(board.grant_as_bob(&issued).status.success());

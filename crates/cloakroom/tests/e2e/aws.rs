@@ -184,27 +184,28 @@ fn a_signed_call_one_step_beside_its_permit_reaches_nothing() {
 }
 
 #[test]
-fn an_access_key_is_never_sent_and_another_credential_never_signs() {
+fn an_access_key_is_issued_for_signing_alone_and_another_credential_for_being_sent() {
     let setup = setup();
-    let upstream = TlsUpstream::start(&setup.authority, echo);
-    setup.broker.deposit("key", "aws", &[&upstream.url()], &access_key());
-    setup.broker.deposit("token", "bearer", &[&upstream.url()], CANARY);
-    let bearer = policy(&upstream.url(), "GET /v1/items", "header authorization bearer", "");
-    let sent = setup.broker.permit("key", "robot", &bearer, &[]).text;
-    let request = Request::new("GET", &upstream.authority(), "/v1/items")
-        .with("authorization", &format!("Bearer {sent}"));
-    assert_eq!(
-        setup.broker.call(Way::Connect, Some(&setup.robot), &request).code().as_deref(),
-        Some("place-not-permitted")
-    );
-    let signs = policy(&upstream.url(), "GET /v1/items", "sigv4 eu-west-1 execute-api", "");
-    let text = setup.broker.permit("token", "robot", &signs, &[]).text;
-    let request = signed(&upstream.authority(), "/v1/items", &text, "eu-west-1", "execute-api");
-    assert_eq!(
-        setup.broker.call(Way::Connect, Some(&setup.robot), &request).code().as_deref(),
-        Some("place-not-permitted")
-    );
-    assert!(upstream.requests().is_empty());
+    let upstream = "https://api.example.com";
+    setup.broker.deposit("key", "aws", &[upstream], &access_key());
+    setup.broker.deposit("token", "bearer", &[upstream], CANARY);
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("policy.toml");
+    for (place, credential, remedy) in [
+        ("header authorization bearer", "key", "sigv4 REGION SERVICE"),
+        ("sigv4 eu-west-1 execute-api", "token", "--kind aws"),
+    ] {
+        std::fs::write(&file, policy(upstream, "GET /v1/items", place, "")).unwrap();
+        let issue = |credential| {
+            let whose = ["placeholder", "issue", "--credential", credential, "--workload", "robot"];
+            setup.broker.run(&[&whose[..], &["--policy", file.to_str().unwrap()]].concat())
+        };
+        let refused = issue(credential);
+        assert!(!refused.status.success(), "{place}: {refused:?}");
+        assert!(refused.stderr.contains(place) && refused.stderr.contains(remedy), "{refused:?}");
+        let other = if credential == "key" { "token" } else { "key" };
+        assert!(issue(other).status.success(), "{place} with {other}");
+    }
 }
 
 #[test]

@@ -170,7 +170,9 @@ fn t70_nobody_but_its_workload_fetches_a_placeholder() {
     };
     assert_eq!(told(&wrapped.code).0, 407);
     assert_eq!(told(&wrapped.code), told("cwc_0000000000000000000000000000000000000000000"));
-    assert_eq!(refused(&stage.claim_by(&stage.robot.key, &["cwc_wrong"])), "unknown-placeholder");
+    let wrong = stage.claim_by(&stage.robot.key, &["cwc_wrong"]);
+    assert_eq!(refused(&wrong), "unknown-placeholder");
+    assert!(wrong.stderr.contains("compare the code"), "{wrong:?}");
     // None of this took anything.
     assert!(stage.claim(&wrapped).status.success());
 }

@@ -225,3 +225,27 @@ fn a_sealed_secret_of_any_bytes_parses_without_a_fault() {
     assert_eq!(SealedParts::parse(&[2, 0, 0]), None);
     assert_eq!(SealedParts::parse(&[1, 0xff, 0xff, 0]), None);
 }
+
+#[test]
+fn a_key_that_signs_is_opened_for_a_signature_alone_and_nothing_else_is() {
+    let (custody, _directory) = custody();
+    let key =
+        format!("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {CANARY}\n");
+    let of_kind = |kind, secret: &str| {
+        let accepted = try_deposit(&custody, secret.as_bytes(), kind).unwrap();
+        CredentialRecord { kind, shape: accepted.shape, sealed: accepted.sealed, ..record(&custody) }
+    };
+    let there = &destinations(&["https://api.example.com"])[0];
+    let sent = Spot::Header(http::header::AUTHORIZATION, cloakroom_model::HeaderForm::Bearer);
+    let signed = Spot::SigV4(cloakroom_policy::Signature::Header);
+    for (kind, secret, fit, unfit) in [
+        (CredentialKind::Aws, key.as_str(), &signed, &sent),
+        (CredentialKind::Bearer, CANARY, &sent, &signed),
+    ] {
+        custody.hold(&[of_kind(kind, secret)]);
+        let before = custody.opened();
+        let refusal = custody.open_for(id(1), there, unfit).map(|_| ()).unwrap_err();
+        assert_eq!((refusal.code(), custody.opened()), (Code::PlaceNotPermitted, before), "{kind:?}");
+        assert!(custody.open_for(id(1), there, fit).is_ok(), "{kind:?}");
+    }
+}

@@ -197,12 +197,11 @@ impl Approvers {
 
     /// As many as anything takes, and never more than there are: whoever is alone enrols the second.
     fn needed_for_change(&self) -> u32 {
-        let highest = self.rules.rules.iter().map(|rule| rule.quorum).chain([self.rules.quorum, 1]).max();
-        let present = u32::try_from(self.names().len()).unwrap_or(u32::MAX).max(1);
-        highest.map_or(1, u32::from).min(present)
+        let count = |many: usize| u32::try_from(many).unwrap_or(u32::MAX);
+        count(self.rules.most()).min(count(self.names().len()).max(1))
     }
 
-    fn names(&self) -> BTreeSet<&str> {
+    pub(super) fn names(&self) -> BTreeSet<&str> {
         self.members.iter().map(Approver::name).collect()
     }
 }

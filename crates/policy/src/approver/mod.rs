@@ -6,6 +6,7 @@ mod key;
 mod passkey;
 mod reader;
 mod rules;
+mod shortfall;
 mod sshsig;
 
 pub use chain::Head;
@@ -144,6 +145,11 @@ impl Approvers {
     pub fn read_ssh_signature(armoured: &str) -> Option<Signature> {
         let key = sshsig::named_key(armoured)?;
         Some(Signature { key, signature: armoured.trim().to_owned() })
+    }
+
+    /// Whether `ssh-keygen -Y sign` made this for something else than Cloakroom: another namespace (`-n`).
+    pub fn is_for_something_else(signature: &Signature) -> bool {
+        sshsig::is_for_something_else(&signature.signature)
     }
 
     /// With these rules of how many have to sign.

@@ -41,6 +41,12 @@ impl ApprovalRules {
         self.needed_at(&grant.policy.destinations(), &grant.credential_name, grant.kind)
     }
 
+    /// As many as anything takes.
+    pub(super) fn most(&self) -> usize {
+        let highest = self.rules.iter().map(|rule| rule.quorum).chain([self.quorum, 1]).max();
+        highest.map_or(1, usize::from)
+    }
+
     /// How many have to sign it where it is proved narrower; none, where that takes as many.
     pub(crate) fn fewer(&self, grant: &Grant) -> Option<usize> {
         let narrower = usize::from(self.narrower?.max(1));

@@ -121,6 +121,18 @@ pub(super) fn named_key(signature: &str) -> Option<String> {
     SshKey::parse(word, &STANDARD.encode(blob)).ok().map(|key| key.to_string())
 }
 
+/// Whether it is a signature that was made for something else than Cloakroom: git, mail.
+pub(super) fn is_for_something_else(signature: &str) -> bool {
+    let Ok(bytes) = unarmoured(signature) else { return false };
+    let mut outer = Reader::new(&bytes);
+    let namespace = outer
+        .take(MAGIC.len())
+        .and_then(|_| outer.u32())
+        .and_then(|_| outer.string())
+        .and_then(|_| outer.string());
+    namespace.is_ok_and(|namespace| namespace != NAMESPACE)
+}
+
 /// Whether `key` signed `text` for Cloakroom. The signature is armoured, as `ssh-keygen` writes it, or its base64 alone.
 pub(super) fn verify(key: &SshKey, text: &[u8], signature: &str) -> bool {
     read_and_verify(key, text, signature).is_ok()

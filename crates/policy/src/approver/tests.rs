@@ -53,6 +53,8 @@ fn t78_a_signature_over_another_text_by_another_key_or_in_another_namespace_is_n
         }
     }
     assert!(approvers(KEYS[0].0).signer(TEXT, &read(FOR_GIT)).is_none());
+    assert!(Approvers::is_for_something_else(&read(FOR_GIT)));
+    assert!(KEYS.iter().all(|(_, signature)| !Approvers::is_for_something_else(&read(signature))));
 }
 
 #[test]

@@ -54,8 +54,12 @@ pub(crate) fn target(
         Place::SigV4 { .. } => &sigv4::PRESIGNED,
         _ => &[],
     };
-    fields(query.pairs(), &permit.query, Closed::Yes, own)
-        .map_err(|broken| Mismatch { stage: Stage::Query, ..broken })
+    let none_listed = permit.query.is_empty().then(|| "no query keys".to_owned());
+    fields(query.pairs(), &permit.query, Closed::Yes, own).map_err(|broken| Mismatch {
+        stage: Stage::Query,
+        rule: none_listed.or(broken.rule),
+        ..broken
+    })
 }
 
 /// Whether names that are not listed are refused.

@@ -128,6 +128,7 @@ impl Held {
             return Err(refusal.as_event(EventKind::HolderUnproven).with(|facts| {
                 facts.credential.clone_from(&self.credential_name);
                 facts.rule = Some(format!("holder {lacking}"));
+                facts.hint = Some("show what \"rule\" names beside the workload key");
             }));
         }
         Ok(())
@@ -199,8 +200,10 @@ impl Held {
                 "the placeholder was frozen and not thawed yet",
             ));
         }
-        if self.not_before.is_some_and(|begin| now < begin) {
-            return Err(Refusal::new(Code::PlaceholderNotYet, "the placeholder's time has not begun"));
+        if let Some(begin) = self.not_before.filter(|begin| now < *begin) {
+            let seconds = begin.millis().saturating_sub(now.millis()).div_ceil(1000);
+            return Err(Refusal::new(Code::PlaceholderNotYet, "the placeholder's time has not begun")
+                .with(|facts| facts.retry_after = u32::try_from(seconds).ok()));
         }
         if self.expires.is_some_and(|end| now >= end) {
             return Err(Refusal::new(Code::PlaceholderExpired, "the placeholder is past its end"));
