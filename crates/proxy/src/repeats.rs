@@ -243,8 +243,12 @@ impl Body for Followed {
                     self.ended();
                 }
             }
-            // Broken, or with trailers, which an answer of ours would not have.
-            Some(Err(_) | Ok(None)) => self.kept = None,
+            // Trailers are the last there is. An answer of ours would not have them.
+            Some(Ok(None)) => {
+                self.kept = None;
+                self.ended();
+            }
+            Some(Err(_)) => self.kept = None,
         }
         Poll::Ready(frame)
     }
