@@ -151,7 +151,8 @@ impl Use {
         self.range_allowed
     }
 
-    pub(crate) fn is_counted(&self) -> bool {
+    /// Whether this use is counted.
+    pub fn is_counted(&self) -> bool {
         self.counted
     }
 

@@ -106,6 +106,10 @@ impl Armed {
             }
             placings => arm::write(call, placings, range_allowed)?,
         };
+        let body = outgoing.body;
+        // INVARIANT: a counted use reaches a destination once, and a destination's word that it processed nothing is no proof (invariant 7).
+        let body = if uses.iter().any(Use::is_counted) { body.once() } else { body };
+        let outgoing = Outgoing { body, ..outgoing };
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),

@@ -11,18 +11,24 @@ pub(crate) struct OutBody {
     head: Bytes,
     rest: Option<Rest>,
     left: Option<u64>,
+    once: bool,
 }
 
 impl OutBody {
     /// The whole body.
     pub(crate) fn whole(bytes: Bytes) -> Self {
         let left = Some(bytes.len() as u64);
-        Self { head: bytes, rest: None, left }
+        Self { head: bytes, rest: None, left, once: false }
     }
 
     /// A body of which `head` was read and `rest` was not; `length` is the declared length of both.
     pub(crate) fn streaming(head: Bytes, rest: Rest, length: Option<u64>) -> Self {
-        Self { head, rest: Some(rest), left: length }
+        Self { head, rest: Some(rest), left: length, once: false }
+    }
+
+    /// A body of which nothing may be sent twice: that of a counted call (invariant 7).
+    pub(crate) fn once(self) -> Self {
+        Self { once: true, ..self }
     }
 
     /// Puts back what was taken and not sent.
@@ -32,9 +38,10 @@ impl OutBody {
             if self.head.is_empty() { data } else { [data, std::mem::take(&mut self.head)].concat().into() };
     }
 
-    /// The same body again, where all of it is here.
+    /// The same body again, where all of it is here and it may be sent again on the word of a destination that says that it processed
+    /// nothing of it.
     pub(crate) fn again(&self) -> Option<Self> {
-        self.rest.is_none().then(|| Self::whole(self.head.clone()))
+        (self.rest.is_none() && !self.once).then(|| Self::whole(self.head.clone()))
     }
 }
 

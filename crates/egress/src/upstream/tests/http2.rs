@@ -123,6 +123,25 @@ async fn t65_only_a_stream_that_was_not_processed_is_opened_again() {
 }
 
 #[tokio::test]
+async fn t63_t65_a_counted_call_is_not_sent_again_though_the_destination_says_that_it_processed_nothing() {
+    let count = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&count);
+    let handler: Handler = Arc::new(move |number, _, mut respond| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        Box::pin(async move {
+            if number == 1 { respond.send_reset(Reason::REFUSED_STREAM) } else { done(respond) }
+        })
+    });
+    let (url, upstream) = serve(handler).await;
+    text(get(&upstream, key(1, 1, &url)).await.unwrap()).await.unwrap();
+    let body = OutBody::whole(Bytes::from_static(b"amount=100")).once();
+    let sent = send(&upstream, post(), body, key(1, 1, &url)).await;
+    assert!(sent.as_ref().err().is_some_and(|refusal| !refusal.is_unsent()));
+    assert_eq!(sent.map(|_| ()).map_err(|refusal| refusal.code()), Err(Code::UpstreamUnreachable));
+    assert_eq!(count.load(Ordering::SeqCst), 2, "the one before it, and the one");
+}
+
+#[tokio::test]
 async fn t65_a_refused_stream_whose_body_was_passing_through_is_not_opened_again() {
     let handler: Handler = Arc::new(move |number, _, mut respond| {
         Box::pin(async move {
