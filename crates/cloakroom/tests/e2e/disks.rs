@@ -175,8 +175,11 @@ fn t91_a_segment_that_is_renamed_cut_or_replaced_by_a_pipe_stops_calls_until_it_
     let stage = Stage::new(None);
     assert_eq!(stage.call(Way::Connect).0, 200);
     let (segment, aside) = (stage.segment(), stage.broker.data().join("aside"));
-    std::fs::rename(&segment, &aside).unwrap();
-    assert!(Command::new("mkfifo").arg(&segment).status().unwrap().success());
+    let pipe = stage.broker.data().join("pipe");
+    // In one step: a segment that is gone is put back as soon as somebody writes.
+    std::fs::hard_link(&segment, &aside).unwrap();
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    std::fs::rename(&pipe, &segment).unwrap();
     stage.refused("the segment is a pipe");
     std::fs::rename(&aside, &segment).unwrap();
     stage.recovers("the segment is back");
