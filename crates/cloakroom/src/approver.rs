@@ -76,11 +76,12 @@ pub(crate) struct Trusted {
 }
 
 /// Holds `approver.pub` and the changes since against what was kept when the broker last looked. `anew`: the operator says that
-/// the file is to be trusted as it is.
+/// the file is to be trusted as it is. `recorded`: how many records the journal has; first use is where it has none.
 pub(crate) fn trusted(
     data: &DataDir,
     enrolled: Approvers,
     rows: &Rows,
+    recorded: u64,
     anew: bool,
 ) -> Result<Trusted, Failure> {
     let made = rows.approver_changes.last().map_or(0, |change| change.sequence);
@@ -100,12 +101,21 @@ pub(crate) fn trusted(
         if made > 0 {
             return Err(changed("keys/approvers is missing, and the approvers have changed since the first"));
         }
+        // Both are asked: an empty journal is no first use where rows are left, nor are empty rows where the journal knows more.
+        if recorded > 0 || in_use(rows) {
+            return Err(changed("keys/approvers is missing, and this is not the first start"));
+        }
         return Ok(from_now(0, ON_FIRST_USE));
     };
     let approvers = enrolled.trusted(pin.base, pin.head);
     let now = approvers.following(&rows.approver_changes, None).map_err(|why| changed(&why))?;
     let pin = Pin { head: now.head(), ..pin };
     Ok(Trusted { approvers: approvers.trusted(pin.base, pin.head), pin, anew: None })
+}
+
+/// Whether there is anything that an approver could release, or has.
+fn in_use(rows: &Rows) -> bool {
+    !(rows.credentials.is_empty() && rows.placeholders.is_empty() && rows.approvals.is_empty())
 }
 
 fn changed(why: &str) -> Failure {

@@ -81,7 +81,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
 
     let rows = store.load().await.map_err(of_store)?;
-    let trusted = approver::trusted(data, enrolled, &rows, settings.trust_approvers)?;
+    let trusted = approver::trusted(data, enrolled, &rows, journal.records(), settings.trust_approvers)?;
     // Nothing is permitted until the rows are read.
     let only = Rows { approver_changes: rows.approver_changes, ..Rows::default() };
     let (nothing, _) = PolicySet::assert_active(&only, &trusted.approvers, Arc::clone(&lookup_key), None);

@@ -134,16 +134,36 @@ fn t78_an_edit_of_approver_pub_alone_is_found_and_trusted_only_on_record() {
 }
 
 #[test]
-fn a_directory_of_before_trusts_its_file_once_and_says_so() {
+fn t78_a_directory_that_is_in_use_is_never_trusted_on_first_use_again() {
     let mut house = House::new("");
-    let kept = house.broker.data().join("keys/approvers");
+    let (bob, mallory) = (house.key("bob"), house.key("mallory"));
+    enrol(&house.broker, "bob", &bob);
+    let issued = house.broker.issue("c", "robot", &items(&house.upstream), &[]);
     house.broker.stop();
+    let (file, kept) = (house.broker.data().join("approver.pub"), house.broker.data().join("keys/approvers"));
+    let before = std::fs::read_to_string(&file).unwrap();
+    std::fs::copy(mallory.with_extension("pub"), &file).unwrap();
     std::fs::remove_file(&kept).unwrap();
-    house.broker.launch();
+    assert_eq!(house.broker.tamper("DELETE FROM approver_change", []), 1);
+    assert!(house.refused_start().contains("this is not the first start"));
+    // Nor with the file as it was: what the rows said is gone.
+    std::fs::write(&file, before).unwrap();
+    assert!(house.refused_start().contains("--trust-approvers"));
+    // Nor where the journal is gone as well, and only the rows tell.
+    let (journal, aside) = (house.broker.data().join("journal"), house.desk.path().join("journal"));
+    std::fs::rename(&journal, &aside).unwrap();
+    let refused = house.broker.run(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(!kept.exists());
+    let _ = std::fs::remove_dir_all(&journal);
+    std::fs::rename(&aside, &journal).unwrap();
+    house.broker.launch_with(&["--trust-approvers"]);
     assert!(kept.exists());
-    house.broker.restart();
+    assert_eq!(house.names(), ["first"]);
+    assert_eq!(house.call(&issued), "placeholder-pending");
     let record = house.broker.cli(&["journal", "show"]).stdout;
-    assert_eq!(record.matches("approver.pub, on first use").count(), 2, "{record}");
+    assert_eq!(record.matches("approver.pub, on first use").count(), 1, "{record}");
+    assert_eq!(record.matches("approver.pub, by --trust-approvers").count(), 1, "{record}");
 }
 
 #[test]
