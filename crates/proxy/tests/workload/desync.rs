@@ -106,7 +106,10 @@ fn judge(house: &House, bytes: &[u8]) -> usize {
     let authority = house.upstream.authority();
     let received = house.upstream.requests();
     let got: Vec<Plain> = received[before..].iter().map(|it| well_formed(it, &authority)).collect();
-    assert_eq!(got, expected[..got.len().min(expected.len())], "{}", bytes.escape_ascii());
+    // In the same order, and nothing else: one that is refused does not arrive, and the next may.
+    let mut left = expected.iter();
+    let is_part = got.iter().all(|one| left.any(|other| other == one));
+    assert!(is_part, "{got:?} of {expected:?}: {}", bytes.escape_ascii());
     got.len()
 }
 
