@@ -1,7 +1,8 @@
 //! Form RPC as AWS's older services take it: `Action=` in a form or query, or `X-Amz-Target` beside a JSON body.
 
 use super::{Class, Classified, Disagreement, Known, Terms, by_method};
-use crate::decide::body::BodyView;
+use crate::decide::body::{BodyView, content_type};
+use crate::json;
 use cloakroom_model::Call;
 use std::collections::BTreeSet;
 
@@ -31,8 +32,9 @@ pub(crate) fn name(call: &Call, body: &BodyView<'_>) -> Option<String> {
     let has_target = !names.is_empty();
     let form = match body.form_if_it_is_one() {
         Some(pairs) => pairs,
-        // A body that is no form goes with a target only.
-        None if body.is_empty() || has_target => &[],
+        None if body.is_empty() => &[],
+        // A body that is no form goes with a target only, and only where it is surely none.
+        None if has_target && is_json_of_a_target(call, body) => &[],
         None => return None,
     };
     for pair in call.query.pairs().iter().chain(form) {
@@ -44,6 +46,12 @@ pub(crate) fn name(call: &Call, body: &BodyView<'_>) -> Option<String> {
     }
     let [one] = names.as_slice() else { return None };
     (!one.is_empty() && one.bytes().all(|b| b.is_ascii_alphanumeric())).then(|| one.clone())
+}
+
+fn is_json_of_a_target(call: &Call, body: &BodyView<'_>) -> bool {
+    const KINDS: [&str; 3] = ["application/x-amz-json-1.0", "application/x-amz-json-1.1", "application/json"];
+    let is_kind = content_type(&call.headers).is_some_and(|kind| KINDS.contains(&&*kind));
+    is_kind && body.bytes().is_some_and(|text| json::parse(text).is_ok())
 }
 
 fn class_of(name: &str, terms: &Terms) -> Result<Classified, Disagreement> {

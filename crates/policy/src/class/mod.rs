@@ -15,6 +15,7 @@ mod tests;
 
 pub(crate) use action::name as action_name;
 pub(crate) use multipart::parts as form_parts;
+pub(crate) use overrides::is_method_misspelled;
 pub(crate) use terms::{Known, Refuse, Speaks, Terms};
 
 use crate::decide::body::BodyView;
@@ -68,6 +69,9 @@ pub(crate) fn classify(call: &Call, body: &BodyView<'_>, terms: &Terms) -> Resul
     overrides::check(call, body)?;
     match (terms.says_read(call), terms.says_write(call)) {
         (true, true) => return Err(Disagreement("the permit lists the call both as a read and as a write")),
+        (true, false) if overrides::could_be_hidden(call, body) => {
+            return Ok(Classified::write("its body cannot be read, so that it could name another method"));
+        }
         (true, false) => return Ok(Classified::read("the permit says that this call only reads")),
         (false, true) => return Ok(Classified::write("the permit says that this call writes")),
         (false, false) => {}
@@ -116,7 +120,7 @@ fn names_operation(query: &Query) -> bool {
 fn is_operation(key: &str) -> bool {
     const KEYS: [&str; 10] =
         ["action", "method", "operation", "op", "cmd", "command", "do", "rpc", "function", "call"];
-    KEYS.iter().any(|known| key.eq_ignore_ascii_case(known))
+    KEYS.contains(&&*overrides::as_frameworks_read(key))
 }
 
 /// Whether a query key of this name can make a call a write, or let two signals disagree.

@@ -1,6 +1,6 @@
 //! JSON-RPC 2.0, and the Model Context Protocol that speaks it.
 
-use super::{Classified, Known, Speaks, Terms};
+use super::{Classified, Known, Speaks, Terms, names_operation};
 use crate::decide::body::BodyView;
 use crate::json::{Json, Node};
 use cloakroom_model::Call;
@@ -34,6 +34,9 @@ pub(crate) struct Invocation<'n> {
 }
 
 pub(super) fn classify(call: &Call, body: &BodyView<'_>, terms: &Terms) -> Classified {
+    if names_operation(&call.query) {
+        return Classified::write("a query key names an operation beside the one of the body");
+    }
     if call.method == http::Method::GET && terms.speaks == Speaks::Mcp && body.is_empty() {
         return Classified::read("it listens to an MCP server (GET)");
     }

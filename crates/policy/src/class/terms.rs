@@ -1,7 +1,7 @@
 //! What a permit says about reading and writing: the protocol that the destination speaks, and what is known of its calls.
 
 use crate::template::Template;
-use cloakroom_model::Call;
+use cloakroom_model::{Call, Path};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -70,23 +70,35 @@ impl Terms {
 
     /// Whether a body has to be read to classify a call.
     pub(crate) fn looks_inside(&self) -> bool {
-        self.speaks != Speaks::Http
+        // A listed call is no read where its body names another method.
+        self.speaks != Speaks::Http || self.reads.iter().any(|known| matches!(known, Known::Call(_)))
     }
 
     pub(crate) fn says_read(&self, call: &Call) -> bool {
-        lists(&self.reads, call)
+        lists(&self.reads, call.method.as_str(), &call.path)
     }
 
     pub(crate) fn says_write(&self, call: &Call) -> bool {
-        lists(&self.writes, call)
+        // SECURITY: most servers do not mind a slash at the end, and answer a HEAD as they do a GET, so that neither makes a read.
+        let method = if call.method == http::Method::HEAD { "GET" } else { call.method.as_str() };
+        let as_it_came = |path: &Path| {
+            lists(&self.writes, call.method.as_str(), path) || lists(&self.writes, method, path)
+        };
+        as_it_came(&call.path) || other_end(&call.path).is_some_and(|path| as_it_came(&path))
     }
 }
 
-fn lists(known: &BTreeSet<Known>, call: &Call) -> bool {
+fn lists(known: &BTreeSet<Known>, method: &str, path: &Path) -> bool {
     known.iter().any(|known| {
-        matches!(known, Known::Call(template)
-            if template.method() == call.method.as_str() && template.matches_path(&call.path))
+        matches!(known, Known::Call(template) if template.method() == method && template.matches_path(path))
     })
+}
+
+/// The path with a slash at its end where it has none, and without where it has one.
+fn other_end(path: &Path) -> Option<Path> {
+    let text = path.encoded();
+    let other = text.strip_suffix('/').map_or_else(|| format!("{text}/"), str::to_owned);
+    Path::parse(&other).ok()
 }
 
 impl Speaks {

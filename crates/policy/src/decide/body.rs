@@ -2,6 +2,7 @@
 
 use super::shape::{Closed, fields};
 use super::{Mismatch, Stage, json_body};
+use crate::class::is_method_misspelled;
 use crate::json::{self, Node};
 use crate::permit::{BodyRule, Permit};
 use cloakroom_model::{Call, Pair, Place, form_pairs};
@@ -136,7 +137,8 @@ pub(super) fn check(permit: &Permit, call: &Call, view: &BodyView<'_>) -> Result
             };
             let closed = if *closed { Closed::Yes } else { Closed::No };
             let pairs = view.form()?;
-            if pairs.iter().any(|pair| pair.key() == "_method") && !rules.contains_key("_method") {
+            let overrides = |key| is_method_misspelled(key) || (key == "_method" && !rules.contains_key(key));
+            if pairs.iter().any(|pair| overrides(pair.key())) {
                 return Err(method_override());
             }
             fields(pairs, rules, closed, own)
@@ -173,20 +175,24 @@ fn check_size(call: &Call, max: u64) -> Result<(), Mismatch> {
     }
 }
 
-/// Some frameworks read another method out of a form (T33).
+/// Some frameworks read another method out of a form (T33), whatever the parameters of its content type are.
 fn no_method_override(call: &Call) -> Result<(), Mismatch> {
-    if content_type(&call.headers).is_none_or(|kind| kind != FORM) {
+    if !call.headers.get_all(CONTENT_TYPE).iter().any(|value| is_some_form(value.as_bytes())) {
         return Ok(());
     }
-    let keys =
-        call.body.head.split(|b| *b == b'&').map(|pair| pair.split(|b| *b == b'=').next().unwrap_or(pair));
+    let pairs = call.body.head.split(|b| matches!(b, b'&' | b';'));
+    let keys = pairs.map(|pair| pair.split(|b| *b == b'=').next().unwrap_or(pair).trim_ascii_start());
     let names_it = |key: &[u8]| {
-        std::str::from_utf8(key)
-            .ok()
-            .and_then(|key| form_pairs(key).ok())
-            .is_some_and(|pairs| pairs.iter().any(|pair| pair.key() == "_method"))
+        std::str::from_utf8(key).ok().and_then(|key| form_pairs(key).ok()).is_some_and(|pairs| {
+            pairs.iter().any(|pair| pair.key() == "_method" || is_method_misspelled(pair.key()))
+        })
     };
     if keys.into_iter().any(names_it) { Err(method_override()) } else { Ok(()) }
+}
+
+fn is_some_form(content_type: &[u8]) -> bool {
+    let kind = content_type.split(|b| matches!(b, b';' | b',')).next().unwrap_or_default();
+    kind.trim_ascii().eq_ignore_ascii_case(FORM.as_bytes())
 }
 
 fn method_override() -> Mismatch {

@@ -108,7 +108,7 @@ fn of_body(call: &Call, body: &BodyView<'_>) -> Result<Vec<Request>, Unknown> {
         }
         None if multipart::is_form(&call.headers) => {
             let text = body.bytes().ok_or("the body cannot be read")?;
-            let operations = multipart::field(&call.headers, text, "operations")?;
+            let operations = multipart::operations(&call.headers, text)?;
             of_json(&json::parse(operations)?)
         }
         _ => Err("the content type is none that GraphQL comes in"),
