@@ -154,12 +154,17 @@ fn the_first_start_that_succeeds_warns_of_a_key_that_an_earlier_one_made() {
     warned(&mut broker, 1);
     broker.launch();
     warned(&mut broker, 1);
-    // As a start leaves it that died before it trusted anybody.
-    std::fs::remove_file(broker.data().join("keys/approvers")).unwrap();
+    let never_trusted = |broker: &Broker| {
+        std::fs::remove_file(broker.data().join("keys/approvers")).unwrap();
+        std::fs::remove_dir_all(broker.data().join("journal")).unwrap();
+        std::fs::remove_file(broker.data().join("keys/journal")).unwrap();
+    };
+    // As a start leaves it that died before it trusted anybody: nothing recorded, nothing stored.
+    never_trusted(&broker);
     broker.launch();
     warned(&mut broker, 2);
     // As an operator begins who has a key elsewhere.
-    std::fs::remove_file(broker.data().join("keys/approvers")).unwrap();
+    never_trusted(&broker);
     std::fs::remove_file(broker.data().join("approver.key")).unwrap();
     broker.launch();
     warned(&mut broker, 3);

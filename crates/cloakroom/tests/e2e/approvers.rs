@@ -150,13 +150,17 @@ fn t78_a_directory_that_is_in_use_is_never_trusted_on_first_use_again() {
     std::fs::write(&file, before).unwrap();
     assert!(house.refused_start().contains("--trust-approvers"));
     // Nor where the journal is gone as well, and only the rows tell.
-    let (journal, aside) = (house.broker.data().join("journal"), house.desk.path().join("journal"));
-    std::fs::rename(&journal, &aside).unwrap();
-    let refused = house.broker.run(&["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0"]);
-    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let lost = [house.broker.data().join("journal"), house.broker.data().join("keys/journal")];
+    let aside = [house.desk.path().join("journal"), house.desk.path().join("key")];
+    for (from, to) in lost.iter().zip(&aside) {
+        std::fs::rename(from, to).unwrap();
+    }
+    assert!(house.refused_start().contains("this is not the first start"));
     assert!(!kept.exists());
-    let _ = std::fs::remove_dir_all(&journal);
-    std::fs::rename(&aside, &journal).unwrap();
+    std::fs::remove_dir_all(&lost[0]).unwrap();
+    for (to, from) in lost.iter().zip(&aside) {
+        std::fs::rename(from, to).unwrap();
+    }
     house.broker.launch_with(&["--trust-approvers"]);
     assert!(kept.exists());
     assert_eq!(house.names(), ["first"]);
