@@ -7,7 +7,7 @@
 
 use crate::ProxyError;
 use aws_lc_rs::digest;
-use cloakroom_model::{Fingerprint, Name, WorkloadId};
+use cloakroom_model::{Fingerprint, Name, WorkloadId, hexadecimal};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType, SerialNumber,
@@ -186,13 +186,13 @@ impl Files {
         let signing = any_ecdsa_type(&private).map_err(certificate_failed)?;
         CertifiedKey::new(vec![der.clone()], signing).keys_match().map_err(|_| self.mismatch())?;
         let issuer = Issuer::from_ca_cert_der(&der, key).map_err(certificate_failed)?;
-        let fingerprint = hex(digest::digest(&digest::SHA256, &der).as_ref());
+        let fingerprint = hexadecimal(digest::digest(&digest::SHA256, &der).as_ref());
         Ok(Authority { issuer, pem, der, fingerprint })
     }
 }
 
 fn parameters(key: &KeyPair, of: &str) -> Result<CertificateParams, ProxyError> {
-    let short = hex(&digest::digest(&digest::SHA256, key.der_bytes()).as_ref()[..4]);
+    let short = hexadecimal(&digest::digest(&digest::SHA256, key.der_bytes()).as_ref()[..4]);
     let mut name = DistinguishedName::new();
     // SECURITY: a name of its own per authority: programs that look an issuer up by name find the right one.
     name.push(DnType::CommonName, format!("{of} {short}"));
@@ -217,10 +217,6 @@ fn write_new(path: &Path, mode: u32, text: &str) -> io::Result<()> {
 
 fn fault<'a>(doing: &'static str, path: &'a Path) -> impl FnOnce(io::Error) -> ProxyError + 'a {
     move |source| ProxyError::File { doing, path: path.to_owned(), source }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

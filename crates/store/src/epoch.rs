@@ -1,7 +1,7 @@
 //! How far this broker's journal has come, kept outside its data directory: an older copy of the directory has come less far.
 
 use crate::fault;
-use std::fmt::Write as _;
+use cloakroom_model::hexadecimal;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -205,14 +205,6 @@ fn parse(bytes: &[u8; SLOT]) -> Option<(u64, String)> {
     }
     let (rest, records) = said.rsplit_once(' ')?;
     Some((records.parse().ok()?, rest.strip_prefix(WORD)?.trim_start().to_owned()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 #[cfg(test)]

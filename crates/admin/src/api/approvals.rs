@@ -8,7 +8,7 @@ use crate::wire::{ApprovalText, ApprovalView, GrantRequest};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_model::{ApprovalRecord, EventKind, Rows, SecurityEvent, Signature, Timestamp};
+use cloakroom_model::{ApprovalRecord, EventKind, Rows, SecurityEvent, Signature, Timestamp, hexadecimal};
 use cloakroom_policy::{Approvers, Grant, Purpose, phrase};
 use cloakroom_store::Decision;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub(crate) async fn show_one(admin: &Admin, approval: &str) -> Result<ApprovalTe
 
 /// The text with the phrase by which two screens are compared, and the digest that a passkey signs.
 pub(super) fn text_of(approval: ApprovalView, text: String) -> ApprovalText {
-    let digest = Purpose::Approval.digest(&text).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = hexadecimal(&Purpose::Approval.digest(&text));
     ApprovalText { approval, phrase: phrase(&text), digest, text, remarks: Vec::new(), page: None }
 }
 

@@ -2,8 +2,7 @@
 
 use crate::failure::Failure;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
-use cloakroom_model::Timestamp;
-use std::fmt::Write as _;
+use cloakroom_model::{Timestamp, hexadecimal};
 use std::fs::OpenOptions;
 use std::io::{Error, ErrorKind, Result, Write};
 use std::path::{Path, PathBuf};
@@ -21,10 +20,7 @@ struct Id([u8; 20]);
 
 impl Id {
     fn hex(self) -> String {
-        self.0.iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+        hexadecimal(&self.0)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use clap::builder::styling::AnsiColor;
+use cloakroom_model::hexadecimal;
 use serde_json::{Value, json};
 use service::Service;
 use stage::Stage;
@@ -214,8 +215,7 @@ fn demo_secret() -> Result<String, Failure> {
     let mut random = [0u8; 16];
     getrandom::fill(&mut random)
         .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
-    let hex: String = random.iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(format!("sk_test_{hex}"))
+    Ok(format!("sk_test_{}", hexadecimal(&random)))
 }
 
 fn text(document: &Value, member: &str) -> Result<String, Failure> {

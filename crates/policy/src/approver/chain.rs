@@ -9,7 +9,7 @@ use super::key::ApproverKey;
 use super::{Approver, Approvers};
 use crate::escape::quoted;
 use aws_lc_rs::digest::{SHA256, digest};
-use cloakroom_model::{ApproverAct, ApproverChange, Signature};
+use cloakroom_model::{ApproverAct, ApproverChange, Signature, hexadecimal};
 use std::collections::BTreeSet;
 use std::fmt;
 use std::str::FromStr;
@@ -215,8 +215,4 @@ pub(super) fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];
     sum.copy_from_slice(digest(&SHA256, bytes).as_ref());
     sum
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -17,7 +17,7 @@ pub use rules::{ApprovalRule, ApprovalRules};
 pub(crate) use counter::Backwards;
 
 use crate::Grant;
-use cloakroom_model::{CallApproval, Question, Rows, Signature, Timestamp};
+use cloakroom_model::{CallApproval, Question, Rows, Signature, Timestamp, hexadecimal};
 use key::ApproverKey;
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -203,7 +203,7 @@ impl Approvers {
 
     /// SHA-256 of the keys, their names and the rules, in hexadecimal: the same for the same approvers in any order.
     pub fn digest(&self) -> String {
-        chain::hexadecimal(&chain::sha256(&self.bytes()))
+        hexadecimal(&chain::sha256(&self.bytes()))
     }
 
     /// All that decides whose signatures count, in a fixed form.

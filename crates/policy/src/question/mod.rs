@@ -16,9 +16,8 @@ use crate::escape::quoted;
 use crate::sigv4;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
-use cloakroom_model::{Call, Name, Pair, Principal, Question};
+use cloakroom_model::{Call, Name, Pair, Principal, Question, hexadecimal};
 use page::Page;
-use std::fmt::Write;
 
 /// Reads bytes as a mail, for the fuzz target.
 pub(crate) fn read_mail(data: &[u8]) {
@@ -122,12 +121,4 @@ pub(crate) fn request_hash<'u>(
     let mut hash = [0; 32];
     hash.copy_from_slice(context.finish().as_ref());
     hash
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

@@ -6,7 +6,8 @@ use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use std::fmt::{self, Write};
+use cloakroom_model::hexadecimal;
+use std::fmt;
 
 /// The one kind of signature that is made and checked here.
 const ED25519_KIND: u8 = 1;
@@ -27,10 +28,7 @@ impl PublicKey {
     pub(super) fn of_journal(pair: &Ed25519KeyPair) -> Self {
         let mut key = [0; 32];
         key.copy_from_slice(pair.public_key().as_ref());
-        let mut name = String::from("cloakroom/journal/");
-        for byte in &digest(&SHA256, &key).as_ref()[..8] {
-            let _ = write!(name, "{byte:02x}");
-        }
+        let name = format!("cloakroom/journal/{}", hexadecimal(&digest(&SHA256, &key).as_ref()[..8]));
         Self { name, key }
     }
 
@@ -58,7 +56,7 @@ impl PublicKey {
     }
 
     fn id_in_hex(&self) -> String {
-        format!("{:08x}", u32::from_be_bytes(self.id()))
+        hexadecimal(&self.id())
     }
 
     /// The text of a note that this signer signed, its last line break included. Signatures of others are left alone.

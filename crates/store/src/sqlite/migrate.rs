@@ -3,7 +3,7 @@
 use super::open::{APPLICATION, explained};
 use crate::StoreError;
 use aws_lc_rs::digest;
-use cloakroom_model::Timestamp;
+use cloakroom_model::{Timestamp, hexadecimal};
 use rusqlite::{Connection, TransactionBehavior};
 use std::path::Path;
 
@@ -37,8 +37,7 @@ const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (
 
 impl Migration {
     fn checksum(&self) -> String {
-        let digest = digest::digest(&digest::SHA256, self.sql.as_bytes());
-        digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(digest::digest(&digest::SHA256, self.sql.as_bytes()).as_ref())
     }
 }
 

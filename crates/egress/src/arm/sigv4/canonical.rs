@@ -1,7 +1,7 @@
 //! The canonical form of a request, and the one spelling of path and query in which it goes out.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use cloakroom_model::{Call, Query};
+use cloakroom_model::{Call, Query, hexadecimal};
 use cloakroom_policy::sigv4;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -66,12 +66,4 @@ impl Spelled {
 /// SHA-256 in hexadecimal.
 pub(super) fn hashed(bytes: &[u8]) -> String {
     hexadecimal(digest(&SHA256, bytes).as_ref())
-}
-
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a String does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

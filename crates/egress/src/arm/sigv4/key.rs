@@ -1,7 +1,7 @@
 //! The key of one day, region and service, and what is signed with it.
 
-use super::canonical::hexadecimal;
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
+use cloakroom_model::hexadecimal;
 use cloakroom_policy::sigv4::ALGORITHM;
 use zeroize::Zeroizing;
 
