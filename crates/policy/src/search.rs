@@ -254,13 +254,7 @@ pub(crate) fn text_at(call: &Call, spot: &Spot) -> Option<String> {
             let inside = span.start + 1..span.end.checked_sub(1)?;
             std::str::from_utf8(call.body.head.get(inside)?).ok().map(str::to_owned)
         }
-        Spot::SigV4(signature) => {
-            let scope = match signature {
-                Signature::Header => sigv4::in_authorization(only_value(call, &AUTHORIZATION).ok()?)?,
-                Signature::Query(_) => sigv4::in_query(&call.query).ok()??.1,
-            };
-            Some(scope.access_key.to_owned())
-        }
+        Spot::SigV4(signature) => sigv4::scope_at(call, *signature).map(|scope| scope.access_key.to_owned()),
         Spot::Form(index) => {
             let text = std::str::from_utf8(&call.body.head).ok()?;
             form_pairs(text).ok()?.get(*index).map(|pair| pair.value().to_owned())

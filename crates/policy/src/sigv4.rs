@@ -2,7 +2,10 @@
 //!
 //! SPEC: AWS, "Create a signed AWS API request" and "Authenticating requests: using query parameters".
 
-use cloakroom_model::Query;
+use crate::Signature;
+use crate::decide::place::only_value;
+use cloakroom_model::{Call, Query};
+use http::header::AUTHORIZATION;
 
 /// The one algorithm. Signature Version 4A (`AWS4-ECDSA-P256-SHA256`) is not known here, and so refused.
 pub const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -79,6 +82,14 @@ pub fn in_query(query: &Query) -> Result<Option<(usize, Scope<'_>)>, &'static st
         && is(headers, are_headers);
     let (index, credential) = credential.filter(|_| whole).ok_or(incomplete)?;
     scope(credential).map(|scope| Some((index, scope))).ok_or(incomplete)
+}
+
+/// The scope of the signature that stands there; `None` where none does.
+pub fn scope_at(call: &Call, signature: Signature) -> Option<Scope<'_>> {
+    match signature {
+        Signature::Header => in_authorization(only_value(call, &AUTHORIZATION).ok()?),
+        Signature::Query(_) => in_query(&call.query).ok()?.map(|(_, scope)| scope),
+    }
 }
 
 fn scope(credential: &str) -> Option<Scope<'_>> {

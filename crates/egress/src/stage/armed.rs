@@ -83,10 +83,9 @@ impl Armed {
             let opened = custody.open_for(used.credential(), &call.destination, used.spot())?;
             credentials.push((used.credential(), opened.generation));
             let half = arm::half_of(&call, used.spot());
-            targets.extend(targets_of(&opened, half.as_ref().map(arm::Half::as_basic), used.text())?);
+            aim(&mut targets, &opened, half.as_ref().map(arm::Half::as_basic), used.text())?;
             if let Some(live) = opened.live {
-                let also = live.also.iter().map(Arc::clone);
-                targets.extend(also.map(|needles| Target { needles, placeholder: used.text().into() }));
+                targets.extend(live.also.iter().map(|needles| aimed(needles, used.text())));
                 lives.push(live);
             }
             kept.get_or_insert_with(|| Arc::clone(&opened.derived));
@@ -100,16 +99,16 @@ impl Armed {
         targets.extend(beside);
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
-        let outgoing = match armed.as_slice() {
+        let mut outgoing = match armed.as_slice() {
             [Placing { spot: Spot::SigV4(signature), secret, .. }] => {
                 arm::sign(call, *signature, secret, range_allowed, Timestamp::now())?
             }
             placings => arm::write(call, placings, range_allowed)?,
         };
-        let body = outgoing.body;
         // INVARIANT: a counted use reaches a destination once, and a destination's word that it processed nothing is no proof (invariant 7).
-        let body = if uses.iter().any(Use::is_counted) { body.once() } else { body };
-        let outgoing = Outgoing { body, ..outgoing };
+        if uses.iter().any(Use::is_counted) {
+            outgoing.body = outgoing.body.once();
+        }
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
@@ -167,21 +166,29 @@ impl fmt::Debug for Armed {
     }
 }
 
-/// Everything to look for in the reply on behalf of one use.
-fn targets_of(
+/// Adds all that is looked for in the reply on behalf of one use.
+fn aim(
+    targets: &mut Vec<Target>,
     opened: &Opened,
     basic: Option<BasicHalf<'_>>,
     placeholder: &str,
-) -> Result<Vec<Target>, Refusal> {
+) -> Result<(), Refusal> {
     if opened.kind != CredentialKind::Aws {
-        return Ok(vec![target(opened, basic, placeholder)?]);
+        targets.push(target(opened, basic, placeholder)?);
+        return Ok(());
     }
-    let key = AccessKey::read(opened.secret.expose())?;
-    let parts = cache(&opened.derived)?.parts(&key.parts());
-    Ok(parts
-        .iter()
-        .map(|needles| Target { needles: Arc::clone(needles), placeholder: placeholder.into() })
-        .collect())
+    let cache = cache(&opened.derived)?;
+    // Read only where its needles were not made yet.
+    let parts = match cache.known_parts() {
+        Some(parts) => parts,
+        None => cache.parts(&AccessKey::read(opened.secret.expose())?.parts()),
+    };
+    targets.extend(parts.iter().map(|needles| aimed(needles, placeholder)));
+    Ok(())
+}
+
+fn aimed(needles: &Arc<Needles>, placeholder: &str) -> Target {
+    Target { needles: Arc::clone(needles), placeholder: placeholder.into() }
 }
 
 /// What to look for in the reply on behalf of one use of a secret that is one text.
@@ -196,21 +203,20 @@ pub(crate) fn target(
 /// What to look for on behalf of credentials that other calls brought to the destination: a log or a list that it keeps
 /// may show them. One that does not open any more cannot be looked for, and cannot be armed either.
 fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
-    let targets = |id: &CredentialId| {
+    let mut targets = Vec::with_capacity(beside.len());
+    for id in beside {
         let kept = custody.derived(*id);
         let known = kept.as_ref().and_then(|kept| cache(kept).ok());
-        let aimed =
-            |needles: &Arc<Needles>| Target { needles: Arc::clone(needles), placeholder: ANOTHER.into() };
-        // Opened only where its needles were not made yet.
         if let Some(parts) = known.and_then(NeedleCache::known_parts) {
-            return Some(parts.iter().map(aimed).collect());
+            targets.extend(parts.iter().map(|needles| aimed(needles, ANOTHER)));
+        } else if let Some(needles) = known.and_then(NeedleCache::known) {
+            targets.push(aimed(&needles, ANOTHER));
+        } else if let Ok(opened) = custody.open(*id) {
+            // Opened only where its needles were not made yet. Where none can be made, nothing is added.
+            let _ = aim(&mut targets, &opened, None, ANOTHER);
         }
-        if let Some(needles) = known.and_then(NeedleCache::known) {
-            return Some(vec![aimed(&needles)]);
-        }
-        targets_of(&custody.open(*id).ok()?, None, ANOTHER).ok()
-    };
-    beside.iter().filter_map(targets).flatten().collect()
+    }
+    targets
 }
 
 fn needles(opened: &Opened, basic: Option<BasicHalf<'_>>) -> Result<Arc<Needles>, Refusal> {

@@ -41,7 +41,6 @@ pub(super) enum Trailer {
 /// Signs one chunk after the other.
 pub(super) struct Chunks {
     key: SigningKey,
-    stamp: String,
     /// The signature before.
     before: String,
     trailer: Trailer,
@@ -58,8 +57,8 @@ enum State {
 
 impl Chunks {
     /// `seed` is the signature of the request.
-    pub(super) fn new(key: SigningKey, stamp: String, seed: String, trailer: Trailer) -> Self {
-        Self { key, stamp, before: seed, trailer, state: State::Chunk, trailing: String::new() }
+    pub(super) fn new(key: SigningKey, seed: String, trailer: Trailer) -> Self {
+        Self { key, before: seed, trailer, state: State::Chunk, trailing: String::new() }
     }
 
     /// The body with these signatures.
@@ -133,7 +132,7 @@ impl Chunks {
     }
 
     fn sign(&mut self, what: &str, of: &str) -> String {
-        let text = format!("{what}\n{}\n{}\n{}\n{of}", self.stamp, self.key.scope(), self.before);
+        let text = format!("{what}\n{}\n{}\n{}\n{of}", self.key.stamp(), self.key.scope(), self.before);
         let signed = self.key.sign(&text);
         self.before.clone_from(&signed);
         signed

@@ -5,15 +5,16 @@ use cloakroom_model::hexadecimal;
 use cloakroom_policy::sigv4::ALGORITHM;
 use zeroize::Zeroizing;
 
-/// A signing key, and what it is for.
+/// A signing key, what it is for, and when it signs.
 pub(super) struct SigningKey {
     key: Zeroizing<Vec<u8>>,
+    stamp: String,
     scope: String,
 }
 
 impl SigningKey {
     /// Of a secret access key, for the day of this time stamp.
-    pub(super) fn new(secret: &str, stamp: &str, region: &str, service: &str) -> Self {
+    pub(super) fn new(secret: &str, stamp: String, region: &str, service: &str) -> Self {
         let day = stamp.get(..8).unwrap_or_default();
         let mut key = Zeroizing::new(Vec::with_capacity(4 + secret.len()));
         key.extend_from_slice(b"AWS4");
@@ -21,7 +22,13 @@ impl SigningKey {
         for word in [day, region, service, "aws4_request"] {
             key = code(&key, word.as_bytes());
         }
-        Self { key, scope: format!("{day}/{region}/{service}/aws4_request") }
+        let scope = format!("{day}/{region}/{service}/aws4_request");
+        Self { key, stamp, scope }
+    }
+
+    /// `20130524T000000Z`.
+    pub(super) fn stamp(&self) -> &str {
+        &self.stamp
     }
 
     /// `20130524/us-east-1/s3/aws4_request`.
@@ -30,9 +37,9 @@ impl SigningKey {
     }
 
     /// The signature of a request with this canonical form.
-    pub(super) fn sign_request(&self, stamp: &str, request: &str) -> String {
+    pub(super) fn sign_request(&self, request: &str) -> String {
         let hash = super::canonical::hashed(request.as_bytes());
-        self.sign(&format!("{ALGORITHM}\n{stamp}\n{}\n{hash}", self.scope))
+        self.sign(&format!("{ALGORITHM}\n{}\n{}\n{hash}", self.stamp, self.scope))
     }
 
     /// The signature of this text.

@@ -54,39 +54,23 @@ pub(crate) fn sign(
     at: Timestamp,
 ) -> Result<Outgoing, Refusal> {
     let access = AccessKey::read(secret.expose())?;
-    let scope = Claimed::of(&call, signature)?;
-    let stamp = stamp(at);
-    let key = SigningKey::new(&access.secret, &stamp, &scope.region, &scope.service);
+    let scope = sigv4::scope_at(&call, signature).ok_or_else(misplaced)?;
+    let key = SigningKey::new(&access.secret, stamp(at), scope.region, scope.service);
+    let content = content(&call, signature, scope.service)?;
     let mut fields = forwarded(&call, range_allowed);
     sigv4::REPLACED.iter().for_each(|name| drop(fields.remove(*name)));
-    let content = content(&call, signature, &scope.service)?;
-    let mut spelled = Spelled::of(&call);
-    match signature {
-        Signature::Header => {
-            fields.insert(DATE, HeaderValue::try_from(stamp.as_str()).map_err(|_| misplaced())?);
-            fields.insert(CONTENT, HeaderValue::try_from(content.as_str()).map_err(|_| misplaced())?);
-            if let Some(session) = &access.session {
-                fields.insert(SESSION, sensitive(Zeroizing::new(session.as_bytes().to_vec()))?);
-            }
-        }
-        Signature::Query(_) => {
-            let names = signed(&fields)?.into_keys().collect::<Vec<_>>().join(";");
-            let expires = call.query.pairs().iter().find(|pair| pair.key() == "X-Amz-Expires");
-            let expires = expires.and_then(|pair| pair.value().parse().ok()).unwrap_or(LONGEST).min(LONGEST);
-            spelled.add("X-Amz-Algorithm", sigv4::ALGORITHM);
-            spelled.add("X-Amz-Credential", &format!("{}/{}", access.id, key.scope()));
-            spelled.add("X-Amz-Date", &stamp);
-            spelled.add("X-Amz-Expires", &expires.to_string());
-            spelled.add("X-Amz-SignedHeaders", &names);
-            if let Some(session) = &access.session {
-                spelled.add("X-Amz-Security-Token", session);
-            }
-        }
+    if signature == Signature::Header {
+        date(&mut fields, &access, &key, &content)?;
     }
+    // From here on no field changes but the one that carries the signature.
     let headers = signed(&fields)?;
     let names = headers.keys().map(String::as_str).collect::<Vec<_>>().join(";");
-    let request = spelled.request(call.method.as_str(), &scope.service, &headers, &names, content.as_str());
-    let signed = key.sign_request(&stamp, &request);
+    let mut spelled = Spelled::of(&call);
+    if signature != Signature::Header {
+        presign(&mut spelled, &call, &access, &key, &names);
+    }
+    let request = spelled.request(call.method.as_str(), scope.service, &headers, &names, content.as_str());
+    let signed = key.sign_request(&request);
     match signature {
         Signature::Header => {
             let (id, scope) = (&access.id, key.scope());
@@ -104,29 +88,38 @@ pub(crate) fn sign(
     head.headers = fields;
     let body = body(call.body, Vec::new())?;
     let body = match content {
-        Content::Chunks(trailer) => resigned(body, Chunks::new(key, stamp, signed, trailer)),
+        Content::Chunks(trailer) => resigned(body, Chunks::new(key, signed, trailer)),
         Content::Hash(_) => body,
     };
     Ok(Outgoing { head, body })
 }
 
-/// The scope that policy found in the call.
-struct Claimed {
-    region: String,
-    service: String,
+/// Adds what a call that is signed in its header says of its signature.
+fn date(
+    fields: &mut HeaderMap,
+    access: &AccessKey,
+    key: &SigningKey,
+    content: &Content,
+) -> Result<(), Refusal> {
+    fields.insert(DATE, HeaderValue::try_from(key.stamp()).map_err(|_| misplaced())?);
+    fields.insert(CONTENT, HeaderValue::try_from(content.as_str()).map_err(|_| misplaced())?);
+    if let Some(session) = &access.session {
+        fields.insert(SESSION, sensitive(Zeroizing::new(session.as_bytes().to_vec()))?);
+    }
+    Ok(())
 }
 
-impl Claimed {
-    fn of(call: &Call, signature: Signature) -> Result<Self, Refusal> {
-        let scope = match signature {
-            Signature::Header => {
-                let value = super::header::only_value(call, &AUTHORIZATION)?;
-                sigv4::in_authorization(std::str::from_utf8(value).map_err(|_| misplaced())?)
-            }
-            Signature::Query(_) => sigv4::in_query(&call.query).ok().flatten().map(|(_, scope)| scope),
-        };
-        let scope = scope.ok_or_else(misplaced)?;
-        Ok(Self { region: scope.region.to_owned(), service: scope.service.to_owned() })
+/// Adds what a presigned URL says of its signature.
+fn presign(spelled: &mut Spelled, call: &Call, access: &AccessKey, key: &SigningKey, names: &str) {
+    let expires = call.query.pairs().iter().find(|pair| pair.key() == "X-Amz-Expires");
+    let expires = expires.and_then(|pair| pair.value().parse().ok()).unwrap_or(LONGEST).min(LONGEST);
+    spelled.add("X-Amz-Algorithm", sigv4::ALGORITHM);
+    spelled.add("X-Amz-Credential", &format!("{}/{}", access.id, key.scope()));
+    spelled.add("X-Amz-Date", key.stamp());
+    spelled.add("X-Amz-Expires", &expires.to_string());
+    spelled.add("X-Amz-SignedHeaders", names);
+    if let Some(session) = &access.session {
+        spelled.add("X-Amz-Security-Token", session);
     }
 }
 
