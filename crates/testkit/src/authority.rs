@@ -55,6 +55,16 @@ impl TestAuthority {
         (certificate.pem(), key.serialize_pem())
     }
 
+    /// The same in two files of this name in the authority's directory: chain, then key.
+    pub fn leaf_files(&self, name: &str, names: &[&str]) -> [PathBuf; 2] {
+        let (certificate, key) = self.leaf_pem(names);
+        [("pem", certificate), ("key", key)].map(|(end, text)| {
+            let path = self.directory().join(format!("{name}.{end}"));
+            std::fs::write(&path, text).unwrap();
+            path
+        })
+    }
+
     /// A TLS server configuration for these names, offering these protocols.
     pub fn server_config(&self, names: &[&str], protocols: &[&[u8]]) -> Arc<ServerConfig> {
         let (certificate, key) = self.leaf(names);

@@ -1,9 +1,7 @@
 //! Several approvers, keys of `ssh-keygen`, and what an approver takes back.
 
-use crate::support::{BINARY, eventually, item, items};
-use cloakroom_testkit::{
-    Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
-};
+use crate::support::{Furnished, eventually, item, items, outcome};
+use cloakroom_testkit::{Broker, Issued, TestAuthority, TlsUpstream, Way, Workload, shaped};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,14 +21,8 @@ struct Board {
 impl Board {
     fn new(settings: &str) -> Self {
         let desk = tempfile::tempdir().unwrap();
-        let config = desk.path().join("cloakroom.toml");
-        std::fs::write(&config, settings).unwrap();
-        let authority = TestAuthority::new();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
         enrol(&broker, "bob", &ssh_key(desk.path(), "bob"));
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
         Self { broker, upstream, robot, desk, _authority: authority }
     }
 
@@ -40,9 +32,7 @@ impl Board {
 
     /// What the next call gets.
     fn call(&self, issued: &Issued) -> String {
-        let answer =
-            self.broker.call(Way::Absolute, Some(&self.robot), &item(&self.upstream, "1", &issued.text));
-        answer.code().unwrap_or_else(|| answer.status.to_string())
+        outcome(&self.broker, &self.robot, &self.upstream, issued)
     }
 
     /// The same, where the connection may be cut meanwhile.

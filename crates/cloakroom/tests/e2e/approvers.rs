@@ -1,10 +1,8 @@
 //! Who the approvers are, and that nobody becomes one by writing a file or a row.
 
 use crate::approvals::{enrol, signed_with, ssh_key};
-use crate::support::{BINARY, item, items};
-use cloakroom_testkit::{
-    Answer, Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
-};
+use crate::support::{Furnished, items, outcome};
+use cloakroom_testkit::{Answer, Broker, Issued, TestAuthority, TlsUpstream, Workload};
 use std::path::PathBuf;
 
 struct House {
@@ -18,13 +16,7 @@ struct House {
 impl House {
     fn new(settings: &str) -> Self {
         let desk = tempfile::tempdir().unwrap();
-        let config = desk.path().join("cloakroom.toml");
-        std::fs::write(&config, settings).unwrap();
-        let authority = TestAuthority::new();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
         Self { broker, upstream, robot, desk, _authority: authority }
     }
 
@@ -45,9 +37,7 @@ impl House {
     }
 
     fn call(&self, issued: &Issued) -> String {
-        let answer =
-            self.broker.call(Way::Absolute, Some(&self.robot), &item(&self.upstream, "1", &issued.text));
-        answer.code().unwrap_or_else(|| answer.status.to_string())
+        outcome(&self.broker, &self.robot, &self.upstream, issued)
     }
 
     /// A start that has to fail; what it says.

@@ -3,8 +3,9 @@
 use crate::support::{policy, setup};
 use cloakroom_testkit::{Broker, GitServer, Received, Reply, Setup, TAIL, TlsUpstream, Workload, shaped};
 use serde_json::json;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 /// Where `cargo xtask clients` put them; `None` where the run leaves them out knowingly.
 pub(crate) fn installed() -> Option<PathBuf> {
@@ -113,6 +114,29 @@ impl Stage {
         let told = run(&self.setup.broker, command);
         assert!(told.contains(&self.placeholder), "{name} by {mode} saw no placeholder in the reply: {told}");
         assert!(self.upstream.requests().len() > before, "{name} by {mode} never reached the upstream");
+    }
+}
+
+/// A program that serves until it is dropped, and says its port in the first line that it writes.
+pub(crate) struct Peer {
+    child: Child,
+    pub(crate) port: u16,
+}
+
+impl Peer {
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        let port = line.trim().parse().unwrap_or_else(|error| panic!("{command:?}: {error}: {line}"));
+        Self { child, port }
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 

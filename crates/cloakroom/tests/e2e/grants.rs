@@ -17,18 +17,13 @@ struct AuthorizationServer {
 impl AuthorizationServer {
     fn start(setup: &Setup) -> Option<Self> {
         let clients = installed()?;
-        let (certificate, key) = setup.authority.leaf_pem(&["127.0.0.1"]);
-        let directory = setup.authority.directory();
-        let files = [(directory.join("as.pem"), certificate), (directory.join("as.key"), key)];
-        for (path, text) in &files {
-            std::fs::write(path, text).unwrap();
-        }
+        let files = setup.authority.leaf_files("as", &["127.0.0.1"]);
         // Node looks for packages beside the program.
         let program = clients.join("node/authorization-server.mjs");
         std::fs::copy(script("authorization-server.mjs"), &program).unwrap();
         let mut child = Command::new("node")
             .arg(program)
-            .args(files.iter().map(|(path, _)| path))
+            .args(&files)
             .env("CLIENT_SECRET", shaped("client-"))
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -1,14 +1,13 @@
 //! gRPC through interception: every kind of call, deadlines, cancellation, and refusals in its own words.
 
-use crate::clients::{installed, run, script, surroundings};
+use crate::clients::{Peer, installed, run, script, surroundings};
 use crate::support::{policy, setup};
 use bytes::{Buf, Bytes, BytesMut};
 use cloakroom_testkit::{
     H2Answer, H2Client, H2Upstream, Setup, TlsUpstream, echo, next_data, send_all, shaped,
 };
 use http::{HeaderMap, HeaderValue, Request, Response};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 fn placeholder(setup: &Setup, to: &str) -> String {
     setup.broker.deposit("c", "bearer", &[to], &shaped("sk-"));
@@ -145,34 +144,17 @@ fn grpc_to_a_destination_without_http_2_is_refused_and_says_why() {
     assert_eq!(upstream.requests().len(), 0);
 }
 
-/// The Python server, ended when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn grpcio_works_unmodified_in_every_kind_of_call() {
     let Some(clients) = installed() else { return };
     let setup = setup();
     let python = clients.join("venv/bin/python");
-    let (certificate, key) = setup.authority.leaf_pem(&["localhost", "127.0.0.1"]);
-    let files = [("grpc.pem", certificate), ("grpc.key", key)].map(|(name, text)| {
-        let path = setup.authority.directory().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    });
+    let files = setup.authority.leaf_files("grpc", &["localhost", "127.0.0.1"]);
     let mut server = Command::new(&python);
     server.arg(script("use_grpc.py")).arg("serve").args(&files);
-    server.env("EXPECTED", format!("Bearer {}", shaped("sk-"))).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut server = Server(server.spawn().unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let target = format!("127.0.0.1:{}", port.trim());
+    server.env("EXPECTED", format!("Bearer {}", shaped("sk-")));
+    let server = Peer::start(server);
+    let target = format!("127.0.0.1:{}", server.port);
     let to = format!("https://{target}");
     setup.broker.deposit("c", "bearer", &[&to], &shaped("sk-"));
     let methods = ["Unary", "Down", "Up", "Both", "Slow", "Fail", "CalledOff"];

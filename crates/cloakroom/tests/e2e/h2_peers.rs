@@ -1,38 +1,21 @@
 //! HTTP/2 with implementations that share no code with the broker's: Python's h2 and hpack, httpx, nghttp2.
 
-use crate::clients::{BEARER, installed, run, script, service, surroundings};
+use crate::clients::{BEARER, Peer, installed, run, script, service, surroundings};
 use crate::support::{BINARY, policy, setup};
 use cloakroom_testkit::{BrokerBuilder, Request, Setup, TestAuthority, TlsUpstream, Way, shaped};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-
-/// A program that serves until it is dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
+use std::process::Command;
 
 #[test]
 fn no_secret_enters_a_table_of_hpack_wherever_it_stands() {
     let Some(clients) = installed() else { return };
     let setup = setup();
-    let (certificate, key) = setup.authority.leaf_pem(&["localhost", "127.0.0.1"]);
-    let files = [("h2.pem", certificate), ("h2.key", key)].map(|(name, text)| {
-        let path = setup.authority.directory().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    });
+    let files = setup.authority.leaf_files("h2", &["localhost", "127.0.0.1"]);
     let mut server = Command::new(clients.join("venv/bin/python"));
-    server.arg(script("use_h2.py")).args(&files).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut server = Server(server.spawn().unwrap());
-    let mut port = String::new();
-    BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-    let authority = format!("127.0.0.1:{}", port.trim());
+    server.arg(script("use_h2.py")).args(&files);
+    let server = Peer::start(server);
+    let authority = format!("127.0.0.1:{}", server.port);
     let to = format!("https://{authority}");
     setup.broker.deposit("c", "bearer", &[&to], &shaped("sk-"));
     for (call, place, carrier) in [

@@ -1,9 +1,7 @@
 //! Placeholders that are fetched by their workload with a code: once, by nobody else, and noticed when tried twice.
 
-use crate::support::{BINARY, eventually, item, items};
-use cloakroom_testkit::{
-    Answer, Broker, BrokerBuilder, Response, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
-};
+use crate::support::{Furnished, eventually, item, items};
+use cloakroom_testkit::{Answer, Broker, Response, TestAuthority, TlsUpstream, Way, Workload};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
@@ -28,13 +26,7 @@ impl Stage {
     }
 
     fn with(settings: &str) -> Self {
-        let authority = TestAuthority::new();
-        let file = authority.directory().join("settings.toml");
-        std::fs::write(&file, settings).unwrap();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(file).start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
         Self { broker, authority, upstream, robot }
     }
 

@@ -1,9 +1,7 @@
 //! What the workload listener speaks: SOCKS5, TLS of its own, the PROXY protocol; and what it refuses.
 
-use crate::support::{BINARY, eventually, item, items};
-use cloakroom_testkit::{
-    Broker, BrokerBuilder, Request, TestAuthority, TlsUpstream, Way, Wire, Workload, echo, shaped,
-};
+use crate::support::{BINARY, Furnished, eventually, item, items};
+use cloakroom_testkit::{Broker, Request, TestAuthority, TlsUpstream, Way, Wire, Workload, echo, shaped};
 use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
@@ -20,13 +18,7 @@ struct Stage {
 impl Stage {
     /// A broker with these settings.
     fn with(settings: &str) -> Self {
-        let authority = TestAuthority::new();
-        let file = authority.directory().join("settings.toml");
-        std::fs::write(&file, settings).unwrap();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(file).start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        let robot = broker.workload("robot");
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
         let placeholder = broker.permit("c", "robot", &items(&upstream), &[]).text;
         Self { broker, authority, upstream, robot, placeholder }
     }

@@ -1,9 +1,7 @@
 //! Calls that wait for a human: what the human sees, and that one yes lets exactly one call go.
 
-use crate::support::{BINARY, eventually, policy};
-use cloakroom_testkit::{
-    Broker, BrokerBuilder, Issued, Request, Response, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
-};
+use crate::support::{Furnished, eventually, policy, settings_of};
+use cloakroom_testkit::{Broker, Issued, Request, Response, TestAuthority, TlsUpstream, Way, Workload};
 use serde_json::Value;
 
 struct Street {
@@ -11,24 +9,16 @@ struct Street {
     upstream: TlsUpstream,
     robot: Workload,
     issued: Issued,
-    settings: tempfile::TempDir,
-    _authority: TestAuthority,
+    authority: TestAuthority,
 }
 
 impl Street {
     fn new(settings: &str, more: &[&str]) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("cloakroom.toml");
-        std::fs::write(&config, settings).unwrap();
-        let authority = TestAuthority::new();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
         let rest = "approve = \"each-call\"\nquery = { allow = [\"q\"] }";
         let permits = policy(&upstream.url(), "POST /v1/mails", "header authorization bearer", rest);
         let issued = broker.permit("c", "robot", &permits, more);
-        Self { broker, upstream, robot, issued, settings: directory, _authority: authority }
+        Self { broker, upstream, robot, issued, authority }
     }
 
     fn request(&self, target: &str, body: &str) -> Request {
@@ -210,7 +200,7 @@ fn t78_a_call_takes_as_many_approvers_as_its_placeholder() {
     let mut street = Street::new("", &[]);
     crate::approvals::enrol(&street.broker, "bob", &bob);
     street.broker.stop();
-    std::fs::write(street.settings.path().join("cloakroom.toml"), "[approval]\nquorum = 2\n").unwrap();
+    std::fs::write(settings_of(&street.authority), "[approval]\nquorum = 2\n").unwrap();
     street.broker.launch();
     // The placeholder was approved by one; now it takes two.
     assert_eq!(street.call("{}").code().as_deref(), Some("placeholder-revoked"));

@@ -3,10 +3,8 @@
 
 use crate::approvals::{signed_with, ssh_key};
 use crate::clients::{installed, script};
-use crate::support::{BINARY, item, items, policy};
-use cloakroom_testkit::{
-    Broker, BrokerBuilder, Issued, Request, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
-};
+use crate::support::{Furnished, items, outcome, policy};
+use cloakroom_testkit::{Broker, Issued, Request, TestAuthority, TlsUpstream, Way, Workload};
 use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -59,22 +57,16 @@ struct House {
     browser: Browser,
     upstream: TlsUpstream,
     robot: Workload,
-    settings: tempfile::TempDir,
+    desk: tempfile::TempDir,
     _authority: TestAuthority,
 }
 
 impl House {
     fn new(settings: &str) -> Option<Self> {
         let browser = Browser::start()?;
-        let directory = tempfile::tempdir().unwrap();
-        let config = directory.path().join("cloakroom.toml");
-        std::fs::write(&config, settings).unwrap();
-        let authority = TestAuthority::new();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(config).start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
-        let mut house = Self { broker, browser, upstream, robot, settings: directory, _authority: authority };
+        let desk = tempfile::tempdir().unwrap();
+        let Furnished { broker, upstream, robot, authority } = Furnished::with(settings);
+        let mut house = Self { broker, browser, upstream, robot, desk, _authority: authority };
         house.enrol_ann();
         Some(house)
     }
@@ -107,9 +99,7 @@ impl House {
     }
 
     fn call(&self, issued: &Issued) -> String {
-        let answer =
-            self.broker.call(Way::Absolute, Some(&self.robot), &item(&self.upstream, "1", &issued.text));
-        answer.code().unwrap_or_else(|| answer.status.to_string())
+        outcome(&self.broker, &self.robot, &self.upstream, issued)
     }
 
     fn press(&mut self, act: &str, issued: &Issued) -> Value {
@@ -317,7 +307,7 @@ fn t76_what_a_passkey_signed_is_the_text_as_it_was_shown() {
 fn t78_of_two_approvers_neither_is_who_asked_one_has_a_passkey_and_one_an_ssh_key() {
     let settings = "[approval]\nquorum = 2\nnot-requester = true\n";
     let Some(mut house) = House::new(settings) else { return };
-    let bob = ssh_key(house.settings.path(), "bob");
+    let bob = ssh_key(house.desk.path(), "bob");
     // Two approvers, and two have to sign: ann does so in her browser.
     let public = bob.with_extension("pub");
     let asked =
@@ -331,7 +321,7 @@ fn t78_of_two_approvers_neither_is_who_asked_one_has_a_passkey_and_one_an_ssh_ke
     let half = house.press("grant", &issued);
     assert_eq!((&half["outcome"], house.call(&issued).as_str()), (&"pending".into(), "placeholder-pending"));
     let text = house.broker.cli(&["approval", "text", &issued.approval]).stdout;
-    let signature = signed_with(house.settings.path(), &text, "cloakroom", &bob);
+    let signature = signed_with(house.desk.path(), &text, "cloakroom", &bob);
     house.broker.cli(&["approval", "grant", &issued.approval, "--ssh-signature", &signature]);
     assert_eq!(house.call(&issued), "200");
     // One byte of the row.

@@ -1,7 +1,11 @@
 //! What the end-to-end tests share.
 
-use cloakroom_testkit::{Log, Request, Setup, TlsUpstream, Wire};
+use cloakroom_testkit::{
+    Broker, BrokerBuilder, Issued, Log, Request, Setup, TestAuthority, TlsUpstream, Way, Wire, Workload,
+    echo, shaped,
+};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// The binary under test.
@@ -10,6 +14,39 @@ pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_cloakroom");
 /// A broker with a workload `robot`.
 pub(crate) fn setup() -> Setup {
     Setup::new(BINARY)
+}
+
+/// A broker with settings of its own, an upstream that echoes, a credential `c` for it, and a workload `robot`.
+pub(crate) struct Furnished {
+    pub(crate) broker: Broker,
+    pub(crate) upstream: TlsUpstream,
+    pub(crate) robot: Workload,
+    /// Its file, and that of the settings, are read again when the broker is launched again.
+    pub(crate) authority: TestAuthority,
+}
+
+impl Furnished {
+    pub(crate) fn with(settings: &str) -> Self {
+        let authority = TestAuthority::new();
+        let file = settings_of(&authority);
+        std::fs::write(&file, settings).unwrap();
+        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(file).start();
+        let upstream = TlsUpstream::start(&authority, echo);
+        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        let robot = broker.workload("robot");
+        Self { broker, upstream, robot, authority }
+    }
+}
+
+/// The settings file of a furnished broker.
+pub(crate) fn settings_of(authority: &TestAuthority) -> PathBuf {
+    authority.directory().join("settings.toml")
+}
+
+/// What a call that [`items`] permits comes to: a refusal's code, or a status.
+pub(crate) fn outcome(broker: &Broker, robot: &Workload, upstream: &TlsUpstream, issued: &Issued) -> String {
+    let answer = broker.call(Way::Absolute, Some(robot), &item(upstream, "1", &issued.text));
+    answer.code().unwrap_or_else(|| answer.status.to_string())
 }
 
 /// A policy with one permit for this destination; `rest` is more of the permit.

@@ -1,6 +1,6 @@
 //! WebSockets through the whole broker: raw peers, and unmodified libraries on both sides.
 
-use crate::clients::{installed, run, script, surroundings};
+use crate::clients::{Peer, installed, run, script, surroundings};
 use crate::support::{BINARY, eventually, policy, setup};
 use bytes::Bytes;
 use cloakroom_testkit::{
@@ -8,8 +8,7 @@ use cloakroom_testkit::{
     WsFrame, WsUpstream, echo, next_data, send_all, shaped, ws_accept,
 };
 use http::Method;
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 const BEARER: &str = "header authorization bearer";
 const UPGRADE: &str = "upgrade = \"websocket\"";
@@ -314,16 +313,6 @@ fn a_stray_placeholder_on_a_websocket_is_a_security_event() {
     assert!(upstream.heard()[0].1.iter().all(|frame| frame.opcode == 8));
 }
 
-/// A server of one of the libraries, ended when dropped.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn websockets_and_ws_work_unmodified_on_both_sides_with_compression() {
     let Some(clients) = installed() else { return };
@@ -342,21 +331,14 @@ fn websockets_and_ws_work_unmodified_on_both_sides_with_compression() {
         "websockets" => (python.clone(), script("use_websockets.py")),
         _ => ("node".into(), node.clone()),
     };
-    let (certificate, key) = setup.authority.leaf_pem(&["localhost", "127.0.0.1"]);
-    let files = [("ws.pem", certificate), ("ws.key", key)].map(|(name, text)| {
-        let path = setup.authority.directory().join(name);
-        std::fs::write(&path, text).unwrap();
-        path
-    });
+    let files = setup.authority.leaf_files("ws", &["localhost", "127.0.0.1"]);
     for server_is in ["websockets", "ws"] {
         let (binary, script) = program(server_is);
         let mut server = Command::new(binary);
         server.arg(script).arg("serve").args(&files);
-        server.env("EXPECTED", bearer()).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut server = Server(server.spawn().unwrap());
-        let mut port = String::new();
-        BufReader::new(server.0.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        let target = format!("localhost:{}", port.trim());
+        server.env("EXPECTED", bearer());
+        let server = Peer::start(server);
+        let target = format!("localhost:{}", server.port);
         let to = format!("https://{target}");
         setup.broker.deposit(server_is, "bearer", &[&to], &shaped("sk-"));
         let in_handshake = policy(&to, "GET /handshake", BEARER, UPGRADE);
