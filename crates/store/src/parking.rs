@@ -13,7 +13,8 @@ pub struct ParkingBounds {
     pub calls: usize,
     /// Calls of one workload.
     pub calls_per_workload: usize,
-    /// Bytes of all texts together.
+    /// Bytes of all texts together. One workload gets at most as much as it leaves to the others, so there is room for whoever
+    /// comes next (Choudhury and Hahne, *Dynamic queue length thresholds for shared-memory packet switches*, 1998).
     pub bytes: usize,
     /// How long a call may wait, and a decision for its call.
     pub wait: Duration,
@@ -107,12 +108,7 @@ impl Parking {
                 }
             });
         }
-        let of_workload = parked.iter().filter(|one| one.question.workload == question.workload).count();
-        let bytes: usize = parked.iter().map(|one| one.question.body.len()).sum();
-        if parked.len() >= self.bounds.calls
-            || of_workload >= self.bounds.calls_per_workload
-            || bytes + question.body.len() > self.bounds.bytes
-        {
+        if !self.has_room(&parked, question) {
             return Err(Full);
         }
         parked.push(Parked {
@@ -124,6 +120,19 @@ impl Parking {
             until: now + self.bounds.wait,
         });
         Ok(Told::Parked(fresh))
+    }
+
+    fn has_room(&self, parked: &[Parked], question: &Question) -> bool {
+        let (mut calls, mut bytes, mut all) = (0, question.body.len(), question.body.len());
+        for one in parked {
+            let own = one.question.workload == question.workload;
+            calls += usize::from(own);
+            bytes += if own { one.question.body.len() } else { 0 };
+            all += one.question.body.len();
+        }
+        parked.len() < self.bounds.calls
+            && calls < self.bounds.calls_per_workload
+            && self.bounds.bytes.checked_sub(all).is_some_and(|left| bytes <= left)
     }
 
     /// Tells of each decision from now on.
@@ -248,10 +257,19 @@ mod tests {
         assert_eq!(ask(3, "noisy"), Err(Full));
         assert!(ask(4, "quiet").is_ok() && ask(5, "third").is_ok());
         assert_eq!(ask(6, "fourth"), Err(Full));
-        let small = ParkingBounds { bytes: 2500, ..ParkingBounds::default() };
-        let parking = Parking::new(small);
-        let ask = |digest| parking.ask(&question(digest, "robot"), id(digest), now);
-        assert!(ask(1).is_ok() && ask(2).is_ok());
-        assert_eq!(ask(3), Err(Full));
+    }
+
+    #[test]
+    fn t96_the_texts_of_a_noisy_workload_leave_room_for_those_of_others() {
+        let parking = Parking::new(ParkingBounds { bytes: 8000, ..ParkingBounds::default() });
+        let now = Instant::now();
+        let ask = |digest, workload| parking.ask(&question(digest, workload), id(digest), now);
+        let parked =
+            |first: u8, workload| (first..).take_while(|digest| ask(*digest, workload).is_ok()).count();
+        assert_eq!(parked(1, "noisy"), 4, "half of it");
+        assert_eq!(parked(11, "second"), 2, "half of what is left");
+        assert_eq!(parked(21, "third"), 1);
+        assert_eq!(ask(31, "fourth"), Err(Full), "1,000 bytes are left, and it would leave none");
+        assert_eq!(ask(5, "noisy"), Err(Full));
     }
 }

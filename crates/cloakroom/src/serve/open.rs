@@ -64,7 +64,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         tracing::warn!(bytes = recovery.truncated_bytes, "removed a journal record that a crash cut short");
     }
     let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data.database()).map_err(of_store)?);
-    let recounted = uses::recount(data, &journal, &*store).await?;
+    let rows = store.load().await.map_err(of_store)?;
+    let recounted = uses::recount(data, &journal, &*store, &rows).await?;
     let epoch = uses::epoch(data, settings.epoch.as_deref(), &journal, &recounted)?;
     let of_authority = |error| Failure::failed(chain(&error));
     let authority = Authority::load_or_create(data.path()).map_err(of_authority)?;
@@ -80,7 +81,6 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     let upstream = Upstream::assert_opened(out)
         .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
 
-    let rows = store.load().await.map_err(of_store)?;
     let trusted = approver::trusted(data, enrolled, &rows, journal.records(), settings.trust_approvers)?;
     // Nothing is permitted until the rows are read.
     let only = Rows { approver_changes: rows.approver_changes, ..Rows::default() };

@@ -4,7 +4,7 @@
 use super::open::of_store;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use cloakroom_model::{Change, EventKind, Life, SecurityEvent, Timestamp};
+use cloakroom_model::{Change, EventKind, Life, Rows, SecurityEvent, Timestamp};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Epoch, EpochError, Events, Found, Recounted, Store, Uses};
 use std::path::Path;
@@ -21,8 +21,8 @@ pub(super) async fn recount(
     data: &DataDir,
     journal: &Journal,
     store: &dyn Store,
+    rows: &Rows,
 ) -> Result<Recounted, Failure> {
-    let rows = store.load().await.map_err(of_store)?;
     let books = store.books().await.map_err(of_store)?;
     let (last, _) = journal.head()?;
     Ok(cloakroom_store::recount(&data.journal(), last, books, &rows.placeholders)?)
