@@ -1,6 +1,7 @@
 //! How far this broker's journal has come, kept outside its data directory: an older copy of the directory has come less far.
 
 use crate::fault;
+use crate::journal::{Hash, Head};
 use cloakroom_model::hexadecimal;
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -15,12 +16,12 @@ use aws_lc_rs::digest;
 
 /// One of the two places in the file. They are written in turn, so a write that is cut short leaves the other.
 const SLOT: usize = 512;
-const WORD: &str = "cloakroom-epoch-1";
+const WORD: &str = "cloakroom-epoch-2";
 
 /// The file, open for as long as the broker runs.
 ///
 /// ```text
-/// cloakroom-epoch-1 BROKER RECORDS SHA-256\n      512 bytes, twice; the one with more records counts
+/// cloakroom-epoch-2 BROKER RECORDS ROOT SHA-256\n    512 bytes, twice; the one with more records counts
 /// ```
 pub struct Epoch {
     path: PathBuf,
@@ -55,8 +56,8 @@ impl Turn {
 pub enum Found {
     /// There was no file.
     Nothing,
-    /// The journal had so many records, at least.
-    Records(u64),
+    /// The journal had come so far, at least.
+    Reached(Head),
 }
 
 /// Why the file cannot be used.
@@ -96,8 +97,8 @@ impl Epoch {
         options.read(true).write(true).mode(0o600);
         let (file, found) = match options.open(path) {
             Ok(file) => {
-                let records = read(&file, path, &broker, |error| failed("read", error))?;
-                (file, Found::Records(records))
+                let head = read(&file, path, &broker, |error| failed("read", error))?;
+                (file, Found::Reached(head))
             }
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 let made = options.create_new(true).open(path).map_err(|error| failed("made", error))?;
@@ -110,18 +111,18 @@ impl Epoch {
             }
             Err(error) => return Err(failed("opened", error)),
         };
-        let reached = AtomicU64::new(if let Found::Records(records) = found { records } else { 0 });
+        let reached = AtomicU64::new(if let Found::Reached(head) = found { head.records } else { 0 });
         let epoch =
             Self { path: path.to_owned(), file: Arc::new(file), broker, reached, turn: Mutex::default() };
         Ok((epoch, found))
     }
 
-    /// Waits until the file says that the journal has `records`. Those who wait share a write: whoever comes first writes what
-    /// `latest` says by then.
+    /// Waits until the file says that the journal has `records`. Those who wait share a write: whoever comes first writes how far it
+    /// has come by then, which is as far or further.
     ///
     /// # Errors
     /// When it cannot be written. What needs it must not happen.
-    pub async fn reach(&self, records: u64, latest: impl Fn() -> u64) -> Result<(), EpochError> {
+    pub async fn reach(&self, records: u64, latest: impl Fn() -> Head) -> Result<(), EpochError> {
         if self.reached.load(Ordering::Acquire) >= records {
             return Ok(());
         }
@@ -129,26 +130,25 @@ impl Epoch {
         if self.reached.load(Ordering::Acquire) >= records {
             return Ok(());
         }
-        let records = latest().max(records);
-        self.write(&mut turn, records).await?;
+        self.write(&mut turn, latest()).await?;
         fault::point("epoch");
         Ok(())
     }
 
-    /// Says that the journal has so many records, though the file may have known of more: whatever was to be done about it is done.
+    /// Says that the journal has come so far, though the file may have known of more: whatever was to be done about it is done.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub async fn begin_at(&self, records: u64) -> Result<(), EpochError> {
+    pub async fn begin_at(&self, head: Head) -> Result<(), EpochError> {
         let mut turn = self.turn.lock().await;
-        self.write(&mut turn, records).await?;
-        self.write(&mut turn, records).await
+        self.write(&mut turn, head).await?;
+        self.write(&mut turn, head).await
     }
 
-    async fn write(&self, turn: &mut Turn, records: u64) -> Result<(), EpochError> {
+    async fn write(&self, turn: &mut Turn, head: Head) -> Result<(), EpochError> {
         // One that was given up may be under way: of two at once the older could end last. What came of it, the next one shows.
         let _ = turn.settle().await;
-        let slot = slot(&self.broker, records);
+        let slot = slot(&self.broker, head);
         let (file, offset) = (Arc::clone(&self.file), turn.written % 2 * SLOT as u64);
         // The file may be on a slow disk of its own; other calls of this thread go on meanwhile.
         turn.under_way = Some(tokio::task::spawn_blocking(move || {
@@ -160,13 +160,13 @@ impl Epoch {
             what: "written",
             error: error.to_string(),
         })?;
-        self.reached.store(records, Ordering::Release);
+        self.reached.store(head.records, Ordering::Release);
         Ok(())
     }
 }
 
-fn slot(broker: &str, records: u64) -> [u8; SLOT] {
-    let said = format!("{WORD} {broker} {records}");
+fn slot(broker: &str, Head { records, root }: Head) -> [u8; SLOT] {
+    let said = format!("{WORD} {broker} {records} {root}");
     let line = format!("{said} {}\n", hexadecimal(digest::digest(&digest::SHA256, said.as_bytes()).as_ref()));
     let mut slot = [b' '; SLOT];
     slot[..line.len()].copy_from_slice(line.as_bytes());
@@ -179,37 +179,43 @@ fn read(
     path: &Path,
     broker: &str,
     failed: impl Fn(std::io::Error) -> EpochError,
-) -> Result<u64, EpochError> {
-    let mut most = None;
+) -> Result<Head, EpochError> {
+    let mut slots = Vec::new();
     for index in 0..2 {
         let mut bytes = [0; SLOT];
         match file.read_exact_at(&mut bytes, index * SLOT as u64) {
-            Ok(()) => most = most.max(parse(&bytes)),
+            Ok(()) => slots.extend(parse(&bytes)),
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {}
             Err(error) => return Err(failed(error)),
         }
     }
-    match most {
-        Some((records, whose)) if whose == broker => Ok(records),
+    match slots.into_iter().max_by_key(|(head, _)| head.records) {
+        Some((head, whose)) if whose == broker => Ok(head),
         Some(_) => Err(EpochError::Another(path.display().to_string())),
         None => Err(EpochError::Damaged(path.display().to_string())),
     }
 }
 
-/// The records and the broker of one slot, where it is whole.
-fn parse(bytes: &[u8; SLOT]) -> Option<(u64, String)> {
+/// How far the broker of one slot had come, where the slot is whole.
+fn parse(bytes: &[u8; SLOT]) -> Option<(Head, String)> {
     let text = std::str::from_utf8(bytes).ok()?.lines().next()?;
     let (said, sum) = text.rsplit_once(' ')?;
     if sum != hexadecimal(digest::digest(&digest::SHA256, said.as_bytes()).as_ref()) {
         return None;
     }
-    let (rest, records) = said.rsplit_once(' ')?;
-    Some((records.parse().ok()?, rest.strip_prefix(WORD)?.trim_start().to_owned()))
+    let mut words = said.strip_prefix(WORD)?.split_ascii_whitespace();
+    let (broker, records, root) = (words.next()?, words.next()?, words.next()?);
+    let head = Head { records: records.parse().ok()?, root: Hash::parse(root)? };
+    words.next().is_none().then(|| (head, broker.to_owned()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn head(records: u64) -> Head {
+        Head { records, root: Hash::leaf(&records.to_le_bytes()) }
+    }
 
     #[tokio::test]
     async fn what_was_reached_is_found_again_and_a_torn_write_leaves_what_was_there() {
@@ -217,18 +223,18 @@ mod tests {
         let path = dir.path().join("epoch");
         let (epoch, found) = Epoch::open(&path, b"one").unwrap();
         assert_eq!(found, Found::Nothing);
-        epoch.begin_at(3).await.unwrap();
+        epoch.begin_at(head(3)).await.unwrap();
         for records in [5, 4, 9] {
-            epoch.reach(records, || records).await.unwrap();
+            epoch.reach(records, || head(records)).await.unwrap();
         }
         drop(epoch);
         let found = |path: &Path| Epoch::open(path, b"one").map(|(_, found)| found);
-        assert_eq!(found(&path), Ok(Found::Records(9)));
+        assert_eq!(found(&path), Ok(Found::Reached(head(9))));
         // 3 3 5 9: the second place is the last one written.
         let mut bytes = std::fs::read(&path).unwrap();
         bytes[SLOT + 90] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(found(&path), Ok(Found::Records(5)));
+        assert_eq!(found(&path), Ok(Found::Reached(head(5))));
         bytes[20] ^= 1;
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(found(&path), Err(EpochError::Damaged(path.display().to_string())));
@@ -240,7 +246,7 @@ mod tests {
     async fn another_brokers_file_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("epoch");
-        Epoch::open(&path, b"one").unwrap().0.begin_at(3).await.unwrap();
+        Epoch::open(&path, b"one").unwrap().0.begin_at(head(3)).await.unwrap();
         let another = Epoch::open(&path, b"two").map(|(_, found)| found);
         assert_eq!(another, Err(EpochError::Another(path.display().to_string())));
     }
@@ -249,7 +255,7 @@ mod tests {
     async fn those_who_wait_share_a_write() {
         let dir = tempfile::tempdir().unwrap();
         let (epoch, _) = Epoch::open(&dir.path().join("epoch"), b"one").unwrap();
-        futures_join((1..=64).map(|records| epoch.reach(records, || 64))).await;
+        futures_join((1..=64).map(|records| epoch.reach(records, || head(64)))).await;
         assert_eq!(epoch.turn.lock().await.written, 1);
     }
 
@@ -265,13 +271,13 @@ mod tests {
         });
         epoch.turn.lock().await.under_way = Some(stuck);
         for _ in 0..2 {
-            let wait = tokio::time::timeout(std::time::Duration::from_millis(1), epoch.reach(7, || 7));
+            let wait = tokio::time::timeout(std::time::Duration::from_millis(1), epoch.reach(7, || head(7)));
             assert!(wait.await.is_err());
             assert_eq!(std::fs::read(&path).unwrap(), b"");
         }
         release.send(()).unwrap();
-        epoch.reach(7, || 7).await.unwrap();
-        assert_eq!(Epoch::open(&path, b"one").map(|(_, found)| found), Ok(Found::Records(7)));
+        epoch.reach(7, || head(7)).await.unwrap();
+        assert_eq!(Epoch::open(&path, b"one").map(|(_, found)| found), Ok(Found::Reached(head(7))));
     }
 
     async fn futures_join<F: Future<Output = Result<(), EpochError>>>(all: impl Iterator<Item = F>) {

@@ -404,7 +404,7 @@ impl Real {
         let store = SqliteStore::open(&self.dir.path().join("cloakroom.db")).unwrap();
         let placeholders = store.load().await.unwrap().placeholders;
         let books = store.books().await.unwrap();
-        let recounted = recount(&files, journal.head().unwrap().0, books, &placeholders).unwrap();
+        let recounted = recount(&files, journal.head().unwrap().records, books, &placeholders).unwrap();
         assert_eq!(recounted.disagreements, [], "a crash explains everything");
         let uses = Uses::new(Arc::clone(&journal), recounted, None);
         uses.copy_to(&store).await.unwrap();

@@ -5,7 +5,7 @@ use super::open::of_store;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use cloakroom_model::{Change, EventKind, Life, Rows, SecurityEvent, Timestamp};
-use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::journal::{self, Entry, Head, Journal};
 use cloakroom_store::{Epoch, EpochError, Events, Found, Recounted, Store, Uses};
 use std::path::Path;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ pub(super) async fn recount(
     rows: &Rows,
 ) -> Result<Recounted, Failure> {
     let books = store.books().await.map_err(of_store)?;
-    let (last, _) = journal.head()?;
+    let last = journal.head()?.records;
     Ok(cloakroom_store::recount(&data.journal(), last, books, &rows.placeholders)?)
 }
 
@@ -52,14 +52,25 @@ pub(super) fn epoch(
     let key = data.journal().join("key.pub");
     let identity = std::fs::read(&key).map_err(|error| Failure::file("read", &key, &error))?;
     let (epoch, found) = Epoch::open(&file, &identity).map_err(of_epoch)?;
-    let (records, _) = journal.head()?;
     let older = match found {
-        Found::Records(known) if records < known => Some(format!("{records} records of {known}")),
+        Found::Reached(known) => parted(data, journal.head()?, known),
         // It was there before: whoever took it away may have taken more.
         Found::Nothing if recounted.had_epoch => Some("no epoch file where there was one".into()),
-        _ => None,
+        Found::Nothing => None,
     };
     Ok(Kept { epoch: Some(epoch), older })
+}
+
+/// How the journal differs from what the epoch file knows of it. One that has grown as long again is no less an older copy.
+fn parted(data: &DataDir, now: Head, known: Head) -> Option<String> {
+    if now.records < known.records {
+        return Some(format!("{} records of {}", now.records, known.records));
+    }
+    match journal::root(&data.journal(), known.records) {
+        Ok(root) if root == known.root => None,
+        Ok(_) => Some(format!("other records among the first {}", known.records)),
+        Err(error) => Some(error.to_string()),
+    }
 }
 
 /// Says what did not agree, and brings the rows up to date: from here on they do.

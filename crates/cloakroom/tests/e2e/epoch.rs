@@ -129,6 +129,29 @@ fn t71_an_older_copy_of_the_data_directory_does_not_unspend() {
 }
 
 #[test]
+fn t71_an_older_copy_that_went_on_elsewhere_until_its_journal_was_as_long_is_noticed() {
+    let mut stage = Stage::new();
+    let single = stage.permit(&["--uses", "1"]);
+    stage.broker.stop();
+    let (copy, epoch) = (stage.copy(), stage.elsewhere.path().join("epoch"));
+    stage.broker.launch();
+    assert_eq!(stage.call(&single), None);
+    stage.broker.stop();
+    let known = std::fs::read(&epoch).unwrap();
+    // Somebody runs the copy with an epoch file of its own, and puts it back with the first one.
+    stage.restore(&copy);
+    std::fs::remove_file(&epoch).unwrap();
+    stage.broker.launch();
+    stage.broker.cli(&["placeholder", "thaw", &single.id]);
+    (0..20).for_each(|_| drop(stage.permit(&[])));
+    stage.broker.stop();
+    std::fs::write(&epoch, known).unwrap();
+    stage.broker.launch();
+    assert_eq!(stage.call(&single).as_deref(), Some("placeholder-frozen"));
+    assert!(stage.broker.output().contains("other records among the first"), "{}", stage.broker.output());
+}
+
+#[test]
 fn t71_kills_and_restarts_of_the_same_directory_are_no_rollback() {
     let mut stage = Stage::new();
     let counted = stage.permit(&["--uses", "9"]);

@@ -3,6 +3,7 @@
 use super::disk::Disk;
 use super::error::JournalError;
 use super::segment::Segment;
+use super::tree::Head;
 use std::fs::{File, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::fs::{FileExt, MetadataExt};
@@ -17,8 +18,8 @@ pub(super) struct Snapshot {
     pub(super) offset: u64,
     /// The position of the last record that it covers.
     pub(super) last: u64,
-    /// How many records there are up to there.
-    pub(super) records: u64,
+    /// How far the journal has come there.
+    pub(super) head: Head,
 }
 
 impl Snapshot {

@@ -3,6 +3,7 @@
 use super::Position;
 use super::error::JournalError;
 use super::shared::{Shared, broken};
+use super::tree::Head;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
@@ -11,8 +12,8 @@ use std::time::{Duration, Instant};
 pub(super) struct Flushed {
     /// Every record up to this position is on the disk, but for those that were lost.
     pub(super) durable: u64,
-    /// How many records are on the disk.
-    pub(super) records: u64,
+    /// How far the journal has come on the disk.
+    pub(super) head: Head,
     /// The last flush failed, and would have covered records up to here.
     pub(super) failed: Option<(u64, JournalError)>,
 }
@@ -127,7 +128,7 @@ impl Shared {
     /// Flushes all that is written, and tells those who wait.
     pub(super) fn flush(&self) -> Result<(), JournalError> {
         if self.tail().is_err() {
-            self.announce((u64::MAX, 0), Some(&broken()));
+            self.announce_failure(u64::MAX, &broken());
             return Err(broken());
         }
         self.flush_tail()
@@ -138,11 +139,11 @@ impl Shared {
         let snapshot = {
             let mut tail = self.tail()?;
             if !tail.is_dirty() {
-                self.announce((tail.settled, tail.head().0), None);
+                self.announce(tail.settled, tail.head());
                 return Ok(());
             }
             if tail.unflushed.is_some() {
-                tail.rewrite().inspect_err(|error| self.announce((tail.settled, 0), Some(error)))?;
+                tail.rewrite().inspect_err(|error| self.announce_failure(tail.settled, error))?;
                 rewritten = true;
             }
             tail.snapshot()
@@ -156,18 +157,22 @@ impl Shared {
             tail.unflushed = None;
         }
         self.queue()?.refuse(tail.refusing());
-        self.announce((snapshot.last, snapshot.records), outcome.as_ref().err());
+        match &outcome {
+            Ok(()) => self.announce(snapshot.last, snapshot.head),
+            Err(error) => self.announce_failure(snapshot.last, error),
+        }
         outcome
     }
 
-    fn announce(&self, (upto, records): (u64, u64), error: Option<&JournalError>) {
-        self.flushed.send_modify(|flushed| match error {
-            Some(error) => flushed.failed = Some((upto, error.clone())),
-            None => {
-                let (durable, records) = (flushed.durable.max(upto), flushed.records.max(records));
-                *flushed = Flushed { durable, records, failed: None };
-            }
+    fn announce(&self, upto: u64, head: Head) {
+        self.flushed.send_modify(|flushed| {
+            let head = if head.records > flushed.head.records { head } else { flushed.head };
+            *flushed = Flushed { durable: flushed.durable.max(upto), head, failed: None };
         });
+    }
+
+    fn announce_failure(&self, upto: u64, error: &JournalError) {
+        self.flushed.send_modify(|flushed| flushed.failed = Some((upto, error.clone())));
     }
 }
 

@@ -2,7 +2,6 @@
 
 use super::disk::{Disk, Plain};
 use super::entry::IntentEntry;
-use super::hash::Hash;
 use super::key::{Signed, SigningKey};
 use super::queue::Happened;
 use super::retire::{self, Keep};
@@ -10,7 +9,7 @@ use super::running::{OneRunning, Running};
 use super::segment::{self, Item, Segment};
 use super::shared::Shared;
 use super::tail::{LastCheckpoint, Tail};
-use super::tree::Frontier;
+use super::tree::{Frontier, Head};
 use super::verify::{signed_by_record, signed_for};
 use super::writer::Wanted;
 use super::{Entry, JournalError, Position};
@@ -178,9 +177,9 @@ impl Journal {
         self.shared.settings.write_timeout
     }
 
-    /// How many records are on the disk, as far as somebody waited for them.
-    pub fn on_disk(&self) -> u64 {
-        self.shared.flushed.borrow().records
+    /// How far it has come on the disk, as far as somebody waited for that.
+    pub fn on_disk(&self) -> Head {
+        self.shared.flushed.borrow().head
     }
 
     /// How many records are written.
@@ -188,11 +187,11 @@ impl Journal {
         self.shared.records.load(std::sync::atomic::Ordering::Relaxed)
     }
 
-    /// How many records are written, and the root of their tree. Waits for the disk while it works.
+    /// How far it has come. Waits for the disk while it works.
     ///
     /// # Errors
     /// When the journal failed in mid-write.
-    pub fn head(&self) -> Result<(u64, Hash), JournalError> {
+    pub fn head(&self) -> Result<Head, JournalError> {
         Ok(self.shared.tail()?.head())
     }
 

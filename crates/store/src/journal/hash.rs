@@ -24,7 +24,7 @@ impl Hash {
         Self(hash)
     }
 
-    pub(super) fn leaf(record: &[u8]) -> Self {
+    pub(crate) fn leaf(record: &[u8]) -> Self {
         let mut context = Context::new(&SHA256);
         context.update(&[LEAF]);
         context.update(record);
@@ -41,7 +41,7 @@ impl Hash {
     }
 
     /// Reads what [`fmt::Display`] writes, and no other spelling of it.
-    pub(super) fn parse(text: &str) -> Option<Self> {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
         STANDARD.decode(text).ok()?.try_into().ok().map(Self)
     }
 }

@@ -160,6 +160,18 @@ struct Known {
     latest: Option<(u64, String)>,
 }
 
+/// The root of the tree of the first `size` records, from the files in `dir`.
+///
+/// # Errors
+/// [`JournalError::Unproven`] when they are not all there, or no longer; others as of reading.
+pub fn root(dir: &Path, size: u64) -> Result<Hash, JournalError> {
+    let segments = segment::list(dir)?;
+    let start = first_needed(&segments, size)?;
+    let (known, _) = gather(&segments[start..], 0)?;
+    let root = (size <= known.tree.size()).then(|| known.tree.root(size)).flatten();
+    root.ok_or_else(|| unproven(format!("the first {size} records are not in the journal any more"), KEEP))
+}
+
 /// Walks the segments; keeps their leaves, the last checkpoint, and the record that is wanted.
 fn gather(segments: &[Segment], wanted: u64) -> Result<(Known, Option<Vec<u8>>), JournalError> {
     let (mut tree, mut latest, mut record): (Option<Tree>, _, _) = (None, None, None);
@@ -284,7 +296,7 @@ pub fn consistency(dir: &Path, old: u64, new: Option<&str>) -> Result<Consistenc
         let has = known.tree.size();
         return Err(unproven(
             format!("the checkpoint has {size} records, the journal {has}: records are missing"),
-            "keep the files as they are, and find out who cut them",
+            KEEP,
         ));
     }
     let path = known.tree.consistency(old, size);
@@ -293,6 +305,7 @@ pub fn consistency(dir: &Path, old: u64, new: Option<&str>) -> Result<Consistenc
     Ok(Consistency { old, path, note })
 }
 
+const KEEP: &str = "keep the files as they are, and find out who cut them";
 const NAME_ANOTHER: &str = "name two checkpoints of this journal, the older one first";
 
 fn decimal(text: &str) -> Option<u64> {

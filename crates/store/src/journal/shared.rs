@@ -43,7 +43,7 @@ impl Shared {
         Self {
             queue: Mutex::default(),
             settled: Condvar::new(),
-            records: AtomicU64::new(tail.head().0),
+            records: AtomicU64::new(tail.head().records),
             signed: watch::Sender::new(Ok((tail.note().to_owned(), Position(0)))),
             closed: OnceLock::new(),
             tail: Mutex::new(tail),

@@ -6,11 +6,10 @@ use super::drafts::Drafts;
 use super::error::JournalError;
 use super::file::{Inode, Snapshot, create_segment, intact, is_gone, put_back, write_once};
 use super::frame::Header;
-use super::hash::Hash;
 use super::key::{Signed, SigningKey};
 use super::queue::FULL;
 use super::segment::{End, Segment};
-use super::tree::Frontier;
+use super::tree::{Frontier, Head};
 use cloakroom_model::Timestamp;
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
@@ -127,8 +126,8 @@ impl Tail {
     }
 
     /// How many records there are, and the root of their tree.
-    pub(super) fn head(&self) -> (u64, Hash) {
-        (self.tree.size(), self.tree.root())
+    pub(super) fn head(&self) -> Head {
+        self.tree.head()
     }
 
     /// Writes the drafts and forgets them: with one system call, but where a segment ends or a checkpoint is due. An
@@ -319,8 +318,7 @@ impl Tail {
 
     pub(super) fn snapshot(&self) -> Snapshot {
         let (disk, file, segment) = (Arc::clone(&self.disk), Arc::clone(&self.file), self.segment.clone());
-        let records = self.tree.size();
-        Snapshot { disk, file, segment, offset: self.offset, last: self.settled, records }
+        Snapshot { disk, file, segment, offset: self.offset, last: self.settled, head: self.head() }
     }
 
     /// Takes note of how a flush went.

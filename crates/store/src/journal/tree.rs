@@ -2,6 +2,21 @@
 
 use super::hash::Hash;
 
+/// How far a journal has come: whoever has the same root has the same records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// How many records there are.
+    pub records: u64,
+    /// The root of their tree.
+    pub root: Hash,
+}
+
+impl Default for Head {
+    fn default() -> Self {
+        Frontier::default().head()
+    }
+}
+
 /// The right edge of a tree: the roots of the perfect subtrees it falls into, the largest first, one for each bit set in its size.
 /// A record costs one leaf and, on average, one node; nothing else of the tree is kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,6 +55,10 @@ impl Frontier {
         joined.unwrap_or_else(|| Hash::of(&[]))
     }
 
+    pub(super) fn head(&self) -> Head {
+        Head { records: self.size, root: self.root() }
+    }
+
     /// The root of the leaves from `start` to `end`, if they are one of the perfect subtrees.
     fn peak(&self, start: u64, end: u64) -> Option<Hash> {
         let mut at = 0;
@@ -76,8 +95,7 @@ impl Tree {
         self.before.size() + self.leaves.len() as u64
     }
 
-    /// The root of the first `size` leaves.
-    #[cfg(test)]
+    /// The root of the first `size` leaves. `None` where that cannot be known.
     pub(super) fn root(&self, size: u64) -> Option<Hash> {
         match size {
             0 => Some(Hash::of(&[])),

@@ -178,7 +178,7 @@ impl Uses {
     /// Tells the epoch file how far the journal has come on the disk.
     async fn keep_epoch(&self) -> Result<(), JournalError> {
         let Some(epoch) = &self.epoch else { return Ok(()) };
-        let reached = epoch.reach(self.journal.on_disk(), || self.journal.on_disk());
+        let reached = epoch.reach(self.journal.on_disk().records, || self.journal.on_disk());
         match tokio::time::timeout(self.journal.write_timeout(), reached).await {
             Ok(reached) => reached.map_err(|error| JournalError::Failed(error.to_string())),
             Err(_) => Err(JournalError::Failed("the disk of the epoch file has not answered in time".into())),

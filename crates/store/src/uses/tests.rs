@@ -46,7 +46,7 @@ impl House {
                 .unwrap();
         let store = SqliteStore::open(&dir.path().join("cloakroom.db")).unwrap();
         let rows = store.load().await.unwrap().placeholders;
-        let (last, _) = journal.head().unwrap();
+        let last = journal.head().unwrap().records;
         let recounted =
             recount(&dir.path().join("journal"), last, store.books().await.unwrap(), &rows).unwrap();
         let found = recounted.disagreements.clone();

@@ -141,7 +141,7 @@ fn what_was_appended_is_read_back_in_order_across_openings_and_segments() {
     let verdict = super::verify(&bench.dir()).unwrap();
     assert!(verdict.ok && verdict.segments > 3 && verdict.checkpoints > 3, "{verdict:?}");
     assert_eq!(verdict.signed, verdict.records - 1, "closing signs all there is");
-    assert_eq!(verdict.root, bench.open().head().unwrap().1.to_string());
+    assert_eq!(verdict.root, bench.open().head().unwrap().root.to_string());
 }
 
 #[test]
@@ -206,6 +206,6 @@ fn a_record_has_a_longest_length_and_the_next_one_is_written() {
     let long = Entry::Start { at: Timestamp::from_millis(1), version: "v".repeat(super::frame::LONGEST) };
     assert!(matches!(journal.append(&long), Err(JournalError::Failed(_))));
     put(&journal, &act(1)).unwrap();
-    assert_eq!(journal.head().unwrap().0, 1);
+    assert_eq!(journal.head().unwrap().records, 1);
     assert_eq!(entries(&bench), acts(1..=1));
 }
