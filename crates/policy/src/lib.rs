@@ -71,5 +71,5 @@ pub use remarks::{Background, Service};
 pub use repeats::{MOST_KEPT_KIB, MOST_SENDS, Repeatable, WINDOW_MINUTES};
 pub use replay::{Replayed, Tuple};
 pub use review::{Change, Diff, Explained, Proof, Verdict};
-pub use set::{Ignored, PolicySet, Recognised, Showing};
+pub use set::{HeldPermit, Holding, Ignored, PolicySet, Recognised, Showing};
 pub use spot::{Signature, Spot};

@@ -5,9 +5,10 @@ use crate::wire::{Named, Target, ambiguous, malformed};
 use cloakroom_model::{Code, Destination, EventKind, Host, Path, Query, Refusal, Scheme, Way, WorkloadId};
 use cloakroom_policy::PolicySet;
 use http::Method;
-use http::header::UPGRADE;
+use http::header::{ACCEPT, UPGRADE};
 
 const BASE: &str = "/to/";
+const HOLDINGS: &str = "/.cloakroom/";
 const HEALTH: &str = "/.cloakroom/health";
 const REQUESTS: &str = "/.cloakroom/requests";
 const CLAIM: &str = "/.cloakroom/claim";
@@ -28,11 +29,32 @@ pub(crate) enum Ask {
 /// What a workload asks of the broker itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Petition {
+    /// To be told what it holds.
+    Holdings(Said),
     /// To be permitted what is not.
     Propose,
     /// To be given a placeholder that waits for it.
     Claim,
 }
+
+/// How an answer of the broker's own is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    Json,
+    /// What people and language models read best, and what a program gets that does not say what it takes.
+    Words,
+}
+
+impl Said {
+    fn of(head: &Head) -> Self {
+        let accepts = head.fields.get_all(ACCEPT).iter().any(|value| {
+            value.as_bytes().windows(JSON.len()).any(|window| window.eq_ignore_ascii_case(JSON))
+        });
+        if accepts { Self::Json } else { Self::Words }
+    }
+}
+
+const JSON: &[u8] = b"application/json";
 
 /// Where a request wants to go, before policy said which destination that is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -63,6 +85,9 @@ impl Ask {
             }
             Target::Origin { path, query: None } if path == HEALTH && head.method == Method::GET => {
                 Ok(Self::Health)
+            }
+            Target::Origin { path, query: None } if path == HOLDINGS && head.method == Method::GET => {
+                Ok(Self::Petition(Petition::Holdings(Said::of(head))))
             }
             Target::Origin { path, query: None } if path == REQUESTS && head.method == Method::POST => {
                 Ok(Self::Petition(Petition::Propose))
@@ -219,6 +244,9 @@ mod tests {
             "GET /to/https://h.example/x",
             "GET /to/h.example:0443/x",
             "POST /.cloakroom/health",
+            "POST /.cloakroom/",
+            "GET /.cloakroom",
+            "GET /.cloakroom/?x",
             "GET /.cloakroom/claim",
             "POST /.cloakroom/claim?code=x",
             "CONNECT h.example",

@@ -224,6 +224,7 @@ impl Desk {
         body: Payload,
     ) -> Result<Response<AnswerBody>, Refusal> {
         match petition {
+            Petition::Holdings(said) => self.tell_holdings(principal, said),
             Petition::Propose => self.propose(principal, body).await,
             Petition::Claim => self.claim(principal, body).await,
         }

@@ -18,6 +18,7 @@ mod grpc;
 mod guesses;
 mod h2;
 mod head;
+mod holdings;
 mod interims;
 mod io;
 mod last_use;

@@ -15,7 +15,7 @@ pub(crate) const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-statu
 const CHALLENGE: HeaderValue = HeaderValue::from_static("Basic realm=\"cloakroom\"");
 
 /// How a workload asks for what a policy could permit: fixed words.
-const ASK: &str = "POST /.cloakroom/requests on the broker's own listener, with your workload key: {\"policy\": a policy file (TOML), \"reason\": why}; \
+pub(crate) const ASK: &str = "POST /.cloakroom/requests on the broker's own listener, with your workload key: {\"policy\": a policy file (TOML), \"reason\": why}; \
     an operator reads it, and nothing is permitted by asking";
 
 /// Who reads the refusal.

@@ -23,6 +23,7 @@ mod h2;
 mod h2_peers;
 mod handover;
 mod holders;
+mod holdings;
 mod hostile;
 mod kills;
 mod learn;

@@ -4,10 +4,12 @@
 
 mod activate;
 mod held;
+mod holdings;
 mod rate;
 mod workloads;
 
 pub(crate) use held::{Compiled, Held};
+pub use holdings::{HeldPermit, Holding};
 pub use workloads::{Recognised, Showing};
 
 use workloads::Workloads;

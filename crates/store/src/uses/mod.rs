@@ -109,6 +109,13 @@ impl Uses {
         })
     }
 
+    /// How often it can be used; `None` where its uses are not counted.
+    pub fn left(&self, placeholder: PlaceholderId) -> Option<u32> {
+        let book = self.book().ok()?;
+        let limit = book.limits.get(&placeholder)?;
+        Some(limit.saturating_sub(book.of(placeholder).0))
+    }
+
     /// Takes the counted uses of an intent, all or none, and appends it. Nothing may be opened or sent before
     /// [`Self::durable`] has returned.
     ///
