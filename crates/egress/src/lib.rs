@@ -8,6 +8,7 @@ pub mod custody;
 mod mint;
 mod scrub;
 mod secret;
+mod source;
 mod stage;
 mod upstream;
 pub mod websocket;

@@ -31,11 +31,13 @@ pub enum CredentialKind {
     Oauth,
     /// An AWS access key, with which the broker signs calls (Signature Version 4). Nothing secret of it is sent.
     Aws,
+    /// A secret that lives elsewhere: the broker reads it there when a call needs it. What is placed is what it read.
+    Sourced,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -46,6 +48,7 @@ impl CredentialKind {
         Self::Form,
         Self::Oauth,
         Self::Aws,
+        Self::Sourced,
     ];
 
     /// The kind's word.
@@ -61,6 +64,7 @@ impl CredentialKind {
             Self::Form => "form",
             Self::Oauth => "oauth",
             Self::Aws => "aws",
+            Self::Sourced => "sourced",
         }
     }
 }

@@ -106,7 +106,7 @@ codes! {
     BrokerSealed "broker-sealed" 503 "the broker cannot open its secrets"
         "the operator has to unlock the broker or repair the credential's record";
     /// No access token can be had from the authorization server now.
-    CredentialUnavailable "credential-unavailable" 503 "no access token could be had for the credential"
+    CredentialUnavailable "credential-unavailable" 503 "what the placeholder stands for could not be had"
         "nothing was sent to the destination; try again after the time that Retry-After names";
     /// The grant behind the credential was revoked or has expired.
     LoginRequired "login-required" 503 "the credential needs a new login"

@@ -5,6 +5,7 @@ mod approval;
 mod grant;
 mod journal;
 mod policy;
+mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
@@ -12,6 +13,7 @@ pub(crate) use journal::{ExportFormat, JournalCommand};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
 };
+pub(crate) use source::{LoginKind, SourceArguments, SourceKind};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
@@ -237,9 +239,9 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
-    /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form, oauth or aws; the policy says where it
+    /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form, oauth, aws or sourced; the policy says where it
     /// stands in a call
-    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant"])]
+    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "preset")]
@@ -252,6 +254,8 @@ pub(crate) struct AddCredential {
     pub(crate) secret_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) grant: GrantArguments,
+    #[command(flatten)]
+    pub(crate) source: SourceArguments,
 }
 
 #[derive(Subcommand)]

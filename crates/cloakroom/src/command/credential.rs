@@ -37,7 +37,7 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
     // The place fits the preset's kind, not another that was asked for.
     let secret = sealed(broker, &new, preset.as_ref())?;
-    let fits = |preset: &catalogue::Service| preset.kind == kind || kind == CredentialKind::Oauth;
+    let fits = |preset: &catalogue::Service| preset.kind == kind || is_made(kind);
     let place = preset.filter(fits).map(|preset| preset.place);
     let request = NewCredential { name: new.name, kind, destinations, secret };
     let added: CredentialView = broker.post("credentials", &request)?;
@@ -52,15 +52,25 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// Whether what is placed is made by the broker, whatever the service calls it.
+fn is_made(kind: CredentialKind) -> bool {
+    matches!(kind, CredentialKind::Oauth | CredentialKind::Sourced)
+}
+
 /// What is written on the command line wins over the preset.
 fn kind_and_destinations(
     new: &AddCredential,
     known: Option<&catalogue::Service>,
 ) -> Result<(CredentialKind, Vec<Destination>), Failure> {
-    let kind = match new.grant.grant {
-        Some(_) => Some(CredentialKind::Oauth),
-        None => new.kind.or(known.map(|preset| preset.kind)),
+    let kind = match (new.grant.grant, new.source.from) {
+        (Some(_), _) => Some(CredentialKind::Oauth),
+        (None, Some(_)) => Some(CredentialKind::Sourced),
+        (None, None) => new.kind.or(known.map(|preset| preset.kind)),
     };
+    if kind == Some(CredentialKind::Sourced) && new.source.from.is_none() {
+        return Err(Failure::bad_input("the source is missing")
+            .hinting("add --from vault-kv, or another: see --help"));
+    }
     if kind == Some(CredentialKind::Oauth) && new.grant.grant.is_none() {
         return Err(Failure::bad_input("the grant is missing")
             .hinting("add --grant refresh-token, or another: see --help"));
@@ -86,9 +96,10 @@ fn sealed(
     // Asked first, so that nobody types a secret for a broker that is not there.
     let intake: Intake = broker.read("intake")?;
     let secret = secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?;
-    let secret = match new.grant.grant {
-        Some(kind) => super::grant::document(&new.grant, kind, known, &secret)?,
-        None => secret,
+    let secret = match (new.grant.grant, new.source.from) {
+        (Some(kind), _) => super::grant::document(&new.grant, kind, known, &secret)?,
+        (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret)?,
+        (None, None) => secret,
     };
     seal(&intake, secret, &new.name)
 }

@@ -18,6 +18,7 @@ mod policy;
 mod proposal;
 mod recorded;
 mod replay;
+mod source;
 mod workload;
 
 pub(crate) use proposal::ProposalCommand;

@@ -4,6 +4,7 @@ use super::edit::Edit;
 use super::header::{only_value, sensitive};
 use super::{Placing, misplaced, unwritable};
 use crate::scrub::BasicHalf;
+use crate::secret::Secret;
 use base64::Engine;
 use base64::alphabet::STANDARD as ALPHABET;
 use base64::engine::general_purpose::STANDARD;
@@ -57,6 +58,10 @@ pub(super) fn user(placing: &Placing, call: &Call, name: &HeaderName) -> Result<
     if user != placing.text.as_bytes() {
         return Err(misplaced());
     }
+    // The password of a login is no user name.
+    if placing.user.is_some() {
+        return Err(unwritable());
+    }
     // The first colon ends the user name: one inside it would move the rest into the password.
     if secret.contains(&b':') || secret.iter().any(u8::is_ascii_control) {
         return Err(unwritable());
@@ -74,7 +79,9 @@ pub(super) fn password(placing: &Placing, call: &Call, name: &HeaderName) -> Res
     if secret.iter().any(u8::is_ascii_control) {
         return Err(unwritable());
     }
-    write(name, scheme, &[&user, b":", secret])
+    // A login goes whole: the user name that the workload wrote has no meaning.
+    let user = placing.user.as_ref().map_or(user.as_slice(), Secret::expose);
+    write(name, scheme, &[user, b":", secret])
 }
 
 fn write(name: &HeaderName, scheme: &[u8], credentials: &[&[u8]]) -> Result<Edit, Refusal> {

@@ -33,6 +33,8 @@ pub(crate) struct Placing {
     pub(crate) text: Box<str>,
     /// What takes its place.
     pub(crate) secret: Secret,
+    /// The user name that goes with it, where it is the password of a login.
+    pub(crate) user: Option<Secret>,
 }
 
 impl Placing {

@@ -36,7 +36,7 @@ fn call(path: &str, query: &str, fields: &[(&str, &str)], body: &str) -> Call {
 
 fn placing(spot: Spot, secret: &str) -> Placing {
     let secret = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
-    Placing { spot, text: PLACEHOLDER.into(), secret }
+    Placing { spot, text: PLACEHOLDER.into(), secret, user: None }
 }
 
 fn armed(call: Call, spot: Spot, secret: &str) -> Result<Outgoing, Refusal> {

@@ -46,7 +46,7 @@ pub enum CustodyError {
     /// More than 16 KiB.
     #[error("the secret is longer than 16 KiB")]
     TooLong,
-    /// Not a grant that access tokens can be made of, or not an access key.
+    /// Not a grant that access tokens can be made of, not an access key, or not a source.
     #[error("{0}")]
     Grant(&'static str),
     /// A line break, a NUL or another control character.
@@ -79,7 +79,7 @@ impl CustodyError {
                 "check what was piped in: a secret has 8 bytes to 16 KiB".into()
             }
             Self::Grant(_) => {
-                "see docs/oauth.md for what a grant needs, docs/aws.md for an access key".into()
+                "see docs/oauth.md for what a grant needs, docs/aws.md for an access key, docs/sources.md for a source".into()
             }
             Self::ControlCharacter => {
                 "pipe in exactly the secret; one line break at its end is dropped".into()

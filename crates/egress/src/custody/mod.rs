@@ -17,8 +17,9 @@ pub use intake::{DropOff, Intake};
 pub use sealed::SealedParts;
 
 use crate::Upstream;
-use crate::mint::{Keeper, Live, Means, Mint, Recipe};
+use crate::mint::{Keeper, Live, Means, Mint, Recipe, Stock};
 use crate::secret::{self, Secret};
+use crate::source::{self, Source};
 use arc_swap::ArcSwap;
 use binding::{Binding, Bound};
 use cloakroom_model::{
@@ -68,6 +69,8 @@ pub(crate) type Derived = OnceLock<Arc<dyn Any + Send + Sync>>;
 /// A secret opened for one use.
 pub(crate) struct Opened {
     pub(crate) secret: Secret,
+    /// The user name that goes with it, where it is the password of a login.
+    pub(crate) user: Option<Secret>,
     pub(crate) kind: CredentialKind,
     pub(crate) generation: u32,
     /// A place for what scrubbing derives from the secret.
@@ -130,8 +133,10 @@ impl Custody {
         generation: u32,
     ) -> Result<Accepted, CustodyError> {
         let secret = self.intake.open(drop_off, name)?;
-        if kind == CredentialKind::Oauth {
-            return self.accept_grant(secret, id, destinations, generation);
+        match kind {
+            CredentialKind::Oauth => return self.accept_grant(secret, id, destinations, generation),
+            CredentialKind::Sourced => return self.accept_source(secret, id, destinations, generation),
+            _ => {}
         }
         let (secret, shape) = match kind {
             CredentialKind::Aws => {
@@ -252,6 +257,7 @@ impl Custody {
             let derived = Arc::clone(&live.derived);
             return Ok(Opened {
                 secret: live.open(),
+                user: live.user(),
                 kind: record.kind,
                 generation: record.generation,
                 derived,
@@ -260,7 +266,14 @@ impl Custody {
         }
         let secret = self.unsealed(held, &record.sealed)?;
         let derived = Arc::clone(&held.derived);
-        Ok(Opened { secret, kind: record.kind, generation: record.generation, derived, live: None })
+        Ok(Opened {
+            secret,
+            user: None,
+            kind: record.kind,
+            generation: record.generation,
+            derived,
+            live: None,
+        })
     }
 }
 
@@ -268,8 +281,9 @@ impl Custody {
 impl Custody {
     /// Lets access tokens be made from now on, through this way out. Once.
     pub fn mint_through(&self, upstream: Arc<Upstream>, keeper: Arc<dyn Keeper>) {
+        let sources = Arc::new(source::Desk::default());
         // A second call can only be a mistake of ours; the first holds.
-        let _ = self.means.set(Means { upstream, keeper });
+        let _ = self.means.set(Means { upstream, keeper, sources });
     }
 
     /// Sees to it that what these credentials stand for is at hand: access tokens are made where none is valid.
@@ -291,10 +305,48 @@ impl Custody {
                 let recipe = Secret::new(Zeroizing::new(recipe.to_vec()));
                 sealed::seal(keys.as_ref(), &bound, &recipe).ok()
             };
-            let made = mint.ready(means, || self.recipe(&held, &mint), seal).await;
+            let made = mint.ready(means, || self.stock(&held, &mint), seal).await;
             made.map_err(|refusal| refusal.with(|facts| facts.credential = Some(held.record.name.clone())))?;
         }
         Ok(())
+    }
+
+    fn stock(&self, held: &Held, mint: &Mint) -> Result<Stock, Refusal> {
+        match held.record.kind {
+            CredentialKind::Sourced => self.source(held).map(Stock::Source),
+            _ => self.recipe(held, mint).map(Stock::Grant),
+        }
+    }
+
+    fn source(&self, held: &Held) -> Result<Source, Refusal> {
+        let secret = self.unsealed(held, &held.record.sealed)?;
+        Source::read(secret.expose()).map_err(|reason| Refusal::new(Code::BrokerSealed, reason))
+    }
+
+    /// Where the secret is, and how the broker is let in there; or, where that is held already, only what lets it in anew.
+    fn accept_source(
+        &self,
+        deposited: Secret,
+        id: CredentialId,
+        destinations: &[Destination],
+        generation: u32,
+    ) -> Result<Accepted, CustodyError> {
+        let source = match Source::read(deposited.expose()) {
+            Ok(source) => source,
+            Err(reason) => self.readmitted(&deposited, id).ok_or(CustodyError::Grant(reason))?,
+        };
+        let text = Zeroizing::new(source.write().ok_or(CustodyError::Cryptography("write the source"))?);
+        // As with grants: what is sealed is read again first.
+        let source = Source::read(&text).map_err(CustodyError::Grant)?;
+        let binding = Binding { id, kind: CredentialKind::Sourced, destinations, generation };
+        let sealed = sealed::seal(self.keys.as_ref(), &binding.bound(), &Secret::new(text))?;
+        Ok(Accepted { sealed, shape: shape::learn(&source.likeness()) })
+    }
+
+    fn readmitted(&self, deposited: &Secret, id: CredentialId) -> Option<Source> {
+        let held = self.held.load().get(&id).cloned()?;
+        let fresh = std::str::from_utf8(deposited.expose()).ok().filter(|text| !text.starts_with('{'))?;
+        self.source(&held).ok()?.with_secret(fresh)
     }
 
     fn recipe(&self, held: &Held, mint: &Mint) -> Result<Recipe, Refusal> {
@@ -344,7 +396,8 @@ impl Custody {
 
 /// The access token outlives a change of the row, as long as the generation is the same.
 fn mint_of(record: &CredentialRecord, known: Option<&Held>) -> Option<Arc<Mint>> {
-    if record.kind != CredentialKind::Oauth || record.removed.is_some() {
+    let is_made = matches!(record.kind, CredentialKind::Oauth | CredentialKind::Sourced);
+    if !is_made || record.removed.is_some() {
         return None;
     }
     let known =

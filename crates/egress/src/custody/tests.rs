@@ -175,7 +175,9 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     let refused =
         |secret: Vec<u8>, kind| try_deposit(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
     // Of a grant and of an access key nothing goes into a call as it is.
-    let whole = |kind: &CredentialKind| !matches!(kind, CredentialKind::Oauth | CredentialKind::Aws);
+    let whole = |kind: &CredentialKind| {
+        !matches!(kind, CredentialKind::Oauth | CredentialKind::Aws | CredentialKind::Sourced)
+    };
     for kind in CredentialKind::ALL.into_iter().filter(whole) {
         for control in ["\r", "\n", "\r\nX: y", "\0", "\t", "\x1b[31m", "\x7f"] {
             assert_eq!(refused(with(control), kind), Err(CustodyError::ControlCharacter.to_string()));
@@ -190,6 +192,7 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     assert_eq!(refused(with("é"), CredentialKind::Basic), Ok(()));
     assert!(refused(long(40), CredentialKind::Oauth).is_err(), "a grant is more than a secret");
     assert!(refused(long(40), CredentialKind::Aws).is_err(), "an access key is more than a secret");
+    assert!(refused(long(40), CredentialKind::Sourced).is_err(), "a source is more than a secret");
 }
 
 #[test]

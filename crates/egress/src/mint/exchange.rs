@@ -35,7 +35,7 @@ pub(super) struct Granted {
 
 /// Why there is no access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
+pub(crate) enum Failure {
     /// Try again later; after so many seconds, where the server says so.
     Unavailable(&'static str, Option<u32>),
     /// The grant is worth nothing any more: a person has to log in again, or give a new secret.
@@ -60,7 +60,7 @@ pub(super) async fn exchange(
         Failure::Unavailable("the authorization server could not be reached", None)
     })?;
     let (head, body) = reply.into_parts();
-    let body = read(body)
+    let body = read(body, LONGEST)
         .await
         .ok_or(Failure::Unavailable("the token endpoint's reply broke off or is too long", None))?;
     recipe.grant.understand(&Response::from_parts(head, body))
@@ -226,12 +226,12 @@ fn sensitive(text: &str) -> Result<HeaderValue, &'static str> {
     Ok(value)
 }
 
-/// All of a short reply.
-async fn read(mut body: RawBody) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(LONGEST));
+/// All of a short reply: of so many bytes at most.
+pub(crate) async fn read(mut body: RawBody, longest: usize) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(Vec::with_capacity(longest.min(LONGEST)));
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.ok()?.into_data() else { continue };
-        if bytes.len() + data.len() > LONGEST {
+        if bytes.len() + data.len() > longest {
             return None;
         }
         bytes.extend_from_slice(&data);
@@ -313,7 +313,8 @@ fn refused(status: StatusCode, fields: &HeaderMap, body: &[u8]) -> Failure {
     }
 }
 
-fn retry_after(fields: &HeaderMap) -> Option<u32> {
+/// How long the server asks to wait, in seconds.
+pub(crate) fn retry_after(fields: &HeaderMap) -> Option<u32> {
     let seconds: u32 = fields.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(seconds.min(300))
 }

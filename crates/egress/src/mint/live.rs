@@ -5,6 +5,7 @@ use super::recipe::{Grant, Recipe};
 use crate::custody::Derived;
 use crate::scrub::{NeedleCache, Needles};
 use crate::secret::Secret;
+use crate::source::{self, Asker, Fetched, Source};
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
 use cloakroom_model::{Code, CredentialId, Refusal, SealedSecret};
@@ -39,17 +40,31 @@ pub trait Keeper: Send + Sync {
 pub(crate) struct Means {
     pub(crate) upstream: Arc<Upstream>,
     pub(crate) keeper: Arc<dyn Keeper>,
+    /// What reading secrets elsewhere needs besides.
+    pub(crate) sources: Arc<source::Desk>,
+}
+
+/// What is opened for one exchange or one reading.
+pub(crate) enum Stock {
+    /// A grant, exchanged for an access token.
+    Grant(Recipe),
+    /// A place where the secret is read.
+    Source(Source),
 }
 
 /// An access token, while it is valid.
 pub(crate) struct Live {
     secret: Secret,
+    /// The user name that goes with it, where it is the password of a login.
+    user: Option<Secret>,
     made: Instant,
     /// From then on a new one is wanted.
     stale: Instant,
     /// From then on this one is worth nothing.
     ends: Instant,
     refused: AtomicBool,
+    /// It was read elsewhere: any 401 may mean that it was replaced there.
+    read_elsewhere: bool,
     /// What scrubbing derives from it.
     pub(crate) derived: Arc<Derived>,
     /// What must not come back either: the access token before, and what it was made of.
@@ -60,6 +75,16 @@ impl Live {
     /// A copy for one use.
     pub(crate) fn open(&self) -> Secret {
         Secret::new(Zeroizing::new(self.secret.expose().to_vec()))
+    }
+
+    /// A copy of the user name that goes with it, for one use.
+    pub(crate) fn user(&self) -> Option<Secret> {
+        self.user.as_ref().map(|user| Secret::new(Zeroizing::new(user.expose().to_vec())))
+    }
+
+    /// Whether any 401 asks for another one, not only one that says so.
+    pub(crate) fn is_read_elsewhere(&self) -> bool {
+        self.read_elsewhere
     }
 
     /// The destination says that it is not valid (RFC 6750, section 3.1): the next call has a new one made.
@@ -88,7 +113,8 @@ pub(crate) struct Mint {
 #[derive(Default)]
 struct Failures {
     pause: Duration,
-    until: Option<Instant>,
+    /// Until then the last reason is the answer.
+    until: Option<(Instant, &'static str)>,
     /// The grant is worth nothing: only another generation helps.
     for_good: Option<&'static str>,
 }
@@ -126,7 +152,7 @@ impl Mint {
     pub(crate) async fn ready(
         self: &Arc<Self>,
         means: &Means,
-        open: impl Fn() -> Result<Recipe, Refusal>,
+        open: impl Fn() -> Result<Stock, Refusal>,
         seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + 'static,
     ) -> Result<(), Refusal> {
         if self.live().is_some_and(|live| live.is_fresh(Instant::now())) {
@@ -140,10 +166,10 @@ impl Mint {
         if let Some(refusal) = failures.standing() {
             return self.or_what_is_left(refusal);
         }
-        let recipe = open()?;
+        let stock = open()?;
         let (mint, means) = (Arc::clone(self), means.clone());
-        // A task of its own: a workload that hangs up must not lose a refresh token on its way.
-        let flight = tokio::spawn(async move { mint.fly(failures, recipe, &means, seal).await });
+        // A task of its own: a workload that hangs up must not lose a refresh token or a lease on its way.
+        let flight = tokio::spawn(async move { mint.fly(failures, stock, &means, seal).await });
         let flown = flight
             .await
             .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "an exchange did not finish")));
@@ -159,25 +185,40 @@ impl Mint {
     async fn fly(
         &self,
         mut failures: tokio::sync::OwnedMutexGuard<Failures>,
-        recipe: Recipe,
+        stock: Stock,
         means: &Means,
         seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send,
     ) -> Result<(), Refusal> {
         let (credential, generation) = (self.credential, self.generation);
-        match exchange::exchange(&recipe, &means.upstream, credential, generation).await {
-            Ok(granted) => {
-                tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
-                let recipe = self.rotated(recipe, &granted, means, seal).await?;
-                self.put_in_force(granted, &recipe);
-                *failures = Failures::default();
-                Ok(())
+        let failure = match stock {
+            Stock::Grant(recipe) => {
+                match exchange::exchange(&recipe, &means.upstream, credential, generation).await {
+                    Ok(granted) => {
+                        tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
+                        let recipe = self.rotated(recipe, &granted, means, seal).await?;
+                        self.put_in_force(granted, &recipe);
+                        *failures = Failures::default();
+                        return Ok(());
+                    }
+                    Err(failure) => failure,
+                }
             }
-            Err(failure) => {
-                tracing::warn!(%credential, generation, ?failure, "no access token");
-                failures.note(failure);
-                Err(failures.standing().unwrap_or_else(|| unavailable("no access token could be had", None)))
+            Stock::Source(source) => {
+                let asker = Asker { upstream: &means.upstream, credential, generation };
+                match source.fetch(&asker, &means.sources).await {
+                    Ok(fetched) => {
+                        tracing::info!(%credential, generation, fresh_for = fetched.fresh_for.as_secs(), "secret read");
+                        self.put_in_use(fetched);
+                        *failures = Failures::default();
+                        return Ok(());
+                    }
+                    Err(failure) => failure,
+                }
             }
-        }
+        };
+        tracing::warn!(%credential, generation, ?failure, "no secret to place");
+        failures.note(failure);
+        Err(failures.standing().unwrap_or_else(|| unavailable("no access token could be had", None)))
     }
 
     /// INVARIANT: the new refresh token is durable before anything is done with what it came with. Where that fails, the server may take
@@ -215,12 +256,45 @@ impl Mint {
         let ahead = AHEAD.min(granted.valid_for / 10);
         let live = Live {
             secret: granted.access_token,
+            user: None,
             made,
             stale: made + (granted.valid_for - ahead),
             ends: made + granted.valid_for,
             refused: AtomicBool::new(false),
+            read_elsewhere: false,
             derived: Arc::default(),
             also,
+        };
+        self.live.store(Some(Arc::new(live)));
+    }
+
+    /// What was read elsewhere is placed from now on.
+    fn put_in_use(&self, fetched: Fetched) {
+        let Fetched { secret, user, fresh_for, valid_for, also } = fetched;
+        let needles = |secret: &[u8]| NeedleCache::default().needles(None, secret);
+        let long = |secret: &&[u8]| secret.len() >= crate::custody::SHORTEST;
+        let mut hidden: Vec<Arc<Needles>> =
+            also.iter().map(|one| one.expose()).filter(long).map(needles).collect();
+        if let Some(user) = &user {
+            hidden.extend(Some(user.expose()).filter(long).map(needles));
+            // As Basic credentials have it: encoded, too.
+            hidden.push(needles(&Zeroizing::new([user.expose(), b":", secret.expose()].concat())));
+        }
+        let before = self.live.load();
+        if let Some(before) = before.as_ref().filter(|before| before.secret.expose() != secret.expose()) {
+            hidden.push(needles(before.secret.expose()));
+        }
+        let made = Instant::now();
+        let live = Live {
+            secret,
+            user,
+            made,
+            stale: made + fresh_for,
+            ends: made + valid_for,
+            refused: AtomicBool::new(false),
+            read_elsewhere: true,
+            derived: Arc::default(),
+            also: hidden,
         };
         self.live.store(Some(Arc::new(live)));
     }
@@ -230,11 +304,11 @@ impl Failures {
     fn note(&mut self, failure: Failure) {
         match failure {
             Failure::Refused(reason) => self.for_good = Some(reason),
-            Failure::Unavailable(_, said) => {
+            Failure::Unavailable(reason, said) => {
                 self.pause = (self.pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
                 let pause =
                     said.map_or(self.pause, |seconds| Duration::from_secs(seconds.into()).max(self.pause));
-                self.until = Some(Instant::now() + pause);
+                self.until = Some((Instant::now() + pause, reason));
             }
         }
     }
@@ -244,9 +318,10 @@ impl Failures {
         if let Some(reason) = self.for_good {
             return Some(Refusal::new(Code::LoginRequired, reason));
         }
-        let left = self.until?.checked_duration_since(Instant::now())?;
+        let (until, reason) = self.until?;
+        let left = until.checked_duration_since(Instant::now())?;
         let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
-        Some(unavailable("the authorization server gave no access token", Some(seconds)))
+        Some(unavailable(reason, Some(seconds)))
     }
 }
 

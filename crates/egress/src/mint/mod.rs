@@ -15,6 +15,7 @@ mod jwt;
 mod live;
 mod recipe;
 
+pub(crate) use exchange::{Failure, read, retry_after};
 pub use live::Keeper;
-pub(crate) use live::{Live, Means, Mint};
+pub(crate) use live::{Live, Means, Mint, Stock};
 pub(crate) use recipe::Recipe;

@@ -82,7 +82,8 @@ impl Armed {
         for used in uses {
             let opened = custody.open_for(used.credential(), &call.destination, used.spot())?;
             credentials.push((used.credential(), opened.generation));
-            let half = arm::half_of(&call, used.spot());
+            // A login brings its own user name; what its credentials look like is among what goes with it.
+            let half = if opened.user.is_some() { None } else { arm::half_of(&call, used.spot()) };
             aim(&mut targets, &opened, half.as_ref().map(arm::Half::as_basic), used.text())?;
             if let Some(live) = opened.live {
                 targets.extend(live.also.iter().map(|needles| aimed(needles, used.text())));
@@ -93,6 +94,7 @@ impl Armed {
                 spot: used.spot().clone(),
                 text: used.text().into(),
                 secret: opened.secret,
+                user: opened.user,
             });
         }
         // Behind those of the call: where two credentials have one secret, the workload gets the placeholder it sent.
@@ -145,9 +147,10 @@ impl Armed {
                 }
             }
         };
-        if says_invalid(&reply) {
-            self.lives.iter().for_each(|live| live.refuse());
-        }
+        let says_invalid = says_invalid(&reply);
+        let is_unauthorized = reply.status() == http::StatusCode::UNAUTHORIZED;
+        let refused = |live: &&Arc<Live>| says_invalid || is_unauthorized && live.is_read_elsewhere();
+        self.lives.iter().filter(refused).for_each(|live| live.refuse());
         Returned::new(reply, method, finder, self.range_allowed).await
     }
 }

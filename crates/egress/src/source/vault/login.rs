@@ -1,0 +1,113 @@
+//! How the broker logs in: with a token that it was given, an AppRole, a JWT.
+//!
+//! SPEC: <https://openbao.org/api-docs/auth/approle/#login-with-approle>, <https://openbao.org/api-docs/auth/jwt/#jwt-login>,
+//! <https://openbao.org/api-docs/auth/token/#lookup-a-token-self>
+
+use super::session::Session;
+use super::{Access, Asker, document, encoded, is_path, is_word};
+use crate::mint::Failure;
+use crate::secret::Secret;
+use http::{Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
+use zeroize::Zeroizing;
+
+/// What lets the broker in.
+#[derive(Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(in crate::source) enum Login {
+    /// A login token that the operator had made.
+    Token { token: String },
+    /// A role's id and one of its secret ids.
+    AppRole { mount: String, role_id: String, secret_id: String },
+    /// A JWT that somebody else signed.
+    Jwt { mount: String, role: String, jwt: String },
+}
+
+impl Login {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        match self {
+            Self::Token { token } => is_word(token).then_some(()).ok_or("the login token is no word"),
+            Self::AppRole { mount, role_id, secret_id } => {
+                let fine =
+                    is_path(mount) && role_id.len() <= 512 && !role_id.is_empty() && is_word(secret_id);
+                fine.then_some(()).ok_or("an AppRole login needs its mount, the role's id and a secret id")
+            }
+            Self::Jwt { mount, role, jwt } => {
+                let fine = is_path(mount) && !role.is_empty() && is_word(jwt);
+                fine.then_some(()).ok_or("a JWT login needs its mount, a role and a JWT")
+            }
+        }
+    }
+
+    /// Takes another secret.
+    pub(in crate::source) fn renew(&mut self, fresh: &str) -> Option<()> {
+        let secret = match self {
+            Self::Token { token } => token,
+            Self::AppRole { secret_id, .. } => secret_id,
+            Self::Jwt { jwt, .. } => jwt,
+        };
+        fresh.clone_into(secret);
+        Some(())
+    }
+}
+
+impl Access {
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`Failure::Refused`] where the server does not let the broker in: only another secret helps.
+    pub(super) async fn log_in(&self, asker: &Asker<'_>) -> Result<Session, Failure> {
+        match &self.login {
+            Login::Token { token } => self.look_up(asker, token).await,
+            Login::AppRole { mount, role_id, secret_id } => {
+                self.exchange(asker, mount, &json!({ "role_id": role_id, "secret_id": secret_id })).await
+            }
+            Login::Jwt { mount, role, jwt } => {
+                self.exchange(asker, mount, &json!({ "role": role, "jwt": jwt })).await
+            }
+        }
+    }
+
+    async fn exchange(&self, asker: &Asker<'_>, mount: &str, body: &Value) -> Result<Session, Failure> {
+        let path = format!("auth/{}/login", encoded(mount));
+        let reply = self.ask(asker, None, (Method::POST, &path), Some(body)).await?;
+        if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+        {
+            return Err(Failure::Refused("the server does not let the broker in with what was deposited"));
+        }
+        let granted = &document(&reply)?["auth"];
+        let token = granted["client_token"].as_str().filter(|token| is_word(token));
+        let token = token.ok_or(Failure::Unavailable("the server's login brought no login token", None))?;
+        Ok(Session::new(token, granted, true))
+    }
+
+    /// A token that was given is asked what it is: so a dead one is told from one that may not read.
+    async fn look_up(&self, asker: &Asker<'_>, token: &str) -> Result<Session, Failure> {
+        let secret = Secret::new(Zeroizing::new(token.as_bytes().to_vec()));
+        let reply = self.ask(asker, Some(&secret), (Method::GET, "auth/token/lookup-self"), None).await?;
+        if reply.status == StatusCode::FORBIDDEN {
+            return Err(Failure::Refused("the server does not take the login token any more"));
+        }
+        let mut data = document(&reply)?;
+        data["data"]["lease_duration"] = data["data"]["ttl"].clone();
+        Ok(Session::new(token, &data["data"], false))
+    }
+}
+
+impl Session {
+    pub(super) fn new(token: &str, granted: &Value, own: bool) -> Self {
+        let now = Instant::now();
+        // 0: a token that does not end.
+        let lasts =
+            granted["lease_duration"].as_u64().filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        Self {
+            token: Secret::new(Zeroizing::new(token.as_bytes().to_vec())),
+            renewable: granted["renewable"].as_bool().unwrap_or(false),
+            had: now,
+            ends: lasts.and_then(|lasts| now.checked_add(lasts)),
+            own,
+        }
+    }
+}
