@@ -16,6 +16,10 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["curl", "--version"], packages: &["curl"] },
     Tool { probe: &["bwrap", "--version"], packages: &["bubblewrap"] },
     Tool { probe: &["python3", "--version"], packages: &["python3"] },
+    Tool { probe: &["nft", "--version"], packages: &["nftables"] },
+    Tool { probe: &["ip", "-V"], packages: &["iproute2"] },
+    Tool { probe: &["sysctl", "--version"], packages: &["procps"] },
+    Tool { probe: &["ping", "-V"], packages: &["iputils-ping"] },
     Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
     Tool { probe: &["fsfreeze", "--version"], packages: &["mount", "util-linux"] },
 ];

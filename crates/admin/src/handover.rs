@@ -20,8 +20,9 @@ use tokio::sync::watch;
 
 /// What the connection speaks after the switch: one byte, and with it the sockets.
 pub const PROTOCOL: &str = "cloakroom-take-over";
-/// How many sockets are passed at most: workloads, console, admin, and where there is one the Unix listener of workloads.
-pub const MOST_SOCKETS: usize = 4;
+/// How many sockets are passed at most: workloads, console, admin, where there is one the Unix listener of workloads, and where there are any those
+/// of workloads behind a lock.
+pub const MOST_SOCKETS: usize = 7;
 
 /// The sockets that may be taken over, once.
 pub struct Handover {

@@ -20,6 +20,8 @@ pub enum Way {
     BaseUrl,
     /// SOCKS5 (RFC 1928) and interception.
     Socks,
+    /// Steered to the transparent listener on its way to an address that the broker's own names gave out.
+    Transparent,
 }
 
 /// The protocol that a call asks to go on with after its head.

@@ -80,6 +80,8 @@ events! {
     RolledBack "rolled-back" Critical;
     /// A call without a placeholder to a destination that no permit names.
     UnnamedDestination "unnamed-destination" Notice;
+    /// The address of a name was asked for that no permit names.
+    UnnamedName "unnamed-name" Notice;
     /// The name in a TLS handshake is not the host of its tunnel.
     MisnamedTunnel "misnamed-tunnel" Notice;
     /// A connection from a balancer does not say whom it speaks for.

@@ -93,9 +93,6 @@ pub enum ProofsError {
     /// A word that is none.
     #[error("name what the holder must show, each once: key, mtls, uid, network; as in key,mtls")]
     Word,
-    /// A network is shared with neighbours.
-    #[error("a network says where somebody is and not who: name key, mtls or uid beside it")]
-    NoIdentity,
 }
 
 impl FromStr for Proofs {
@@ -111,11 +108,7 @@ impl FromStr for Proofs {
             }
             proofs = proofs.and(proof);
         }
-        if proofs.lacking(Self(Proof::Network.bit())).is_empty() {
-            Err(ProofsError::NoIdentity)
-        } else {
-            Ok(proofs)
-        }
+        Ok(proofs)
     }
 }
 
@@ -250,6 +243,7 @@ mod tests {
             ("key", "key"),
             ("mtls", "mtls"),
             ("network,uid", "uid,network"),
+            ("network", "network"),
             ("uid,key,network,mtls", "key,mtls,uid,network"),
         ] {
             assert_eq!(text.parse::<Proofs>().map(|proofs| proofs.to_string()).as_deref(), Ok(written));
@@ -257,7 +251,6 @@ mod tests {
         for wrong in ["", "key,", "key,key", "Key", "key, mtls", "password"] {
             assert_eq!(wrong.parse::<Proofs>(), Err(ProofsError::Word), "{wrong}");
         }
-        assert_eq!("network".parse::<Proofs>(), Err(ProofsError::NoIdentity));
     }
 
     #[test]

@@ -142,6 +142,11 @@ impl Approach {
         Self { way: Way::Socks, host: named.host.clone(), port, tls }
     }
 
+    /// Of a connection that was on its way there.
+    pub(crate) fn steered(named: &Named, inside: Inside) -> Self {
+        Self { way: Way::Transparent, ..Self::of_socks(named, inside) }
+    }
+
     /// The destination that an active permit of this workload names, if one does.
     pub(crate) fn permitted(&self, workload: WorkloadId, policies: &PolicySet) -> Option<Destination> {
         let port = if self.tls { self.port.or(Some(Scheme::Https.default_port())) } else { self.port };

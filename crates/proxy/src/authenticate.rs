@@ -5,8 +5,8 @@ use crate::wire::{ambiguous, single};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use cloakroom_model::{Code, Principal, Refusal};
-use cloakroom_policy::{PolicySet, Showing};
+use cloakroom_model::{Code, Principal, Refusal, Source};
+use cloakroom_policy::{PolicySet, Recognised, Showing};
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
@@ -55,7 +55,21 @@ pub(crate) fn verify(
     if name.is_some_and(|name| name != known.name.as_str()) {
         return Err(unknown());
     }
-    Ok(Principal::assert_verified(known.workload, known.name, known.proofs, source))
+    Ok(proven(known, source))
+}
+
+/// The workload whose networks alone have this address: on the listeners that only a lock leads to, where it sends from is
+/// all that a program can show that knows of no broker.
+///
+/// # Errors
+/// `unknown-workload`.
+pub(crate) fn resident(source: Source, policies: &PolicySet) -> Result<Principal, Refusal> {
+    let known = source.address().and_then(|address| policies.resident(address));
+    known.map(|known| proven(known, source)).ok_or_else(unknown)
+}
+
+fn proven(known: Recognised, source: Source) -> Principal {
+    Principal::assert_verified(known.workload, known.name, known.proofs, source)
 }
 
 fn unknown() -> Refusal {

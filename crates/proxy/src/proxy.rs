@@ -7,7 +7,7 @@ use crate::last_use::LastUses;
 use crate::leaf::Leaves;
 use crate::repeats::Repeats;
 use crate::seats::Seats;
-use crate::{Authority, Limits, ProxyError};
+use crate::{Authority, Limits, Pool, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_policy::{Lessons, PolicySet};
@@ -57,6 +57,8 @@ pub struct Proxy {
     pub proposals: Arc<Proposals>,
     /// Workloads whose calls are refused and looked at.
     pub lessons: Arc<Lessons>,
+    /// Which addresses stand for which names, where workloads behind a lock ask for them.
+    pub names: Option<Arc<Pool>>,
     /// How long such a call is held before it is told to come again.
     pub hold: Duration,
 }

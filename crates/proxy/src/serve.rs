@@ -1,6 +1,6 @@
 //! The accept loop, and the drain at its end.
 
-use crate::entry::{self, Arrival};
+use crate::entry::{self, Arrival, Steered};
 use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::workers::Workers;
@@ -42,11 +42,13 @@ pub struct Listeners {
     pub network: TcpListener,
     /// On this machine, where the kernel says who connects.
     pub unix: Option<UnixListener>,
+    /// Where connections end that were on their way elsewhere.
+    pub transparent: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(network: TcpListener) -> Self {
-        Self { network, unix: None }
+        Self { network, unix: None, transparent: None }
     }
 }
 
@@ -110,6 +112,7 @@ async fn accept(
 /// A connection between two runtimes: the one that accepted it, and the one that serves it.
 enum Arrived {
     Network(std::net::TcpStream),
+    Steered(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
 }
 
@@ -122,8 +125,20 @@ impl Listeners {
                 stream.set_nodelay(true)?;
                 stream.into_std().map(Arrived::Network)
             }
+            accepted = accept_steered(self.transparent.as_ref()) => {
+                let stream = accepted?;
+                stream.set_nodelay(true)?;
+                stream.into_std().map(Arrived::Steered)
+            }
             accepted = accept_unix(self.unix.as_ref()) => accepted?.into_std().map(Arrived::Unix),
         }
+    }
+}
+
+async fn accept_steered(listener: Option<&TcpListener>) -> io::Result<TcpStream> {
+    match listener {
+        Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
     }
 }
 
@@ -168,6 +183,20 @@ async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception,
             let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
             let arrival = Arrival { shared, peer: Peer::at(peer.ip()), local: Some(local.ip()) };
             receive(arrival, Box::new(stream)).await;
+        }
+        Arrived::Steered(stream) => {
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let (Ok(peer), Ok(local)) = (stream.peer_addr(), stream.local_addr()) else { return };
+            let (peer, to) = (Peer::at(peer.ip()), entry::destined(&stream, local));
+            match reception {
+                Reception::Serve => {
+                    Box::pin(entry::serve_steered(Steered { shared, peer, to }, Box::new(stream))).await;
+                }
+                Reception::TurnAway => {
+                    let arrival = Arrival { shared, peer, local: None };
+                    Box::pin(entry::turn_away(arrival, Box::new(stream))).await;
+                }
+            }
         }
         Arrived::Unix(stream) => {
             let Ok(stream) = UnixStream::from_std(stream) else { return };

@@ -145,6 +145,12 @@ pub(crate) struct ServeArguments {
     /// Where the console answers [default: 127.0.0.1:8481]
     #[arg(long, value_name = "ADDR", value_parser = parse_address)]
     pub(crate) console: Option<SocketAddr>,
+    /// Where connections end that a lock steers here on their way to port 80 or 443 [default: nowhere]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    pub(crate) transparent: Option<SocketAddr>,
+    /// Where workloads behind a lock ask for names, by UDP and TCP [default: nowhere]
+    #[arg(long, value_name = "ADDR", value_parser = parse_address)]
+    pub(crate) dns: Option<SocketAddr>,
     /// Trust these certificate authorities upstream too; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) upstream_ca: Vec<PathBuf>,

@@ -7,6 +7,7 @@ mod listening;
 mod open;
 mod run;
 mod sockets;
+mod steered;
 mod uses;
 mod webhook;
 mod witness;

@@ -4,6 +4,7 @@ use super::certify::WorkloadCertifier;
 use super::grants::GrantKeeper;
 use super::listening::Listening;
 use super::sockets::{Sockets, unix_listener};
+use super::steered::SteeredListeners;
 use super::uses;
 use super::webhook::{self, Webhook};
 use super::witness::Witnesses;
@@ -19,7 +20,7 @@ use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
-use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, Proxy};
+use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::net::SocketAddr;
@@ -37,6 +38,7 @@ pub(super) struct Opened {
     pub(super) admin: Arc<Admin>,
     pub(super) journal: Arc<Journal>,
     pub(super) workloads: Listeners,
+    pub(super) names: Option<NameListeners>,
     pub(super) console: TcpListener,
     pub(super) socket: UnixListener,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
@@ -49,9 +51,15 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
-pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -> Result<Opened, Failure> {
+pub(super) async fn open(
+    data: &DataDir,
+    settings: Settings,
+    mut sockets: Sockets,
+) -> Result<Opened, Failure> {
     // What settings and the machine can refuse comes first: a start that failed has made no keys.
     let tls = settings.certificate.as_ref().map(certificate).transpose()?;
+    let steered =
+        settings.steered.map(|steered| SteeredListeners::open(steered, &mut sockets)).transpose()?;
     let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
     let console = listen(sockets.console, settings.console, "--console").await?;
     let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
@@ -75,6 +83,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
 
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
+    let of_steered = steered.as_ref().map(SteeredListeners::addresses).transpose()?;
+    out.own.extend(of_steered.iter().flat_map(|(transparent, names)| [*transparent, *names]));
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
     let witnesses =
         settings.witness.as_ref().map(|witness| Witnesses::open(witness, &out, data)).transpose()?;
@@ -139,6 +149,9 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
     if let Some(unix) = &unix {
         offered.push(unix.as_fd().try_clone_to_owned()?);
     }
+    if let Some(steered) = &steered {
+        offered.extend(steered.offered()?);
+    }
     admin.handover.offer(offered);
     Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() }.keep(data)?;
     let upstream = Arc::new(upstream);
@@ -165,10 +178,13 @@ pub(super) async fn open(data: &DataDir, settings: Settings, sockets: Sockets) -
         parking,
         proposals,
         lessons,
+        names: steered.as_ref().map(|steered| Arc::clone(&steered.pool)),
         hold: settings.hold,
     };
-    let workloads = Listeners { network: workloads, unix };
-    Ok(Opened { proxy: Arc::new(proxy), admin, journal, workloads, console, socket, webhook, witnesses })
+    let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
+    let workloads = Listeners { network: workloads, unix, transparent };
+    let proxy = Arc::new(proxy);
+    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, webhook, witnesses })
 }
 
 /// Said by the start that trusts, whichever start made the key: one that failed before may have.

@@ -8,7 +8,9 @@ use cloakroom_model::Timestamp;
 use cloakroom_proxy::Proxy;
 use cloakroom_store::journal::Entry;
 use serde_json::json;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
@@ -18,8 +20,13 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, console, socket, webhook, witnesses } = opened;
-    let ready = (workloads.network.local_addr()?, console.local_addr()?);
+    let Opened { proxy, admin, journal, workloads, names, console, socket, webhook, witnesses } = opened;
+    let ready = Ready {
+        listen: workloads.network.local_addr()?,
+        console: console.local_addr()?,
+        transparent: workloads.transparent.as_ref().map(TcpListener::local_addr).transpose()?,
+        dns: names.as_ref().map(|names| names.tcp.local_addr()).transpose()?,
+    };
     if let Some((webhook, carried)) = webhook {
         // Ends with the runtime: the journal has what it did not deliver.
         drop(tokio::spawn(webhook.run(Arc::clone(&admin.events), carried)));
@@ -37,6 +44,12 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     servers.spawn(async move {
         cloakroom_proxy::serve(serving, workloads, shutdown).await.map_err(|e| e.to_string())
     });
+    if let Some(names) = names {
+        let (shutdown, asked) = (until(&stopped), Arc::clone(&proxy));
+        servers.spawn(async move {
+            cloakroom_proxy::serve_names(asked, names, shutdown).await.map_err(|e| e.to_string())
+        });
+    }
     let (shutdown, of_console) = (until(&stopped), Arc::clone(&admin));
     servers.spawn(async move {
         cloakroom_admin::serve_console(of_console, console, shutdown).await.map_err(|e| e.to_string())
@@ -47,7 +60,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         cloakroom_admin::serve_socket(operated, socket, shutdown).await.map_err(|e| e.to_string())
     });
     let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
-    say_ready(data, scheme, ready, output)?;
+    ready.say(data, scheme, output)?;
 
     let mut is_handed_over = false;
     let ended = loop {
@@ -106,23 +119,36 @@ fn why(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Fai
     }
 }
 
-fn say_ready(
-    data: &DataDir,
-    scheme: &str,
-    (listen, console): (std::net::SocketAddr, std::net::SocketAddr),
-    output: &Output,
-) -> Result<(), Failure> {
-    let ca = data.ca();
-    let document = json!({
-        "ready": true,
-        "listen": listen.to_string(),
-        "console": console.to_string(),
-        "ca": ca,
-    });
-    output.data(&document, || {
-        format!(
-            "cloakroom is ready: workloads {scheme}://{listen}, console http://{console}, ca {}",
-            ca.display()
-        )
-    })
+/// Where the listeners are.
+struct Ready {
+    listen: SocketAddr,
+    console: SocketAddr,
+    transparent: Option<SocketAddr>,
+    dns: Option<SocketAddr>,
+}
+
+impl Ready {
+    fn say(&self, data: &DataDir, scheme: &str, output: &Output) -> Result<(), Failure> {
+        let Self { listen, console, transparent, dns } = self;
+        let ca = data.ca();
+        let mut document = json!({
+            "ready": true,
+            "listen": listen.to_string(),
+            "console": console.to_string(),
+            "ca": ca,
+        });
+        let mut steered = String::new();
+        for (name, address) in [("transparent", transparent), ("dns", dns)] {
+            if let Some(address) = address {
+                document[name] = address.to_string().into();
+                steered.push_str(&format!("{name} {address}, "));
+            }
+        }
+        output.data(&document, || {
+            format!(
+                "cloakroom is ready: workloads {scheme}://{listen}, {steered}console http://{console}, ca {}",
+                ca.display()
+            )
+        })
+    }
 }

@@ -3,12 +3,15 @@
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, plain};
 use cloakroom_admin::handover::{MOST_SOCKETS, PROTOCOL};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::sockopt::{socket_domain, socket_type};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, getsockname, recvmsg,
+};
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use std::fs::Permissions;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -29,6 +32,8 @@ pub(super) struct Sockets {
     pub(super) console: Option<TcpListener>,
     pub(super) admin: Option<UnixListener>,
     pub(super) unix: Option<UnixListener>,
+    /// Of workloads behind a lock; which is which, their addresses say.
+    pub(super) steered: Vec<OwnedFd>,
 }
 
 impl Sockets {
@@ -54,11 +59,13 @@ impl Sockets {
         else {
             return Err(broken(io::Error::other("it passed too few sockets")));
         };
+        let (unix, steered): (Vec<_>, Vec<_>) = received.partition(is_unix);
         Ok(Some(Self {
             workloads: Some(workloads.into()),
             console: Some(console.into()),
             admin: Some(admin.into()),
-            unix: received.next().map(Into::into),
+            unix: unix.into_iter().next().map(Into::into),
+            steered,
         }))
     }
 
@@ -82,6 +89,22 @@ impl Sockets {
         }
         Ok(sockets)
     }
+}
+
+impl Sockets {
+    /// The TCP listener or UDP socket at this address, if it is open already.
+    pub(super) fn take_steered(&mut self, kind: SocketType, at: SocketAddr) -> Option<OwnedFd> {
+        let is_it = |socket: &OwnedFd| {
+            socket_type(socket).is_ok_and(|is| is == kind)
+                && getsockname(socket).is_ok_and(|is| SocketAddr::try_from(is) == Ok(at))
+        };
+        let position = self.steered.iter().position(is_it)?;
+        Some(self.steered.swap_remove(position))
+    }
+}
+
+fn is_unix(socket: &OwnedFd) -> bool {
+    socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
 }
 
 /// The Unix listener of workloads: the one that is open already, or a new one where the settings name one.

@@ -12,9 +12,9 @@ use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::{JournalSettings, Keep};
-use ipnet::IpNet;
+use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU32};
 use std::path::PathBuf;
 
@@ -48,6 +48,9 @@ pub(super) struct Listen {
     pub(super) console: SocketAddr,
     pub(super) socks5: bool,
     pub(super) proxy_protocol: Vec<IpNet>,
+    pub(super) transparent: Option<SocketAddr>,
+    pub(super) dns: Option<SocketAddr>,
+    pub(super) dns_pool: Ipv4Net,
     pub(super) unix: Option<PathBuf>,
     pub(super) tls: Option<ListenTls>,
 }
@@ -59,6 +62,10 @@ impl Default for Listen {
             console: ([127, 0, 0, 1], 8481).into(),
             socks5: true,
             proxy_protocol: Vec::new(),
+            transparent: None,
+            dns: None,
+            // Set aside for tests of networks (RFC 2544), so nobody answers there.
+            dns_pool: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
             unix: None,
             tls: None,
         }

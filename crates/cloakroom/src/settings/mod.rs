@@ -10,11 +10,11 @@ use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Severity};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
-use cloakroom_proxy::{Durability, Limits};
+use cloakroom_proxy::{Durability, Limits, Pool};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
-use file::{ConfigFile, Kek, ListenTls};
-use ipnet::IpNet;
+use file::{ConfigFile, Kek, Listen, ListenTls};
+use ipnet::{IpNet, Ipv4Net};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -26,6 +26,8 @@ use witness::Witness;
 pub(crate) struct Settings {
     /// Where workloads connect.
     pub(crate) listen: SocketAddr,
+    /// Where connections end that a lock steers here, and what stands for names there.
+    pub(crate) steered: Option<Steered>,
     /// Where workloads of this machine connect too.
     pub(crate) unix: Option<PathBuf>,
     /// Where the console answers.
@@ -66,6 +68,17 @@ pub(crate) struct Settings {
     pub(crate) webhook: Option<WebhookSetting>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
+}
+
+/// For workloads behind a lock, which know of no broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Steered {
+    /// Where their connections end.
+    pub(crate) transparent: SocketAddr,
+    /// Where they ask for names.
+    pub(crate) dns: SocketAddr,
+    /// The addresses that stand for names.
+    pub(crate) pool: Ipv4Net,
 }
 
 /// Who keeps the journal's checkpoints where the broker cannot rewrite them.
@@ -146,6 +159,7 @@ impl Settings {
         };
         Ok(Self {
             listen: options.listen.unwrap_or(listen.workloads),
+            steered: steered(&listen, options)?,
             unix: listen.unix,
             console: options.console.unwrap_or(listen.console),
             certificate: listen.tls.map(ListenTls::certificate).transpose()?,
@@ -167,6 +181,25 @@ impl Settings {
             webhook: events.webhook.map(Webhook::setting).transpose()?,
             epoch: epoch.file,
         })
+    }
+}
+
+/// SECURITY: the two go together. Names that another server answers could be questions that carry data out, and an address that the
+/// broker did not give out stands for no name.
+fn steered(listen: &Listen, options: &ServeArguments) -> Result<Option<Steered>, Failure> {
+    let transparent = options.transparent.or(listen.transparent);
+    match (transparent, options.dns.or(listen.dns)) {
+        (None, None) => Ok(None),
+        (Some(transparent), Some(dns)) => {
+            let pool = listen.dns_pool;
+            Pool::new(pool).map_err(|error| {
+                Failure::bad_input(format!("[listen] dns-pool: {error}"))
+                    .hinting("the default is 198.18.0.0/15")
+            })?;
+            Ok(Some(Steered { transparent, dns, pool }))
+        }
+        _ => Err(Failure::bad_input("the transparent listener and the one for names go together")
+            .hinting("name both: --transparent ADDR --dns ADDR, or [listen] transparent and dns")),
     }
 }
 

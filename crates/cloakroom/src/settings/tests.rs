@@ -66,6 +66,26 @@ fn the_listener_speaks_what_is_written() {
 }
 
 #[test]
+fn what_is_steered_and_names_go_together() {
+    let both = "transparent = \"10.77.0.1:8443\"\ndns = \"10.77.0.1:53\"\n";
+    let steered = parsed(&format!("[listen]\n{both}")).unwrap().steered.unwrap();
+    assert_eq!((steered.dns.port(), steered.pool.to_string()), (53, "198.18.0.0/15".into()));
+    assert_eq!(parsed("").unwrap().steered, None);
+    for wrong in [
+        "transparent = \"10.77.0.1:8443\"\n",
+        "dns = \"10.77.0.1:53\"\n",
+        &format!("{both}dns-pool = \"198.18.0.0/30\"\n"),
+        &format!("{both}dns-pool = \"fd00::/64\"\n"),
+    ] {
+        assert_eq!(
+            parsed(&format!("[listen]\n{wrong}")).unwrap_err().exit(),
+            crate::exit::Exit::BadInput,
+            "{wrong}"
+        );
+    }
+}
+
+#[test]
 fn a_webhook_goes_to_https_or_to_this_machine() {
     let of = |url: &str| parsed(&format!("[events.webhook]\nurl = \"{url}\"\nsecret-file = \"s\"\n"));
     let webhook = of("https://Hooks.example.com/a/b?c=d").unwrap().webhook.unwrap();
@@ -188,6 +208,9 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("listen", "console", format!("\"{console}\"")),
         ("listen", "socks5", socks.to_string()),
         ("listen", "proxy-protocol", "[]".into()),
+        ("listen", "transparent", "none".into()),
+        ("listen", "dns", "none".into()),
+        ("listen", "dns-pool", "\"198.18.0.0/15\"".into()),
         ("listen", "unix", "none".into()),
         ("listen", "tls.certificate", "none".into()),
         ("listen", "tls.key", "none".into()),

@@ -295,13 +295,18 @@ fn what_a_workload_cannot_show_is_not_demanded_and_a_network_alone_is_nobody() {
     for (holder, why) in [
         ("mtls", "cannot show mtls"),
         ("key,network", "cannot show network"),
-        ("network", "not who"),
+        ("network", "cannot show network"),
         ("password", "key, mtls, uid, network"),
     ] {
         let answer = issue(holder);
         assert!(!answer.status.success() && answer.stderr.contains(why), "{holder}: {answer:?}");
     }
     assert!(issue("key,uid").status.success());
+    // On the workload listener an address says where somebody is, and not who.
+    stage.add("local", &["--from", "127.0.0.0/8"]);
+    let local = stage.permit("local", "network");
+    let answer = stage.broker.call(Way::Absolute, None, &item(&stage.upstream, "1", &local.text));
+    assert_eq!((answer.status, answer.code().as_deref()), (407, Some("unknown-workload")));
     // A file in the way is found before a key is made that nobody would see again.
     std::fs::write(stage.file("agent.key"), "").unwrap();
     let words = ["workload", "add", "agent", "--mtls", "--out", stage.files.path().to_str().unwrap()];

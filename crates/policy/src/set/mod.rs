@@ -22,6 +22,7 @@ use cloakroom_model::{
 use held::Standing;
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// A placeholder that is stored as active but does not count, and why. To be logged loudly.
@@ -143,6 +144,17 @@ impl PolicySet {
     /// The workload that shows this, with what of it holds. `None`: nobody known, or two at once.
     pub fn recognise(&self, showing: &Showing<'_>) -> Option<Recognised> {
         self.workloads.recognise(showing, |key| self.key.workload_hash(key))
+    }
+
+    /// The workload whose networks have this address, and no other's: where a lock lets only it send from there.
+    pub fn resident(&self, address: IpAddr) -> Option<Recognised> {
+        self.workloads.resident(address)
+    }
+
+    /// Whether some active permit of this workload names this host, at any port.
+    pub fn names_host(&self, workload: WorkloadId, host: &Host) -> bool {
+        let table = self.by_destination.get(&workload);
+        table.is_some_and(|table| table.keys().any(|destination| destination.host() == host))
     }
 
     /// The destination that some active permit of this workload names for this host and port. `port` None: the default

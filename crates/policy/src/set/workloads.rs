@@ -2,6 +2,7 @@
 
 use cloakroom_model::{Fingerprint, KeyedHash, Marks, Name, Proof, Proofs, Rows, Source, WorkloadId};
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 /// What somebody shows to prove who they are.
@@ -39,6 +40,8 @@ pub(super) struct Workloads {
     by_key: HashMap<KeyedHash, Arc<Known>>,
     by_certificate: HashMap<Fingerprint, Arc<Known>>,
     by_uid: HashMap<u32, Arc<Known>>,
+    /// Those whose networks are known.
+    located: Vec<Arc<Known>>,
 }
 
 impl Workloads {
@@ -49,9 +52,21 @@ impl Workloads {
             let one = Arc::new(Known { id, name, key, marks });
             known.by_certificate.extend(one.marks.certificate.map(|print| (print, Arc::clone(&one))));
             known.by_uid.extend(one.marks.uid.map(|uid| (uid, Arc::clone(&one))));
+            if !one.marks.networks.is_empty() {
+                known.located.push(Arc::clone(&one));
+            }
             known.by_key.insert(key, one);
         }
         known
+    }
+
+    /// The only one that has this address in its networks. SECURITY: an address that two could have is nobody's.
+    pub(super) fn resident(&self, address: IpAddr) -> Option<Recognised> {
+        let has = |one: &&Arc<Known>| one.marks.networks.iter().any(|range| range.contains(&address));
+        let mut having = self.located.iter().filter(has);
+        let one = having.next().filter(|_| having.next().is_none())?;
+        let proofs = Proofs::default().and(Proof::Network);
+        Some(Recognised { workload: one.id, name: one.name.clone(), proofs })
     }
 
     /// SECURITY: a key that is wrong is never made good by another proof, and a certificate of one workload beside the key of

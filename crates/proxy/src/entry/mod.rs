@@ -10,11 +10,13 @@ mod early;
 mod settings;
 mod sniff;
 mod socks;
+mod steered;
 
 pub(crate) use arrival::{Arrival, GRACE, serve, turn_away};
 pub(crate) use certificate::EntryTls;
 pub use certificate::GivenCertificate;
 pub use settings::{Certificate, Entrance};
+pub(crate) use steered::{Steered, destined, serve as serve_steered};
 
 /// What bytes so far amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]

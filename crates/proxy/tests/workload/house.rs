@@ -104,6 +104,7 @@ impl House {
         let (serving, address) = runtime.block_on(async {
             let proxy = Proxy {
                 parking: Arc::new(Parking::new(ParkingBounds::default())),
+                names: None,
                 hold: Duration::ZERO,
                 proposals: Arc::default(),
                 lessons: Arc::default(),

@@ -1,0 +1,66 @@
+//! The listeners of workloads behind a lock: where their connections end, and where they ask for names.
+
+use super::sockets::Sockets;
+use crate::failure::{Failure, plain};
+use crate::settings::Steered;
+use cloakroom_proxy::{NameListeners, Pool};
+use rustix::net::SocketType;
+use socket2::SockRef;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use tokio::net::{TcpListener, UdpSocket};
+
+/// Open, and what stands for names.
+pub(super) struct SteeredListeners {
+    pub(super) transparent: TcpListener,
+    pub(super) names: NameListeners,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl SteeredListeners {
+    /// Those that are open already, or new ones.
+    ///
+    /// # Errors
+    /// Where nobody may listen there.
+    pub(super) fn open(settings: Steered, sockets: &mut Sockets) -> Result<Self, Failure> {
+        let transparent = tcp(sockets, settings.transparent, "--transparent")?;
+        // With this the listener also takes what a TPROXY rule hands it. Where it may not be set, redirected connections still come.
+        let _ = SockRef::from(&transparent).set_ip_transparent_v4(true);
+        let names = tcp(sockets, settings.dns, "--dns")?;
+        let at = names.local_addr()?;
+        let datagrams = match sockets.take_steered(SocketType::DGRAM, at) {
+            Some(open) => open.into(),
+            None => std::net::UdpSocket::bind(at).map_err(|error| busy(at, "--dns", &error))?,
+        };
+        datagrams.set_nonblocking(true)?;
+        let names = NameListeners { udp: UdpSocket::from_std(datagrams)?, tcp: names };
+        let pool = Pool::new(settings.pool).map_err(|error| Failure::bad_input(error.to_string()))?;
+        Ok(Self { transparent, names, pool: Arc::new(pool) })
+    }
+
+    /// Copies, for a broker that takes over.
+    pub(super) fn offered(&self) -> std::io::Result<Vec<OwnedFd>> {
+        let all = [self.transparent.as_fd(), self.names.tcp.as_fd(), self.names.udp.as_fd()];
+        all.into_iter().map(|socket| socket.try_clone_to_owned()).collect()
+    }
+
+    /// Where they listen: for connections, and for names.
+    pub(super) fn addresses(&self) -> std::io::Result<(SocketAddr, SocketAddr)> {
+        Ok((self.transparent.local_addr()?, self.names.tcp.local_addr()?))
+    }
+}
+
+fn tcp(sockets: &mut Sockets, at: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
+    let listener = match sockets.take_steered(SocketType::STREAM, at) {
+        Some(open) => open.into(),
+        None => std::net::TcpListener::bind(at).map_err(|error| busy(at, option, &error))?,
+    };
+    listener.set_nonblocking(true)?;
+    Ok(TcpListener::from_std(listener)?)
+}
+
+fn busy(at: SocketAddr, option: &str, error: &std::io::Error) -> Failure {
+    Failure::failed(format!("cannot listen on {at}: {}", plain(error)))
+        .hinting(format!("choose an address of this machine, and a port that is free: {option} ADDR"))
+}
