@@ -1,28 +1,67 @@
-// A real authorization server (oidc-provider) for the tests of grants: refresh tokens are replaced at each use, and one that was used
-// before ends the grant. Arguments: certificate file, key file. The OAuth client's secret comes in the variable CLIENT_SECRET.
-// On the side: /test/refresh makes a first refresh token, /test/revoke ends its grant, /test/down and /test/up, /test/seen tells what was issued.
+// A real authorization server (oidc-provider) for the tests of grants and logins: refresh tokens are replaced at each use, and one that
+// was used before ends the grant. Arguments: certificate file, key file. Variables: CLIENT_SECRET of the OAuth client "app"; REDIRECTS,
+// the redirect URIs of all OAuth clients; CLIENT_JWK, the public key of the OAuth client "keyed"; DPOP, where proofs are wanted.
+// Everybody is ann, who logs in and agrees at once. On the side: /test/refresh makes a first refresh token, /test/revoke ends its grant,
+// /test/down and /test/up, /test/deny lets ann say no, /test/seen tells what was issued.
 import { createServer } from 'node:https';
 import { readFileSync } from 'node:fs';
-import { Provider } from 'oidc-provider';
+import { Provider, errors } from 'oidc-provider';
 
 const [certificate, key] = process.argv.slice(2).map((file) => readFileSync(file));
-const seen = { requests: 0, issued: [], refused: 0 };
+const seen = { requests: 0, issued: [], refused: 0, revoked: 0, form: '' };
+const redirects = (process.env.REDIRECTS ?? 'https://localhost/callback').split(' ');
 let down = false;
+let denies = false;
 let lifetime = 3600;
 let grant;
+let answer;
+let provider;
 
-const provider = new Provider('https://127.0.0.1', {
-  clients: [{
-    client_id: 'app', client_secret: process.env.CLIENT_SECRET, redirect_uris: ['https://localhost/callback'],
-    grant_types: ['authorization_code', 'refresh_token', 'client_credentials'], response_types: ['code'],
-  }],
-  features: { clientCredentials: { enabled: true }, devInteractions: { enabled: false } },
-  rotateRefreshToken: true,
-  ttl: { AccessToken: () => lifetime, ClientCredentials: () => lifetime, RefreshToken: 86400, Grant: 86400 },
-  findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
-  cookies: { keys: ['test'] },
-});
-provider.on('server_error', (_, error) => console.error(error));
+const basic = {
+  redirect_uris: redirects, response_types: ['code'],
+  grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
+};
+
+function open(issuer) {
+  const clients = [
+    { ...basic, client_id: 'app', client_secret: process.env.CLIENT_SECRET, grant_types: [...basic.grant_types, 'client_credentials'] },
+    { ...basic, client_id: 'posting', client_secret: process.env.CLIENT_SECRET, token_endpoint_auth_method: 'client_secret_post' },
+    { ...basic, client_id: 'public', token_endpoint_auth_method: 'none', application_type: 'native', redirect_uris: ['http://127.0.0.1/callback'] },
+  ];
+  if (process.env.CLIENT_JWK) {
+    clients.push({
+      ...basic, client_id: 'keyed', token_endpoint_auth_method: 'private_key_jwt', token_endpoint_auth_signing_alg: 'ES256',
+      grant_types: [...basic.grant_types, 'client_credentials'], jwks: { keys: [JSON.parse(process.env.CLIENT_JWK)] },
+    });
+  }
+  const made = new Provider(issuer, {
+    clients,
+    features: {
+      clientCredentials: { enabled: true }, deviceFlow: { enabled: true }, revocation: { enabled: true },
+      devInteractions: { enabled: false }, userinfo: { enabled: false },
+      dPoP: { enabled: Boolean(process.env.DPOP), nonceSecret: Buffer.alloc(32, 7), requireNonce: () => process.env.DPOP === 'nonce' },
+      resourceIndicators: {
+        enabled: true, defaultResource: () => undefined, useGrantedResource: () => true,
+        getResourceServerInfo: (_, resource) => {
+          if (!resource.startsWith('https://api.')) throw new errors.InvalidTarget();
+          return { scope: 'api', audience: resource, accessTokenFormat: 'opaque' };
+        },
+      },
+    },
+    issueRefreshToken: (_, client) => client.grantTypeAllowed('refresh_token'),
+    interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
+    rotateRefreshToken: true,
+    ttl: {
+      AccessToken: () => lifetime, ClientCredentials: () => lifetime, RefreshToken: 86400, Grant: 86400, DeviceCode: 600,
+      Session: 86400, Interaction: 600, IdToken: 3600,
+    },
+    findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    cookies: { keys: ['test'] },
+  });
+  made.on('server_error', (_, error) => console.error(error));
+  made.on('revocation.success', () => { seen.revoked += 1; });
+  return made;
+}
 
 async function firstRefreshToken() {
   grant = new provider.Grant({ accountId: 'ann', clientId: 'app' });
@@ -35,16 +74,47 @@ async function firstRefreshToken() {
   return token.save();
 }
 
+// Ann's browser is sent here, and goes on at once.
+async function interact(request, response) {
+  const { params } = await provider.interactionDetails(request, response);
+  if (denies) {
+    await provider.interactionFinished(request, response, { error: 'access_denied' }, { mergeWithLastSubmission: false });
+    return;
+  }
+  grant = new provider.Grant({ accountId: 'ann', clientId: params.client_id });
+  if (params.scope) grant.addOIDCScope(params.scope);
+  for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, 'api');
+  const consent = { grantId: await grant.save() };
+  await provider.interactionFinished(request, response, { login: { accountId: 'ann' }, consent }, { mergeWithLastSubmission: false });
+}
+
 const tests = {
   '/test/refresh': firstRefreshToken,
   '/test/revoke': async () => { await provider.RefreshToken.adapter.revokeByGrantId(grant.jti); await grant.destroy(); },
   '/test/down': async () => { down = true; },
   '/test/up': async () => { down = false; },
   '/test/short': async () => { lifetime = 1; },
+  '/test/long': async () => { lifetime = 3600; },
+  '/test/deny': async () => { denies = true; },
   '/test/seen': async () => seen,
 };
 
-const answer = provider.callback();
+// What the token endpoint gives out, for the hunt.
+function watch(request, response) {
+  const parts = [];
+  request.on('data', (part) => { parts.push(part); });
+  request.on('end', () => { seen.form = Buffer.concat(parts).toString(); });
+  const end = response.end.bind(response);
+  response.end = (body, ...rest) => {
+    try {
+      const { access_token, refresh_token } = JSON.parse(body);
+      if (access_token) seen.issued.push(access_token); else seen.refused += 1;
+      if (refresh_token) seen.issued.push(refresh_token);
+    } catch { seen.refused += 1; }
+    return end(body, ...rest);
+  };
+}
+
 const server = createServer({ cert: certificate, key }, async (request, response) => {
   const test = tests[request.url];
   if (test) {
@@ -53,22 +123,24 @@ const server = createServer({ cert: certificate, key }, async (request, response
     response.end(JSON.stringify(value ?? null));
     return;
   }
+  if (request.url.startsWith('/interaction/')) {
+    await interact(request, response);
+    return;
+  }
+  if (down && request.url.startsWith('/token')) {
+    if (request.url === '/token') seen.requests += 1;
+    response.writeHead(503, { 'retry-after': '1' }).end('busy');
+    return;
+  }
   if (request.url === '/token') {
     seen.requests += 1;
-    if (down) {
-      response.writeHead(503, { 'retry-after': '1' }).end('busy');
-      return;
-    }
-    const end = response.end.bind(response);
-    response.end = (body, ...rest) => {
-      try {
-        const { access_token, refresh_token } = JSON.parse(body);
-        if (access_token) seen.issued.push(access_token); else seen.refused += 1;
-        if (refresh_token) seen.issued.push(refresh_token);
-      } catch { seen.refused += 1; }
-      return end(body, ...rest);
-    };
+    watch(request, response);
   }
   answer(request, response);
 });
-server.listen(0, '127.0.0.1', () => console.log(JSON.stringify({ port: server.address().port })));
+server.listen(0, '127.0.0.1', () => {
+  const { port } = server.address();
+  provider = open(`https://127.0.0.1:${port}`);
+  answer = provider.callback();
+  console.log(JSON.stringify({ port }));
+});

@@ -2,6 +2,7 @@
 
 use crate::ballot::Ballots;
 use crate::handover::Handover;
+use crate::login::Logins;
 use crate::pin::Pin;
 use crate::wire::IssuedCertificate;
 use crate::{Problem, ProblemCode};
@@ -36,6 +37,8 @@ pub struct Admin {
     pub pin: Pin,
     /// Changes of the approvers that wait for signatures, and links for passkeys.
     pub ballots: Ballots,
+    /// Logins that wait for a person.
+    pub logins: Logins,
     /// How long an approval counts, where it ends before its placeholder.
     pub approval_lifetime: Option<Duration>,
     /// Whether an approval covers one generation of its credential only.

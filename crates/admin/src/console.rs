@@ -3,11 +3,12 @@
 //! its own names (T83).
 
 mod approve;
+mod callback;
 mod enrol;
 mod page;
 
 use crate::admin::{Admin, AdminError};
-use crate::api::health;
+use crate::api::{health, logins};
 use crate::{Problem, ProblemCode, listen, metrics};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
@@ -66,6 +67,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/approve/{approval}", get(approve::show))
         .route("/approve/{approval}/grant", post(approve::grant))
         .route("/approve/{approval}/deny", post(approve::deny))
+        .route(logins::CALLBACK, get(callback::show))
         .route("/enrol/{code}", get(enrol::show).post(enrol::redeem))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

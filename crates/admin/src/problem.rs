@@ -46,6 +46,9 @@ codes! {
     /// The secret cannot be kept.
     SecretNotAccepted "secret-not-accepted" UNPROCESSABLE_ENTITY "the secret was not accepted"
         "a secret has 8 bytes to 16 KiB and no line break or NUL";
+    /// A login could not be begun.
+    LoginFailed "login-failed" UNPROCESSABLE_ENTITY "the login came to nothing"
+        "see docs/oauth.md for what a login needs";
     /// Nothing has this name or id.
     NotFound "not-found" NOT_FOUND "there is no such thing"
         "list what there is with the command 'list'";

@@ -1,60 +1,22 @@
 //! What travels over the admin socket, as JSON. Shared with the CLI. No type here can hold a secret in the clear:
 //! secrets come as a [`DropOff`], sealed, and never go back.
 
-use cloakroom_egress::custody::DropOff;
-use cloakroom_model::{ApprovalId, CredentialId};
+mod credential;
+mod login;
+
+pub use credential::{CredentialView, NewCredential, Rotation};
+pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
+
+use cloakroom_model::ApprovalId;
 use cloakroom_model::{
-    Code, CredentialKind, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId,
-    RequestId, Signature, WorkloadId,
+    Code, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId, RequestId,
+    Signature, WorkloadId,
 };
 use cloakroom_policy::Tuple;
 use cloakroom_store::journal::Record;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-
-/// `POST /api/v1/credentials`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewCredential {
-    /// The operator's name for it.
-    pub name: Name,
-    /// How it is usually placed.
-    pub kind: CredentialKind,
-    /// Where it may go at all.
-    pub destinations: Vec<Destination>,
-    /// The sealed secret.
-    pub secret: DropOff,
-}
-
-/// `POST /api/v1/credentials/{name}/rotate`.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Rotation {
-    /// The new secret, sealed under the credential's name.
-    pub secret: DropOff,
-}
-
-/// A credential as shown: by name and age, never by content.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct CredentialView {
-    /// Its id.
-    pub id: CredentialId,
-    /// Its name.
-    pub name: Name,
-    /// How it is usually placed.
-    pub kind: CredentialKind,
-    /// Where it may go at all.
-    pub destinations: Vec<Destination>,
-    /// Counts rotations, from 1.
-    pub generation: u32,
-    /// When it was deposited (RFC 3339).
-    pub created: String,
-    /// When the present generation was deposited.
-    pub rotated: String,
-    /// Placeholders that stand for it and are pending or active.
-    pub placeholders: usize,
-}
 
 /// `POST /api/v1/workloads`.
 #[derive(Serialize, Deserialize)]

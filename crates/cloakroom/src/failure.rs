@@ -39,6 +39,11 @@ impl Failure {
         Self::with(Exit::NoBroker, "broker-not-reachable", message)
     }
 
+    /// A login came to nothing: the broker's word and sentence for it.
+    pub(crate) fn login(code: &str, reason: String) -> Self {
+        Self::with(Exit::Failed, code, reason)
+    }
+
     /// A file could not be read or written.
     pub(crate) fn file(doing: &str, path: &std::path::Path, error: &std::io::Error) -> Self {
         Self::with(Exit::Failed, "file", format!("cannot {doing} {}: {}", path.display(), plain(error)))

@@ -13,6 +13,11 @@ mod stage;
 mod upstream;
 pub mod websocket;
 
+/// Logins of people at authorization servers.
+pub mod login {
+    pub use crate::mint::login::{Answer, Invitation, LoggedIn, LoginCode, LoginError, PATIENCE, Waiting};
+}
+
 pub use mint::Keeper;
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]

@@ -165,6 +165,8 @@ identifiers! {
     ApprovalId "ap_";
     /// Names what a workload asked for.
     ProposalId "pr_";
+    /// Names one login of a person's at an authorization server.
+    LoginId "lg_";
 }
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
 pub use hexadecimal::hexadecimal;
 pub use hours::{Hours, HoursError};
-pub use id::{ApprovalId, CredentialId, IdError, PlaceholderId, ProposalId, RequestId, WorkloadId};
+pub use id::{ApprovalId, CredentialId, IdError, LoginId, PlaceholderId, ProposalId, RequestId, WorkloadId};
 pub use id_map::{IdHasher, IdMap};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use life::{Change, End, Life, Stage};

@@ -8,8 +8,8 @@ use crate::wire::{CredentialView, NewCredential, Rotation};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_egress::custody::{CustodyError, Intake};
-use cloakroom_model::{CredentialId, CredentialRecord, Destination, Timestamp};
+use cloakroom_egress::custody::{Accepted, CustodyError, Intake};
+use cloakroom_model::{CredentialId, CredentialKind, CredentialRecord, Destination, Name, Rows, Timestamp};
 use std::sync::Arc;
 
 pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
@@ -40,22 +40,34 @@ pub(crate) async fn add(
 
 async fn deposit(admin: &Admin, by: Peer, new: NewCredential) -> Result<CredentialView, Problem> {
     let act = Act::begin(admin, by).await?;
-    if act.rows.credentials.iter().any(|row| row.removed.is_none() && row.name == new.name) {
-        return Err(Problem::new(
-            ProblemCode::NameTaken,
-            format!("credential {:?} exists already", new.name.as_str()),
-        )
-        .hinting(format!("replace its secret: cloakroom credential rotate {}", new.name)));
-    }
+    unless_taken(&act.rows, &new.name)?;
     let destinations = sorted(new.destinations)?;
     let id = CredentialId::fresh()?;
     let accepted =
         admin.custody.accept(&new.secret, &new.name, id, new.kind, &destinations, 1).map_err(not_accepted)?;
+    store_new(admin, act, Fresh { id, name: new.name, kind: new.kind, destinations }, accepted).await
+}
+
+/// A credential that is not stored yet.
+pub(super) struct Fresh {
+    pub(super) id: CredentialId,
+    pub(super) name: Name,
+    pub(super) kind: CredentialKind,
+    pub(super) destinations: Vec<Destination>,
+}
+
+pub(super) async fn store_new<'a>(
+    admin: &'a Admin,
+    act: Act<'a>,
+    fresh: Fresh,
+    accepted: Accepted,
+) -> Result<CredentialView, Problem> {
+    let Fresh { id, name, kind, destinations } = fresh;
     let now = Timestamp::now();
     let row = CredentialRecord {
         id,
-        name: new.name.clone(),
-        kind: new.kind,
+        name: name.clone(),
+        kind,
         destinations,
         shape: accepted.shape,
         generation: 1,
@@ -65,12 +77,23 @@ async fn deposit(admin: &Admin, by: Peer, new: NewCredential) -> Result<Credenti
         removed: None,
     };
     let stored = || admin.store.add_credential(row);
-    let rows = act.carry_out("credential added", id.to_string(), Some(&new.name), stored).await?;
+    let rows = act.carry_out("credential added", id.to_string(), Some(&name), stored).await?;
     Ok(view::credential(find::credential(&rows, &id.to_string())?, &rows))
 }
 
+pub(super) fn unless_taken(rows: &Rows, name: &Name) -> Result<(), Problem> {
+    if rows.credentials.iter().any(|row| row.removed.is_none() && row.name == *name) {
+        return Err(Problem::new(
+            ProblemCode::NameTaken,
+            format!("credential {:?} exists already", name.as_str()),
+        )
+        .hinting(format!("replace its secret: cloakroom credential rotate {name}")));
+    }
+    Ok(())
+}
+
 /// Order has no meaning, so one order is kept: the sealed secret is bound to it.
-fn sorted(mut destinations: Vec<Destination>) -> Result<Vec<Destination>, Problem> {
+pub(super) fn sorted(mut destinations: Vec<Destination>) -> Result<Vec<Destination>, Problem> {
     if destinations.is_empty() {
         return Err(Problem::new(
             ProblemCode::MalformedRequest,
@@ -123,6 +146,6 @@ pub(crate) async fn remove(
     .await
 }
 
-fn not_accepted(error: CustodyError) -> Problem {
+pub(super) fn not_accepted(error: CustodyError) -> Problem {
     Problem::new(ProblemCode::SecretNotAccepted, error.to_string())
 }

@@ -6,6 +6,7 @@ mod credentials;
 pub(crate) mod health;
 pub(crate) mod input;
 mod lessons;
+pub(crate) mod logins;
 mod parked;
 pub(crate) mod placeholders;
 mod proposals;
@@ -41,6 +42,10 @@ fn routes() -> Vec<Route> {
         ("GET", "/api/v1/credentials/{credential}", get(credentials::show)),
         ("POST", "/api/v1/credentials/{credential}/rotate", post(credentials::rotate)),
         ("DELETE", "/api/v1/credentials/{credential}", delete(credentials::remove)),
+        ("POST", "/api/v1/credentials/{credential}/login", post(logins::again)),
+        ("POST", "/api/v1/logins", post(logins::begin)),
+        ("POST", "/api/v1/logins/answer", post(logins::answer)),
+        ("GET", "/api/v1/logins/{login}", get(logins::show)),
         ("GET", "/api/v1/workloads", get(workloads::list)),
         ("POST", "/api/v1/workloads", post(workloads::add)),
         ("GET", "/api/v1/workloads/{workload}", get(workloads::show)),

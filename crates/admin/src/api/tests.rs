@@ -4,6 +4,7 @@ use super::{router, routes};
 use crate::admin::{Admin, Changes};
 use crate::ballot::Ballots;
 use crate::handover::Handover;
+use crate::login::Logins;
 use crate::peer::Peer;
 use crate::pin::Pin;
 use arc_swap::ArcSwap;
@@ -74,6 +75,7 @@ impl House {
             pin: Pin { base: 0, head: approvers.head() },
             trusted: approvers,
             ballots: Ballots::new(RelyingParty::new("http://localhost:8481", None).unwrap()),
+            logins: Logins::default(),
             approval_lifetime: None,
             services: |_| None,
             proposals: Arc::default(),

@@ -58,6 +58,9 @@ pub(crate) struct OAuth {
     /// Where an access or refresh token is revoked (RFC 7009).
     #[serde(default)]
     pub(crate) revocation: Option<String>,
+    /// What the authorization request says besides, so that a refresh token comes of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) authorize: BTreeMap<String, String>,
     /// Scopes that agents ask for, and what each allows. Not all there are.
     #[serde(default)]
     pub(crate) scopes: BTreeMap<String, String>,

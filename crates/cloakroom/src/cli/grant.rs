@@ -1,32 +1,36 @@
 //! The options of `credential add --grant …`: how access tokens are made.
 
 use super::parse_setting;
-use clap::Args;
+use clap::{ArgGroup, Args};
 use std::path::PathBuf;
 
 /// How access tokens are made, where the secret is not placed itself.
 #[derive(Args)]
+#[command(group = ArgGroup::new("how").args(["grant", "client_id", "device"]).multiple(true))]
 pub(crate) struct GrantArguments {
     /// The secret is a grant: the broker exchanges it for access tokens, and places those
     #[arg(long, value_name = "GRANT", conflicts_with = "kind")]
     pub(crate) grant: Option<GrantKind>,
     /// Where it is exchanged [default: what is known of the preset's service]
-    #[arg(long, value_name = "URL", requires = "grant")]
+    #[arg(long, value_name = "URL", requires = "how")]
     pub(crate) token_endpoint: Option<String>,
-    /// The OAuth client's id
-    #[arg(long, value_name = "ID", requires = "grant")]
+    /// The OAuth client's id. Without --grant, a person logs in (authorization-code)
+    #[arg(long, value_name = "ID", conflicts_with_all = ["kind", "from"])]
     pub(crate) client_id: Option<String>,
     /// Read the OAuth client's secret from this file (for refresh tokens; elsewhere it is the secret itself)
-    #[arg(long, value_name = "FILE", requires = "grant")]
+    #[arg(long, value_name = "FILE", requires = "how")]
     pub(crate) client_secret_file: Option<PathBuf>,
     /// Send the OAuth client's secret in the body (client_secret_post) instead of as Basic credentials
-    #[arg(long, requires = "grant")]
+    #[arg(long, requires = "how")]
     pub(crate) client_secret_in_body: bool,
+    /// Read the key that the OAuth client authenticates with from this file: private_key_jwt (RFC 7523, section 2.2)
+    #[arg(long, value_name = "FILE", requires = "how", conflicts_with = "client_secret_file")]
+    pub(crate) client_key_file: Option<PathBuf>,
     /// The scope to ask for
-    #[arg(long, requires = "grant")]
+    #[arg(long, requires = "how")]
     pub(crate) scope: Option<String>,
-    /// Who asserts: the JWT's issuer, or the GitHub App's id
-    #[arg(long, value_name = "NAME", requires = "grant")]
+    /// The JWT's issuer, or the GitHub App's id; of a login, the authorization server that names its endpoints (RFC 8414)
+    #[arg(long, value_name = "NAME", requires = "how")]
     pub(crate) issuer: Option<String>,
     /// On whose behalf: the JWT's subject
     #[arg(long, value_name = "NAME", requires = "grant")]
@@ -35,10 +39,10 @@ pub(crate) struct GrantArguments {
     #[arg(long, value_name = "URL", requires = "grant")]
     pub(crate) audience: Option<String>,
     /// How the JWT is signed [default: RS256]
-    #[arg(long, requires = "grant")]
+    #[arg(long, requires = "how")]
     pub(crate) algorithm: Option<Algorithm>,
     /// The signing key's id
-    #[arg(long, value_name = "ID", requires = "grant")]
+    #[arg(long, value_name = "ID", requires = "how")]
     pub(crate) key_id: Option<String>,
     /// The GitHub App's installation
     #[arg(long, value_name = "ID", requires = "grant")]
@@ -54,6 +58,10 @@ pub(crate) struct GrantArguments {
 /// What is exchanged for access tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum GrantKind {
+    /// A login with a browser (RFC 6749, section 4.1; RFC 7636); no secret is read.
+    AuthorizationCode,
+    /// A login by a code that is typed in anywhere (RFC 8628); no secret is read.
+    DeviceCode,
     /// A refresh token (RFC 6749, section 6).
     RefreshToken,
     /// The OAuth client's own secret (RFC 6749, section 4.4).

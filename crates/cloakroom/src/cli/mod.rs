@@ -4,12 +4,14 @@ use crate::command::ProposalCommand;
 mod approval;
 mod grant;
 mod journal;
+mod login;
 mod policy;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use journal::{ExportFormat, JournalCommand};
+pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
 };
@@ -212,7 +214,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum CredentialCommand {
     /// Deposit a credential; the secret comes from stdin, a prompt or a file
     #[command(
-        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
+        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
     )]
     Add(AddCredential),
     /// List the credentials
@@ -233,6 +235,11 @@ pub(crate) enum CredentialCommand {
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,
     },
+    /// Log in again for a credential that came of a login; placeholders stay as they are
+    #[command(
+        after_help = "Examples:\n  cloakroom credential login mail\n  cloakroom credential login mail --device"
+    )]
+    Login(LoginAgainArguments),
     /// Remove a credential; its placeholders stop at once
     #[command(after_help = "Example:\n  cloakroom credential remove stripe-live")]
     Remove {
@@ -247,7 +254,7 @@ pub(crate) struct AddCredential {
     pub(crate) name: Name,
     /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form, oauth, aws or sourced; the policy says where it
     /// stands in a call
-    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from"])]
+    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "preset")]
@@ -262,6 +269,8 @@ pub(crate) struct AddCredential {
     pub(crate) grant: GrantArguments,
     #[command(flatten)]
     pub(crate) source: SourceArguments,
+    #[command(flatten)]
+    pub(crate) login: LoginArguments,
 }
 
 #[derive(Subcommand)]

@@ -1,7 +1,7 @@
 //! `cloakroom credential …`
 
 use crate::broker::{Broker, segment};
-use crate::cli::{AddCredential, CredentialCommand};
+use crate::cli::{AddCredential, CredentialCommand, GrantKind};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -24,6 +24,9 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
         CredentialCommand::Rotate { name, secret_file } => {
             rotate(&broker, &name, secret_file.as_deref(), output)
         }
+        CredentialCommand::Login(arguments) => {
+            show(&super::login::again(&broker, &arguments, output)?, output)
+        }
         CredentialCommand::Remove { name } => {
             let removed: CredentialView = broker.remove(&format!("credentials/{}", segment(&name)?))?;
             output.data(&removed, || format!("removed credential {} ({})", removed.name, removed.id))?;
@@ -35,12 +38,17 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
 fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     let preset = new.preset.as_deref().map(catalogue::service).transpose()?;
     let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
+    let added = match super::login::flow(&new) {
+        Some(flow) => super::login::add(broker, &new, flow, preset.as_ref(), destinations, output)?,
+        None => {
+            let secret = sealed(broker, &new, preset.as_ref())?;
+            let request = NewCredential { name: new.name, kind, destinations, secret };
+            broker.post("credentials", &request)?
+        }
+    };
     // The place fits the preset's kind, not another that was asked for.
-    let secret = sealed(broker, &new, preset.as_ref())?;
     let fits = |preset: &catalogue::Service| preset.kind == kind || is_made(kind);
     let place = preset.filter(fits).map(|preset| preset.place);
-    let request = NewCredential { name: new.name, kind, destinations, secret };
-    let added: CredentialView = broker.post("credentials", &request)?;
     show(&added, output)?;
     if let Some(place) = place {
         output.hint(&format!("in its policies: place = \"{place}\""));
@@ -62,16 +70,17 @@ fn kind_and_destinations(
     new: &AddCredential,
     known: Option<&catalogue::Service>,
 ) -> Result<(CredentialKind, Vec<Destination>), Failure> {
-    let kind = match (new.grant.grant, new.source.from) {
-        (Some(_), _) => Some(CredentialKind::Oauth),
-        (None, Some(_)) => Some(CredentialKind::Sourced),
-        (None, None) => new.kind.or(known.map(|preset| preset.kind)),
+    let is_granted = new.grant.grant.is_some() || super::login::flow(new).is_some();
+    let kind = match (is_granted, new.source.from) {
+        (true, _) => Some(CredentialKind::Oauth),
+        (false, Some(_)) => Some(CredentialKind::Sourced),
+        (false, None) => new.kind.or(known.map(|preset| preset.kind)),
     };
     if kind == Some(CredentialKind::Sourced) && new.source.from.is_none() {
         return Err(Failure::bad_input("the source is missing")
             .hinting("add --from vault-kv, or another: see --help"));
     }
-    if kind == Some(CredentialKind::Oauth) && new.grant.grant.is_none() {
+    if kind == Some(CredentialKind::Oauth) && !is_granted {
         return Err(Failure::bad_input("the grant is missing")
             .hinting("add --grant refresh-token, or another: see --help"));
     }
@@ -95,7 +104,13 @@ fn sealed(
 ) -> Result<DropOff, Failure> {
     // Asked first, so that nobody types a secret for a broker that is not there.
     let intake: Intake = broker.read("intake")?;
-    let secret = secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?;
+    // A client that signs with a key of its own has no other secret.
+    let is_key = new.grant.grant == Some(GrantKind::ClientCredentials) && new.grant.client_key_file.is_some();
+    let secret = if is_key {
+        Zeroizing::default()
+    } else {
+        secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?
+    };
     let secret = match (new.grant.grant, new.source.from) {
         (Some(kind), _) => super::grant::document(&new.grant, kind, known, &secret)?,
         (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret)?,
@@ -104,7 +119,7 @@ fn sealed(
     seal(&intake, secret, &new.name)
 }
 
-fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, Failure> {
+pub(super) fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, Failure> {
     intake.seal(secret, name).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
 }
 

@@ -23,8 +23,12 @@ pub(super) fn document(
                 json!({ "client": client(options, None)?, "refresh_token": secret, "scope": options.scope });
             (endpoint(options, known)?, json!({ "refresh-token": bare(grant) }))
         }
+        GrantKind::AuthorizationCode | GrantKind::DeviceCode => {
+            return Err(Failure::bad_input("a login takes no secret"));
+        }
         GrantKind::ClientCredentials => {
-            let grant = json!({ "client": client(options, Some(secret))?, "scope": options.scope });
+            let secret = options.client_key_file.is_none().then_some(secret);
+            let grant = json!({ "client": client(options, secret)?, "scope": options.scope });
             (endpoint(options, known)?, json!({ "client-credentials": bare(grant) }))
         }
         GrantKind::JwtBearer => {
@@ -65,7 +69,7 @@ fn endpoint(options: &GrantArguments, known: Option<&Service>) -> Result<String,
     needed(options.token_endpoint.as_ref().or(of_service), "--token-endpoint URL").cloned()
 }
 
-fn client(options: &GrantArguments, secret: Option<&str>) -> Result<Value, Failure> {
+pub(super) fn client(options: &GrantArguments, secret: Option<&str>) -> Result<Value, Failure> {
     let from_file = match (&options.client_secret_file, secret) {
         (Some(file), None) => {
             let bytes = secret_input::read(Some(file), "the OAuth client's secret")?;
@@ -74,10 +78,25 @@ fn client(options: &GrantArguments, secret: Option<&str>) -> Result<Value, Failu
         }
         _ => None,
     };
+    let key = match &options.client_key_file {
+        Some(file) => {
+            let pem = String::from_utf8(secret_input::read(Some(file), "the OAuth client's key")?.to_vec());
+            let pem = pem.map_err(|_| Failure::bad_input("the OAuth client's key is not in PEM"))?;
+            Some(signer(options, &pem, options.algorithm.unwrap_or(Algorithm::Rs256)))
+        }
+        None => None,
+    };
+    // Said by the option, or by the key; else the server's metadata may say it.
+    let authentication = match (options.client_secret_in_body, &key) {
+        (_, Some(_)) => Some("private-key-jwt"),
+        (true, None) => Some("post"),
+        (false, None) => None,
+    };
     Ok(bare(json!({
         "id": needed(options.client_id.as_ref(), "--client-id ID")?,
         "secret": secret.or(from_file.as_deref()),
-        "authentication": if options.client_secret_in_body { "post" } else { "basic" },
+        "authentication": authentication,
+        "signer": key,
     })))
 }
 
@@ -109,12 +128,12 @@ fn service_account(options: &GrantArguments, text: &str) -> Result<(String, Valu
     Ok((endpoint, json!({ "jwt-bearer": bare(grant) })))
 }
 
-fn needed<'o, T: ?Sized>(option: Option<&'o T>, how: &str) -> Result<&'o T, Failure> {
+pub(super) fn needed<'o, T: ?Sized>(option: Option<&'o T>, how: &str) -> Result<&'o T, Failure> {
     option.ok_or_else(|| Failure::bad_input("the grant is not complete").hinting(format!("add {how}")))
 }
 
 /// Without the members that say nothing.
-fn bare(mut value: Value) -> Value {
+pub(super) fn bare(mut value: Value) -> Value {
     if let Value::Object(members) = &mut value {
         members.retain(|_, member| !member.is_null());
     }

@@ -12,6 +12,7 @@ mod grant;
 mod journal;
 mod learn;
 mod lint;
+mod login;
 mod manual;
 mod placeholder;
 mod policy;

@@ -15,7 +15,7 @@ use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Revoker, in_force};
+use cloakroom_admin::{Admin, Ballots, Changes, Logins, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
@@ -127,6 +127,7 @@ pub(super) async fn open(
         trusted: trusted.approvers,
         pin: trusted.pin,
         ballots: Ballots::new(party(settings.party, console.local_addr()?)?),
+        logins: Logins::default(),
         approval_lifetime: settings.approval_lifetime,
         pin_generation: settings.pin_generation,
         parking: Arc::clone(&parking),

@@ -1,74 +1,10 @@
 //! Grants: the broker exchanges them at a real authorization server; the workload holds a placeholder for what comes of it.
 
-use crate::clients::{installed, script};
+use crate::authorization_server::AuthorizationServer;
 use crate::support::{eventually, item, items, setup};
 use cloakroom_testkit::{Broker, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
-
-/// oidc-provider, in Node.
-struct AuthorizationServer {
-    child: Child,
-    port: u16,
-    ca: std::path::PathBuf,
-}
-
-impl AuthorizationServer {
-    fn start(setup: &Setup) -> Option<Self> {
-        let clients = installed()?;
-        let files = setup.authority.leaf_files("as", &["127.0.0.1"]);
-        // Node looks for packages beside the program.
-        let program = clients.join("node/authorization-server.mjs");
-        std::fs::copy(script("authorization-server.mjs"), &program).unwrap();
-        let mut child = Command::new("node")
-            .arg(program)
-            .args(&files)
-            .env("CLIENT_SECRET", shaped("client-"))
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        // Warnings may come first.
-        let ready: Value = loop {
-            line.clear();
-            assert_ne!(stdout.read_line(&mut line).unwrap(), 0, "the authorization server did not start");
-            if let Ok(ready) = serde_json::from_str(&line) {
-                break ready;
-            }
-        };
-        let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
-        Some(Self { child, port, ca: setup.authority.file() })
-    }
-
-    fn endpoint(&self) -> String {
-        format!("https://127.0.0.1:{}/token", self.port)
-    }
-
-    fn test(&self, what: &str) -> Value {
-        let url = format!("https://127.0.0.1:{}/test/{what}", self.port);
-        let output = Command::new("curl").args(["-sS", "--cacert"]).arg(&self.ca).arg(url).output().unwrap();
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{what}: {error}: {output:?}"))
-    }
-
-    fn requests(&self) -> u64 {
-        self.test("seen")["requests"].as_u64().unwrap()
-    }
-
-    fn issued(&self) -> Vec<String> {
-        let seen = self.test("seen");
-        seen["issued"].as_array().unwrap().iter().map(|token| token.as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl Drop for AuthorizationServer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
+use std::io::Write;
 
 /// Echoes what it got, in head and body; an access token `?bad` in the path is called invalid.
 fn service(request: &Received) -> Reply {
@@ -93,7 +29,7 @@ impl Stage {
     fn new(grant: &str, secret: impl FnOnce(&AuthorizationServer) -> String) -> Option<Self> {
         let setup = setup();
         let upstream = TlsUpstream::start(&setup.authority, service);
-        let server = AuthorizationServer::start(&setup)?;
+        let server = AuthorizationServer::start(&setup.authority, &[])?;
         let mut file = tempfile::NamedTempFile::new().unwrap();
         file.write_all(shaped("client-").as_bytes()).unwrap();
         let (endpoint, to, client_secret) =
@@ -132,40 +68,13 @@ impl Stage {
         let last = requests.last().unwrap().header("authorization").unwrap();
         last.strip_prefix("Bearer ").unwrap().to_owned()
     }
-
-    /// SECURITY: each access and refresh token that was issued counts as a canary.
-    fn hunt(&self) {
-        let issued = self.server.issued();
-        assert!(!issued.is_empty());
-        let log = self.broker().log();
-        let mut places: Vec<(String, Vec<u8>)> =
-            log.lock().unwrap().iter().map(|bytes| ("received".to_owned(), bytes.clone())).collect();
-        places.push(("output".into(), self.broker().output().into_bytes()));
-        let mut directories = vec![self.broker().data().to_path_buf()];
-        while let Some(directory) = directories.pop() {
-            for entry in std::fs::read_dir(directory).unwrap().flatten() {
-                match entry.file_type().unwrap() {
-                    kind if kind.is_dir() => directories.push(entry.path()),
-                    kind if kind.is_file() => {
-                        places
-                            .push((entry.path().display().to_string(), std::fs::read(entry.path()).unwrap()));
-                    }
-                    _ => {}
-                }
-            }
-        }
-        for token in issued {
-            for (place, bytes) in &places {
-                assert!(!bytes.windows(token.len()).any(|window| window == token.as_bytes()), "in {place}");
-            }
-        }
-    }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.hunt();
+            assert!(!self.server.issued().is_empty());
+            self.server.hunt(self.broker());
         }
     }
 }

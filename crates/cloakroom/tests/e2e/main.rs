@@ -5,6 +5,7 @@
 
 mod approvals;
 mod approvers;
+mod authorization_server;
 mod aws;
 mod carriers;
 mod classes;
@@ -30,6 +31,7 @@ mod kills;
 mod learn;
 mod lifecycle;
 mod listener;
+mod logins;
 mod openbao;
 mod outputs;
 mod parked;

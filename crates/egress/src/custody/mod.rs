@@ -7,6 +7,7 @@ mod error;
 mod harden;
 mod intake;
 mod kek;
+mod login;
 mod sealed;
 mod shape;
 

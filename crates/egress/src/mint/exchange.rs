@@ -1,34 +1,31 @@
 //! One exchange with a token endpoint: the request (RFC 6749, sections 2.3, 4.4, 6; RFC 7523) and what is made of the reply.
 
+use super::ask::{Asker, Form, LONGEST, Reply, ask, fields, head, sensitive};
 use super::jwt::{self, Claims};
-use super::recipe::{Authentication, Grant, OAuthClient, Recipe};
+use super::recipe::{Grant, Recipe, printable};
 use crate::secret::Secret;
-use crate::stage::OutBody;
-use crate::upstream::{Hints, PoolKey, RawBody, Upstream};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use crate::upstream::Upstream;
 use bytes::Bytes;
 use cloakroom_model::{CredentialId, Timestamp};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request};
-use http_body_util::BodyExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// The longest reply that is read, in bytes.
-const LONGEST: usize = 64 * 1024;
 /// How long an access token is trusted that does not say how long it is valid (RFC 6749, section 5.1).
 const UNSAID: Duration = Duration::from_secs(5 * 60);
 /// Longer than this no access token is kept, whatever the reply says (T105).
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// How long an assertion is valid.
-const ASSERTED: u64 = 300;
+pub(super) const ASSERTED: u64 = 300;
 
 /// What an exchange brought.
 pub(super) struct Granted {
     pub(super) access_token: Secret,
     pub(super) valid_for: Duration,
+    /// Whether the server said how long that is.
+    pub(super) says_when: bool,
     /// A new refresh token, where the server replaces it each time.
     pub(super) refresh_token: Option<String>,
 }
@@ -49,30 +46,21 @@ pub(super) async fn exchange(
     credential: CredentialId,
     generation: u32,
 ) -> Result<Granted, Failure> {
+    if let Grant::AccessToken { access_token, .. } = &recipe.grant {
+        let access_token = Secret::new(Zeroizing::new(access_token.as_bytes().to_vec()));
+        return Ok(Granted { access_token, valid_for: LONGEST_LIFE, says_when: false, refresh_token: None });
+    }
     let (destination, path) =
         recipe.endpoint().ok_or(Failure::Refused("the grant's token endpoint cannot be read"))?;
     let (head, body) = recipe.request(path, Timestamp::now().millis() / 1000).map_err(Failure::Refused)?;
-    let key = PoolKey { credentials: vec![(credential, generation)], destination };
-    let mut ignore = |_, _| {};
-    let sent = upstream.send(head, OutBody::whole(body), key, &mut Hints::new(&mut ignore)).await;
-    let reply = sent.map_err(|refusal| {
-        tracing::warn!(%credential, %refusal, "a token endpoint could not be asked");
-        Failure::Unavailable("the authorization server could not be reached", None)
-    })?;
-    let (head, body) = reply.into_parts();
-    let body = read(body, LONGEST)
-        .await
-        .ok_or(Failure::Unavailable("the token endpoint's reply broke off or is too long", None))?;
-    recipe.grant.understand(&Response::from_parts(head, body))
+    let reply = ask(upstream, Asker { credential, generation }, destination, head, body).await?;
+    recipe.grant.understand(&reply)
 }
 
 impl Recipe {
     /// The request, at so many seconds since 1970.
     fn request(&self, path: &str, now: u64) -> Result<(request::Parts, Bytes), &'static str> {
-        let mut fields = HeaderMap::new();
-        fields.insert(header::ACCEPT, HeaderValue::from_static("application/json"));
-        fields.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        fields.insert(header::USER_AGENT, HeaderValue::from_static("cloakroom"));
+        let mut fields = fields();
         let body = match &self.grant {
             Grant::GithubApp { signer, app, repositories, permissions } => {
                 // GitHub takes at most ten minutes, and clocks that are a minute apart.
@@ -90,122 +78,72 @@ impl Recipe {
                 fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
                 narrowed(repositories, permissions)
             }
-            grant => {
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                fields.insert(header::CONTENT_TYPE, kind);
-                let form = grant.form(&self.token_endpoint, now, &mut fields)?;
-                Bytes::from_owner(form)
-            }
+            grant => self.form(grant, now, &mut fields)?.finish(&mut fields),
         };
-        let (mut head, ()) = http::Request::new(()).into_parts();
-        head.method = Method::POST;
-        head.uri = path.parse().map_err(|_| "the token endpoint's path cannot be written")?;
-        head.headers = fields;
-        Ok((head, body))
+        Ok((head(Method::POST, path, fields)?, body))
     }
-}
 
-impl Grant {
-    fn form(
-        &self,
-        endpoint: &str,
-        now: u64,
-        fields: &mut HeaderMap,
-    ) -> Result<Zeroizing<Vec<u8>>, &'static str> {
+    fn form(&self, grant: &Grant, now: u64, fields: &mut HeaderMap) -> Result<Form, &'static str> {
         let mut form = Form::default();
-        match self {
-            Self::RefreshToken { client, refresh_token, scope } => {
+        match grant {
+            Grant::RefreshToken { client, refresh_token, scope } => {
                 form.add("grant_type", "refresh_token");
                 form.add("refresh_token", refresh_token);
                 form.add_some("scope", scope.as_deref());
-                client.authenticate(&mut form, fields)?;
+                // RFC 8707, section 2.2: what the login was for.
+                let resources = self.login.iter().flat_map(|course| &course.resource);
+                resources.for_each(|resource| form.add("resource", resource));
+                client.authenticate(self.audience(), now, &mut form, fields)?;
             }
-            Self::ClientCredentials { client, scope } => {
+            Grant::ClientCredentials { client, scope } => {
                 form.add("grant_type", "client_credentials");
                 form.add_some("scope", scope.as_deref());
-                client.authenticate(&mut form, fields)?;
+                client.authenticate(self.audience(), now, &mut form, fields)?;
             }
-            Self::JwtBearer { signer, issuer, subject, audience, scope } => {
-                let mut id = [0; 16];
-                getrandom::fill(&mut id).map_err(|_| "the operating system gives no random bytes")?;
+            Grant::JwtBearer { signer, issuer, subject, audience, scope } => {
                 let claims = Claims {
                     iss: issuer,
                     sub: subject.as_deref(),
-                    aud: Some(audience.as_deref().unwrap_or(endpoint)),
+                    aud: Some(audience.as_deref().unwrap_or(&self.token_endpoint)),
                     scope: scope.as_deref(),
                     iat: now,
                     exp: now + ASSERTED,
-                    jti: Some(STANDARD.encode(id)),
+                    jti: Some(jwt::fresh_id()?),
                 };
                 form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
                 form.add("assertion", &Zeroizing::new(jwt::sign(signer, &claims)?));
             }
-            Self::GithubApp { .. } => return Err("an app's installation takes no form"),
+            Grant::GithubApp { .. } => return Err("an app's installation takes no form"),
+            Grant::AccessToken { .. } => return Err("an access token without an end is not exchanged"),
         }
-        Ok(form.0)
+        Ok(form)
     }
+}
 
-    fn understand(&self, reply: &Response<Zeroizing<Vec<u8>>>) -> Result<Granted, Failure> {
+impl Grant {
+    fn understand(&self, reply: &Reply) -> Result<Granted, Failure> {
         let wanted =
             if matches!(self, Self::GithubApp { .. }) { StatusCode::CREATED } else { StatusCode::OK };
-        if reply.status() == wanted {
-            return granted(reply.body());
-        }
-        Err(refused(reply.status(), reply.headers(), reply.body()))
+        understand(reply, wanted)
     }
 }
 
-impl OAuthClient {
-    /// RFC 6749, section 2.3.1; a client without a secret only says its id.
-    fn authenticate(&self, form: &mut Form, fields: &mut HeaderMap) -> Result<(), &'static str> {
-        match (&self.secret, self.authentication) {
-            (Some(secret), Authentication::Basic) => {
-                // Both halves are form-encoded first.
-                let pair = Zeroizing::new([encoded(&self.id), b":".to_vec(), encoded(secret)].concat());
-                let value = Zeroizing::new(format!("Basic {}", STANDARD.encode(&*pair)));
-                fields.insert(header::AUTHORIZATION, sensitive(&value)?);
-            }
-            (secret, _) => {
-                form.add("client_id", &self.id);
-                form.add_some("client_secret", secret.as_deref());
-            }
-        }
-        Ok(())
+/// What a token endpoint's reply means, where success has this status.
+pub(super) fn understand(reply: &Reply, wanted: StatusCode) -> Result<Granted, Failure> {
+    // Some servers say 200 to a refusal: the word counts.
+    if reply.status() == wanted && error_of(reply.body()).is_none() {
+        return granted(reply.body());
     }
+    Err(refused(reply.status(), reply.headers(), reply.body()))
 }
 
-/// An `application/x-www-form-urlencoded` body.
-#[derive(Default)]
-struct Form(Zeroizing<Vec<u8>>);
-
-impl Form {
-    fn add(&mut self, name: &str, value: &str) {
-        if !self.0.is_empty() {
-            self.0.push(b'&');
-        }
-        self.0.extend_from_slice(name.as_bytes());
-        self.0.push(b'=');
-        self.0.extend_from_slice(&Zeroizing::new(encoded(value)));
+/// The word of an error reply (RFC 6749, section 5.2).
+pub(super) fn error_of(body: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Error {
+        error: String,
     }
-
-    fn add_some(&mut self, name: &str, value: Option<&str>) {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
-    }
-}
-
-/// Everything but letters, digits and `*-._` percent-encoded: read alike by those who take `+` for a blank and those who do not.
-fn encoded(text: &str) -> Vec<u8> {
-    let mut out = Vec::with_capacity(text.len() * 3);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || b"*-._".contains(&byte) {
-            out.push(byte);
-        } else {
-            out.extend_from_slice(format!("%{byte:02X}").as_bytes());
-        }
-    }
-    out
+    serde_json::from_slice::<Error>(body).ok().map(|error| error.error)
 }
 
 fn narrowed(repositories: &[String], permissions: &std::collections::BTreeMap<String, String>) -> Bytes {
@@ -219,29 +157,9 @@ fn narrowed(repositories: &[String], permissions: &std::collections::BTreeMap<St
     body.to_string().into()
 }
 
-fn sensitive(text: &str) -> Result<HeaderValue, &'static str> {
-    let mut value =
-        HeaderValue::from_str(text).map_err(|_| "the OAuth client cannot be written into a header")?;
-    value.set_sensitive(true);
-    Ok(value)
-}
-
-/// All of a short reply: of so many bytes at most.
-pub(crate) async fn read(mut body: RawBody, longest: usize) -> Option<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(longest.min(LONGEST)));
-    while let Some(frame) = body.frame().await {
-        let Ok(data) = frame.ok()?.into_data() else { continue };
-        if bytes.len() + data.len() > longest {
-            return None;
-        }
-        bytes.extend_from_slice(&data);
-    }
-    Some(bytes)
-}
-
 /// RFC 6749, section 5.1; GitHub says `token` and `expires_at`, always an hour ahead.
 #[derive(Deserialize)]
-struct Reply {
+struct Said {
     #[serde(alias = "token")]
     access_token: String,
     #[serde(default)]
@@ -254,10 +172,13 @@ struct Reply {
 
 fn granted(body: &[u8]) -> Result<Granted, Failure> {
     let malformed = |reason| Failure::Unavailable(reason, None);
-    let reply: Reply = serde_json::from_slice(body)
+    let reply: Said = serde_json::from_slice(body)
         .map_err(|_| malformed("the token endpoint answered with something else than an access token"))?;
     let access_token = Zeroizing::new(reply.access_token.into_bytes());
     let refresh_token = reply.refresh_token;
+    if refresh_token.as_deref().is_some_and(|token| printable(token).is_none()) {
+        return Err(malformed("the token endpoint's refresh token has other than printable characters"));
+    }
     // RFC 6750, section 2.1: what a header can carry.
     let fine =
         (8..=LONGEST / 4).contains(&access_token.len()) && access_token.iter().all(u8::is_ascii_graphic);
@@ -267,6 +188,7 @@ fn granted(body: &[u8]) -> Result<Granted, Failure> {
     if reply.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(malformed("the token endpoint gives access tokens of another type than bearer"));
     }
+    let says_when = reply.expires_in.as_ref().is_some_and(|said| !said.is_null());
     let valid_for = match &reply.expires_in {
         None | Some(Value::Null) => UNSAID,
         Some(seconds) => {
@@ -276,6 +198,7 @@ fn granted(body: &[u8]) -> Result<Granted, Failure> {
     Ok(Granted {
         access_token: Secret::new(access_token),
         valid_for: valid_for.min(LONGEST_LIFE),
+        says_when,
         refresh_token,
     })
 }
@@ -288,11 +211,7 @@ fn seconds_of(value: &Value) -> Option<Duration> {
 
 /// RFC 6749, section 5.2. The words of the reply are not repeated: they may hold anything.
 fn refused(status: StatusCode, fields: &HeaderMap, body: &[u8]) -> Failure {
-    #[derive(Deserialize)]
-    struct Error {
-        error: String,
-    }
-    let error = serde_json::from_slice::<Error>(body).map(|error| error.error).unwrap_or_default();
+    let error = error_of(body).unwrap_or_default();
     match (status.as_u16(), error.as_str()) {
         (_, "invalid_grant") => Failure::Refused(
             "the authorization server says that the grant was revoked, has expired or was used before",
@@ -323,6 +242,8 @@ pub(crate) fn retry_after(fields: &HeaderMap) -> Option<u32> {
 mod tests {
     use super::super::recipe::tests::REFRESH;
     use super::*;
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
 
     fn request(text: &str) -> (HeaderMap, String) {
         let recipe = Recipe::read(text.as_bytes()).unwrap();
@@ -349,7 +270,7 @@ mod tests {
     fn judged(status: u16, body: &str) -> Result<Duration, Failure> {
         let recipe = Recipe::read(REFRESH.as_bytes()).unwrap();
         let reply =
-            Response::builder().status(status).body(Zeroizing::new(body.as_bytes().to_vec())).unwrap();
+            http::Response::builder().status(status).body(Zeroizing::new(body.as_bytes().to_vec())).unwrap();
         recipe.grant.understand(&reply).map(|granted| granted.valid_for)
     }
 

@@ -57,6 +57,16 @@ pub(super) fn sign(signer: &Signer, claims: &Claims<'_>) -> Result<String, &'sta
     Ok(text)
 }
 
+/// An identifier that no other JWT has (RFC 7519, section 4.1.7).
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub(super) fn fresh_id() -> Result<String, &'static str> {
+    let mut id = [0; 16];
+    getrandom::fill(&mut id).map_err(|_| "the operating system gives no random bytes")?;
+    Ok(URL_SAFE_NO_PAD.encode(id))
+}
+
 enum Key {
     Rsa(Box<RsaKeyPair>),
     Ecdsa(EcdsaKeyPair),

@@ -10,12 +10,16 @@
 //! A recipe is what custody keeps instead of a secret. One exchange at a time and credential; whoever needs the access token meanwhile waits
 //! for it. A new refresh token is durable before the old one is forgotten.
 
+mod ask;
 mod exchange;
 mod jwt;
 mod live;
+pub(crate) mod login;
+mod oauth_client;
 mod recipe;
 
-pub(crate) use exchange::{Failure, read, retry_after};
+pub(crate) use ask::{Asker, read};
+pub(crate) use exchange::{Failure, retry_after};
 pub use live::Keeper;
 pub(crate) use live::{Live, Means, Mint, Stock};
 pub(crate) use recipe::Recipe;

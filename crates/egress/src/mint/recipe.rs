@@ -1,6 +1,6 @@
 //! What an access token is made of: a grant, an OAuth client, a token endpoint. JSON, sealed as a whole.
 
-use cloakroom_model::{Destination, Scheme};
+use cloakroom_model::Destination;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -20,6 +20,38 @@ pub(crate) struct Recipe {
     pub(super) prefix: String,
     /// What is exchanged.
     pub(super) grant: Grant,
+    /// Where the grant is revoked when nobody needs it any more (RFC 7009).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) revocation_endpoint: Option<String>,
+    /// How a person logs in, where the grant came of a login.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) login: Option<Course>,
+}
+
+/// How a person logs in: all that a new login needs beside the OAuth client.
+#[derive(Clone, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Course {
+    /// The authorization server's identifier, where its metadata was read (RFC 8414, section 2).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) issuer: Option<String>,
+    /// Where a person is sent (RFC 6749, section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authorization_endpoint: Option<String>,
+    /// Where a device code is asked for (RFC 8628, section 3.1).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) device_authorization_endpoint: Option<String>,
+    /// Whether the server says that it names itself in each answer (RFC 9207, section 3).
+    #[serde(default)]
+    pub(super) names_itself: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) scope: Option<String>,
+    /// What the access token is for (RFC 8707).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) resource: Vec<String>,
+    /// What this server wants to be asked besides.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) parameters: BTreeMap<String, String>,
 }
 
 /// What is exchanged for an access token.
@@ -33,6 +65,8 @@ pub(super) enum Grant {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
+    /// An access token without an end, and no refresh token beside it.
+    AccessToken { client: OAuthClient, access_token: String },
     /// RFC 6749, section 4.4.
     ClientCredentials {
         client: OAuthClient,
@@ -71,6 +105,9 @@ pub(super) struct OAuthClient {
     pub(super) secret: Option<String>,
     #[serde(default)]
     pub(super) authentication: Authentication,
+    /// The key that it signs with, where it authenticates by that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) signer: Option<Signer>,
 }
 
 /// RFC 8414, `token_endpoint_auth_methods_supported`.
@@ -82,6 +119,8 @@ pub(super) enum Authentication {
     Basic,
     /// `client_secret_post`; without a secret, `none`.
     Post,
+    /// `private_key_jwt` (RFC 7523, section 2.2).
+    PrivateKeyJwt,
 }
 
 /// A private key that signs assertions.
@@ -120,6 +159,9 @@ impl Recipe {
         let recipe: Self =
             serde_json::from_slice(bytes).map_err(|_| "the grant is not complete or not of a known form")?;
         recipe.endpoint().ok_or("the token endpoint is no https:// URL with a host and a path")?;
+        if recipe.revocation_endpoint.as_deref().is_some_and(|url| super::ask::endpoint(url).is_none()) {
+            return Err("the revocation endpoint is no https:// URL with a host and a path");
+        }
         if !recipe.prefix.bytes().all(|byte| byte.is_ascii_graphic()) || recipe.prefix.len() > 32 {
             return Err("the prefix is not that of an access token");
         }
@@ -137,14 +179,15 @@ impl Recipe {
         format!("{}{}", self.prefix, "a".repeat(64))
     }
 
+    /// Who the authorization server is, for assertions that are made for it: its issuer where that is known.
+    pub(super) fn audience(&self) -> &str {
+        let issuer = self.login.as_ref().and_then(|course| course.issuer.as_deref());
+        issuer.unwrap_or(&self.token_endpoint)
+    }
+
     /// The token endpoint's destination, and its path with query.
     pub(super) fn endpoint(&self) -> Option<(Destination, &str)> {
-        let rest = self.token_endpoint.strip_prefix("https://")?;
-        let slash = rest.find('/')?;
-        let to: Destination = format!("https://{}", &rest[..slash]).parse().ok()?;
-        let path = &rest[slash..];
-        let plain = path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
-        (to.scheme() == Scheme::Https && plain).then_some((to, path))
+        super::ask::endpoint(&self.token_endpoint)
     }
 
     /// Everything in it that must not be seen in any reply.
@@ -152,6 +195,9 @@ impl Recipe {
         match &self.grant {
             Grant::RefreshToken { client, refresh_token, .. } => {
                 client.secret.iter().map(String::as_str).chain([refresh_token.as_str()]).collect()
+            }
+            Grant::AccessToken { client, access_token } => {
+                client.secret.iter().map(String::as_str).chain([access_token.as_str()]).collect()
             }
             Grant::ClientCredentials { client, .. } => client.secret.iter().map(String::as_str).collect(),
             // A private key goes nowhere, so nobody can echo it.
@@ -164,7 +210,11 @@ impl Recipe {
         let fresh = fresh.to_owned();
         match &mut self.grant {
             Grant::RefreshToken { refresh_token, .. } => *refresh_token = fresh,
-            Grant::ClientCredentials { client, .. } => client.secret = Some(fresh),
+            Grant::AccessToken { access_token, .. } => *access_token = fresh,
+            Grant::ClientCredentials { client, .. } => match &mut client.signer {
+                Some(signer) => signer.private_key = fresh,
+                None => client.secret = Some(fresh),
+            },
             Grant::JwtBearer { signer, .. } | Grant::GithubApp { signer, .. } => signer.private_key = fresh,
         }
         self
@@ -179,9 +229,15 @@ impl Grant {
                 printable(refresh_token)
                     .ok_or("the refresh token is empty or has other than printable characters")
             }
+            Self::AccessToken { client, access_token } => {
+                client.check()?;
+                printable(access_token)
+                    .ok_or("the access token is empty or has other than printable characters")
+            }
             Self::ClientCredentials { client, .. } => {
                 client.check()?;
-                client.secret.as_ref().map(drop).ok_or("client credentials need the OAuth client's secret")
+                let has_own = client.secret.is_some() || client.signer.is_some();
+                has_own.then_some(()).ok_or("client credentials need the OAuth client's secret or key")
             }
             Self::JwtBearer { signer, .. } => super::jwt::check(signer),
             Self::GithubApp { signer, app, .. } => {
@@ -193,7 +249,11 @@ impl Grant {
 }
 
 impl OAuthClient {
-    fn check(&self) -> Result<(), &'static str> {
+    pub(super) fn check(&self) -> Result<(), &'static str> {
+        if (self.authentication == Authentication::PrivateKeyJwt) != self.signer.is_some() {
+            return Err("an OAuth client signs with a key exactly where it authenticates by private_key_jwt");
+        }
+        self.signer.as_ref().map(super::jwt::check).transpose()?;
         printable(&self.id).ok_or("the OAuth client's id is empty or has other than printable characters")?;
         let fine = self.secret.as_deref().is_none_or(|secret| printable(secret).is_some());
         fine.then_some(()).ok_or("the OAuth client's secret is empty or has other than printable characters")
@@ -201,7 +261,7 @@ impl OAuthClient {
 }
 
 /// RFC 6749, appendix A: VSCHAR, at least one.
-fn printable(text: &str) -> Option<()> {
+pub(super) fn printable(text: &str) -> Option<()> {
     (!text.is_empty() && text.bytes().all(|byte| (0x20..=0x7E).contains(&byte))).then_some(())
 }
 
