@@ -1,6 +1,6 @@
 //! A large answer over one connection.
 
-use crate::candidate::{Field, LARGE};
+use crate::candidate::{Field, INTERCEPTION, LARGE};
 use crate::load::{Load, Pace};
 use crate::process;
 use crate::report::{Plan, Report};
@@ -49,5 +49,8 @@ pub(crate) fn run(field: &Field, plan: &Plan, report: &mut Report) {
             shown(cpu, 0),
             shown(ratio, 2)
         ));
+        if candidate.name == INTERCEPTION {
+            report.hold("T12", ratio.median());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! same connection. valgrind offers no SHA instructions, so what is hashed looks dearer than it is.
 
 use crate::bed::Bed;
+use crate::report::{Plan, Report};
 use crate::server::Server;
 use cloakroom_testkit::{Log, Way, Wire};
 use std::path::{Path, PathBuf};
@@ -19,68 +20,68 @@ const CALLS: usize = 1_000;
 /// Lines of each list of functions.
 const SHOWN: usize = 90;
 
-/// Counts each program, writes `callgrind.md` and `callgrind.txt` (the broker's functions) into `directory`.
-pub(crate) fn run(bed: &Bed, directory: &Path, only: &[String]) {
+/// Instructions that AWS-LC takes for a block of SHA-256 without SHA instructions, as under valgrind, and with them: both are
+/// straight code, counted in its disassembly (`sha256_block_data_order_avx` and `_hw`).
+const BLOCK: (u64, u64) = (2_093, 171);
+
+/// Counts each program; writes `callgrind.txt` (the broker's functions) beside the report.
+pub(crate) fn run(bed: &Bed, plan: &Plan, only: &[String]) -> Report {
+    let directory = &plan.directory;
     let wanted = |name: &str| only.is_empty() || only.iter().any(|word| name.contains(word.as_str()));
-    let mut table = format!(
-        "# Instructions per kept-alive request\n\n\
-         callgrind, user space, {CALLS} calls over one connection after {WARM}; TLS to the upstream, 1 KiB of JSON.\n\
-         There are no SHA instructions under valgrind: SHA-256 is counted as software does it, and for itself in the last column.\n\
-         glibc copies with vector instructions, not by `rep movsb`, of which each byte would count.\n\n\
-         | program | instructions per request | of them SHA-256 |\n|---|---|---|\n"
+    let mut report = Report::new(plan);
+    report.section(
+        "Instructions per kept-alive request",
+        &format!(
+            "callgrind, user space, {CALLS} calls over one connection after {WARM}; TLS to the upstream, 1 KiB of JSON. There are no SHA \
+             instructions under valgrind: SHA-256 is counted as software does it, for itself in the next column, and the last column is \
+             what a CPU that has them runs ({} instructions for each block instead of {}). glibc copies with vector instructions, not \
+             by `rep movsb`, of which each byte would count.",
+            BLOCK.1, BLOCK.0
+        ),
+        "| program | instructions per request | of them SHA-256 | with SHA instructions |",
     );
-    let mut line = |name: &str, counted: u64, file: &Path| {
-        let hashing = hashing(file);
-        println!("    {name}: {counted}, of them SHA-256 {hashing}");
-        table.push_str(&format!("| {name} | {counted} | {hashing} |\n"));
-    };
-    if wanted("nginx") {
-        let file = directory.join("callgrind.nginx");
-        let server = Server::nginx(bed, Some(&file));
-        line(
-            "nginx, reverse proxy, TLS in and out",
-            counted(
-                server.pid(),
-                &file,
-                direct(bed, &server),
-                &bed.plain_request().bytes(Way::Connect, None),
-            ),
-            &file,
-        );
-    }
-    if wanted("relay") {
-        let file = directory.join("callgrind.relay");
-        let server = Server::relay(bed, Some(&file));
-        line(
-            "bare hyper relay, TLS in and out",
-            counted(
-                server.pid(),
-                &file,
-                direct(bed, &server),
-                &bed.plain_request().bytes(Way::Connect, None),
-            ),
-            &file,
-        );
-    }
-    for (short, name, way) in [
-        ("connect", "broker, CONNECT and interception, TLS in and out", Way::Connect),
-        ("absolute", "broker, absolute form, TLS out", Way::Absolute),
-        ("base-url", "broker, base URL, TLS out", Way::BaseUrl),
+    let mut nginx = None;
+    for (short, name) in [
+        ("nginx", "nginx, reverse proxy, TLS in and out"),
+        ("relay", "bare hyper relay, TLS in and out"),
+        ("connect", "broker, CONNECT and interception, TLS in and out"),
+        ("absolute", "broker, absolute form, TLS out"),
+        ("base-url", "broker, base URL, TLS out"),
     ] {
-        if wanted("broker") || wanted(short) {
-            // A broker for each way in: the counter cannot be trusted once it was switched off again.
-            let file = directory.join(format!("callgrind.{short}"));
-            line(name, broker(bed, way, &file), &file);
-            if way == Way::Connect {
-                std::fs::write(directory.join("callgrind.txt"), functions(name, &file)).unwrap();
+        if !(wanted(short) || only.iter().any(|word| word == "broker") && name.starts_with("broker")) {
+            continue;
+        }
+        let file = directory.join(format!("callgrind.{short}"));
+        let count = match short {
+            "nginx" => neighbour(bed, &Server::nginx(bed, Some(&file)), &file),
+            "relay" => neighbour(bed, &Server::relay(bed, Some(&file)), &file),
+            "connect" => broker(bed, Way::Connect, &file),
+            "absolute" => broker(bed, Way::Absolute, &file),
+            _ => broker(bed, Way::BaseUrl, &file),
+        };
+        let hashing = hashing(&file);
+        let in_hardware = count - hashing + hashing * BLOCK.1 / BLOCK.0;
+        report.row(&format!("| {name} | {count} | {hashing} | {in_hardware} |"));
+        match (short, nginx) {
+            ("nginx", _) => nginx = Some(count as f64),
+            ("connect", Some(nginx)) => {
+                report.hold("T1", count as f64 / nginx);
+                report.hold("T1 SHA", in_hardware as f64 / nginx);
             }
+            _ => {}
+        }
+        if short == "connect" {
+            std::fs::write(directory.join("callgrind.txt"), functions(name, &file)).unwrap();
         }
     }
-    let to = directory.join("callgrind.md");
-    std::fs::write(&to, &table).unwrap();
-    println!("{table}\n    written to {} and callgrind.txt beside it", to.display());
+    report
 }
 
+fn neighbour(bed: &Bed, server: &Server, file: &Path) -> u64 {
+    counted(server.pid(), file, direct(bed, server), &bed.plain_request().bytes(Way::Connect, None))
+}
+
+/// A broker for each way in: the counter cannot be trusted once it was switched off again.
 fn broker(bed: &Bed, way: Way, file: &Path) -> u64 {
     let script = file.with_extension("sh");
     bed.wrap(&script, &format!("env {}={} {}", COPYING.0, COPYING.1, callgrind(file).join(" ")));

@@ -13,6 +13,11 @@ pub(crate) const ECHO: &str = "/v1/items/echo";
 /// One whose answer is large.
 pub(crate) const LARGE: &str = "/v1/items/large";
 
+/// What our broker is called where it intercepts, where it is a base URL over TLS, and what the bare relay is called.
+pub(crate) const INTERCEPTION: &str = "cloakroom, interception";
+pub(crate) const BASE_URL: &str = "cloakroom, base URL";
+pub(crate) const RELAY: &str = "bare hyper relay, reverse proxy";
+
 /// One of them.
 pub(crate) struct Candidate {
     /// What it is called.
@@ -122,12 +127,7 @@ impl Field {
                 servers.push(haproxy);
             }
         }
-        candidates.push(Candidate::relaying(
-            "bare hyper relay, reverse proxy",
-            bed,
-            relay.address(),
-            Some(relay.pid()),
-        ));
+        candidates.push(Candidate::relaying(RELAY, bed, relay.address(), Some(relay.pid())));
         servers.push(relay);
         match Server::squid(bed) {
             None => absent.push("Squid with TLS interception is not installed, or this is not root"),
@@ -144,8 +144,8 @@ impl Field {
         }
         let (ours, behind_tls) =
             (bed.pinned_broker(""), bed.pinned_broker("[listen.tls]\ncertificate = \"own\"\n"));
-        candidates.push(Candidate::ours("cloakroom, interception", &ours, Way::Connect));
-        let mut base_url = Candidate::ours("cloakroom, base URL", &behind_tls, Way::BaseUrl);
+        candidates.push(Candidate::ours(INTERCEPTION, &ours, Way::Connect));
+        let mut base_url = Candidate::ours(BASE_URL, &behind_tls, Way::BaseUrl);
         base_url.door = Door::Tls(behind_tls.broker.ca_pem());
         candidates.push(base_url);
         candidates.push(Candidate::ours("cloakroom, base URL, plain in", &ours, Way::BaseUrl));

@@ -1,6 +1,6 @@
 //! New connections: TCP, `CONNECT` where it is one, TLS, one call.
 
-use crate::candidate::{Field, SMALL};
+use crate::candidate::{Field, INTERCEPTION, SMALL};
 use crate::connection::Sessions;
 use crate::load::{Load, Pace};
 use crate::process;
@@ -46,6 +46,7 @@ pub(crate) fn run(field: &Field, plan: &Plan, report: &mut Report) {
         ),
         "| | full: conn/s | CPU µs | to nginx | p99 ms | resumed: conn/s | CPU µs | to nginx | p99 ms |",
     );
+    let mut yardstick = f64::NAN;
     for (candidate, kinds) in candidates.iter().zip(&all) {
         let cells = kinds.each_ref().map(|[rate, cpu, ratio, p99]| {
             let own = candidate.pid.is_some();
@@ -53,5 +54,13 @@ pub(crate) fn run(field: &Field, plan: &Plan, report: &mut Report) {
             format!("{:.0} | {} | {} | {}", rate.median(), shown(cpu, 0), shown(ratio, 2), p99.show(1))
         });
         report.row(&format!("| {} | {} |", candidate.name, cells.join(" | ")));
+        let [rate, cpu, ..] = &kinds[0];
+        if candidate.name.starts_with("nginx") {
+            yardstick = rate.median();
+        }
+        if candidate.name == INTERCEPTION {
+            report.hold("T8 rate", rate.median() / yardstick);
+            report.hold("T8 cpu", cpu.median());
+        }
     }
 }

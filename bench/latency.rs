@@ -1,7 +1,7 @@
 //! Added latency: client, proxy and upstream on one core, because a wake-up across cores costs more than a proxy.
 
 use crate::bed::Bed;
-use crate::candidate::{Field, SMALL};
+use crate::candidate::{Field, INTERCEPTION, SMALL};
 use crate::load::{Load, Pace};
 use crate::machine::{self, PROXY, REST};
 use crate::report::{Plan, Report};
@@ -46,8 +46,16 @@ pub(crate) fn run(bed: &Bed, field: &Field, plan: &Plan, report: &mut Report) {
         ),
         "| | p50 | added p50 | added p99 | p99.9 |",
     );
+    let mut yardstick = [f64::NAN; 2];
     for (candidate, [p50, added50, added99, p999]) in field.candidates.iter().zip(&all) {
         let cells = [p50, added50, added99, p999].map(|spread| spread.show(0)).join(" | ");
         report.row(&format!("| {} | {cells} |", candidate.name));
+        if candidate.name.starts_with("nginx") {
+            yardstick = [added50.median(), added99.median()];
+        }
+        if candidate.name == INTERCEPTION {
+            report.hold("T4", added50.median() / yardstick[0]);
+            report.hold("T5", added99.median() / yardstick[1]);
+        }
     }
 }

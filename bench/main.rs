@@ -18,10 +18,13 @@
 mod answer;
 mod bed;
 mod bodies;
+mod budget;
 mod callgrind;
 mod candidate;
 mod chart;
 mod connection;
+mod engines;
+mod events;
 mod handshakes;
 mod histogram;
 mod http2;
@@ -45,7 +48,7 @@ use std::path::Path;
 use std::time::Duration;
 
 const USAGE: &str = "\
-usage: cargo xtask bench [callgrind | overload | stream | streams | revocation] [OPTION ..]
+usage: cargo xtask bench [callgrind | overload | stream | streams | revocation | spends | scrub | events] [OPTION ..]
 
   --quick         one run, short loops, fewer idle connections: under three minutes
   --runs N        paired runs (5)
@@ -57,6 +60,11 @@ usage: cargo xtask bench [callgrind | overload | stream | streams | revocation] 
   streams         memory with 1,000 streams of HTTP/2 at once; takes --seconds
   revocation [ROUNDS]   how soon what is open ends when its placeholder is revoked (30)
   stream          memory while an answer of 10 GB goes through each way in
+  spends          durable single uses per second, and how long one takes beside fdatasync
+  scrub           GB/s at which replies are searched
+  events          how late the events of a stream come
+
+Each also puts its figures beside their budgets: target/bench/budgets.md and budgets.svg.
 ";
 
 fn main() {
@@ -68,7 +76,26 @@ fn main() {
     machine::pin(std::process::id(), machine::REST);
     let words: Vec<&str> = rest.iter().map(String::as_str).collect();
     match words.as_slice() {
-        ["callgrind", ..] => callgrind::run(&Bed::new(broker, 0), directory, &rest[1..]),
+        ["callgrind", ..] => {
+            let report = callgrind::run(&Bed::new(broker, 0), &plan(directory, &[]), &rest[1..]);
+            write(report, &directory.join("callgrind.md"));
+        }
+        ["spends"] => {
+            let plan = plan(directory, &[]);
+            let mut report = Report::new(&plan);
+            engines::spends(&plan, &mut report);
+            write(report, &directory.join("spends.md"));
+        }
+        ["scrub"] => {
+            let mut report = Report::new(&plan(directory, &[]));
+            engines::scrub(&mut report);
+            write(report, &directory.join("scrub.md"));
+        }
+        ["events"] => {
+            let mut report = Report::new(&plan(directory, &[]));
+            events::run(broker, &mut report);
+            write(report, &directory.join("events.md"));
+        }
         ["stream"] => {
             let mut report = Report::new(&plan(directory, &[]));
             memory::stream(&Bed::new(broker, STREAM), STREAM, &mut report);
@@ -140,7 +167,7 @@ fn measure(bed: &Bed, plan: &Plan) {
         for section in ["requests", "latency", "handshakes", "bodies", "syscalls", "http2"] {
             match section {
                 _ if !plan.wants(section) => {}
-                "requests" => requests::run(&field, plan, &mut report),
+                "requests" => requests::run(bed, &field, plan, &mut report),
                 "latency" => latency::run(bed, &field, plan, &mut report),
                 "handshakes" => handshakes::run(&field, plan, &mut report),
                 "bodies" => bodies::run(&field, plan, &mut report),

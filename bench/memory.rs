@@ -1,7 +1,7 @@
 //! Resident memory: idle, with many idle connections, and while one large answer goes through.
 
 use crate::bed::Bed;
-use crate::candidate::{Candidate, Field, LARGE, SMALL};
+use crate::candidate::{BASE_URL, Candidate, Field, INTERCEPTION, LARGE, SMALL};
 use crate::connection::Connection;
 use crate::load::{Load, Pace};
 use crate::process::rss_kib;
@@ -42,6 +42,13 @@ pub(crate) fn run(bed: &Bed, plan: &Plan, report: &mut Report) {
             mib(with),
             mib(rss_kib(pid))
         ));
+        if candidate.name == INTERCEPTION {
+            report.hold("T10 connect", each);
+            report.hold("T11", start as f64 / 1024.0);
+        }
+        if candidate.name == BASE_URL {
+            report.hold("T10 base", each);
+        }
     }
 }
 
@@ -140,6 +147,9 @@ pub(crate) fn stream(bed: &Bed, bytes: u64, report: &mut Report) {
             mib(most),
             mib(rss_kib(pid))
         ));
+        if candidate.name == INTERCEPTION && load.calls() == 1 {
+            report.hold("stream", most.saturating_sub(before) as f64 / 1024.0);
+        }
     }
 }
 

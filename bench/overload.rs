@@ -1,7 +1,7 @@
 //! Beyond saturation: an open loop at multiples of what a closed loop gets, and how many calls still get their answer in time.
 
 use crate::bed::Bed;
-use crate::candidate::{Field, SMALL};
+use crate::candidate::{Field, INTERCEPTION, SMALL};
 use crate::load::{Load, Pace};
 use crate::report::{Plan, Report};
 
@@ -10,7 +10,7 @@ const CONNECTIONS: usize = 64;
 /// Multiples of the rate at which the closed loop was saturated.
 const MULTIPLES: [u32; 3] = [1, 2, 4];
 /// The ways in that are loaded, and the yardstick.
-const WHO: [&str; 2] = ["nginx, reverse proxy", "cloakroom, interception"];
+const WHO: [&str; 2] = ["nginx, reverse proxy", INTERCEPTION];
 
 /// Ramps the load up on each of them, once.
 pub(crate) fn run(bed: &Bed, plan: &Plan, report: &mut Report) {
@@ -27,13 +27,17 @@ pub(crate) fn run(bed: &Bed, plan: &Plan, report: &mut Report) {
         let routes = [candidate.route(SMALL)];
         let closed = Load::run(&routes, CONNECTIONS, Pace::Closed, plan.time);
         report.check(candidate.name, &closed);
-        let (full, mut failed) = (closed.rate(), 0);
+        let (full, mut failed, mut part) = (closed.rate(), 0, f64::NAN);
         let cells = MULTIPLES.map(|multiple| {
             let rate = (full as u32).saturating_mul(multiple).max(1);
             let load = Load::run(&routes, CONNECTIONS, Pace::Open(rate), plan.time);
             failed += load.errors;
-            format!("{:.0} ({:.2})", load.rate(), load.rate() / full)
+            part = load.rate() / full;
+            format!("{:.0} ({part:.2})", load.rate())
         });
         report.row(&format!("| {} | {full:.0} | {} | {failed} |", candidate.name, cells.join(" | ")));
+        if candidate.name == INTERCEPTION {
+            report.hold("overload", part);
+        }
     }
 }

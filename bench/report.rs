@@ -1,6 +1,8 @@
 //! The tables, as Markdown.
 
+use crate::budget;
 use crate::load::Load;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -29,6 +31,8 @@ impl Plan {
 pub(crate) struct Report {
     text: String,
     remarks: Vec<String>,
+    held: BTreeMap<&'static str, f64>,
+    directory: PathBuf,
 }
 
 impl Report {
@@ -41,7 +45,7 @@ impl Report {
             plan.runs,
             plan.time.as_secs_f64()
         );
-        Self { text, remarks: Vec::new() }
+        Self { text, remarks: Vec::new(), held: BTreeMap::new(), directory: plan.directory.clone() }
     }
 
     /// Begins a table.
@@ -56,6 +60,13 @@ impl Report {
         println!("    {row}");
         self.text.push_str(row);
         self.text.push('\n');
+    }
+
+    /// Puts a figure beside its budget.
+    pub(crate) fn hold(&mut self, budget: &'static str, figure: f64) {
+        if figure.is_finite() {
+            self.held.insert(budget, figure);
+        }
     }
 
     /// Remarks that something was not measured.
@@ -83,6 +94,7 @@ impl Report {
             self.text.push_str("\n## Remarks\n\n");
             self.remarks.iter().for_each(|remark| self.text.push_str(&format!("- {}\n", remark.trim())));
         }
+        self.text.push_str(&budget::settle(&self.directory, &self.held));
         self.text
     }
 }

@@ -1,6 +1,7 @@
 //! Requests per second and CPU time per request over kept connections.
 
-use crate::candidate::{Candidate, Field, SMALL};
+use crate::bed::Bed;
+use crate::candidate::{BASE_URL, Candidate, Field, INTERCEPTION, RELAY, SMALL};
 use crate::chart;
 use crate::load::{Load, Pace};
 use crate::process;
@@ -19,15 +20,21 @@ struct Figures {
 }
 
 /// Measures everybody, in turn, so many times.
-pub(crate) fn run(field: &Field, plan: &Plan, report: &mut Report) {
+pub(crate) fn run(bed: &Bed, field: &Field, plan: &Plan, report: &mut Report) {
     let mut all = vec![[Figures::default(), Figures::default()]; field.candidates.len()];
+    let (mut made, mut calls) = (0, 0);
     for _ in 0..plan.runs {
         for (round, connections) in CONNECTIONS.into_iter().enumerate() {
             let mut yardstick = f64::NAN;
             for (index, candidate) in field.candidates.iter().enumerate() {
+                let accepted = bed.upstream.accepted();
                 let Some((rate, cpu)) = once(candidate, connections, plan.time, report) else { continue };
                 if candidate.name.starts_with("nginx") {
                     yardstick = cpu;
+                }
+                if candidate.name == INTERCEPTION && connections == CONNECTIONS[1] {
+                    made += bed.upstream.accepted() - accepted;
+                    calls += (rate * plan.time.as_secs_f64()) as u64;
                 }
                 let figures = &mut all[index][round];
                 figures.rate.push(rate);
@@ -54,6 +61,18 @@ pub(crate) fn run(field: &Field, plan: &Plan, report: &mut Report) {
         if candidate.pid.is_some() {
             bars.push((candidate.name, figures[0].ratio.median()));
         }
+    }
+    let of = |name: &str| {
+        let found = field.candidates.iter().zip(&all).find(|(candidate, _)| candidate.name == name);
+        found.map(|(_, figures)| figures.each_ref().map(|one| (one.ratio.median(), one.cpu.median())))
+    };
+    if let (Some(connect), Some(base), Some(relay)) = (of(INTERCEPTION), of(BASE_URL), of(RELAY)) {
+        report.hold("T2 c=16", base[0].0);
+        report.hold("T2 c=64", base[1].0);
+        report.hold("T3 c=16", connect[0].0);
+        report.hold("T3 c=64", connect[1].0);
+        report.hold("T7", connect[0].1 - relay[0].1);
+        report.hold("T18", 100.0 * (1.0 - made as f64 / calls.max(1) as f64));
     }
     chart::write(
         &plan.directory.join("requests.svg"),

@@ -6,8 +6,9 @@ use crate::callgrind::{COPYING, callgrind};
 use crate::machine::{PROXY, REST, pinned};
 use cloakroom_testkit::TestAuthority;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
+use std::cell::Cell;
 use std::fs::Permissions;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -21,6 +22,9 @@ const NAMES: &[&str] = &["localhost", "127.0.0.1"];
 pub(crate) struct Server {
     child: Child,
     port: u16,
+    /// Where nginx says what it has accepted.
+    status: u16,
+    asked: Cell<u64>,
     _directory: TempDir,
 }
 
@@ -129,13 +133,13 @@ impl Server {
         let mut line = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
         let port = line.trim().parse().expect("the relay says its port");
-        Self { child, port, _directory: directory }
+        Self { child, port, status: 0, asked: Cell::new(0), _directory: directory }
     }
 
     fn start_nginx(mut command: Command, authority: &TestAuthority, http: &str, location: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
-        let port = free_port();
+        let (port, status) = (free_port(), free_port());
         write_leaf(authority, directory.path());
         // The upstream speaks HTTP/1.1 alone, so that everybody's way out is the same.
         let http2 = if http.is_empty() { "" } else { " http2" };
@@ -145,13 +149,16 @@ impl Server {
              http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s;\n\
              client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/f;\n\
              uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n{http}\n\
+             server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}\n\
              server {{ listen 127.0.0.1:{port} ssl{http2}; ssl_certificate {path}/leaf.pem; ssl_certificate_key {path}/leaf.key;\n\
              location / {{ {location} }} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
         std::fs::write(&file, configuration).unwrap();
         command.arg("-p").arg(directory.path()).arg("-c").arg(&file);
-        Self::start(command, port, directory)
+        let mut server = Self::start(command, port, directory);
+        server.status = status;
+        server
     }
 
     fn start(mut command: Command, port: u16, directory: TempDir) -> Self {
@@ -167,7 +174,20 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(10));
         }
-        Self { child, port, _directory: directory }
+        Self { child, port, status: 0, asked: Cell::new(0), _directory: directory }
+    }
+
+    /// How many connections this nginx has accepted, without the one that asks.
+    pub(crate) fn accepted(&self) -> u64 {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.status)).unwrap();
+        stream.write_all(b"GET / HTTP/1.0\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        let counts = text.lines().skip_while(|line| !line.starts_with("server accepts")).nth(1);
+        let accepted = counts.and_then(|line| line.split_ascii_whitespace().next()?.parse().ok());
+        let asked = self.asked.get() + 1;
+        self.asked.set(asked);
+        accepted.map_or(0, |accepted: u64| accepted - asked)
     }
 
     /// Where it listens.

@@ -9,7 +9,14 @@ pub(crate) fn run(words: &[&str]) -> Result<(), Fault> {
     step("tools", || tools::ensure_for_bench(words.first() == Some(&"callgrind")))?;
     step("build", || {
         build(&["--package", "cloakroom", "--bin", "cloakroom"])?;
-        build(&["--package", "cloakroom-testkit", "--example", "bench", "--example", "relay"])
+        build(&["--package", "cloakroom-testkit", "--example", "bench", "--example", "relay"])?;
+        match words.first() {
+            Some(&"spends") => build(&["--package", "cloakroom-store", "--example", "spends"]),
+            Some(&"scrub") => {
+                build(&["--package", "cloakroom-egress", "--features", "fuzz", "--example", "scrub"])
+            }
+            _ => Ok(()),
+        }
     })?;
     // The bench profile shares its directory with release.
     let release = target().join("release");

@@ -187,6 +187,14 @@ impl Journal {
         self.shared.records.load(std::sync::atomic::Ordering::Relaxed)
     }
 
+    /// How often the records were flushed to the disk since the journal was opened. Waits for the disk while it works.
+    ///
+    /// # Errors
+    /// When the journal failed in mid-write.
+    pub fn flushes(&self) -> Result<u64, JournalError> {
+        Ok(self.shared.tail()?.flushes)
+    }
+
     /// How far it has come. Waits for the disk while it works.
     ///
     /// # Errors

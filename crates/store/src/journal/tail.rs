@@ -45,6 +45,8 @@ pub(super) struct Tail {
     /// these bytes can be trusted to be written again.
     retained: Vec<u8>,
     retained_from: u64,
+    /// How often the disk was waited for, and did as it should.
+    pub(super) flushes: u64,
 }
 
 /// What was signed last.
@@ -117,6 +119,7 @@ impl Tail {
             torn: false,
             retained: Vec::new(),
             retained_from: offset,
+            flushes: 0,
         })
     }
 
@@ -296,10 +299,11 @@ impl Tail {
         let number = self.segment.number.checked_add(1);
         let number =
             number.ok_or_else(|| JournalError::Failed("the journal has no segment numbers left".into()))?;
-        let (settled, lost) = (self.settled, self.lost);
+        let Self { settled, lost, flushes, .. } = *self;
         *self = Self {
             settled,
             lost,
+            flushes,
             ..Self::create(Arc::clone(&self.disk), dir, number, self.tree.clone(), key)?
         };
         Ok(())
@@ -327,6 +331,7 @@ impl Tail {
         covered: &Snapshot,
         outcome: Result<(), JournalError>,
     ) -> Result<(), JournalError> {
+        self.flushes += u64::from(outcome.is_ok());
         match &outcome {
             Err(error) => self.unflushed = Some(error.to_string()),
             Ok(()) if covered.segment.number == self.segment.number => {
