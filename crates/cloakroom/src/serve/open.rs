@@ -26,7 +26,7 @@ use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::Receiver;
@@ -241,37 +241,55 @@ fn lookup_key(data: &DataDir) -> Result<LookupKey, Failure> {
     Ok(LookupKey::from_bytes(&bytes))
 }
 
+/// A data directory belongs to the kind of key that it was made with: each kind has a file of its own there.
 fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
-    let (key_file, salt_file) = (data.key("kek"), data.key("kek.salt"));
+    const KEY: &str = "kek";
+    const SALT: &str = "kek.salt";
+    const HANDED: &str = "kek.handed";
+    const KINDS: [(&str, &str, &str); 3] = [
+        (KEY, "a key file", "set kek = \"file\" in [custody], or begin with an empty data directory"),
+        (
+            SALT,
+            "a passphrase",
+            "set kek = \"passphrase\" in [custody], or name the file: --passphrase-file FILE",
+        ),
+        (HANDED, "a key from systemd", "set kek = \"systemd\" in [custody]"),
+    ];
+    let file = match setting {
+        KekSetting::File => KEY,
+        KekSetting::Passphrase(_) => SALT,
+        KekSetting::Systemd => HANDED,
+    };
+    let made = KINDS.iter().find(|(file, ..)| data.key(file).exists());
+    match made {
+        Some((other, with, hint)) if *other != file => {
+            return Err(
+                Failure::bad_input(format!("this data directory was made with {with}")).hinting(*hint)
+            );
+        }
+        Some(_) => {}
+        None => data.require_first_start(&data.key(file))?,
+    }
     let source = match setting {
-        KekSetting::File => {
-            if salt_file.exists() {
-                return Err(Failure::bad_input("this data directory was made with a passphrase").hinting(
-                    "set kek = \"passphrase\" in [custody], or name the file: --passphrase-file FILE",
-                ));
-            }
-            if !key_file.exists() {
-                data.require_first_start(&key_file)?;
-            }
-            KekSource::KeyFile(key_file)
-        }
+        KekSetting::File => KekSource::KeyFile(data.key(KEY)),
         KekSetting::Passphrase(file) => {
-            if key_file.exists() {
-                return Err(Failure::bad_input(
-                    "this data directory was made with a key file, not a passphrase",
-                )
-                .hinting("set kek = \"file\" in [custody], or begin with an empty data directory"));
-            }
-            let passphrase = if salt_file.exists() {
-                secret_input::read(file.as_deref(), secret_input::PASSPHRASE)?
-            } else {
-                data.require_first_start(&salt_file)?;
-                secret_input::read_new(file.as_deref(), secret_input::PASSPHRASE)?
-            };
-            KekSource::Passphrase { salt_file, passphrase }
+            let read = if made.is_some() { secret_input::read } else { secret_input::read_new };
+            let passphrase = read(file.as_deref(), secret_input::PASSPHRASE)?;
+            KekSource::Passphrase { salt_file: data.key(SALT), passphrase }
         }
+        KekSetting::Systemd => KekSource::Handed { file: handed_by_systemd()?, mark: data.key(HANDED) },
     };
     Custody::assert_unlocked(source).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
+}
+
+/// Where systemd shows this service its credentials (systemd.exec(5)).
+fn handed_by_systemd() -> Result<PathBuf, Failure> {
+    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    let directory = directory.filter(|directory| directory.is_absolute()).ok_or_else(|| {
+        Failure::failed("systemd has handed no credentials to the broker")
+            .hinting("start it by systemd, with LoadCredentialEncrypted=cloakroom-kek:FILE in its unit")
+    })?;
+    Ok(directory.join("cloakroom-kek"))
 }
 
 /// The socket that is open already, or a new one.

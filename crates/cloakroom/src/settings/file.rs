@@ -290,6 +290,7 @@ pub(super) enum Kek {
     #[default]
     File,
     Passphrase,
+    Systemd,
 }
 
 /// `[events]`

@@ -132,6 +132,8 @@ pub(crate) enum KekSetting {
     File,
     /// A passphrase, from this file or from a prompt.
     Passphrase(Option<PathBuf>),
+    /// The credential `cloakroom-kek` of the service that systemd starts.
+    Systemd,
 }
 
 impl Settings {
@@ -155,6 +157,11 @@ impl Settings {
         // A file with the passphrase says that there is one.
         let kek = match (custody.kek, &options.passphrase_file) {
             (Kek::File, None) => KekSetting::File,
+            (Kek::Systemd, None) => KekSetting::Systemd,
+            (Kek::Systemd, Some(_)) => {
+                return Err(Failure::bad_input("kek = \"systemd\" takes no passphrase file")
+                    .hinting("drop --passphrase-file, or set kek = \"passphrase\" in [custody]"));
+            }
             (_, passphrase_file) => KekSetting::Passphrase(passphrase_file.clone()),
         };
         Ok(Self {

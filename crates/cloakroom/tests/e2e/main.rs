@@ -46,6 +46,7 @@ mod scenarios;
 mod sources;
 mod steered;
 mod support;
+mod systemd;
 mod trailers;
 mod upstreams;
 mod uses;

@@ -21,6 +21,18 @@ pub enum CustodyError {
         /// What is wrong.
         what: &'static str,
     },
+    /// A key that whoever starts the broker should have handed to it.
+    #[error("no key-encryption key was handed to the broker: there is no file {}", path.display())]
+    NotHanded {
+        /// Where it was looked for.
+        path: PathBuf,
+    },
+    /// Another key than the one this data directory was made with.
+    #[error("{} is not the key that this data directory was made with", path.display())]
+    AnotherKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// A file could not be read or written.
     #[error("cannot {doing} {}: {source}", path.display())]
     File {
@@ -71,6 +83,10 @@ impl CustodyError {
                 format!("run: chmod 600 {}; and rotate the credentials if others had access", path.display())
             }
             Self::Damaged { .. } => "restore the file from a backup: without it no credential opens".into(),
+            Self::NotHanded { .. } => {
+                "start the broker by systemd, with LoadCredentialEncrypted=cloakroom-kek:FILE in its unit".into()
+            }
+            Self::AnotherKey { .. } => "hand the broker the key of this data directory, or begin with an empty one".into(),
             Self::File { .. } => "check that the directory exists and belongs to the broker's user".into(),
             Self::WrongPassphrase => "try again: there is no way around a lost passphrase".into(),
             Self::ShortPassphrase => "use several words".into(),

@@ -29,7 +29,7 @@ use cloakroom_model::{
 };
 use cloakroom_policy::Spot;
 use intake::IntakeKey;
-use kek::{KeyEncryption, KeyFile, Passphrase};
+use kek::{KeyEncryption, handed, key_file, passphrase};
 use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
@@ -46,6 +46,13 @@ const LONGEST: usize = 16 * 1024;
 pub enum KekSource {
     /// A file of 32 random bytes, made at first start.
     KeyFile(PathBuf),
+    /// A file of 32 bytes that whoever starts the broker hands to it, such as a credential of systemd.
+    Handed {
+        /// The file.
+        file: PathBuf,
+        /// Where the key's verifier is kept, made at first start.
+        mark: PathBuf,
+    },
     /// A passphrase; its salt and parameters are kept in a file that is made at first start.
     Passphrase {
         /// The file with salt, parameters and verifier.
@@ -104,12 +111,11 @@ impl Custody {
     /// # Errors
     /// When the key-encryption key cannot be had: see [`CustodyError::hint`].
     pub fn assert_unlocked(source: KekSource) -> Result<Self, CustodyError> {
-        let keys: Arc<dyn KeyEncryption> = match source {
-            KekSource::KeyFile(path) => Arc::new(KeyFile::load(&path)?),
-            KekSource::Passphrase { salt_file, passphrase } => {
-                Arc::new(Passphrase::load(&salt_file, &passphrase)?)
-            }
-        };
+        let keys: Arc<dyn KeyEncryption> = Arc::new(match source {
+            KekSource::KeyFile(path) => key_file::load(&path)?,
+            KekSource::Passphrase { salt_file, passphrase } => passphrase::load(&salt_file, &passphrase)?,
+            KekSource::Handed { file, mark } => handed::load(&file, &mark)?,
+        });
         let intake = IntakeKey::fresh()?;
         Ok(Self { keys, means: OnceLock::new(), intake, held: ArcSwap::default(), opened: AtomicU64::new(0) })
     }

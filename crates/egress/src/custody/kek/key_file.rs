@@ -2,43 +2,28 @@
 //!
 //! Keep it on another disk than the database where a stolen disk matters.
 
-use super::{KeyEncryption, LocalKey, create_private, read_private};
-use crate::custody::aead::{self, KEY, NotAuthentic};
+use super::{LocalKey, create_private, read_private};
+use crate::custody::aead::{self, KEY};
 use crate::custody::error::CustodyError;
 use crate::secret::Secret;
 use std::path::Path;
 use zeroize::Zeroizing;
 
-/// A key read from a file.
-pub(in crate::custody) struct KeyFile(LocalKey);
-
-impl KeyFile {
-    /// Reads the key; the first time, makes it.
-    ///
-    /// # Errors
-    /// When others can read the file, it is damaged, or it cannot be made.
-    pub(in crate::custody) fn load(path: &Path) -> Result<Self, CustodyError> {
-        if let Some(bytes) = read_private(path)? {
-            let bytes = Zeroizing::new(bytes);
-            if bytes.len() != KEY {
-                return Err(CustodyError::Damaged { path: path.into(), what: "a key has 32 bytes" });
-            }
-            return Ok(Self(LocalKey(Secret::new(bytes))));
+/// Reads the key; the first time, makes it.
+///
+/// # Errors
+/// When others can read the file, it is damaged, or it cannot be made.
+pub(in crate::custody) fn load(path: &Path) -> Result<LocalKey, CustodyError> {
+    if let Some(bytes) = read_private(path)? {
+        let bytes = Zeroizing::new(bytes);
+        if bytes.len() != KEY {
+            return Err(CustodyError::Damaged { path: path.into(), what: "a key has 32 bytes" });
         }
-        let key = aead::fresh_key().map_err(|_| CustodyError::Cryptography("make a key"))?;
-        create_private(path, key.expose())?;
-        Ok(Self(LocalKey(key)))
+        return Ok(LocalKey(Secret::new(bytes)));
     }
-}
-
-impl KeyEncryption for KeyFile {
-    fn wrap(&self, context: &[u8], key: &Secret) -> Result<Vec<u8>, CustodyError> {
-        self.0.wrap(context, key)
-    }
-
-    fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Secret, NotAuthentic> {
-        self.0.unwrap(context, wrapped)
-    }
+    let key = aead::fresh_key().map_err(|_| CustodyError::Cryptography("make a key"))?;
+    create_private(path, key.expose())?;
+    Ok(LocalKey(key))
 }
 
 #[cfg(test)]
@@ -50,12 +35,12 @@ mod tests {
     fn the_key_file_is_made_once_private_and_read_again() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys/kek");
-        let first = KeyFile::load(&path).unwrap();
+        let first = load(&path).unwrap();
         let metadata = std::fs::metadata(&path).unwrap();
         assert_eq!((metadata.mode() & 0o777, metadata.len()), (0o600, 32));
         assert_eq!(std::fs::metadata(path.parent().unwrap()).unwrap().mode() & 0o777, 0o700);
-        let second = KeyFile::load(&path).unwrap();
-        assert_eq!(first.0.0.expose(), second.0.0.expose());
+        let second = load(&path).unwrap();
+        assert_eq!(first.0.expose(), second.0.expose());
         assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
     }
 
@@ -63,15 +48,15 @@ mod tests {
     fn t87_a_key_file_that_others_can_read_is_refused_with_the_remedy() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kek");
-        KeyFile::load(&path).unwrap();
+        load(&path).unwrap();
         for mode in [0o640, 0o604, 0o620, 0o601, 0o666] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-            let error = KeyFile::load(&path).map(|_| ()).unwrap_err();
+            let error = load(&path).map(|_| ()).unwrap_err();
             assert!(matches!(error, CustodyError::Exposed { .. }), "{mode:o}");
             assert!(error.hint().starts_with("run: chmod 600 "), "{}", error.hint());
         }
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o400)).unwrap();
-        assert!(KeyFile::load(&path).is_ok());
+        assert!(load(&path).is_ok());
     }
 
     #[test]
@@ -79,9 +64,9 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("kek");
         create_private(&path, &[7; 31]).unwrap();
-        assert!(matches!(KeyFile::load(&path).map(|_| ()), Err(CustodyError::Damaged { .. })));
+        assert!(matches!(load(&path).map(|_| ()), Err(CustodyError::Damaged { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), [7; 31]);
         assert!(create_private(&path, &[8; 32]).is_err(), "a key file is never replaced");
-        assert!(KeyFile::load(directory.path()).is_err(), "a directory is not a key");
+        assert!(load(directory.path()).is_err(), "a directory is not a key");
     }
 }

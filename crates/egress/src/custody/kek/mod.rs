@@ -1,10 +1,8 @@
 //! Where the key-encryption key comes from: one file per provider.
 
-mod key_file;
-mod passphrase;
-
-pub(super) use key_file::KeyFile;
-pub(super) use passphrase::Passphrase;
+pub(super) mod handed;
+pub(super) mod key_file;
+pub(super) mod passphrase;
 
 use super::aead::{self, NotAuthentic};
 use super::error::CustodyError;
@@ -30,7 +28,7 @@ pub(super) trait KeyEncryption: Send + Sync {
 }
 
 /// A key-encryption key in this process's memory.
-struct LocalKey(Secret);
+pub(super) struct LocalKey(Secret);
 
 impl KeyEncryption for LocalKey {
     fn wrap(&self, context: &[u8], key: &Secret) -> Result<Vec<u8>, CustodyError> {

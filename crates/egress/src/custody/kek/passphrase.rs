@@ -5,8 +5,8 @@
 //!                                     `-HMAC "cloakroom verifier v1"---> verifier, kept to tell a wrong passphrase
 //! ```
 
-use super::{KeyEncryption, LocalKey, create_private, read_private};
-use crate::custody::aead::{KEY, NotAuthentic};
+use super::{LocalKey, create_private, read_private};
+use crate::custody::aead::KEY;
 use crate::custody::error::CustodyError;
 use crate::secret::Secret;
 use argon2::{Algorithm, Argon2, Params, Version};
@@ -21,9 +21,6 @@ use zeroize::Zeroizing;
 /// The least number of characters of a new passphrase.
 const SHORTEST: usize = 12;
 
-/// A key derived from a passphrase.
-pub(in crate::custody) struct Passphrase(LocalKey);
-
 /// The file: nothing in it is secret, but whoever has it can test guesses offline.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,60 +34,58 @@ struct Parameters {
     verifier: String,
 }
 
-impl Passphrase {
-    /// Derives the key; the first time, chooses salt and parameters.
-    ///
-    /// # Errors
-    /// For a wrong passphrase, a new one that is too short, and a file that is damaged or open to others.
-    pub(in crate::custody) fn load(path: &Path, passphrase: &[u8]) -> Result<Self, CustodyError> {
-        let damaged = |what| CustodyError::Damaged { path: path.into(), what };
-        let Some(bytes) = read_private(path)? else { return Self::choose(path, passphrase) };
-        let parameters: Parameters =
-            serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON that was written"))?;
-        let salt = STANDARD.decode(&parameters.salt).map_err(|_| damaged("the salt is not base64"))?;
-        let verifier =
-            STANDARD.decode(&parameters.verifier).map_err(|_| damaged("the verifier is not base64"))?;
-        // A limit on both sides: weaker parameters would invite guessing, larger ones would stop the start.
-        let sane = parameters.version == 1
-            && parameters.kdf == "argon2id"
-            && (8 << 10..=4 << 20).contains(&parameters.memory_kib)
-            && (1..=64).contains(&parameters.passes)
-            && (1..=16).contains(&parameters.lanes)
-            && salt.len() >= 16;
-        if !sane {
-            return Err(damaged("its parameters are outside the limits"));
-        }
-        let (key, expected) = derive(&parameters, &salt, passphrase)?;
-        if !bool::from(expected.as_slice().ct_eq(&verifier)) {
-            return Err(CustodyError::WrongPassphrase);
-        }
-        Ok(Self(LocalKey(key)))
+/// Derives the key; the first time, chooses salt and parameters.
+///
+/// # Errors
+/// For a wrong passphrase, a new one that is too short, and a file that is damaged or open to others.
+pub(in crate::custody) fn load(path: &Path, passphrase: &[u8]) -> Result<LocalKey, CustodyError> {
+    let damaged = |what| CustodyError::Damaged { path: path.into(), what };
+    let Some(bytes) = read_private(path)? else { return choose(path, passphrase) };
+    let parameters: Parameters =
+        serde_json::from_slice(&bytes).map_err(|_| damaged("it is not the JSON that was written"))?;
+    let salt = STANDARD.decode(&parameters.salt).map_err(|_| damaged("the salt is not base64"))?;
+    let verifier =
+        STANDARD.decode(&parameters.verifier).map_err(|_| damaged("the verifier is not base64"))?;
+    // A limit on both sides: weaker parameters would invite guessing, larger ones would stop the start.
+    let sane = parameters.version == 1
+        && parameters.kdf == "argon2id"
+        && (8 << 10..=4 << 20).contains(&parameters.memory_kib)
+        && (1..=64).contains(&parameters.passes)
+        && (1..=16).contains(&parameters.lanes)
+        && salt.len() >= 16;
+    if !sane {
+        return Err(damaged("its parameters are outside the limits"));
     }
+    let (key, expected) = derive(&parameters, &salt, passphrase)?;
+    if !bool::from(expected.as_slice().ct_eq(&verifier)) {
+        return Err(CustodyError::WrongPassphrase);
+    }
+    Ok(LocalKey(key))
+}
 
-    fn choose(path: &Path, passphrase: &[u8]) -> Result<Self, CustodyError> {
-        let length = std::str::from_utf8(passphrase).map_or(passphrase.len(), |text| text.chars().count());
-        if length < SHORTEST {
-            return Err(CustodyError::ShortPassphrase);
-        }
-        let mut salt = [0u8; 16];
-        getrandom::fill(&mut salt).map_err(|_| CustodyError::Cryptography("make a salt"))?;
-        // RFC 9106, section 4, second recommendation: 64 MiB, three passes.
-        let mut parameters = Parameters {
-            version: 1,
-            kdf: "argon2id".into(),
-            memory_kib: 64 << 10,
-            passes: 3,
-            lanes: 4,
-            salt: STANDARD.encode(salt),
-            verifier: String::new(),
-        };
-        let (key, verifier) = derive(&parameters, &salt, passphrase)?;
-        parameters.verifier = STANDARD.encode(verifier);
-        let text = serde_json::to_vec_pretty(&parameters)
-            .map_err(|_| CustodyError::Cryptography("write its parameters"))?;
-        create_private(path, &text)?;
-        Ok(Self(LocalKey(key)))
+fn choose(path: &Path, passphrase: &[u8]) -> Result<LocalKey, CustodyError> {
+    let length = std::str::from_utf8(passphrase).map_or(passphrase.len(), |text| text.chars().count());
+    if length < SHORTEST {
+        return Err(CustodyError::ShortPassphrase);
     }
+    let mut salt = [0u8; 16];
+    getrandom::fill(&mut salt).map_err(|_| CustodyError::Cryptography("make a salt"))?;
+    // RFC 9106, section 4, second recommendation: 64 MiB, three passes.
+    let mut parameters = Parameters {
+        version: 1,
+        kdf: "argon2id".into(),
+        memory_kib: 64 << 10,
+        passes: 3,
+        lanes: 4,
+        salt: STANDARD.encode(salt),
+        verifier: String::new(),
+    };
+    let (key, verifier) = derive(&parameters, &salt, passphrase)?;
+    parameters.verifier = STANDARD.encode(verifier);
+    let text = serde_json::to_vec_pretty(&parameters)
+        .map_err(|_| CustodyError::Cryptography("write its parameters"))?;
+    create_private(path, &text)?;
+    Ok(LocalKey(key))
 }
 
 fn derive(
@@ -108,16 +103,6 @@ fn derive(
     Ok((Secret::new(key), hmac::sign(&root, b"cloakroom verifier v1").as_ref().to_vec()))
 }
 
-impl KeyEncryption for Passphrase {
-    fn wrap(&self, context: &[u8], key: &Secret) -> Result<Vec<u8>, CustodyError> {
-        self.0.wrap(context, key)
-    }
-
-    fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Secret, NotAuthentic> {
-        self.0.unwrap(context, wrapped)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,24 +114,21 @@ mod tests {
     fn the_same_passphrase_gives_the_same_key_and_another_is_told() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("keys/passphrase.json");
-        let first = Passphrase::load(&path, PASSPHRASE).unwrap();
-        let second = Passphrase::load(&path, PASSPHRASE).unwrap();
-        assert_eq!(first.0.0.expose(), second.0.0.expose());
-        assert!(matches!(
-            Passphrase::load(&path, b"canary-wrong").map(|_| ()),
-            Err(CustodyError::WrongPassphrase)
-        ));
+        let first = load(&path, PASSPHRASE).unwrap();
+        let second = load(&path, PASSPHRASE).unwrap();
+        assert_eq!(first.0.expose(), second.0.expose());
+        assert!(matches!(load(&path, b"canary-wrong").map(|_| ()), Err(CustodyError::WrongPassphrase)));
         let text = std::fs::read_to_string(&path).unwrap();
-        assert!(!text.contains(&STANDARD.encode(first.0.0.expose())));
+        assert!(!text.contains(&STANDARD.encode(first.0.expose())));
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
-        assert!(matches!(Passphrase::load(&path, PASSPHRASE).map(|_| ()), Err(CustodyError::Exposed { .. })));
+        assert!(matches!(load(&path, PASSPHRASE).map(|_| ()), Err(CustodyError::Exposed { .. })));
     }
 
     #[test]
     fn a_short_new_passphrase_is_refused_and_nothing_is_written() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("passphrase.json");
-        assert!(matches!(Passphrase::load(&path, b"canary").map(|_| ()), Err(CustodyError::ShortPassphrase)));
+        assert!(matches!(load(&path, b"canary").map(|_| ()), Err(CustodyError::ShortPassphrase)));
         assert!(!path.exists());
     }
 
@@ -154,7 +136,7 @@ mod tests {
     fn parameters_outside_the_limits_are_refused() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("passphrase.json");
-        Passphrase::load(&path, PASSPHRASE).unwrap();
+        load(&path, PASSPHRASE).unwrap();
         let good = std::fs::read_to_string(&path).unwrap();
         for (from, to) in [
             ("65536", "8"),
@@ -164,7 +146,7 @@ mod tests {
             ("\"lanes\"", "\"extra\": 1, \"lanes\""),
         ] {
             std::fs::write(&path, good.replace(from, to)).unwrap();
-            let loaded = Passphrase::load(&path, PASSPHRASE).map(|_| ());
+            let loaded = load(&path, PASSPHRASE).map(|_| ());
             assert!(matches!(loaded, Err(CustodyError::Damaged { .. })), "{from} -> {to}");
         }
     }
