@@ -1,7 +1,8 @@
-//! The project's own commands: `cargo xtask test | tidy | deps | coverage | clients | bench`.
+//! The project's own commands: `cargo xtask test | tidy | deps | coverage | clients | appliance | bench`.
 
 #![allow(clippy::print_stdout, reason = "a command line tool talks on stdout")]
 
+mod appliance;
 mod bench;
 mod clients;
 mod coverage;
@@ -24,6 +25,7 @@ usage: cargo xtask COMMAND
   deps                  the dependency policy, from cargo tree
   coverage              threats and refusal codes, and the tests that name them
   clients               install the real clients for the end-to-end tests under target/clients
+  appliance [PROFILE]   link the program statically (profile dev, release or dist) and fetch a kernel, under target/appliance
   bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
@@ -37,6 +39,8 @@ fn main() -> ExitCode {
         ["deps"] => deps::run(),
         ["coverage"] => coverage::run(),
         ["clients"] => clients::install(),
+        ["appliance"] => appliance::build("dev"),
+        ["appliance", profile] => appliance::build(profile),
         ["bench", words @ ..] => bench::run(words),
         _ => {
             eprint!("{USAGE}");

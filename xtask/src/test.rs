@@ -2,7 +2,7 @@
 
 use crate::fault::Fault;
 use crate::shell::{self, command, step, works};
-use crate::{clients, coverage, deps, tidy, tools};
+use crate::{appliance, clients, coverage, deps, tidy, tools};
 use std::time::Instant;
 
 /// Whether the real clients take part.
@@ -43,6 +43,11 @@ fn steps(clients: Clients) -> Result<(), Fault> {
     })?;
     step("coverage", coverage::run)?;
     step("doc tests", || shell::run(command(&["cargo", "test", "--quiet", "--workspace", "--doc"])))?;
+    if appliance::is_possible() {
+        step("appliance", appliance::for_tests)?;
+    } else {
+        println!("==> appliance: LEFT OUT on this kind of machine; this run proves less");
+    }
     step("tests", || tests(clients))
 }
 
@@ -55,6 +60,8 @@ fn tests(clients: Clients) -> Result<(), Fault> {
         Clients::Real => runner.env("CLOAKROOM_CLIENTS", clients::directory()),
         Clients::Skipped => runner.env("CLOAKROOM_CLIENTS", "left-out"),
     };
+    let appliance = appliance::directory();
+    runner.env("CLOAKROOM_APPLIANCE", if appliance::is_possible() { appliance } else { "left-out".into() });
     shell::run(runner)
 }
 

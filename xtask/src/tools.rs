@@ -33,6 +33,13 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["chromium", "--version"], packages: &["chromium"] },
 ];
 
+const FOR_APPLIANCE: &[Tool] = &[
+    Tool { probe: &["qemu-system-x86_64", "--version"], packages: &["qemu-system-x86"] },
+    Tool { probe: &["busybox", "true"], packages: &["busybox-static"] },
+    Tool { probe: &["strip", "--version"], packages: &["binutils"] },
+    Tool { probe: &["dpkg-deb", "--version"], packages: &["dpkg"] },
+];
+
 const FOR_BENCH: &[Tool] = &[
     Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
     Tool { probe: &["taskset", "--version"], packages: &["util-linux"] },
@@ -52,6 +59,11 @@ pub(crate) fn ensure_for_tests() -> Result<(), Fault> {
 /// Installs what the real clients need.
 pub(crate) fn ensure_for_clients() -> Result<(), Fault> {
     ensure(FOR_CLIENTS)
+}
+
+/// Installs what building and booting an appliance needs.
+pub(crate) fn ensure_for_appliance() -> Result<(), Fault> {
+    ensure(FOR_APPLIANCE)
 }
 
 /// Installs what the benchmarks need, and where instructions are counted what that needs.

@@ -1,4 +1,4 @@
-//! Operator-facing: the admin API over a Unix socket, and the console listener. Writes secrets, never reads one back.
+//! Operator-facing: the admin API over a Unix socket or the operators' link of an appliance, and the console listener. Writes secrets, never reads one back.
 //!
 //! A secret passes through here sealed to the intake key (only `egress` opens it). What a permit means is left to
 //! `policy`, what is kept to `store`.
@@ -12,6 +12,7 @@ mod explain;
 mod find;
 pub mod handover;
 mod history;
+mod link;
 mod listen;
 mod login;
 mod metrics;
@@ -29,6 +30,7 @@ pub use ballot::Ballots;
 pub use console::serve_console;
 pub use explain::{concerns, records_of};
 pub use find::nearest;
+pub use link::{Link, serve_link};
 pub use login::Logins;
 pub use pin::Pin;
 pub use problem::{Problem, ProblemCode};

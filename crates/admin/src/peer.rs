@@ -1,7 +1,8 @@
-//! Who is at the other end of the admin socket, as the kernel says.
+//! Who is at the other end of the admin API: as the kernel says on its socket, as TLS has verified on the operators' link.
 
 use crate::{Problem, ProblemCode};
 use axum::{Extension, extract::Request, middleware::Next, response::Response};
+use cloakroom_model::Fingerprint;
 
 /// Who acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +12,8 @@ pub(crate) enum Peer {
         /// As the kernel says.
         uid: u32,
     },
+    /// The holder of an operator's certificate, at the other end of the operators' link.
+    Operator(Fingerprint),
     /// Whoever signed with a passkey on the console's pages; the signature says who.
     Console,
 }
@@ -26,10 +29,11 @@ impl Peer {
         Self::User { uid }
     }
 
-    /// The broker's own user may operate it, and root, who could do so anyway.
+    /// The broker's own user may operate it, and root, who could do so anyway; and the operators whose certificates it was given.
     pub(crate) fn may_operate(self, own: u32) -> bool {
         match self {
             Self::User { uid } => uid == own || uid == 0,
+            Self::Operator(_) => true,
             Self::Console => false,
         }
     }
@@ -39,6 +43,7 @@ impl std::fmt::Display for Peer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::User { uid } => write!(f, "uid {uid}"),
+            Self::Operator(certificate) => write!(f, "operator {certificate}"),
             Self::Console => f.write_str("console"),
         }
     }

@@ -1,21 +1,29 @@
-//! The CLI's end of the admin socket.
+//! The CLI's end of the admin API: a socket of this machine, or the operators' link of an appliance.
 
 use crate::data_dir::DataDir;
 use crate::failure::{Failure, plain};
+use crate::operator::Remote;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The broker answers from memory and one disk; longer than this it hangs.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How the broker is reached.
+enum Way {
+    Socket(PathBuf),
+    Link(Remote),
+}
+
 /// The running broker, as the CLI reaches it.
 pub(crate) struct Broker {
-    socket: PathBuf,
+    way: Way,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -23,7 +31,8 @@ impl Broker {
     /// Of this data directory. Connects with the first request.
     pub(crate) fn of(data: &DataDir) -> Result<Self, Failure> {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        Ok(Self { socket: data.socket(), runtime })
+        let way = Remote::of(data)?.map_or_else(|| Way::Socket(data.socket()), Way::Link);
+        Ok(Self { way, runtime })
     }
 
     /// `GET`.
@@ -70,8 +79,7 @@ impl Broker {
         body: Vec<u8>,
     ) -> Result<(StatusCode, Vec<u8>), Failure> {
         let broken = |error: hyper::Error| Failure::no_broker(format!("the broker hung up: {error}"));
-        let stream =
-            tokio::net::UnixStream::connect(&self.socket).await.map_err(|error| self.unreachable(&error))?;
+        let stream = self.connect().await.map_err(|error| self.unreachable(&error))?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
         tokio::spawn(connection);
@@ -88,15 +96,39 @@ impl Broker {
         Ok((status, bytes.to_vec()))
     }
 
+    async fn connect(&self) -> std::io::Result<Box<dyn Stream>> {
+        Ok(match &self.way {
+            Way::Socket(path) => Box::new(tokio::net::UnixStream::connect(path).await?),
+            Way::Link(remote) => {
+                let stream = tokio::net::TcpStream::connect(&remote.address).await?;
+                let connector = tokio_rustls::TlsConnector::from(Arc::clone(&remote.tls));
+                Box::new(connector.connect(Remote::name(), stream).await?)
+            }
+        })
+    }
+
     fn unreachable(&self, error: &std::io::Error) -> Failure {
-        let failure =
-            Failure::no_broker(format!("no broker answers at {}: {}", self.socket.display(), plain(error)));
+        let place = match &self.way {
+            Way::Socket(path) => path.display().to_string(),
+            Way::Link(remote) => {
+                let text = format!("no appliance of ours answers at {}: {}", remote.address, plain(error));
+                return Failure::no_broker(text).hinting(
+                    "is it running, and its operators' link reachable? Made anew, it has to be enrolled anew: cloakroom image enrol",
+                );
+            }
+        };
+        let failure = Failure::no_broker(format!("no broker answers at {place}: {}", plain(error)));
         match error.kind() {
             std::io::ErrorKind::PermissionDenied => failure.hinting("run the command as the broker's user"),
             _ => failure.hinting("start it: cloakroom serve; or name its data directory: --data DIR"),
         }
     }
 }
+
+/// What HTTP is spoken over.
+trait Stream: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send {}
+
+impl<T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send> Stream for T {}
 
 /// A name or id as one path segment.
 pub(crate) fn segment(text: &str) -> Result<&str, Failure> {

@@ -8,7 +8,10 @@ mod command;
 mod data_dir;
 mod exit;
 mod failure;
+mod image;
+mod init;
 mod listener;
+mod operator;
 mod output;
 mod run;
 mod secret_input;
@@ -29,12 +32,19 @@ static ALLOC: zeroizing_alloc::ZeroAlloc<std::alloc::System> = zeroizing_alloc::
 fn main() -> ExitCode {
     // Every command may hold a secret for a moment, so every command is hardened.
     let hardening = cloakroom_egress::custody::harden_process();
+    if init::is_first_process() {
+        return end(init::run(hardening), &Output::new(true));
+    }
     let arguments = match cli::Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) => return exit::of_usage(&error),
     };
     let output = Output::new(arguments.json);
-    match command::run(arguments, &output, hardening) {
+    end(command::run(arguments, &output, hardening), &output)
+}
+
+fn end(outcome: Outcome, output: &Output) -> ExitCode {
+    match outcome {
         Ok(code) => code.into(),
         Err(failure) => {
             output.failure(&failure);

@@ -3,6 +3,7 @@
 use crate::command::ProposalCommand;
 mod approval;
 mod grant;
+mod image;
 mod journal;
 mod login;
 mod policy;
@@ -10,6 +11,7 @@ mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
+pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use journal::{ExportFormat, JournalCommand};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use policy::{
@@ -69,6 +71,15 @@ pub(crate) enum Command {
         after_help = "Example:\n  cloakroom inside -- env\n\nNobody needs to run this by hand."
     )]
     Inside(InsideArguments),
+    /// Appliances: the broker as a virtual machine of its own, and nothing else in it
+    #[command(subcommand)]
+    Image(ImageCommand),
+    /// The first and only process of an appliance
+    #[command(
+        hide = true,
+        after_help = "Example:\n  cloakroom image build --out image --kernel vmlinuz\n\nThe kernel of an appliance starts this; nobody needs to run it by hand."
+    )]
+    Init,
     /// Credentials: deposit, show, rotate, remove
     #[command(subcommand)]
     Credential(CredentialCommand),
@@ -171,6 +182,9 @@ pub(crate) struct ServeArguments {
     /// How the log on stderr is written
     #[arg(long, value_name = "FORMAT", default_value = "text")]
     pub(crate) log_format: LogFormat,
+    /// The wires of an appliance: said by `init`, never on the command line.
+    #[arg(skip)]
+    pub(crate) appliance: Option<crate::serve::Appliance>,
 }
 
 /// Options of `run`.

@@ -27,7 +27,7 @@ pub(crate) use proposal::ProposalCommand;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, run as running, serve, tour};
+use crate::{Outcome, image, init, run as running, serve, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -38,6 +38,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Try => tour::run(output),
         Command::Run(options) => running::run(&find()?, &options, output),
         Command::Inside(options) => running::inside(&options),
+        Command::Image(command) => image::run(find, command, output),
+        Command::Init => init::run(hardening),
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

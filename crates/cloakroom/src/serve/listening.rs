@@ -30,8 +30,12 @@ impl Listening {
 
     /// Says so to the commands.
     pub(super) fn keep(self, data: &DataDir) -> Result<(), Failure> {
-        let text = format!("{}://{}\n", self.scheme(), self.address);
-        write_private(&data.path().join("listen"), text.as_bytes())
+        write_private(&data.path().join("listen"), format!("{}\n", self.url()).as_bytes())
+    }
+
+    /// As a URL.
+    pub(super) fn url(self) -> String {
+        format!("{}://{}", self.scheme(), self.address)
     }
 
     /// A URL; an address alone, as it was written before there was TLS, means `http`.

@@ -3,6 +3,7 @@
 mod certify;
 mod files;
 mod grants;
+mod link;
 mod listening;
 mod open;
 mod run;
@@ -13,6 +14,7 @@ mod webhook;
 mod witness;
 mod witness_git;
 
+pub(crate) use link::{Appliance, Introduction, OperatorLink};
 pub(crate) use listening::{BROKER_ADDRESS, Listening};
 
 use crate::Outcome;
@@ -82,7 +84,7 @@ fn wait_for_lock(data: &DataDir) -> Result<std::fs::File, Failure> {
 }
 
 /// INFO and above only: below that, libraries log what passes through them.
-fn log_to_stderr(format: LogFormat) {
+pub(crate) fn log_to_stderr(format: LogFormat) {
     // A log that cannot be written, on a full disk say, is reported to stderr too, by a macro that panics then.
     let builder = tracing_subscriber::fmt()
         .with_max_level(tracing::Level::INFO)

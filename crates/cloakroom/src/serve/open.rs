@@ -2,6 +2,7 @@
 
 use super::certify::WorkloadCertifier;
 use super::grants::GrantKeeper;
+use super::link;
 use super::listening::Listening;
 use super::sockets::{Sockets, unix_listener};
 use super::steered::SteeredListeners;
@@ -15,7 +16,7 @@ use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Logins, Revoker, in_force};
+use cloakroom_admin::{Admin, Ballots, Changes, Link, Logins, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
@@ -41,6 +42,7 @@ pub(super) struct Opened {
     pub(super) names: Option<NameListeners>,
     pub(super) console: TcpListener,
     pub(super) socket: UnixListener,
+    pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
     pub(super) witnesses: Option<Witnesses>,
 }
@@ -60,9 +62,17 @@ pub(super) async fn open(
     let tls = settings.certificate.as_ref().map(certificate).transpose()?;
     let steered =
         settings.steered.map(|steered| SteeredListeners::open(steered, &mut sockets)).transpose()?;
-    let workloads = listen(sockets.workloads, settings.listen, "--listen").await?;
+    if let (Some(steered), Some(wires)) = (&steered, &settings.appliance) {
+        steered.hear_only(&wires.workloads)?;
+    }
+    let workloads = match &settings.appliance {
+        Some(wires) => link::bound_to(&wires.workloads, settings.listen)?,
+        None => listen(sockets.workloads, settings.listen, "--listen").await?,
+    };
     let console = listen(sockets.console, settings.console, "--console").await?;
     let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
+    let operators = settings.appliance.and_then(|wires| wires.operator);
+    let operators = operators.map(|operator| link::Bound::open(&operator)).transpose()?;
     let custody = Arc::new(custody(data, &settings.kek)?);
     approver::create_if_missing(data)?;
     let enrolled = approver::enrolled(data)?.with_rules(settings.approval);
@@ -85,6 +95,7 @@ pub(super) async fn open(
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let of_steered = steered.as_ref().map(SteeredListeners::addresses).transpose()?;
     out.own.extend(of_steered.iter().flat_map(|(transparent, names)| [*transparent, *names]));
+    out.own.extend(operators.as_ref().map(link::Bound::address));
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
     let witnesses =
         settings.witness.as_ref().map(|witness| Witnesses::open(witness, &out, data)).transpose()?;
@@ -154,7 +165,9 @@ pub(super) async fn open(
         offered.extend(steered.offered()?);
     }
     admin.handover.offer(offered);
-    Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() }.keep(data)?;
+    let listening = Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() };
+    listening.keep(data)?;
+    let link = operators.map(|operators| operators.with_identity(data, listening, &authority)).transpose()?;
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
     custody.mint_through(Arc::clone(&upstream), keeper);
@@ -185,7 +198,7 @@ pub(super) async fn open(
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
     let workloads = Listeners { network: workloads, unix, transparent };
     let proxy = Arc::new(proxy);
-    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, webhook, witnesses })
+    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses })
 }
 
 /// Said by the start that trusts, whichever start made the key: one that failed before may have.

@@ -1,5 +1,6 @@
 //! Runs an opened broker: says that it is ready, waits for a signal or a listener's end, drains, closes the journal.
 
+use super::link::Introduction;
 use super::open::Opened;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -20,7 +21,8 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, names, console, socket, webhook, witnesses } = opened;
+    let Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses } =
+        opened;
     let ready = Ready {
         listen: workloads.network.local_addr()?,
         console: console.local_addr()?,
@@ -59,8 +61,15 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     servers.spawn(async move {
         cloakroom_admin::serve_socket(operated, socket, shutdown).await.map_err(|e| e.to_string())
     });
+    let introduction = link.map(|(link, introduction)| {
+        let (shutdown, operated) = (until(&stopped), Arc::clone(&admin));
+        servers.spawn(async move {
+            cloakroom_admin::serve_link(operated, link, shutdown).await.map_err(|e| e.to_string())
+        });
+        introduction
+    });
     let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
-    ready.say(data, scheme, output)?;
+    ready.say(data, scheme, introduction, output)?;
 
     let mut is_handed_over = false;
     let ended = loop {
@@ -128,7 +137,13 @@ struct Ready {
 }
 
 impl Ready {
-    fn say(&self, data: &DataDir, scheme: &str, output: &Output) -> Result<(), Failure> {
+    fn say(
+        &self,
+        data: &DataDir,
+        scheme: &str,
+        introduction: Option<Introduction>,
+        output: &Output,
+    ) -> Result<(), Failure> {
         let Self { listen, console, transparent, dns } = self;
         let ca = data.ca();
         let mut document = json!({
@@ -137,6 +152,9 @@ impl Ready {
             "console": console.to_string(),
             "ca": ca,
         });
+        if let Some(introduction) = introduction {
+            document["operator"] = json!(introduction);
+        }
         let mut steered = String::new();
         for (name, address) in [("transparent", transparent), ("dns", dns)] {
             if let Some(address) = address {

@@ -39,6 +39,15 @@ impl SteeredListeners {
         Ok(Self { transparent, names, pool: Arc::new(pool) })
     }
 
+    /// Lets them hear one network card only.
+    ///
+    /// # Errors
+    /// Where the kernel refuses.
+    pub(super) fn hear_only(&self, device: &str) -> std::io::Result<()> {
+        let all = [self.transparent.as_fd(), self.names.tcp.as_fd(), self.names.udp.as_fd()];
+        all.iter().try_for_each(|socket| SockRef::from(socket).bind_device(Some(device.as_bytes())))
+    }
+
     /// Copies, for a broker that takes over.
     pub(super) fn offered(&self) -> std::io::Result<Vec<OwnedFd>> {
         let all = [self.transparent.as_fd(), self.names.tcp.as_fd(), self.names.udp.as_fd()];

@@ -66,6 +66,8 @@ pub(crate) struct Settings {
     pub(crate) pin_generation: bool,
     /// Where security events go besides the journal.
     pub(crate) webhook: Option<WebhookSetting>,
+    /// The wires of the appliance that this broker is.
+    pub(crate) appliance: Option<crate::serve::Appliance>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
 }
@@ -186,6 +188,7 @@ impl Settings {
             hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
+            appliance: options.appliance.clone(),
             epoch: epoch.file,
         })
     }
@@ -208,6 +211,11 @@ fn steered(listen: &Listen, options: &ServeArguments) -> Result<Option<Steered>,
         _ => Err(Failure::bad_input("the transparent listener and the one for names go together")
             .hinting("name both: --transparent ADDR --dns ADDR, or [listen] transparent and dns")),
     }
+}
+
+/// Whether a settings file can be read and means something.
+pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
+    read_file(path).map(drop)
 }
 
 fn read_file(path: &Path) -> Result<ConfigFile, Failure> {

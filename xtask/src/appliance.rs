@@ -1,0 +1,124 @@
+//! `cargo xtask appliance`: what an image is built from: the program without libraries, and a distribution's kernel; and, for the tests,
+//! the program of the hostile guest.
+//!
+//! The program is the ordinary build, linked once more: static linking is a matter of the last step, so nothing else is compiled anew.
+
+use crate::fault::Fault;
+use crate::shell::{capture, command, run, target};
+use crate::tools;
+use std::path::{Path, PathBuf};
+
+/// Whose dependency names the kernel of the day.
+const KERNEL: &str = "linux-image-cloud-amd64";
+
+/// Where everything is put.
+pub(crate) fn directory() -> PathBuf {
+    target().join("appliance")
+}
+
+/// Whether an appliance can be built for this machine.
+pub(crate) fn is_possible() -> bool {
+    cfg!(all(target_arch = "x86_64", target_os = "linux"))
+}
+
+/// Makes what the tests need.
+pub(crate) fn for_tests() -> Result<(), Fault> {
+    tools::ensure_for_appliance()?;
+    link("dev", "cloakroom", "cloakroom")?;
+    link("dev", "cloakroom-testkit", "robot")?;
+    kernel()
+}
+
+/// Makes the program for an image, in one of Cargo's profiles, and says how to go on.
+pub(crate) fn build(profile: &str) -> Result<(), Fault> {
+    if !is_possible() {
+        return Err(Fault::new("an appliance is built on x86-64 Linux"));
+    }
+    tools::ensure_for_appliance()?;
+    link(profile, "cloakroom", "cloakroom")?;
+    kernel()?;
+    let directory = directory();
+    let bytes = std::fs::metadata(directory.join("cloakroom"))?.len();
+    println!("    {} has {:.1} MiB ({profile})", directory.join("cloakroom").display(), to_mib(bytes));
+    println!(
+        "    next: {0}/cloakroom image build --out IMAGE --kernel {0}/kernel/vmlinuz --modules {0}/kernel/modules",
+        directory.display()
+    );
+    Ok(())
+}
+
+#[expect(clippy::cast_precision_loss, reason = "for people")]
+fn to_mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
+}
+
+/// Links a program statically and takes its symbols off.
+fn link(profile: &str, package: &str, program: &str) -> Result<(), Fault> {
+    run(command(&[
+        "cargo",
+        "rustc",
+        "--quiet",
+        "--profile",
+        profile,
+        "--package",
+        package,
+        "--bin",
+        program,
+        "--",
+        "-C",
+        "target-feature=+crt-static",
+    ]))?;
+    let folder = if profile == "dev" { "debug" } else { profile };
+    let built = target().join(folder).join(program);
+    std::fs::create_dir_all(directory())?;
+    let (from, to) = (built.to_string_lossy(), directory().join(program));
+    run(command(&["strip", "-o", &to.to_string_lossy(), &from]))
+}
+
+/// Unpacks the kernel's package, without installing it: `kernel/vmlinuz` and `kernel/modules`.
+fn kernel() -> Result<(), Fault> {
+    let kernel = directory().join("kernel");
+    if kernel.join("vmlinuz").exists() && kernel.join("modules").exists() {
+        return Ok(());
+    }
+    let by_hand = format!(
+        "unpack a kernel's vmlinuz and lib/modules/VERSION to {0}/vmlinuz and {0}/modules",
+        kernel.display()
+    );
+    let unpacked = directory().join("kernel.new");
+    let _ = std::fs::remove_dir_all(&unpacked);
+    std::fs::create_dir_all(&unpacked)?;
+    fetch(&unpacked).map_err(|fault| Fault::new(format!("{fault}\nby hand: {by_hand}")))?;
+    let one = |directory: &Path, begin: &str| -> Result<PathBuf, Fault> {
+        let mut entries = std::fs::read_dir(directory)?.flatten();
+        let found = entries.find(|entry| entry.file_name().to_string_lossy().starts_with(begin));
+        found.map(|entry| entry.path()).ok_or_else(|| Fault::new(format!("the package has no {begin}")))
+    };
+    std::fs::rename(one(&unpacked.join("boot"), "vmlinuz-")?, unpacked.join("vmlinuz"))?;
+    std::fs::rename(one(&unpacked.join("lib/modules"), "")?, unpacked.join("modules"))?;
+    let _ = std::fs::remove_dir_all(&kernel);
+    Ok(std::fs::rename(&unpacked, &kernel)?)
+}
+
+fn fetch(into: &Path) -> Result<(), Fault> {
+    let name = || -> Result<String, Fault> {
+        let depends = capture(command(&["apt-cache", "depends", KERNEL]))?;
+        let mut names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
+        let name = names.next().ok_or_else(|| Fault::new(format!("apt knows no {KERNEL}")))?;
+        Ok(format!("linux-image-{name}"))
+    };
+    let download = || -> Result<(), Fault> {
+        let mut apt = command(&["apt-get", "-q", "download", &name()?]);
+        apt.current_dir(into);
+        capture(apt).map(drop)
+    };
+    if download().is_err() {
+        let _ = run(command(&["apt-get", "-o", "DPkg::Lock::Timeout=200", "-q", "update"]));
+        download()?;
+    }
+    let mut entries = std::fs::read_dir(into)?.flatten();
+    let package = entries.find(|entry| entry.path().extension().is_some_and(|end| end == "deb"));
+    let package = package.ok_or_else(|| Fault::new("apt-get download left no package"))?.path();
+    run(command(&["dpkg-deb", "-x", &package.to_string_lossy(), &into.to_string_lossy()]))?;
+    Ok(std::fs::remove_file(package)?)
+}
