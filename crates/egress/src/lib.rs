@@ -4,6 +4,7 @@
 //! decided in `policy`; how calls arrive is `proxy`'s business.
 
 mod arm;
+mod capture;
 pub mod custody;
 mod mint;
 mod scrub;

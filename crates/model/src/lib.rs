@@ -24,6 +24,7 @@ mod question;
 mod record;
 mod refusal;
 mod timestamp;
+mod token;
 
 pub mod placeholder;
 
@@ -53,3 +54,4 @@ pub use record::{
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use timestamp::Timestamp;
+pub use token::{CapturedRecord, Token};

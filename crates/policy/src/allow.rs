@@ -18,9 +18,12 @@ pub(crate) struct Asker<'a> {
     pub(crate) policies: &'a PolicySet,
 }
 
-impl<'a> Asker<'a> {
+/// The permit allows the call for another token than the one that the placeholder stands for.
+const ANOTHER_TOKEN: &str = "the permit is for another credential or token of this policy";
+
+impl Asker<'_> {
     /// The placeholder of this core, where it was issued to this workload and the workload shows what its holder must.
-    pub(crate) fn own(&self, core: CoreId) -> Result<&'a Arc<Held>, Refusal> {
+    pub(crate) fn own(&self, core: CoreId) -> Result<Arc<Held>, Refusal> {
         let Some(held) = self.policies.held(core) else {
             let reason = "the call carries a placeholder that is in no row of this broker";
             return Err(
@@ -39,26 +42,31 @@ impl<'a> Asker<'a> {
         judge: impl Fn(&Permit, &Wanted<'_>) -> Result<Judged, Mismatch>,
     ) -> Result<Allowed, Refusal> {
         let held = self.own(core)?;
-        let permits = held.permits_at(now).map_err(|refusal| self.about_held(as_seen(refusal), held))?;
+        let permits = held.permits_at(now).map_err(|refusal| self.about_held(as_seen(refusal), &held))?;
         let wanted = Wanted { key: self.policies.lookup_key(), text: held.text };
         let mut closest = Closest::default();
         let mut options: Vec<(usize, Judged)> = Vec::new();
         for (index, compiled) in permits.iter().enumerate() {
             match judge(&compiled.permit, &wanted) {
+                // SECURITY: a credential does not go where a permit lets only a token made of it go, nor the other way round.
+                Ok(_) if compiled.permit.tokens.presents != held.token() => {
+                    closest.see(Mismatch::new(Stage::Place, ANOTHER_TOKEN), compiled);
+                }
                 Ok(judged) => options.push((index, judged)),
                 Err(mismatch) => closest.see(mismatch, compiled),
             }
         }
         // Permits with the same place agree on the spot; the first option decides it for all.
         let Some(spot) = options.first().map(|(_, judged)| judged.spot.clone()) else {
-            return Err(self.about_held(closest.into_refusal(), held));
+            return Err(self.about_held(closest.into_refusal(), &held));
         };
         let options: Vec<(usize, Waits)> = options
             .into_iter()
             .filter(|(_, judged)| judged.spot == spot)
             .map(|(index, judged)| (index, judged.waits))
             .collect();
-        Ok(Allowed { held: Arc::clone(held), chosen: std::cell::Cell::new(options[0].0), options, spot })
+        drop(closest);
+        Ok(Allowed { chosen: std::cell::Cell::new(options[0].0), options, spot, held })
     }
 
     /// The last check: takes one call from a permit of each placeholder, or from none.

@@ -5,7 +5,10 @@ use crate::permit::{Permit, RangeRule};
 use crate::question;
 use crate::repeats::{OF_THE_ATTEMPT, Repeatable, Repeats};
 use crate::set::Held;
-use cloakroom_model::{Call, CredentialId, Intent, IntentUse, PlaceholderId, Principal, Timestamp};
+use crate::tokens::Capture;
+use cloakroom_model::{
+    Call, CoreId, CredentialId, Intent, IntentUse, Place, PlaceholderId, Principal, Timestamp,
+};
 use std::fmt;
 
 /// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
@@ -105,6 +108,9 @@ pub struct Use {
     repeats: Repeats,
     text: String,
     spot: Spot,
+    captured: Option<CoreId>,
+    capture: Option<Capture>,
+    is_refresh_token: bool,
 }
 
 impl Use {
@@ -118,6 +124,9 @@ impl Use {
             repeats: permit.repeats,
             text,
             spot,
+            captured: held.captured.map(|captured| captured.core),
+            capture: permit.tokens.capture,
+            is_refresh_token: presents_refresh_token(permit),
         }
     }
 
@@ -146,6 +155,21 @@ impl Use {
         &self.spot
     }
 
+    /// The captured token that it stands for, by its placeholder's core; `None`: the credential itself.
+    pub fn captured(&self) -> Option<CoreId> {
+        self.captured
+    }
+
+    /// Whether it stands where a token endpoint takes a refresh token (RFC 6749, section 6).
+    pub fn is_refresh_token(&self) -> bool {
+        self.is_refresh_token
+    }
+
+    /// What becomes of tokens in the reply.
+    pub fn capture(&self) -> Option<Capture> {
+        self.capture
+    }
+
     /// Whether the permit lets Range requests through.
     pub fn range_allowed(&self) -> bool {
         self.range_allowed
@@ -167,6 +191,14 @@ impl Use {
             permit: self.permit.clone(),
             counted: self.counted,
         }
+    }
+}
+
+fn presents_refresh_token(permit: &Permit) -> bool {
+    match &permit.place {
+        Place::Form(field) => &**field == "refresh_token",
+        Place::Json(pointer) => &**pointer == "/refresh_token",
+        _ => false,
     }
 }
 

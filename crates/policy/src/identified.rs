@@ -7,7 +7,7 @@ use crate::decide::body::BodyView;
 use crate::decide::{self, Waits};
 use crate::question::{Asked, Unasked};
 use crate::search::{self, Finding};
-use crate::{PolicySet, Spot, question};
+use crate::{Capture, PolicySet, Spot, question};
 use cloakroom_model::{Call, CallApproval, Code, Principal, Question, Refusal, Timestamp};
 use std::fmt;
 
@@ -77,6 +77,7 @@ impl Identified {
             .map(|allowed| self.use_of(allowed))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(lost)?;
+        require_one_capture(&uses).map_err(|refusal| asker.about(refusal))?;
         let known = policies.known_at(self.principal.workload(), &self.call.destination);
         Ok(Authorized::new(self.call, self.principal, uses, known, now))
     }
@@ -141,6 +142,22 @@ impl Identified {
         let text = search::text_at(&self.call, &allowed.spot)?;
         Some(Use::new(&allowed.held, &allowed.chosen().permit, text, allowed.spot.clone()))
     }
+}
+
+/// What a reply grants belongs to one placeholder, and where a permit leaves it to another one, that one is there.
+fn require_one_capture(uses: &[Use]) -> Result<(), Refusal> {
+    let count =
+        |captures: fn(&Capture) -> bool| uses.iter().filter_map(Use::capture).filter(captures).count();
+    let reason = match (count(|it| *it != Capture::Beside), count(|it| *it == Capture::Beside)) {
+        (0, 0) | (1, _) => return Ok(()),
+        (0, _) => {
+            "the permit allows this call only beside a placeholder whose permit captures the tokens in the reply"
+        }
+        _ => {
+            "the permits of two placeholders capture the tokens in the reply: one has to say capture = \"beside\""
+        }
+    };
+    Err(Refusal::new(Code::CallNotPermitted, reason))
 }
 
 fn lost() -> Refusal {

@@ -45,6 +45,7 @@ pub mod sigv4;
 mod spot;
 mod template;
 mod text;
+mod tokens;
 mod toml_text;
 
 pub mod fuzz;
@@ -71,5 +72,8 @@ pub use remarks::{Background, Service};
 pub use repeats::{MOST_KEPT_KIB, MOST_SENDS, Repeatable, WINDOW_MINUTES};
 pub use replay::{Replayed, Tuple};
 pub use review::{Change, Diff, Explained, Proof, Verdict};
-pub use set::{HeldPermit, Holding, Ignored, PolicySet, Recognised, Showing};
+pub use set::{
+    CapturedPlaceholder, CapturedSet, HeldPermit, Holding, Ignored, PolicySet, Recognised, Showing,
+};
 pub use spot::{Signature, Spot};
+pub use tokens::Capture;

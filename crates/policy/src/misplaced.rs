@@ -11,6 +11,7 @@ use crate::decide::place::{self, Wanted};
 use crate::search::{self, Finding};
 use crate::{Spot, set::Held};
 use cloakroom_model::{EventKind, Refusal};
+use std::sync::Arc;
 
 /// Where the placeholders of a refused call may stand.
 #[derive(Default)]
@@ -38,21 +39,19 @@ impl Asker<'_> {
         })
     }
 
-    fn misplaced(&self, findings: &[Finding]) -> Option<&Held> {
+    fn misplaced(&self, findings: &[Finding]) -> Option<Arc<Held>> {
         let body = BodyView::new(self.call);
         let mut places = Places::default();
         for core in search::cores(findings) {
             if let Some(held) = self.policies.held(core) {
-                self.see_places(held, &body, &mut places);
+                self.see_places(&held, &body, &mut places);
             }
         }
         let spots: Vec<&Spot> = places.spots.iter().collect();
         let strays = search::strays(self.call, findings, &spots, self.policies);
         let mut meant = strays.filter(|stray| !(places.body_unread && stray.is_in_body()));
         // A placeholder without a permit that counts has no place, so none can be wrong.
-        meant
-            .find_map(|stray| self.policies.held(stray.core()).filter(|held| !held.permits().is_empty()))
-            .map(|held| &**held)
+        meant.find_map(|stray| self.policies.held(stray.core()).filter(|held| !held.permits().is_empty()))
     }
 
     /// Adds the one spot of a placeholder. At a second one it stands twice, so that is left to be a stray.

@@ -5,6 +5,7 @@ use crate::constraint::Constraint;
 use crate::repeats::Repeats;
 use crate::sigv4;
 use crate::template::Template;
+use crate::tokens::Tokens;
 use cloakroom_model::{Destination, Place, Upgrade};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -47,6 +48,11 @@ pub(crate) struct Permit {
     /// COMPAT: policies stored before there were repeats do not have this key.
     #[serde(default, skip_serializing_if = "Repeats::is_silent")]
     pub(crate) repeats: Repeats,
+    /// What becomes of tokens in the reply, and whether one that was captured is presented.
+    ///
+    /// COMPAT: policies stored before there was capture do not have this key.
+    #[serde(default, skip_serializing_if = "Tokens::is_silent")]
+    pub(crate) tokens: Tokens,
 }
 
 impl Permit {

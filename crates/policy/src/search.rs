@@ -58,7 +58,7 @@ pub(crate) fn call(call: &Call, policies: &PolicySet) -> Vec<Finding> {
 /// A placeholder of ours that stands in the head of the call with another end than its own. The body is left out: to look
 /// at each place of it would let a stranger buy much work (T96).
 pub(crate) fn altered(call: &Call, policies: &PolicySet) -> Option<CoreId> {
-    let known = |core| policies.held(core).is_some();
+    let known = |core| policies.is_held(core);
     let values = call.headers.keys().map(|name| Piece::HeaderValues(name.clone()));
     let mut pieces = [Piece::Path, Piece::Query].into_iter().chain(values);
     pieces.find_map(|piece| {
@@ -100,7 +100,7 @@ pub(crate) fn strays<'a>(
 
 /// Which placeholders stand in a text, each once.
 pub(crate) fn in_text(text: &[u8], policies: &PolicySet) -> Vec<CoreId> {
-    let known = |core| policies.held(core).is_some();
+    let known = |core| policies.is_held(core);
     policies.lookup_key().sightings(text, &known)
 }
 

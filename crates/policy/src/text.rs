@@ -44,10 +44,12 @@ pub(crate) fn facts(permit: &Permit) -> Vec<String> {
         messages,
         terms,
         repeats,
+        tokens,
     } = permit;
     let mut lines: Vec<String> =
         calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
     lines.push(format!("with the credential in: {}", place_text(place)));
+    lines.extend(tokens.lines());
     // COMPAT: permits without an upgrade have the text that was signed before there were upgrades.
     lines.extend(messages.map(|count| format!("messages that may carry the credential: the first {count}")));
     lines.extend(upgrade.map(|upgrade| {

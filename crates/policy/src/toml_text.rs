@@ -31,6 +31,7 @@ pub(crate) fn permit(permit: &Permit) -> String {
         messages,
         terms,
         repeats: _,
+        tokens: _,
     } = permit;
     let calls: Vec<String> = calls.iter().map(|call| string(&call.to_string())).collect();
     let mut lines = vec![
@@ -57,6 +58,7 @@ pub(crate) fn permit(permit: &Permit) -> String {
     });
     lines.extend(terms_text(terms));
     lines.extend(permit.repeats_toml());
+    lines.extend(permit.tokens_toml());
     lines.extend((*range == RangeRule::Pass).then(|| "range = \"pass\"".to_owned()));
     lines.join("\n") + "\n"
 }

@@ -142,6 +142,7 @@ fn permit() -> impl Strategy<Value = String> {
         "messages = 7",
         "headers = { X-A = { const = \"1\" } }",
         "headers = { X-B = {} }",
+        "capture = \"oauth\"\nid_token = \"replace\"\npresents = \"id-token\"",
     ]);
     (prop::option::of(tricky()), to, prop::collection::vec(call, 1..3), place, query(), body(), rest).prop_map(
         |(name, to, calls, place, query, body, rest)| {
@@ -194,7 +195,7 @@ proptest! {
         if let Some(policy) = parse(&permits) {
             let text = policy.canonical_text();
             prop_assert!(text.bytes().all(|b| b == b'\n' || (b' '..=b'~').contains(&b)));
-            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  messages that may carry the credential: the first ", "  protocol: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  speaks: ", "  counts as a ", "  calls that are not known to read: refused", "  range requests: ", "  ! "];
+            let heads = ["permits: ", "permit ", "  may ", "  with the credential in: ", "  messages that may carry the credential: the first ", "  protocol: ", "  capture: ", "  the credential is there: ", "  query key", "  other ", "  header", "  body: ", "  form field ", "  json ", "  rate: ", "  approve: ", "  speaks: ", "  counts as a ", "  calls that are not known to read: refused", "  range requests: ", "  ! "];
             for line in text.lines().filter(|line| !line.is_empty()) {
                 prop_assert!(heads.iter().any(|head| line.starts_with(head)), "{}", line);
             }

@@ -2,9 +2,9 @@
 
 use crate::StoreError;
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, Change, ClaimRecord, Claimed, CredentialId, CredentialRecord,
-    KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Signature, Timestamp, WorkloadId,
-    WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
+    CredentialId, CredentialRecord, KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
+    Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -130,6 +130,16 @@ pub trait Store: Send + Sync + 'static {
     /// Withdraws what was granted, and revokes its placeholder, both or none. Conflict if it was not granted, or was
     /// withdrawn before.
     fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// The placeholders of tokens that replies brought, oldest first.
+    fn captured(&self) -> BoxFuture<'_, Result<Vec<CapturedRecord>, StoreError>>;
+
+    /// Keeps the placeholder of a token that a reply brought; one of the same core gets another token. What has ended long ago is
+    /// forgotten. What was sealed is erased with the revocation of its placeholder and the removal of its credential.
+    fn keep_captured(&self, row: CapturedRecord) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Forgets them, all or none. One that is not there is passed over.
+    fn forget_captured(&self, cores: Vec<CoreId>) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What the store knows about the journal beside it.
     fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>>;

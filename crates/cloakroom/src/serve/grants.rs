@@ -1,7 +1,7 @@
-//! Keeps a grant whose refresh token was replaced: on record first, then stored.
+//! Keeps a grant whose refresh token was replaced, and tokens that replies brought: on record first, then stored.
 
 use cloakroom_egress::Keeper;
-use cloakroom_model::{CredentialId, SealedSecret, Timestamp};
+use cloakroom_model::{CapturedRecord, CoreId, CredentialId, SealedSecret, Timestamp, Token};
 use cloakroom_store::Store;
 use cloakroom_store::journal::{Entry, Journal};
 use std::future::Future;
@@ -22,21 +22,44 @@ impl Keeper for GrantKeeper {
         sealed: SealedSecret,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         Box::pin(async move {
-            let entry = Entry::Act {
-                at: Timestamp::now(),
-                act: "refresh token replaced".into(),
-                subject: credential.to_string(),
-                name: None,
-                by: "the broker".into(),
-            };
-            // The refresh token is lost if it is not stored; a record that cannot be written must not cause that.
-            if let Err(error) = self.journal.append(&entry) {
-                tracing::error!(%credential, %error, "a replaced refresh token is not on record");
-            }
+            self.record("refresh token replaced", credential.to_string());
             self.store
                 .reseal_credential(credential, generation, sealed)
                 .await
                 .map_err(|error| error.to_string())
         })
+    }
+
+    fn keep_captured(
+        &self,
+        row: CapturedRecord,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move {
+            let act = match row.token {
+                Token::AccessToken => "access token captured",
+                Token::RefreshToken => "refresh token captured",
+                Token::IdToken => "ID token captured",
+            };
+            self.record(act, row.placeholder.to_string());
+            self.store.keep_captured(row).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn forget_captured(
+        &self,
+        cores: Vec<CoreId>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>> {
+        Box::pin(async move { self.store.forget_captured(cores).await.map_err(|error| error.to_string()) })
+    }
+}
+
+impl GrantKeeper {
+    /// A token is lost if it is not stored; a record that cannot be written must not cause that.
+    fn record(&self, act: &str, subject: String) {
+        let (at, by) = (Timestamp::now(), "the broker".into());
+        let entry = Entry::Act { at, act: act.into(), subject, name: None, by };
+        if let Err(error) = self.journal.append(&entry) {
+            tracing::error!(%act, %error, "what became of a token is not on record");
+        }
     }
 }

@@ -153,6 +153,8 @@ pub(super) async fn open(
         handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
+    let captured = store.captured().await.map_err(|error| Failure::failed(error.to_string()))?;
+    custody.capture_into(&policies.load(), captured);
     let socket = admin_socket(sockets.admin, &data.socket())?;
     let offered =
         [workloads.as_fd(), console.as_fd(), socket.as_fd()].map(|socket| socket.try_clone_to_owned());

@@ -7,6 +7,7 @@ mod approvals;
 mod approvers;
 mod authorization_server;
 mod aws;
+mod capture;
 mod carriers;
 mod classes;
 mod clients;

@@ -17,7 +17,7 @@ pub(super) struct Binding<'a> {
 }
 
 /// A binding as associated data.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     pub(super) key: Vec<u8>,
     pub(super) secret: Vec<u8>,
 }
@@ -57,6 +57,18 @@ impl<'a> Binding<'a> {
         text(&mut bytes, &self.id.to_string());
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes
+    }
+}
+
+impl Bound {
+    /// What is bound to these facts, for what is no credential of its own.
+    pub(super) fn of_facts(label: &str, facts: &[String]) -> Self {
+        let write = |label: &str| {
+            let mut bytes = label.as_bytes().to_vec();
+            facts.iter().for_each(|fact| text(&mut bytes, fact));
+            bytes
+        };
+        Self { key: write(&format!("{label} key")), secret: write(label) }
     }
 }
 

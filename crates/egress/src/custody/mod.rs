@@ -3,6 +3,8 @@
 mod aead;
 mod aws;
 mod binding;
+mod capture;
+mod captured;
 mod error;
 mod harden;
 mod intake;
@@ -12,6 +14,8 @@ mod sealed;
 mod shape;
 
 pub(crate) use aws::AccessKey;
+pub(crate) use binding::Bound;
+pub(crate) use captured::{Captures, Owner, digest_of};
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
@@ -19,10 +23,11 @@ pub use sealed::SealedParts;
 
 use crate::Upstream;
 use crate::mint::{Keeper, Live, Means, Mint, Recipe, Stock};
+use crate::scrub::Needles;
 use crate::secret::{self, Secret};
 use crate::source::{self, Source};
 use arc_swap::ArcSwap;
-use binding::{Binding, Bound};
+use binding::Binding;
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
     SealedSecret, Shape,
@@ -85,12 +90,15 @@ pub(crate) struct Opened {
     pub(crate) derived: Arc<Derived>,
     /// The access token that it is, where it is one.
     pub(crate) live: Option<Arc<Live>>,
+    /// What it replaced, which must not come back either.
+    pub(crate) before: Vec<Arc<Needles>>,
 }
 
 /// Opens secrets for one use. Holds ciphertext of every credential and the key-encryption key.
 pub struct Custody {
     keys: Arc<dyn KeyEncryption>,
     means: OnceLock<Means>,
+    captures: Arc<Captures>,
     intake: IntakeKey,
     held: ArcSwap<IdMap<CredentialId, Held>>,
     opened: AtomicU64,
@@ -117,7 +125,15 @@ impl Custody {
             KekSource::Handed { file, mark } => handed::load(&file, &mark)?,
         });
         let intake = IntakeKey::fresh()?;
-        Ok(Self { keys, means: OnceLock::new(), intake, held: ArcSwap::default(), opened: AtomicU64::new(0) })
+        let captures = Arc::new(Captures::new(Arc::clone(&keys)));
+        Ok(Self {
+            keys,
+            captures,
+            means: OnceLock::new(),
+            intake,
+            held: ArcSwap::default(),
+            opened: AtomicU64::new(0),
+        })
     }
 
     /// The public key that secrets are sealed to on their way in.
@@ -215,17 +231,8 @@ impl Custody {
                 _ => {}
             }
         }
-        if let Some(Held { record, .. }) = held.get(&id)
-            && record.removed.is_none()
-            && !record.destinations.contains(destination)
-        {
-            let reason = "the credential behind this placeholder may not go to this destination";
-            return Err(Refusal::new(Code::DestinationNotPermitted, reason)
-                .with(|facts| {
-                    facts.credential = Some(record.name.clone());
-                    facts.destination = Some(destination.clone());
-                })
-                .as_event(EventKind::WrongDestination));
+        if let Some(Held { record, .. }) = held.get(&id).filter(|held| held.record.removed.is_none()) {
+            require_use(record, destination)?;
         }
         self.open(id)
     }
@@ -235,7 +242,10 @@ impl Custody {
         let held = self.held.load();
         let held = held.get(&id).filter(|held| held.record.removed.is_none())?;
         match &held.mint {
-            None => Some(Arc::clone(&held.derived)),
+            None => match self.captures.replaced(id, held.record.generation) {
+                Some(newer) => Some(Arc::clone(&newer.derived)),
+                None => Some(Arc::clone(&held.derived)),
+            },
             Some(mint) => Some(Arc::clone(&mint.live()?.derived)),
         }
     }
@@ -269,18 +279,18 @@ impl Custody {
                 generation: record.generation,
                 derived,
                 live: Some(live),
+                before: Vec::new(),
             });
+        }
+        let (kind, generation) = (record.kind, record.generation);
+        if let Some(newer) = self.captures.replaced(id, generation) {
+            let secret = self.unsealed(held, &newer.sealed)?;
+            let (derived, before) = (Arc::clone(&newer.derived), newer.before.clone());
+            return Ok(Opened { secret, user: None, kind, generation, derived, live: None, before });
         }
         let secret = self.unsealed(held, &record.sealed)?;
         let derived = Arc::clone(&held.derived);
-        Ok(Opened {
-            secret,
-            user: None,
-            kind: record.kind,
-            generation: record.generation,
-            derived,
-            live: None,
-        })
+        Ok(Opened { secret, user: None, kind, generation, derived, live: None, before: Vec::new() })
     }
 }
 
@@ -399,6 +409,27 @@ impl Custody {
         self.opened.fetch_add(1, Ordering::Relaxed);
         Ok(opened)
     }
+}
+
+/// That a credential is there, and may go to this destination.
+fn require_use(record: &CredentialRecord, destination: &Destination) -> Result<(), Refusal> {
+    if record.removed.is_some() {
+        let removed =
+            Refusal::new(Code::PlaceholderRevoked, "the credential behind this placeholder was removed");
+        return Err(removed
+            .with(|facts| facts.credential = Some(record.name.clone()))
+            .as_event(EventKind::CutShort));
+    }
+    if record.destinations.contains(destination) {
+        return Ok(());
+    }
+    let reason = "the credential behind this placeholder may not go to this destination";
+    Err(Refusal::new(Code::DestinationNotPermitted, reason)
+        .with(|facts| {
+            facts.credential = Some(record.name.clone());
+            facts.destination = Some(destination.clone());
+        })
+        .as_event(EventKind::WrongDestination))
 }
 
 /// The access token outlives a change of the row, as long as the generation is the same.

@@ -8,7 +8,7 @@ use crate::secret::Secret;
 use crate::source::{self, Asker, Fetched, Source};
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
-use cloakroom_model::{Code, CredentialId, Refusal, SealedSecret};
+use cloakroom_model::{CapturedRecord, Code, CoreId, CredentialId, Refusal, SealedSecret};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +33,18 @@ pub trait Keeper: Send + Sync {
         generation: u32,
         sealed: SealedSecret,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
+
+    /// Keeps the placeholder of a token that a reply brought.
+    fn keep_captured(
+        &self,
+        row: CapturedRecord,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+
+    /// Forgets such placeholders.
+    fn forget_captured(
+        &self,
+        cores: Vec<CoreId>,
+    ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
 }
 
 /// What every exchange needs.

@@ -1,6 +1,7 @@
 //! Stage 3: the secret is in the call.
 
 use crate::arm::{self, Outgoing, Placing};
+use crate::capture::Order;
 use crate::custody::{AccessKey, Custody, Derived, Opened};
 use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
@@ -36,7 +37,8 @@ impl Arm for Authorized {
         // INVARIANT: nothing is opened before its intent is on record (invariant 2).
         ledger.record(&self.intent()).await?;
         // Whatever fails from here until the call is handed to a connection: nothing of it was sent.
-        custody.ready(self.uses().iter().map(Use::credential)).await.map_err(Refusal::unsent)?;
+        let minted = self.uses().iter().filter(|used| used.captured().is_none());
+        custody.ready(minted.map(Use::credential)).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let judge = self.is_handshake().then(|| self.message_judge());
         let (call, _, uses, _) = self.into_parts();
@@ -64,6 +66,8 @@ pub struct Armed {
     judge: Option<MessageJudge>,
     /// The access tokens in it that the broker had made.
     lives: Vec<Arc<Live>>,
+    /// What is to be done with tokens in the reply.
+    capture: Option<Box<Order>>,
 }
 
 impl Armed {
@@ -79,12 +83,17 @@ impl Armed {
         let mut credentials = Vec::with_capacity(uses.len());
         let mut kept: Option<Arc<Derived>> = None;
         let mut lives = Vec::new();
+        let mut capture = None;
         for used in uses {
-            let opened = custody.open_for(used.credential(), &call.destination, used.spot())?;
+            let opened = custody.open_use(used, &call.destination)?;
             credentials.push((used.credential(), opened.generation));
             // A login brings its own user name; what its credentials look like is among what goes with it.
             let half = if opened.user.is_some() { None } else { arm::half_of(&call, used.spot()) };
             aim(&mut targets, &opened, half.as_ref().map(arm::Half::as_basic), used.text())?;
+            if let Some(order) = custody.order(used, &opened)? {
+                capture = Some(Box::new(order));
+            }
+            targets.extend(opened.before.iter().map(|needles| aimed(needles, used.text())));
             if let Some(live) = opened.live {
                 targets.extend(live.also.iter().map(|needles| aimed(needles, used.text())));
                 lives.push(live);
@@ -96,6 +105,10 @@ impl Armed {
                 secret: opened.secret,
                 user: opened.user,
             });
+        }
+        for used in uses {
+            let captured = custody.captured_needles(used.credential());
+            targets.extend(captured.iter().map(|needles| aimed(needles, ANOTHER)));
         }
         // Behind those of the call: where two credentials have one secret, the workload gets the placeholder it sent.
         targets.extend(beside);
@@ -115,7 +128,7 @@ impl Armed {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives })
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives, capture })
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -129,6 +142,9 @@ impl Armed {
         upstream: &Upstream,
         on_interim: &mut (dyn FnMut(Interim) + Send),
     ) -> Result<Returned, Refusal> {
+        if let Some(order) = self.capture {
+            return Box::pin(order.carry_out(self.outgoing, self.key, self.finder)).await;
+        }
         let Outgoing { head, body } = self.outgoing;
         let method = head.method.clone();
         let finder = self.finder;
@@ -208,6 +224,8 @@ pub(crate) fn target(
 fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
     let mut targets = Vec::with_capacity(beside.len());
     for id in beside {
+        let captured = custody.captured_needles(*id);
+        targets.extend(captured.iter().map(|needles| aimed(needles, ANOTHER)));
         let kept = custody.derived(*id);
         let known = kept.as_ref().and_then(|kept| cache(kept).ok());
         if let Some(parts) = known.and_then(NeedleCache::known_parts) {

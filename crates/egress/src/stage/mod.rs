@@ -18,6 +18,7 @@ pub use body::{ScrubbedBody, Tally};
 pub use interim::Interim;
 pub(crate) use out_body::OutBody;
 pub use returned::Returned;
+pub(crate) use returned::read_whole;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Stage 4: the upstream answered; the reply is not scrubbed yet.
 
-use crate::scrub::{Coding, Finder, Fit, scrub_fields};
+use crate::scrub::{Coding, Decoder, Finder, Fit, scrub_fields};
 use crate::stage::body::ScrubbedBody;
 use crate::stage::charset;
 use crate::stage::{Accepted, Answer};
@@ -13,6 +13,7 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use std::fmt;
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// A reply that declares at most this length is read whole before it is scrubbed, so that its scrubbed length can be
 /// declared too, and a coding that does not decode can still be refused.
@@ -63,6 +64,19 @@ impl Returned {
         let (head, ()) = reply.into_parts();
         let body = Received::Switched(Box::new(accepted));
         Self { head, body, method, finder, range_allowed: false }
+    }
+
+    /// A reply that was written in place of the upstream's.
+    pub(crate) fn rewritten(
+        status: StatusCode,
+        fields: HeaderMap,
+        body: Bytes,
+        method: Method,
+        finder: Arc<Finder>,
+    ) -> Self {
+        let (mut head, ()) = Response::new(()).into_parts();
+        (head.status, head.headers) = (status, fields);
+        Self { head, body: Received::Whole(body, None), method, finder, range_allowed: false }
     }
 
     /// Takes the secret out of the reply: status text, fields, body, trailers.
@@ -192,6 +206,63 @@ async fn read(mut body: RawBody) -> Result<(Bytes, Option<HeaderMap>), BodyFault
     }
     let whole = if rest.is_empty() { first } else { [&first[..], &rest].concat().into() };
     Ok((whole, trailers))
+}
+
+/// A reply that is all here, its codings undone.
+pub(crate) struct Whole {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+/// Reads a reply that is not handed on as it is.
+///
+/// # Errors
+/// `response-not-scrubbable` where it is longer than `most` bytes or cannot be read; as [`Returned::new`] where it breaks off.
+pub(crate) async fn read_whole(
+    reply: Response<RawBody>,
+    method: &Method,
+    most: usize,
+) -> Result<Whole, Refusal> {
+    let too_long = || not_scrubbable("the reply is too long for one that is read whole");
+    let (head, mut raw) = reply.into_parts();
+    let mut bytes = Zeroizing::new(Vec::new());
+    while let Some(frame) = raw.frame().await.transpose().map_err(cut)? {
+        let Ok(data) = frame.into_data() else { continue };
+        if bytes.len() + data.len() > most {
+            return Err(too_long());
+        }
+        bytes.extend_from_slice(&data);
+    }
+    let body = Received::Whole(Bytes::new(), None);
+    let finder = Arc::new(Finder::alone(Vec::new()));
+    let returned = Returned { head, body, method: method.clone(), finder, range_allowed: false };
+    let codings = returned.codings()?;
+    let body = match codings.as_slice() {
+        [] => bytes,
+        codings => decoded(std::mem::take(&mut *bytes).into(), codings, most)?,
+    };
+    let Parts { status, headers, .. } = returned.head;
+    Ok(Whole { status, fields: headers, body })
+}
+
+fn decoded(bytes: Bytes, codings: &[Coding], most: usize) -> Result<Zeroizing<Vec<u8>>, Refusal> {
+    let undecodable = |_| not_scrubbable("the reply's body is not of the coding that its label says");
+    let mut decoder = Decoder::new(codings);
+    let mut whole = Zeroizing::new(Vec::new());
+    decoder.take(bytes);
+    while !decoder.is_idle() {
+        whole.extend_from_slice(&decoder.step().map_err(undecodable)?);
+        if whole.len() > most {
+            return Err(not_scrubbable("the reply is too long for one that is read whole"));
+        }
+    }
+    whole.extend_from_slice(&decoder.finish().map_err(undecodable)?);
+    if whole.len() > most {
+        Err(not_scrubbable("the reply is too long for one that is read whole"))
+    } else {
+        Ok(whole)
+    }
 }
 
 fn not_scrubbable(reason: &'static str) -> Refusal {

@@ -101,7 +101,7 @@ async fn armed<L: Ledger>(
     terms.ledger.record(message.intent()).await?;
     let used = message.used();
     terms.custody.ready(std::iter::once(used.credential())).await?;
-    let opened = terms.custody.open_for(used.credential(), destination, used.spot())?;
+    let opened = terms.custody.open_use(used, destination)?;
     // SECURITY: looked for before it goes out, so that the first reply cannot come too early.
     state.look_for(stage::target(&opened, None, used.text())?);
     for needles in opened.live.iter().flat_map(|live| &live.also) {

@@ -6,6 +6,7 @@ pub(crate) mod json_body;
 pub(crate) mod message;
 pub(crate) mod place;
 pub(crate) mod shape;
+mod token_request;
 
 pub(crate) use class::Waits;
 
@@ -89,6 +90,7 @@ pub(crate) fn judge(
     shape::check(permit, call)?;
     let spot = place::find(permit, call, body, wanted)?;
     body::check(permit, call, body)?;
+    token_request::check(permit, call, body)?;
     let waits = class::check(permit, call, body)?;
     Ok(Judged { spot, waits })
 }

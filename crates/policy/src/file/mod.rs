@@ -7,6 +7,7 @@ mod constraint;
 mod permit;
 mod reader;
 mod size;
+mod tokens;
 mod upgrade;
 
 pub use complaint::Complaint;
@@ -88,6 +89,7 @@ fn read_permits(list: &Value<'_, '_>, to: &mut Complaints<'_>) -> Vec<Permit> {
         }
         permits.push(read.permit);
     }
+    tokens::fit_policy(&permits, list, to);
     permits
 }
 

@@ -4,6 +4,7 @@ use super::body;
 use super::class;
 use super::complaint::Complaints;
 use super::reader::{Table, Value, nearest};
+use super::tokens;
 use super::upgrade;
 use crate::constraint::Constraint;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
@@ -16,9 +17,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::de::DeValue;
 
-const KEYS: [&str; 18] = [
+const KEYS: [&str; 21] = [
     "name", "to", "call", "place", "query", "body", "headers", "rate", "approve", "range", "upgrade",
-    "messages", "speaks", "reads", "writes", "refuse", "retry", "store",
+    "messages", "speaks", "reads", "writes", "refuse", "retry", "store", "capture", "id_token", "presents",
 ];
 
 const APPROVE: [(&str, Approve); 3] =
@@ -73,9 +74,11 @@ pub(super) fn read(table: &Table<'_, '_>, to: &mut Complaints<'_>) -> Option<Rea
         messages,
         terms: class::read(table, to),
         repeats: repeats(table, upgrade.is_some(), to),
+        tokens: tokens::read(table, to),
     };
     class::fit(&permit, table, to);
     upgrade::fit(&permit, table, to);
+    tokens::fit(&permit, table, to);
     fit_place(&mut permit, &place_value?, to);
     Some(Read { permit, named })
 }

@@ -12,6 +12,7 @@ use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule};
 use crate::pointer::escaped;
 use crate::repeats::Repeats;
 use crate::template::Template;
+use crate::tokens::Tokens;
 use crate::toml_text;
 use cloakroom_model::{Destination, Place, Upgrade};
 use std::collections::BTreeMap;
@@ -182,6 +183,7 @@ impl Draft {
             messages: None,
             terms: Terms::default(),
             repeats: Repeats::default(),
+            tokens: Tokens::default(),
         };
         permit.query = fields(&seen.query, "query keys", &mut notes);
         permit.body = body(&seen.body, &mut notes);

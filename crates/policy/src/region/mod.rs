@@ -60,6 +60,8 @@ impl<'p> Part<'p> {
         self.permit.to == other.permit.to
             && self.call.overlaps(other.call)
             && self.permit.upgrade == other.permit.upgrade
+            // What is not captured alike, or stands for another token, is another call.
+            && self.permit.tokens == other.permit.tokens
             && same_place
     }
 

@@ -5,7 +5,7 @@ mod narrower;
 use super::held::{Approved, Compiled, Grounds, Held, Standing};
 use super::rate::Limit;
 use super::workloads::Workloads;
-use super::{Ignored, PolicySet};
+use super::{CapturedSet, Ignored, PolicySet};
 use crate::approver::Backwards;
 use crate::permit::Permit;
 use crate::{Approvers, Grant};
@@ -37,7 +37,9 @@ impl PolicySet {
         };
         let now = Arc::new(now);
         let mut activation = Activation::new(rows, &now, previous);
-        let mut set = Self::empty(key, Arc::clone(&now));
+        let captured = previous.map(|previous| Arc::clone(&previous.captured));
+        let captured = captured.unwrap_or_else(|| Arc::new(CapturedSet::new(Arc::clone(&key))));
+        let mut set = Self::empty(key, Arc::clone(&now), captured);
         set.head = if broken.is_some() { last.unwrap_or(set.head) } else { set.head };
         set.broken = broken;
         set.workloads = Workloads::of(rows);
@@ -100,6 +102,7 @@ impl<'a> Activation<'a> {
             uses: row.uses,
             on_misuse: row.on_misuse,
             standing,
+            captured: None,
         }
     }
 
@@ -110,7 +113,7 @@ impl<'a> Activation<'a> {
             PlaceholderState::Revoked => Standing::Revoked,
             PlaceholderState::Active if !self.ancestors_stand(row) => Standing::Revoked,
             PlaceholderState::Active => match self.check(row) {
-                Ok(Check::Holds(approved)) => Standing::Active(approved),
+                Ok(Check::Holds(approved)) => Standing::Active(Arc::new(approved)),
                 Ok(Check::Retired) => Standing::Revoked,
                 Err(why) => {
                     self.ignored.push(Ignored { placeholder: row.id, why });

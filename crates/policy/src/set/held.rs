@@ -1,10 +1,11 @@
 //! A placeholder as the data plane knows it.
 
+use super::captured::CapturedPlaceholder;
 use super::rate::Limit;
 use crate::permit::Permit;
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, Destination, EventKind, Hours, KeyedHash, Name, OnMisuse,
-    PlaceholderId, Principal, Proofs, Refusal, Timestamp, WorkloadId,
+    PlaceholderId, Principal, Proofs, Refusal, Timestamp, Token, WorkloadId,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,12 +29,14 @@ pub(crate) struct Held {
     pub(crate) uses: Option<u32>,
     pub(crate) on_misuse: OnMisuse,
     pub(crate) standing: Standing,
+    /// The token that it stands for, where a reply brought it.
+    pub(crate) captured: Option<CapturedPlaceholder>,
 }
 
 /// Whether a placeholder counts.
 pub(crate) enum Standing {
     /// Approved, and the approval verifies: these are its permits.
-    Active(Approved),
+    Active(Arc<Approved>),
     Pending,
     Denied,
     Revoked,
@@ -90,6 +93,11 @@ pub(crate) struct Compiled {
 }
 
 impl Held {
+    /// The token that it stands for; `None`: the credential itself.
+    pub(crate) fn token(&self) -> Option<Token> {
+        self.captured.map(|captured| captured.token)
+    }
+
     /// The permits; none where the placeholder does not count.
     pub(crate) fn permits(&self) -> &[Compiled] {
         match &self.standing {
@@ -101,7 +109,7 @@ impl Held {
     /// The permits at the destination of this index.
     pub(crate) fn at(&self, destination: usize) -> impl Iterator<Item = &Compiled> {
         let approved = match &self.standing {
-            Standing::Active(approved) => Some(approved),
+            Standing::Active(approved) => Some(&**approved),
             _ => None,
         };
         approved.into_iter().flat_map(move |approved| {
@@ -215,10 +223,29 @@ impl Held {
                 facts.retry_after = Some(hours.seconds_until(now));
             }));
         }
+        if let Some(captured) = &self.captured {
+            captured.require_kept(now)?;
+        }
         if self.approval_ends().is_some_and(|end| now >= end) {
             return Err(Refusal::new(Code::PlaceholderExpired, "the placeholder's approval is past its end"));
         }
         Ok(permits)
+    }
+}
+
+impl CapturedPlaceholder {
+    fn require_kept(&self, now: Timestamp) -> Result<(), Refusal> {
+        let ended = |reason| {
+            Refusal::new(Code::PlaceholderExpired, reason)
+                .with(|facts| facts.hint = Some("ask the token endpoint for another one, as before"))
+        };
+        if !self.is_kept {
+            return Err(ended("the token behind this placeholder was kept in memory and is gone"));
+        }
+        if self.ends.is_some_and(|end| now >= end) {
+            return Err(ended("the token behind this placeholder is past its end"));
+        }
+        Ok(())
     }
 }
 

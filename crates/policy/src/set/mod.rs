@@ -3,11 +3,13 @@
 //! The cost of a decision does not depend on how many placeholders there are: all look-ups are hash tables.
 
 mod activate;
+mod captured;
 mod held;
 mod holdings;
 mod rate;
 mod workloads;
 
+pub use captured::{CapturedPlaceholder, CapturedSet};
 pub(crate) use held::{Compiled, Held};
 pub use holdings::{HeldPermit, Holding};
 pub use workloads::{Recognised, Showing};
@@ -54,12 +56,15 @@ pub struct PolicySet {
     dormant: IdMap<WorkloadId, HashMap<Destination, Arc<Held>>>,
     /// The credentials of all placeholders, retired ones too, that name a destination.
     known: IdMap<WorkloadId, HashMap<Destination, Vec<CredentialId>>>,
+    /// Placeholders of tokens, which stand beside the rows.
+    captured: Arc<CapturedSet>,
 }
 
 impl PolicySet {
-    fn empty(key: Arc<LookupKey>, approvers: Arc<Approvers>) -> Self {
+    fn empty(key: Arc<LookupKey>, approvers: Arc<Approvers>, captured: Arc<CapturedSet>) -> Self {
         Self {
             key,
+            captured,
             head: approvers.head(),
             approvers,
             broken: None,
@@ -117,8 +122,33 @@ impl PolicySet {
         }
     }
 
-    pub(crate) fn held(&self, core: CoreId) -> Option<&Arc<Held>> {
-        self.by_core.get(&core)
+    pub(crate) fn held(&self, core: CoreId) -> Option<Arc<Held>> {
+        self.by_core.get(&core).cloned().or_else(|| {
+            let captured = self.captured.get(core)?;
+            Some(Arc::new(self.by_id.get(&captured.parent)?.standing_for(captured)))
+        })
+    }
+
+    /// Whether a placeholder has this core.
+    pub(crate) fn is_held(&self, core: CoreId) -> bool {
+        self.by_core.contains_key(&core) || self.captured.get(core).is_some()
+    }
+
+    /// The credential that this placeholder stands for, or stood for.
+    pub fn credential_of(&self, placeholder: PlaceholderId) -> Option<CredentialId> {
+        self.by_id.get(&placeholder).map(|held| held.credential)
+    }
+
+    /// The captured tokens that are of no use any more: their placeholder was revoked, or its credential, workload or approval is gone.
+    pub fn captured_in_vain(&self) -> Vec<CoreId> {
+        let counts =
+            |parent| self.by_id.get(&parent).is_some_and(|held| matches!(held.standing, Standing::Active(_)));
+        self.captured.cores(|one| !counts(one.parent))
+    }
+
+    /// The placeholders of captured tokens, for whoever captures them.
+    pub fn captured(&self) -> &Arc<CapturedSet> {
+        &self.captured
     }
 
     /// The permits that active placeholders of this workload have at this destination.
@@ -265,7 +295,7 @@ impl PolicySet {
 
     /// Whether the text is a placeholder of this broker, whole and unaltered.
     pub(crate) fn is_placeholder(&self, text: &str) -> bool {
-        let known = |core| self.held(core).is_some();
+        let known = |core| self.is_held(core);
         let cores = self.key.sightings(text.as_bytes(), &known);
         let whole = self.key.placeholder_hash(text);
         cores.into_iter().any(|core| self.held(core).is_some_and(|held| held.text == whole))
@@ -308,6 +338,7 @@ fn revoked(held: &Held) -> Held {
         uses: held.uses,
         on_misuse: held.on_misuse,
         standing: Standing::Revoked,
+        captured: None,
     }
 }
 

@@ -1,5 +1,6 @@
 //! The default store: SQLite in write-ahead mode, one thread that writes and one that reads.
 
+mod captured;
 mod claim;
 mod life;
 mod migrate;
@@ -10,9 +11,9 @@ mod write;
 
 use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, Change, ClaimRecord, Claimed, CredentialId, CredentialRecord,
-    KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape, Timestamp, WorkloadId,
-    WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
+    CredentialId, CredentialRecord, KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
+    Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::path::Path;
 use worker::{After, Worker};
@@ -72,6 +73,18 @@ impl Store for SqliteStore {
 
     fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::EraseLog, move |db| write::remove_credential(db, id, at))
+    }
+
+    fn captured(&self) -> BoxFuture<'_, Result<Vec<CapturedRecord>, StoreError>> {
+        self.reader.submit(After::Nothing, captured::all)
+    }
+
+    fn keep_captured(&self, row: CapturedRecord) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| captured::keep(db, &row))
+    }
+
+    fn forget_captured(&self, cores: Vec<CoreId>) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| captured::forget(db, &cores))
     }
 
     fn add_workload(&self, row: WorkloadRecord) -> BoxFuture<'_, Result<(), StoreError>> {

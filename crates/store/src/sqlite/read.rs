@@ -43,7 +43,7 @@ pub(super) fn books(db: &Connection) -> Result<Books, StoreError> {
     })
 }
 
-fn all<T>(
+pub(super) fn all<T>(
     db: &Connection,
     sql: &str,
     parse: fn(&Fields<'_, '_>) -> Result<T, StoreError>,

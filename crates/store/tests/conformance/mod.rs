@@ -32,6 +32,7 @@ cases! {
     the_approvers_change_one_change_after_the_other
     what_was_revoked_cannot_be_granted
     freezing_leaves_the_state
+    a_captured_token_is_kept_replaced_and_erased_with_its_placeholder
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
     uses_are_noted_as_they_were_tallied
@@ -62,6 +63,36 @@ async fn used(store: &dyn Store) -> Vec<u32> {
 
 fn is_conflict<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Conflict(_)))
+}
+
+async fn a_captured_token_is_kept_replaced_and_erased_with_its_placeholder(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[None, None]).await;
+    let rows = store.load().await.unwrap();
+    let row = |index: usize, sealed: Option<u8>, ends: Option<u64>| CapturedRecord {
+        core: rows.placeholders[index].core,
+        text: rows.placeholders[index].text,
+        placeholder: ids[index],
+        token: Token::RefreshToken,
+        sealed: sealed.map(|byte| SealedSecret(vec![byte])),
+        made: at(60),
+        ends: ends.map(at),
+    };
+    let (first, other) = (row(0, Some(1), None), row(1, None, Some(70)));
+    store.keep_captured(first.clone()).await.unwrap();
+    store.keep_captured(other.clone()).await.unwrap();
+    assert_eq!(store.captured().await.unwrap().len(), 2);
+    let replaced = row(0, Some(2), None);
+    store.keep_captured(replaced.clone()).await.unwrap();
+    let all = store.captured().await.unwrap();
+    assert!(all.contains(&replaced) && all.contains(&other), "{all:?}");
+    store.forget_captured(vec![other.core]).await.unwrap();
+    assert_eq!(store.captured().await.unwrap(), [replaced.clone()]);
+    store.change_placeholders(vec![ids[0]], Change::Revoke, at(80)).await.unwrap();
+    assert_eq!(store.captured().await.unwrap(), [CapturedRecord { sealed: None, ..replaced }]);
+    let third = CapturedRecord { sealed: Some(SealedSecret(vec![3])), ..row(1, None, None) };
+    store.keep_captured(third.clone()).await.unwrap();
+    store.remove_credential(rows.placeholders[1].credential, at(90)).await.unwrap();
+    assert!(store.captured().await.unwrap().contains(&CapturedRecord { sealed: None, ..third }));
 }
 
 async fn a_claim_is_taken_once_and_what_was_sealed_is_gone_then(store: Arc<dyn Store>) {

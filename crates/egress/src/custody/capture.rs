@@ -1,0 +1,93 @@
+//! Custody of tokens that replies bring: what a placeholder in a call stands for, and what is to be done with the reply.
+
+use super::captured::{Owner, digest_of};
+use super::{Custody, Opened, require_use};
+use crate::capture::{Order, RefreshToken, RefreshTokenIs};
+use crate::scrub::{NeedleCache, Needles};
+use cloakroom_model::{CapturedRecord, Code, CredentialId, CredentialKind, Destination, Refusal};
+use cloakroom_policy::{Capture, PolicySet, Spot, Use};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+impl Custody {
+    /// Lets tokens be captured from now on: their placeholders go into this set. What the store kept is taken up. Once.
+    pub fn capture_into(&self, policies: &PolicySet, kept: Vec<CapturedRecord>) {
+        self.captures.capture_into(Arc::clone(policies.captured()));
+        for row in kept {
+            match policies.credential_of(row.placeholder) {
+                Some(credential) => self.captures.restore(row, credential),
+                None => {
+                    tracing::error!(placeholder = %row.placeholder, "a captured token is of no placeholder")
+                }
+            }
+        }
+    }
+
+    /// Opens what a placeholder in a call stands for: its credential's secret, or a token that was captured with it.
+    ///
+    /// # Errors
+    /// As [`Custody::open_for`]; `placeholder-expired` where a captured token is gone.
+    pub(crate) fn open_use(&self, used: &Use, destination: &Destination) -> Result<Opened, Refusal> {
+        let Some(core) = used.captured() else {
+            return self.open_for(used.credential(), destination, used.spot());
+        };
+        let held = self.held.load();
+        let gone = || Refusal::new(Code::BrokerSealed, "the credential is not held by this broker");
+        let record = &held.get(&used.credential()).ok_or_else(gone)?.record;
+        require_use(record, destination)?;
+        if matches!(used.spot(), Spot::SigV4(_)) {
+            return Err(Refusal::new(Code::PlaceNotPermitted, "a captured token cannot sign"));
+        }
+        let (secret, captured) = self.captures.open(core)?;
+        self.opened.fetch_add(1, Ordering::Relaxed);
+        Ok(Opened {
+            secret,
+            // Whatever kind the credential is of, a token is placed as it is.
+            kind: CredentialKind::Bearer,
+            generation: record.generation,
+            derived: Arc::clone(&captured.derived),
+            user: None,
+            live: None,
+            before: captured.before.clone(),
+        })
+    }
+
+    /// Forgets captured tokens whose placeholder does not count any more.
+    pub fn end_captured(&self, policies: &PolicySet) {
+        self.captures.end(&policies.captured_in_vain());
+    }
+
+    /// What to look for in replies on behalf of all tokens that were captured for this credential.
+    pub(crate) fn captured_needles(&self, id: CredentialId) -> Vec<Arc<Needles>> {
+        self.captures.needles(id)
+    }
+
+    /// What is to be done with the reply to a call, where the permit of this use says that it grants tokens.
+    ///
+    /// # Errors
+    /// `internal-fault` where this process was not furnished for it.
+    pub(crate) fn order(&self, used: &Use, opened: &Opened) -> Result<Option<Order>, Refusal> {
+        let Some(capture) = used.capture().filter(|capture| *capture != Capture::Beside) else {
+            return Ok(None);
+        };
+        let faulty = || Refusal::new(Code::InternalFault, "no tokens can be captured in this process");
+        let means = self.means.get().cloned().ok_or_else(faulty)?;
+        let owner = Owner { placeholder: used.placeholder(), credential: used.credential() };
+        let presented = used.is_refresh_token().then(|| self.presented(used, opened)).flatten();
+        Ok(Some(Order { captures: Arc::clone(&self.captures), means, owner, capture, presented }))
+    }
+
+    fn presented(&self, used: &Use, opened: &Opened) -> Option<RefreshToken> {
+        let kept = match used.captured() {
+            Some(core) => RefreshTokenIs::Captured(core),
+            None => {
+                let held = self.held.load();
+                let held = held.get(&used.credential()).filter(|held| held.mint.is_none())?;
+                RefreshTokenIs::Credential(opened.generation, Arc::clone(&held.bound))
+            }
+        };
+        let secret = opened.secret.expose();
+        let needles = opened.derived.get().and_then(|kept| kept.downcast_ref::<NeedleCache>()?.known());
+        Some(RefreshToken { text: used.text().into(), digest: digest_of(secret), needles, kept })
+    }
+}

@@ -1,0 +1,386 @@
+//! Captured tokens: in memory while they last, sealed where they may outlast the process.
+
+use super::binding::Bound;
+use super::kek::KeyEncryption;
+use super::{Derived, SHORTEST, sealed, shape};
+use crate::mint::Keeper;
+use crate::scrub::{NeedleCache, Needles};
+use crate::secret::Secret;
+use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
+use cloakroom_model::{
+    CapturedRecord, Code, CoreId, CredentialId, IdMap, PlaceholderId, Refusal, SealedSecret, Timestamp, Token,
+};
+use cloakroom_policy::{CapturedPlaceholder, CapturedSet};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Longer than this no token is kept in memory, whatever the reply says (T105).
+const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
+/// More tokens than this are not kept for one placeholder: the oldest goes first.
+const MOST: usize = 64;
+/// How many earlier secrets of a token that is replaced are looked for in replies.
+const MOST_BEFORE: usize = 4;
+
+/// What is armed in place of a placeholder that a reply brought.
+pub(crate) struct Captures {
+    keys: Arc<dyn KeyEncryption>,
+    set: OnceLock<Arc<CapturedSet>>,
+    table: ArcSwap<IdMap<CoreId, Arc<Captured>>>,
+    /// Refresh tokens that were deposited, and replaced since: newer than the rows that were read.
+    replaced: ArcSwap<IdMap<CredentialId, Arc<Replaced>>>,
+}
+
+/// To whom a token belongs.
+#[derive(Clone, Copy)]
+pub(crate) struct Owner {
+    pub(crate) placeholder: PlaceholderId,
+    pub(crate) credential: CredentialId,
+}
+
+/// One token.
+pub(crate) struct Captured {
+    owner: Owner,
+    token: Token,
+    /// As the workload has it; not known any more after a start.
+    text: Option<Box<str>>,
+    digest: Option<[u8; 32]>,
+    kept: Kept,
+    made: Timestamp,
+    ends: Option<Timestamp>,
+    pub(crate) derived: Arc<Derived>,
+    /// What it replaced.
+    pub(crate) before: Vec<Arc<Needles>>,
+}
+
+enum Kept {
+    InMemory(Secret),
+    Sealed(SealedSecret),
+}
+
+/// A deposited refresh token that its server replaced.
+pub(crate) struct Replaced {
+    pub(super) generation: u32,
+    pub(super) sealed: SealedSecret,
+    pub(crate) derived: Arc<Derived>,
+    pub(crate) before: Vec<Arc<Needles>>,
+}
+
+/// SHA-256 of a token: two are compared by it.
+pub(crate) fn digest_of(secret: &[u8]) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(digest(&SHA256, secret).as_ref());
+    bytes
+}
+
+impl Captures {
+    pub(super) fn new(keys: Arc<dyn KeyEncryption>) -> Self {
+        Self { keys, set: OnceLock::new(), table: ArcSwap::default(), replaced: ArcSwap::default() }
+    }
+
+    /// From now on captured tokens become placeholders of this set. Once.
+    pub(super) fn capture_into(&self, set: Arc<CapturedSet>) {
+        // A second call can only be a mistake of ours; the first holds.
+        let _ = self.set.set(set);
+    }
+
+    /// Takes up what the store kept.
+    pub(super) fn restore(&self, row: CapturedRecord, credential: CredentialId) {
+        let Some(set) = self.set.get() else { return };
+        set.add(CapturedPlaceholder {
+            core: row.core,
+            text: row.text,
+            parent: row.placeholder,
+            token: row.token,
+            ends: row.ends,
+            is_kept: row.sealed.is_some(),
+        });
+        let Some(sealed) = row.sealed else { return };
+        let captured = Captured {
+            owner: Owner { placeholder: row.placeholder, credential },
+            token: row.token,
+            text: None,
+            digest: None,
+            kept: Kept::Sealed(sealed),
+            made: row.made,
+            ends: row.ends,
+            derived: Arc::default(),
+            before: Vec::new(),
+        };
+        self.put(row.core, captured);
+    }
+
+    /// Opens a token for one use.
+    pub(super) fn open(&self, core: CoreId) -> Result<(Secret, Arc<Captured>), Refusal> {
+        let gone = || Refusal::new(Code::PlaceholderExpired, "the token behind this placeholder is gone");
+        let captured = self.table.load().get(&core).cloned().ok_or_else(gone)?;
+        Ok((self.unsealed(core, &captured)?, captured))
+    }
+
+    fn unsealed(&self, core: CoreId, captured: &Captured) -> Result<Secret, Refusal> {
+        match &captured.kept {
+            Kept::InMemory(secret) => Ok(Secret::new(Zeroizing::new(secret.expose().to_vec()))),
+            Kept::Sealed(sealed) => {
+                let bound = bound(core, captured.owner.placeholder, captured.token);
+                sealed::open(self.keys.as_ref(), &bound, &sealed.0).map_err(|closed| {
+                    tracing::error!(placeholder = %captured.owner.placeholder, "a captured token does not open: {closed}");
+                    Refusal::new(Code::BrokerSealed, "the record of a captured token does not open")
+                })
+            }
+        }
+    }
+
+    /// What to look for in replies on behalf of all tokens that were captured for this credential.
+    pub(super) fn needles(&self, credential: CredentialId) -> Vec<Arc<Needles>> {
+        let table = self.table.load();
+        let mut all = Vec::new();
+        for (core, captured) in table.iter().filter(|(_, captured)| captured.owner.credential == credential) {
+            let needles = captured.needles().or_else(|| {
+                let secret = self.unsealed(*core, captured).ok()?;
+                Some(needles_in(&captured.derived, secret.expose()))
+            });
+            all.extend(needles);
+            all.extend(captured.before.iter().cloned());
+        }
+        all
+    }
+
+    /// Makes a placeholder for a token; the same one for the same token. What may outlast the process is durable when this returns.
+    ///
+    /// # Errors
+    /// `credential-unavailable` where it cannot be stored.
+    pub(crate) async fn admit(
+        &self,
+        keeper: &dyn Keeper,
+        owner: Owner,
+        token: Token,
+        secret: &Zeroizing<String>,
+        valid_for: Option<Duration>,
+    ) -> Result<Box<str>, Refusal> {
+        let set = self.set.get().ok_or_else(unstored)?;
+        let own = digest_of(secret.as_bytes());
+        if let Some(text) = self.known(owner, token, &own) {
+            return Ok(text);
+        }
+        let minted = set.key().mint(&shape::learn(secret)).map_err(|_| unstored())?;
+        let made = Timestamp::now();
+        let ends = valid_for.map(|span| made.plus(span.min(LONGEST_LIFE)));
+        let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
+        let is_sealed = ends.is_none();
+        let sealed = is_sealed.then(|| self.seal(minted.core, owner, token, &plain)).transpose()?;
+        let row = CapturedRecord {
+            core: minted.core,
+            text: minted.hash,
+            placeholder: owner.placeholder,
+            token,
+            sealed: sealed.clone(),
+            made,
+            ends,
+        };
+        keeper.keep_captured(row).await.map_err(|error| failed(owner, &error))?;
+        let derived: Arc<Derived> = Arc::default();
+        needles_in(&derived, secret.as_bytes());
+        let text: Box<str> = minted.text.reveal().into();
+        let captured = Captured {
+            owner,
+            token,
+            text: Some(text.clone()),
+            digest: Some(own),
+            kept: sealed.map_or(Kept::InMemory(plain), Kept::Sealed),
+            made,
+            ends,
+            derived,
+            before: Vec::new(),
+        };
+        self.put(minted.core, captured);
+        set.add(CapturedPlaceholder {
+            core: minted.core,
+            text: minted.hash,
+            parent: owner.placeholder,
+            token,
+            ends,
+            is_kept: true,
+        });
+        self.make_room(keeper, set, owner.placeholder, made).await;
+        Ok(text)
+    }
+
+    /// Another refresh token behind a captured one's placeholder: durable before anything is done with what it came with.
+    pub(crate) async fn renew(
+        &self,
+        keeper: &dyn Keeper,
+        core: CoreId,
+        text: &str,
+        secret: &Zeroizing<String>,
+    ) -> Result<(), Refusal> {
+        let (set, before) = self.set.get().zip(self.table.load().get(&core).cloned()).ok_or_else(unstored)?;
+        let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
+        let sealed = self.seal(core, before.owner, before.token, &plain)?;
+        let made = Timestamp::now();
+        let derived: Arc<Derived> = Arc::default();
+        needles_in(&derived, secret.as_bytes());
+        let captured = Captured {
+            owner: before.owner,
+            token: before.token,
+            text: Some(text.into()),
+            digest: Some(digest_of(secret.as_bytes())),
+            kept: Kept::Sealed(sealed.clone()),
+            made,
+            ends: None,
+            derived,
+            before: latest(before.needles(), &before.before),
+        };
+        let owner = before.owner;
+        // In memory first: where it cannot be stored, the server may take the old one no more.
+        self.put(core, captured);
+        let row = CapturedRecord {
+            core,
+            text: set.key().placeholder_hash(text),
+            placeholder: owner.placeholder,
+            token: before.token,
+            sealed: Some(sealed),
+            made,
+            ends: None,
+        };
+        keeper.keep_captured(row).await.map_err(|error| failed(owner, &error))
+    }
+
+    /// Another refresh token behind a placeholder that was issued for one.
+    pub(crate) async fn replace(
+        &self,
+        keeper: &dyn Keeper,
+        owner: Owner,
+        generation: u32,
+        bound: &Bound,
+        secret: &Zeroizing<String>,
+        old: Option<Arc<Needles>>,
+    ) -> Result<(), Refusal> {
+        let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
+        let sealed = sealed::seal(self.keys.as_ref(), bound, &plain).map_err(|_| unstored())?;
+        let derived: Arc<Derived> = Arc::default();
+        needles_in(&derived, secret.as_bytes());
+        let before = self.replaced(owner.credential, generation);
+        let before = latest(old, before.as_ref().map_or(&[], |before| &before.before));
+        let replaced = Arc::new(Replaced { generation, sealed: sealed.clone(), derived, before });
+        self.replaced.rcu(|all| {
+            let mut all = IdMap::clone(all);
+            all.insert(owner.credential, Arc::clone(&replaced));
+            all
+        });
+        keeper.keep(owner.credential, generation, sealed).await.map_err(|error| failed(owner, &error))
+    }
+
+    /// What is newer than the row of this generation.
+    pub(super) fn replaced(&self, credential: CredentialId, generation: u32) -> Option<Arc<Replaced>> {
+        let all = self.replaced.load();
+        all.get(&credential).filter(|replaced| replaced.generation == generation).cloned()
+    }
+
+    /// Forgets the tokens of these placeholders. They are recognised still.
+    pub(super) fn end(&self, cores: &[CoreId]) {
+        if cores.is_empty() || self.table.load().is_empty() {
+            return;
+        }
+        self.table.rcu(|table| {
+            let mut table = IdMap::clone(table);
+            cores.iter().for_each(|core| drop(table.remove(core)));
+            table
+        });
+    }
+
+    fn known(&self, owner: Owner, token: Token, digest: &[u8; 32]) -> Option<Box<str>> {
+        let table = self.table.load();
+        let now = Timestamp::now();
+        let same = |captured: &&Arc<Captured>| {
+            captured.owner.placeholder == owner.placeholder
+                && captured.token == token
+                && captured.digest.as_ref() == Some(digest)
+                && captured.ends.is_none_or(|end| now < end)
+        };
+        table.values().find(same).and_then(|captured| captured.text.clone())
+    }
+
+    fn put(&self, core: CoreId, captured: Captured) {
+        let captured = Arc::new(captured);
+        self.table.rcu(|table| {
+            let mut table = IdMap::clone(table);
+            table.insert(core, Arc::clone(&captured));
+            table
+        });
+    }
+
+    fn seal(
+        &self,
+        core: CoreId,
+        owner: Owner,
+        token: Token,
+        secret: &Secret,
+    ) -> Result<SealedSecret, Refusal> {
+        let bound = bound(core, owner.placeholder, token);
+        sealed::seal(self.keys.as_ref(), &bound, secret).map_err(|_| unstored())
+    }
+
+    /// Lets go of what has ended, and of the oldest where there are too many.
+    async fn make_room(&self, keeper: &dyn Keeper, set: &CapturedSet, of: PlaceholderId, now: Timestamp) {
+        let table = self.table.load_full();
+        let is_over = |captured: &Captured| captured.ends.is_some_and(|end| end <= now);
+        let ended: Vec<CoreId> =
+            table.iter().filter(|(_, captured)| is_over(captured)).map(|(core, _)| *core).collect();
+        let mut own: Vec<(Timestamp, CoreId)> = table
+            .iter()
+            .filter(|(_, captured)| captured.owner.placeholder == of && !is_over(captured))
+            .map(|(core, captured)| (captured.made, *core))
+            .collect();
+        own.sort_unstable_by_key(|(made, _)| *made);
+        let oldest: Vec<CoreId> =
+            own.iter().take(own.len().saturating_sub(MOST)).map(|(_, core)| *core).collect();
+        self.end(&[&ended[..], &oldest[..]].concat());
+        if !oldest.is_empty() {
+            oldest.iter().for_each(|core| set.remove(*core));
+            if let Err(error) = keeper.forget_captured(oldest).await {
+                tracing::error!(placeholder = %of, %error, "captured tokens could not be forgotten");
+            }
+        }
+    }
+}
+
+impl Captured {
+    fn needles(&self) -> Option<Arc<Needles>> {
+        self.derived.get()?.downcast_ref::<NeedleCache>()?.known()
+    }
+}
+
+/// The needles of a secret, kept beside it.
+fn needles_in(derived: &Derived, secret: &[u8]) -> Arc<Needles> {
+    let cache = derived.get_or_init(|| Arc::new(NeedleCache::default()));
+    match cache.downcast_ref::<NeedleCache>() {
+        Some(cache) => cache.needles(None, secret),
+        None => NeedleCache::default().needles(None, secret),
+    }
+}
+
+fn latest(newest: Option<Arc<Needles>>, before: &[Arc<Needles>]) -> Vec<Arc<Needles>> {
+    newest.into_iter().chain(before.iter().cloned()).take(MOST_BEFORE).collect()
+}
+
+/// What a sealed token is bound to: its placeholder's core, the placeholder that it descends from, and its kind (invariant 3).
+///
+/// ```text
+/// "cloakroom captured v1" | core | placeholder | kind          lengths as in `binding`
+/// ```
+fn bound(core: CoreId, placeholder: PlaceholderId, token: Token) -> Bound {
+    let facts = [core.to_string(), placeholder.to_string(), token.as_str().to_owned()];
+    Bound::of_facts("cloakroom captured v1", &facts)
+}
+
+fn failed(owner: Owner, error: &str) -> Refusal {
+    tracing::error!(credential = %owner.credential, placeholder = %owner.placeholder, %error, "a captured token could not be stored");
+    unstored()
+}
+
+fn unstored() -> Refusal {
+    Refusal::new(Code::CredentialUnavailable, "the tokens in the token endpoint's reply could not be kept")
+}
+
+const _: () = assert!(SHORTEST >= 8, "what is shorter cannot be told from ordinary text");
