@@ -27,6 +27,7 @@ mod timestamp;
 mod token;
 
 pub mod placeholder;
+pub mod signing;
 
 pub use call::{BodyFault, Call, Payload, Rest, Upgrade, Way};
 pub use destination::{Destination, DestinationError, Host, Scheme};
@@ -53,5 +54,6 @@ pub use record::{
     OnMisuse, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
+pub use signing::Signing;
 pub use timestamp::Timestamp;
 pub use token::{CapturedRecord, Token};

@@ -1,8 +1,10 @@
 //! Where in a call the placeholder stands, and so where the secret is put.
 
-use crate::{ends_here, overrides_method};
+use crate::signing::SigningError;
+use crate::{Signing, ends_here, overrides_method};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::sync::Arc;
 
 /// How a header carries the placeholder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,6 +44,8 @@ pub enum Place {
         /// The service as signatures name it, such as `s3`.
         service: Box<str>,
     },
+    /// Where the id of the key stands in a call that is signed by this scheme; or the signature, where there is no id.
+    Signed(Arc<Signing>),
 }
 
 /// Why a text is not a place.
@@ -49,7 +53,7 @@ pub enum Place {
 pub enum PlaceError {
     /// The first word is unknown.
     #[error(
-        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER, sigv4 REGION SERVICE"
+        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER, sigv4 REGION SERVICE, hmac SCHEME, http-signature SCHEME"
     )]
     Kind,
     /// A header name that is not a token, or one the broker itself sets.
@@ -67,6 +71,9 @@ pub enum PlaceError {
     /// A region or service that no signature could name.
     #[error("{0:?} is not a region or service: lower-case letters, digits and hyphens")]
     Scope(String),
+    /// A scheme that cannot be followed.
+    #[error(transparent)]
+    Scheme(#[from] SigningError),
 }
 
 /// Headers about the form of a message, beside those that [`ends_here`] names: a credential there would change how the call
@@ -79,6 +86,13 @@ impl Place {
     /// # Errors
     /// [`PlaceError`] naming what is wrong.
     pub fn parse(text: &str) -> Result<Self, PlaceError> {
+        match text.trim_start().split_once(char::is_whitespace) {
+            Some(("hmac", scheme)) => return Ok(Self::Signed(Arc::new(Signing::parse_hmac(scheme)?))),
+            Some(("http-signature", scheme)) => {
+                return Ok(Self::Signed(Arc::new(Signing::parse_message(scheme)?)));
+            }
+            _ => {}
+        }
         let words: Vec<&str> = text.split_ascii_whitespace().collect();
         match words.as_slice() {
             ["header", name] => Self::header(name, "raw"),
@@ -159,6 +173,7 @@ impl fmt::Display for Place {
             Self::Form(field) => write!(f, "form {field}"),
             Self::WebSocket(pointer) => write!(f, "websocket json {pointer}"),
             Self::SigV4 { region, service } => write!(f, "sigv4 {region} {service}"),
+            Self::Signed(scheme) => scheme.fmt(f),
         }
     }
 }
@@ -193,6 +208,8 @@ mod tests {
             "form token",
             "websocket json /d/token",
             "sigv4 eu-west-1 s3",
+            "hmac sha256 over body; header x-hub-signature-256 = \"sha256=\" hex",
+            "http-signature ed25519 over @method @target-uri content-digest",
         ] {
             assert_eq!(Place::parse(text).map(|p| p.to_string()).as_deref(), Ok(text));
         }
@@ -201,6 +218,8 @@ mod tests {
             Ok("header x-api-key raw")
         );
         assert_eq!(Place::parse("path {token}"), Place::parse("path token"));
+        let github = "hmac sha256 over body; header x-hub-signature-256 = \"sha256=\" hex";
+        assert_eq!(Place::parse("hmac github").map(|p| p.to_string()).as_deref(), Ok(github));
     }
 
     #[test]
@@ -216,6 +235,9 @@ mod tests {
             "sigv4 eu-west-1",
             "sigv4 * s3",
             "sigv4 eu-west-1/x s3",
+            "hmac",
+            "hmac body",
+            "http-signature",
             "body x",
             "",
             "header authorization digest",

@@ -33,11 +33,15 @@ pub enum CredentialKind {
     Aws,
     /// A secret that lives elsewhere: the broker reads it there when a call needs it. What is placed is what it read.
     Sourced,
+    /// A shared key, with which the broker signs calls by the scheme of the permit. It is never sent.
+    Hmac,
+    /// A private or shared key for HTTP Message Signatures (RFC 9421). It is never sent.
+    HttpSignature,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 13] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -49,6 +53,8 @@ impl CredentialKind {
         Self::Oauth,
         Self::Aws,
         Self::Sourced,
+        Self::Hmac,
+        Self::HttpSignature,
     ];
 
     /// The kind's word.
@@ -65,7 +71,16 @@ impl CredentialKind {
             Self::Oauth => "oauth",
             Self::Aws => "aws",
             Self::Sourced => "sourced",
+            Self::Hmac => "hmac",
+            Self::HttpSignature => "http-signature",
         }
+    }
+}
+
+impl CredentialKind {
+    /// Whether a credential of this kind is used and never sent: at a place of its own, and at no other.
+    pub const fn is_never_sent(self) -> bool {
+        matches!(self, Self::Aws | Self::Hmac | Self::HttpSignature)
     }
 }
 
@@ -80,9 +95,8 @@ impl std::str::FromStr for CredentialKind {
     fn from_str(text: &str) -> Result<Self, String> {
         let known = Self::ALL.iter().find(|kind| kind.as_str() == text).copied();
         known.ok_or_else(|| {
-            format!(
-                "unknown kind {text:?}: use bearer, basic, header, cookie, query, path, json, form, oauth or aws"
-            )
+            let kinds: Vec<&str> = Self::ALL.iter().map(|kind| kind.as_str()).collect();
+            format!("unknown kind {text:?}: use one of {}", kinds.join(", "))
         })
     }
 }

@@ -27,6 +27,16 @@ impl Timestamp {
         self.0
     }
 
+    /// As HTTP writes a date: `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section 5.6.7).
+    pub fn http_date(self) -> String {
+        let seconds = i64::try_from(self.0 / 1000).unwrap_or(i64::MAX);
+        let Ok(at) = time::OffsetDateTime::from_unix_timestamp(seconds) else { return String::new() };
+        let short = |name: String| name.chars().take(3).collect::<String>();
+        let (weekday, month) = (short(at.weekday().to_string()), short(at.month().to_string()));
+        let (hour, minute, second) = at.to_hms();
+        format!("{weekday}, {:02} {month} {:04} {hour:02}:{minute:02}:{second:02} GMT", at.day(), at.year())
+    }
+
     /// This point plus `by`, saturating.
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(u64::try_from(by.as_millis()).unwrap_or(u64::MAX)))
@@ -53,6 +63,11 @@ impl fmt::Display for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_date_is_written_as_in_rfc_9110() {
+        assert_eq!(Timestamp::from_millis(784_111_777_123).http_date(), "Sun, 06 Nov 1994 08:49:37 GMT");
+    }
 
     #[test]
     fn a_timestamp_displays_as_rfc_3339() {

@@ -170,6 +170,11 @@ impl Use {
         self.capture
     }
 
+    /// Whether it is exchanged for a signature.
+    pub fn signs(&self) -> bool {
+        matches!(self.spot, Spot::SigV4(_) | Spot::Signed(_))
+    }
+
     /// Whether the permit lets Range requests through.
     pub fn range_allowed(&self) -> bool {
         self.range_allowed

@@ -4,6 +4,7 @@ use crate::Policy;
 use crate::class::{Class, by_method};
 use crate::escape::quoted;
 use crate::permit::{BodyRule, Permit};
+use crate::signing_text::leaves_body_out;
 use crate::template::Template;
 use crate::text::warnings;
 use cloakroom_model::Destination;
@@ -11,8 +12,8 @@ use cloakroom_model::Destination;
 /// Something that is wider than it needs to be.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
-    /// What kind: `tail-path`, `open-path`, `free-body`, `free-fields`, `no-rate`, `look-twice`, `wide-credential` or
-    /// `unused-permit`.
+    /// What kind: `tail-path`, `open-path`, `free-body`, `free-fields`, `no-rate`, `unsigned-body`, `look-twice`,
+    /// `wide-credential` or `unused-permit`.
     pub code: &'static str,
     /// The permit's name, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -75,6 +76,9 @@ fn of_permit(permit: &Permit) -> Vec<Finding> {
         if let Some((code, words)) = free_body(permit, call) {
             found.push(finding(code, format!("{shown} {words}")));
         }
+    }
+    if leaves_body_out(permit) {
+        found.push(finding("unsigned-body", "the signature does not cover the body".to_owned()));
     }
     if permit.rate.is_none() {
         found.push(finding("no-rate", "the rate is not limited".to_owned()));

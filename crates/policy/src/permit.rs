@@ -71,6 +71,7 @@ impl Permit {
             Place::SigV4 { service, .. } if !sigv4::streams(service) => {
                 Some(max_bytes.unwrap_or(sigv4::MOST_BODY))
             }
+            Place::Signed(scheme) if scheme.covers_body() => Some(max_bytes.unwrap_or(sigv4::MOST_BODY)),
             _ => None,
         };
         of_class.max(of_signature)

@@ -2,7 +2,7 @@
 
 use crate::permit::Permit;
 use crate::text;
-use cloakroom_model::{CredentialKind, Destination, Place};
+use cloakroom_model::{CredentialKind, Destination, Place, Signing};
 use serde::{Deserialize, Serialize};
 
 /// The complete set of permits of one placeholder, in normal form: two files that mean the same make equal policies.
@@ -66,8 +66,7 @@ impl Policy {
     /// The first permit, by its name, with a place where a credential of this kind is never put: a key that signs goes into a
     /// signature, and nothing else does. The data plane refuses such a use whatever the policy says.
     pub fn unfit_place(&self, kind: CredentialKind) -> Option<(&str, &Place)> {
-        let signs = kind == CredentialKind::Aws;
-        let unfit = |permit: &&Permit| matches!(permit.place, Place::SigV4 { .. }) != signs;
+        let unfit = |permit: &&Permit| !fits(kind, &permit.place);
         self.permits.iter().find(unfit).map(|permit| (permit.name.as_str(), &permit.place))
     }
 
@@ -77,5 +76,17 @@ impl Policy {
         all.sort();
         all.dedup();
         all
+    }
+}
+
+/// Whether a credential of this kind is ever used at this place.
+fn fits(kind: CredentialKind, place: &Place) -> bool {
+    match place {
+        Place::SigV4 { .. } => kind == CredentialKind::Aws,
+        Place::Signed(scheme) => match **scheme {
+            Signing::Hmac(_) => kind == CredentialKind::Hmac,
+            Signing::Message(_) => kind == CredentialKind::HttpSignature,
+        },
+        _ => !kind.is_never_sent(),
     }
 }

@@ -177,6 +177,14 @@ fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot], see: &mut dyn 
             .map(|value| see(value.replacen(&key, "", 1).as_bytes()))
             .unwrap_or_default();
     }
+    let scheme = spots.iter().find_map(|spot| match spot {
+        Spot::Signed(scheme) if scheme.home() == *name => Some(scheme),
+        _ => None,
+    });
+    if let Some(scheme) = scheme {
+        let rest = |value: &str| scheme.placeholder_in(value).map(|text| value.replacen(text, "", 1));
+        return only_value(call, name).ok().and_then(rest).iter().for_each(|rest| see(rest.as_bytes()));
+    }
     // A spot is made only where the header has one value, so nothing is lost by looking at that one.
     match (forms.as_slice(), only_value(call, name)) {
         ([], Ok(value)) if !spotted_cookies.is_empty() => {
@@ -255,6 +263,10 @@ pub(crate) fn text_at(call: &Call, spot: &Spot) -> Option<String> {
             std::str::from_utf8(call.body.head.get(inside)?).ok().map(str::to_owned)
         }
         Spot::SigV4(signature) => sigv4::scope_at(call, *signature).map(|scope| scope.access_key.to_owned()),
+        Spot::Signed(scheme) => {
+            let value = only_value(call, &scheme.home()).ok()?;
+            scheme.placeholder_in(value).map(str::to_owned)
+        }
         Spot::Form(index) => {
             let text = std::str::from_utf8(&call.body.head).ok()?;
             form_pairs(text).ok()?.get(*index).map(|pair| pair.value().to_owned())

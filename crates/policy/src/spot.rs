@@ -1,7 +1,8 @@
 //! The exact spot of a placeholder in a call.
 
-use cloakroom_model::HeaderForm;
+use cloakroom_model::{HeaderForm, Signing};
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The exact spot of the placeholder in the canonical call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Spot {
     Form(usize),
     /// The access key id of a signature (AWS Signature Version 4).
     SigV4(Signature),
+    /// The id of a key, or a signature, in the header that this scheme names.
+    Signed(Arc<Signing>),
 }
 
 /// Where a call that is signed with AWS Signature Version 4 has its signature.

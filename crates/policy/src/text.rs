@@ -8,6 +8,7 @@ use crate::class::{Known, Refuse, Speaks, Terms};
 use crate::constraint::{Constraint, Scalar};
 use crate::escape::quoted;
 use crate::permit::{Approve, BodyRule, FieldRule, Permit, RangeRule, Rate};
+use crate::signing_text;
 use cloakroom_model::{Destination, Host, Place, Scheme, Upgrade};
 use std::collections::BTreeMap;
 
@@ -50,6 +51,7 @@ pub(crate) fn facts(permit: &Permit) -> Vec<String> {
         calls.iter().map(|call| format!("may {} {to}{}", call.method(), call.shown_path())).collect();
     lines.push(format!("with the credential in: {}", place_text(place)));
     lines.extend(tokens.lines());
+    lines.extend(signing_text::lines(place));
     // COMPAT: permits without an upgrade have the text that was signed before there were upgrades.
     lines.extend(messages.map(|count| format!("messages that may carry the credential: the first {count}")));
     lines.extend(upgrade.map(|upgrade| {
@@ -111,6 +113,7 @@ pub(crate) fn warnings(permit: &Permit) -> Vec<String> {
         lines.push("plain http: everyone on the way can read the credential".to_owned());
     }
     lines.extend(permit.repeats.warning());
+    lines.extend(signing_text::warning(&permit.place));
     if permit.place.is_in_url() {
         lines.push("the credential stands in the URL, where the upstream's logs keep it".to_owned());
     }
@@ -145,6 +148,9 @@ pub(crate) fn place_text(place: &Place) -> String {
         Place::SigV4 { region, service } => {
             format!("a signature made anew (AWS Signature Version 4), region {region}, service {service}")
         }
+        Place::Signed(scheme) => {
+            format!("a signature made anew; the placeholder stands in header {}", scheme.home())
+        }
     }
 }
 
@@ -155,6 +161,10 @@ fn query_lines(query: &BTreeMap<String, FieldRule>, place: &Place) -> Vec<String
     lines.push(match place {
         Place::Query(_) => format!("{others}: none but the credential's"),
         Place::SigV4 { .. } => format!("{others}: none but those of a presigned URL"),
+        Place::Signed(scheme) if !scheme.replaced_keys().is_empty() => {
+            let keys: Vec<String> = scheme.replaced_keys().into_iter().map(quoted).collect();
+            format!("{others}: none but the signature's own ({})", keys.join(", "))
+        }
         _ => format!("{others}: none"),
     });
     lines

@@ -317,9 +317,16 @@ fn require_fit_places(policy: &Policy, credential: &CredentialRecord) -> Result<
         CredentialKind::Aws => {
             ("signs calls and is never sent", "let the permit say: place = \"sigv4 REGION SERVICE\"")
         }
+        CredentialKind::Hmac => {
+            ("signs calls and is never sent", "let the permit say: place = \"hmac SCHEME\" (docs/signing.md)")
+        }
+        CredentialKind::HttpSignature => (
+            "signs HTTP messages and is never sent",
+            "let the permit say: place = \"http-signature SCHEME\" (docs/signing.md)",
+        ),
         _ => (
             "cannot sign",
-            "deposit an AWS access key with --kind aws, or name the place where the credential is sent",
+            "deposit what signs with --kind aws, hmac or http-signature, or name the place where the credential is sent",
         ),
     };
     let detail = format!(

@@ -41,8 +41,8 @@ pub(crate) struct GrantArguments {
     /// How the JWT is signed [default: RS256]
     #[arg(long, requires = "how")]
     pub(crate) algorithm: Option<Algorithm>,
-    /// The signing key's id
-    #[arg(long, value_name = "ID", requires = "how")]
+    /// The signing key's id, of a grant or of a key of kind hmac or http-signature
+    #[arg(long, value_name = "ID")]
     pub(crate) key_id: Option<String>,
     /// The GitHub App's installation
     #[arg(long, value_name = "ID", requires = "grant")]

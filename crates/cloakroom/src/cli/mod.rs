@@ -266,8 +266,8 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
-    /// How it is usually placed: bearer, basic, header, cookie, query, path, json, form, oauth, aws or sourced; the policy says where it
-    /// stands in a call
+    /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; exchanged as oauth; read elsewhere as sourced; or
+    /// never sent and signed with, as aws, hmac or http-signature. The policy says where it stands in a call
     #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated

@@ -84,6 +84,11 @@ fn kind_and_destinations(
         return Err(Failure::bad_input("the grant is missing")
             .hinting("add --grant refresh-token, or another: see --help"));
     }
+    let signs = matches!(kind, Some(CredentialKind::Hmac | CredentialKind::HttpSignature));
+    if new.grant.key_id.is_some() && !is_granted && !signs {
+        return Err(Failure::bad_input("only a key that signs has an id")
+            .hinting("leave --key-id out, or add --kind hmac or --kind http-signature"));
+    }
     let kind = kind.ok_or_else(|| Failure::bad_input("the kind is missing").hinting("add --kind bearer"))?;
     let destinations = match known {
         Some(preset) if new.to.is_empty() => preset.destinations.clone(),
@@ -114,9 +119,30 @@ fn sealed(
     let secret = match (new.grant.grant, new.source.from) {
         (Some(kind), _) => super::grant::document(&new.grant, kind, known, &secret)?,
         (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret)?,
+        (None, None) if new.grant.key_id.is_some() => with_id(new.grant.key_id.as_deref(), &secret)?,
         (None, None) => secret,
     };
     seal(&intake, secret, &new.name)
+}
+
+/// A key that signs with its id, as the broker's custody reads it.
+fn with_id(id: Option<&str>, key: &[u8]) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let id = id.unwrap_or_default();
+    let key = std::str::from_utf8(key).map_err(|_| {
+        Failure::bad_input("the key is not text")
+            .hinting("deposit it in the encoding that the service gives it in")
+    })?;
+    // Room for all of it at once: growing would leave a copy behind. An escape is at most six times as long.
+    let mut document = Zeroizing::new(Vec::with_capacity(6 * (id.len() + key.len()) + 64));
+    serde_json::to_writer(&mut *document, &KeyWithId { key_id: id, key })
+        .map_err(|_| Failure::failed("the key cannot be written down"))?;
+    Ok(document)
+}
+
+#[derive(serde::Serialize)]
+struct KeyWithId<'a> {
+    key_id: &'a str,
+    key: &'a str,
 }
 
 pub(super) fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, Failure> {

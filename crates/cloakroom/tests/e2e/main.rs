@@ -44,6 +44,7 @@ mod repeats;
 mod reply;
 mod run;
 mod scenarios;
+mod signing;
 mod sources;
 mod steered;
 mod support;

@@ -13,15 +13,17 @@ mod json;
 mod outgoing;
 mod path;
 mod query;
+mod signed;
 mod sigv4;
 
 pub(crate) use basic::{Half, half_of};
 pub(crate) use json::write_message;
-pub(crate) use outgoing::{Outgoing, write};
-pub(crate) use sigv4::sign;
+pub(crate) use outgoing::Outgoing;
+use outgoing::write;
+pub(crate) use signed::Signature;
 
 use crate::secret::Secret;
-use cloakroom_model::{Call, Code, HeaderForm, Refusal};
+use cloakroom_model::{Call, Code, HeaderForm, Refusal, Timestamp};
 use cloakroom_policy::Spot;
 use edit::Edit;
 
@@ -53,14 +55,49 @@ impl Placing {
             Spot::Path(index) => path::edit(self, call, *index),
             Spot::Json(span) => json::edit(self, call, span.clone()),
             Spot::Form(index) => form::edit(self, call, *index),
-            // A signature covers the whole call: it is made last, and alone.
-            Spot::SigV4(_) => Err(unwritable()),
+            // A signature covers the whole call: it is made last.
+            Spot::SigV4(_) | Spot::Signed(_) => Err(unwritable()),
         }
+    }
+
+    /// Whether it signs instead of being sent.
+    fn signs(&self) -> bool {
+        matches!(self.spot, Spot::SigV4(_) | Spot::Signed(_))
     }
 
     /// The secret as text.
     fn secret_text(&self) -> Result<&str, Refusal> {
         std::str::from_utf8(self.secret.expose()).map_err(|_| unwritable())
+    }
+}
+
+/// Writes the call with every secret in its place, and signs it where one of them signs.
+///
+/// # Errors
+/// `place-not-permitted` where the call cannot be written or signed so that it has one reading; `body-not-permitted` where a body
+/// that is signed is larger than what is read.
+pub(crate) fn arm(
+    call: Call,
+    mut placings: Vec<Placing>,
+    range_allowed: bool,
+    at: Timestamp,
+) -> Result<(Outgoing, Option<Signature>), Refusal> {
+    let Some(signs) = placings.iter().position(Placing::signs) else {
+        return Ok((write(call, &placings, range_allowed)?, None));
+    };
+    let signer = placings.swap_remove(signs);
+    match &signer.spot {
+        Spot::SigV4(signature) if placings.is_empty() => {
+            let (outgoing, made) = sigv4::sign(call, *signature, &signer.secret, range_allowed, at)?;
+            Ok((outgoing, Some(made)))
+        }
+        Spot::Signed(scheme) => {
+            let to = call.destination.clone();
+            let mut outgoing = write(call, &placings, range_allowed)?;
+            let made = signed::sign(&mut outgoing, &to, scheme, &signer.secret, at)?;
+            Ok((outgoing, Some(made)))
+        }
+        _ => Err(unwritable()),
     }
 }
 

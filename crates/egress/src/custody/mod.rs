@@ -12,6 +12,7 @@ mod kek;
 mod login;
 mod sealed;
 mod shape;
+mod signing_key;
 
 pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
@@ -20,6 +21,7 @@ pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
 pub use sealed::SealedParts;
+pub(crate) use signing_key::{SigningKey, Unsent};
 
 use crate::Upstream;
 use crate::mint::{Keeper, Live, Means, Mint, Recipe, Stock};
@@ -30,7 +32,7 @@ use arc_swap::ArcSwap;
 use binding::Binding;
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
-    SealedSecret, Shape,
+    SealedSecret, Shape, Signing,
 };
 use cloakroom_policy::Spot;
 use intake::IntakeKey;
@@ -166,6 +168,10 @@ impl Custody {
                 let key = AccessKey::deposited(secret.expose()).map_err(CustodyError::Grant)?;
                 (key.write(), shape::learn(&key.id))
             }
+            CredentialKind::Hmac | CredentialKind::HttpSignature => {
+                let key = SigningKey::deposited(&secret, kind, || self.known_id(id))?;
+                (key.write(), shape::learn(key.likeness()))
+            }
             _ => {
                 let shape = shape::learn(acceptable(&secret, kind)?);
                 (secret, shape)
@@ -215,21 +221,10 @@ impl Custody {
     ) -> Result<Opened, Refusal> {
         let held = self.held.load();
         if let Some(Held { record, .. }) = held.get(&id) {
-            // SECURITY: a key that signs must not be sent itself, whatever a permit says.
-            let signs = matches!(spot, Spot::SigV4(_));
-            let refused = |reason| {
+            fits(record.kind, spot).map_err(|reason| {
                 Refusal::new(Code::PlaceNotPermitted, reason)
                     .with(|facts| facts.credential = Some(record.name.clone()))
-            };
-            match (record.kind == CredentialKind::Aws, signs) {
-                (true, false) => {
-                    return Err(refused(
-                        "the credential behind this placeholder signs calls, and is never sent",
-                    ));
-                }
-                (false, true) => return Err(refused("the credential behind this placeholder cannot sign")),
-                _ => {}
-            }
+            })?;
         }
         if let Some(Held { record, .. }) = held.get(&id).filter(|held| held.record.removed.is_none()) {
             require_use(record, destination)?;
@@ -392,6 +387,13 @@ impl Custody {
         Ok(Accepted { sealed, shape: shape::learn(&recipe.likeness()) })
     }
 
+    /// The id of the key that is held for a credential.
+    fn known_id(&self, id: CredentialId) -> Option<String> {
+        let held = self.held.load().get(&id).filter(|held| held.record.removed.is_none()).cloned()?;
+        let secret = self.unsealed(&held, &held.record.sealed).ok()?;
+        SigningKey::read(secret.expose()).ok()?.id.clone()
+    }
+
     fn renewed(&self, deposited: &Secret, id: CredentialId) -> Option<Recipe> {
         let held = self.held.load().get(&id).cloned()?;
         let mint = held.mint.clone()?;
@@ -446,6 +448,25 @@ fn mint_of(record: &CredentialRecord, known: Option<&Held>) -> Option<Arc<Mint>>
 impl fmt::Debug for Custody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Custody")
+    }
+}
+
+/// SECURITY: what signs must not be sent itself, whatever a permit says; and signs only as its kind does.
+fn fits(kind: CredentialKind, spot: &Spot) -> Result<(), &'static str> {
+    let wanted = match spot {
+        Spot::SigV4(_) => Some(CredentialKind::Aws),
+        Spot::Signed(scheme) => Some(match **scheme {
+            Signing::Hmac(_) => CredentialKind::Hmac,
+            Signing::Message(_) => CredentialKind::HttpSignature,
+        }),
+        _ => None,
+    };
+    match wanted {
+        None if kind.is_never_sent() => {
+            Err("the credential behind this placeholder signs calls, and is never sent")
+        }
+        Some(wanted) if kind != wanted => Err("the credential behind this placeholder cannot sign this"),
+        _ => Ok(()),
     }
 }
 

@@ -2,13 +2,13 @@
 
 use crate::arm::{self, Outgoing, Placing};
 use crate::capture::Order;
-use crate::custody::{AccessKey, Custody, Derived, Opened};
+use crate::custody::{Custody, Derived, Opened, Unsent};
 use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::{Accepted, Interim, Returned};
 use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
-use cloakroom_model::{Call, Code, CredentialId, CredentialKind, Ledger, Refusal, Timestamp};
-use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Spot, Use};
+use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal, Timestamp};
+use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Use};
 use http::HeaderMap;
 use std::any::Any;
 use std::fmt;
@@ -114,12 +114,7 @@ impl Armed {
         targets.extend(beside);
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
-        let mut outgoing = match armed.as_slice() {
-            [Placing { spot: Spot::SigV4(signature), secret, .. }] => {
-                arm::sign(call, *signature, secret, range_allowed, Timestamp::now())?
-            }
-            placings => arm::write(call, placings, range_allowed)?,
-        };
+        let (mut outgoing, signature) = arm::arm(call, armed, range_allowed, Timestamp::now())?;
         // INVARIANT: a counted use reaches a destination once, and a destination's word that it processed nothing is no proof (invariant 7).
         if uses.iter().any(Use::is_counted) {
             outgoing.body = outgoing.body.once();
@@ -127,6 +122,11 @@ impl Armed {
         let finder = match kept {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
+        };
+        let finder = match (signature, uses.iter().find(|used| used.signs())) {
+            // SECURITY: a signature that comes back would let the workload make this very call once more, past the broker.
+            (Some(signature), Some(used)) => finder.with(aimed(&Arc::new(signature.needles()), used.text())),
+            _ => finder,
         };
         Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives, capture })
     }
@@ -192,15 +192,17 @@ fn aim(
     basic: Option<BasicHalf<'_>>,
     placeholder: &str,
 ) -> Result<(), Refusal> {
-    if opened.kind != CredentialKind::Aws {
-        targets.push(target(opened, basic, placeholder)?);
-        return Ok(());
-    }
     let cache = cache(&opened.derived)?;
     // Read only where its needles were not made yet.
     let parts = match cache.known_parts() {
         Some(parts) => parts,
-        None => cache.parts(&AccessKey::read(opened.secret.expose())?.parts()),
+        None => match Unsent::read(opened.kind, opened.secret.expose())? {
+            Some(unsent) => cache.parts(&unsent.parts()),
+            None => {
+                targets.push(target(opened, basic, placeholder)?);
+                return Ok(());
+            }
+        },
     };
     targets.extend(parts.iter().map(|needles| aimed(needles, placeholder)));
     Ok(())

@@ -26,6 +26,11 @@ impl OutBody {
         Self { head, rest: Some(rest), left: length, once: false }
     }
 
+    /// All of it, where it is here.
+    pub(crate) fn as_whole(&self) -> Option<&Bytes> {
+        self.rest.is_none().then_some(&self.head)
+    }
+
     /// A body of which nothing may be sent twice: that of a counted call (invariant 7).
     pub(crate) fn once(self) -> Self {
         Self { once: true, ..self }

@@ -9,10 +9,11 @@ use crate::sigv4;
 use crate::spot::{Signature, Spot};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place, Segment};
+use cloakroom_model::{Call, HeaderForm, KeyedHash, LookupKey, Pair, Place, Segment, Signing};
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// The placeholder that is looked for.
 pub(crate) struct Wanted<'a> {
@@ -44,6 +45,7 @@ pub(super) fn find(
         Place::SigV4 { region, service } => {
             signature(call, region, service, wanted).map(Spot::SigV4).map_err(at)
         }
+        Place::Signed(scheme) => signed(call, scheme, wanted).map_err(at),
         Place::WebSocket(_) => {
             Err(at(elsewhere("the permit wants the placeholder in a message, not in the handshake")))
         }
@@ -167,6 +169,15 @@ fn signature(call: &Call, region: &str, service: &str, wanted: &Wanted<'_>) -> R
         return Err(elsewhere("the call is signed for another region or service"));
     }
     if wanted.is(scope.access_key) { Ok(signature) } else { Err(elsewhere(NOT_EXACT)) }
+}
+
+/// The header of a scheme, where it has the scheme's form with the placeholder in it. What else the workload says of the signature is
+/// thrown away: the call is signed anew.
+fn signed(call: &Call, scheme: &Arc<Signing>, wanted: &Wanted<'_>) -> Result<Spot, Mismatch> {
+    let value = only_value(call, &scheme.home()).map_err(elsewhere)?;
+    let none = "the header has not the form of the scheme, with the placeholder in it";
+    let text = scheme.placeholder_in(value).ok_or_else(|| elsewhere(none))?;
+    if wanted.is(text) { Ok(Spot::Signed(Arc::clone(scheme))) } else { Err(elsewhere(NOT_EXACT)) }
 }
 
 fn path(permit: &Permit, call: &Call, name: &str, wanted: &Wanted<'_>) -> Result<Spot, Mismatch> {

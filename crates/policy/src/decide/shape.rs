@@ -2,12 +2,10 @@
 
 use super::{Mismatch, Stage};
 use crate::constraint::Given;
+use crate::own;
 use crate::permit::{FieldRule, Permit};
-use crate::sigv4;
 use crate::template::Template;
-use cloakroom_model::{
-    Call, Destination, Pair, Path, Place, Query, Upgrade, overrides_method, same_variable,
-};
+use cloakroom_model::{Call, Destination, Pair, Path, Query, Upgrade, overrides_method, same_variable};
 use std::collections::BTreeMap;
 
 /// Everything of the call's shape.
@@ -49,13 +47,9 @@ pub(crate) fn target(
             permit.calls.iter().filter(|call| call.method() == method).map(Template::shown_path).collect();
         return Err(Mismatch::new(Stage::Path, "the permit names other paths").rule(paths.join(", ")));
     }
-    let own: &[&str] = match &permit.place {
-        Place::Query(key) => &[key],
-        Place::SigV4 { .. } => &sigv4::PRESIGNED,
-        _ => &[],
-    };
+    let own = own::keys(&permit.place);
     let none_listed = permit.query.is_empty().then(|| "no query keys".to_owned());
-    fields(query.pairs(), &permit.query, Closed::Yes, own).map_err(|broken| Mismatch {
+    fields(query.pairs(), &permit.query, Closed::Yes, &own).map_err(|broken| Mismatch {
         stage: Stage::Query,
         rule: none_listed.or(broken.rule),
         ..broken

@@ -245,6 +245,14 @@ fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>
         Place::SigV4 { .. } if sigv4::PRESIGNED.iter().any(|key| permit.query.contains_key(*key)) => {
             value.complain(to, "query names a key that belongs to the signature", constrained);
         }
+        Place::Signed(scheme) => {
+            if scheme.replaced().iter().any(|name| permit.headers.contains_key(name.as_str())) {
+                value.complain(to, "headers constrains a header that the signature writes", constrained);
+            }
+            if scheme.replaced_keys().iter().any(|key| permit.query.contains_key(*key)) {
+                value.complain(to, "query names a key that belongs to the signature", constrained);
+            }
+        }
         Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) | Place::SigV4 { .. } => {}
     }
 }

@@ -13,7 +13,7 @@ use crate::authorized::Use;
 use crate::class::{Classified, Disagreement};
 use crate::decide::body::BodyView;
 use crate::escape::quoted;
-use crate::sigv4;
+use crate::own::Own;
 use aws_lc_rs::digest::{Context, SHA256};
 use bytes::Bytes;
 use cloakroom_model::{Call, Name, Pair, Principal, Question, hexadecimal};
@@ -104,9 +104,9 @@ pub(crate) fn request_hash<'u>(
     add(call.destination.to_string().as_bytes());
     add(call.path.encoded().as_bytes());
     // What a signature says of itself is replaced, and differs with each second.
-    let signed = page::are_signed(uses);
-    let goes = |name: &str| leave_out.contains(&name) || (signed && sigv4::REPLACED.contains(&name));
-    let pairs = call.query.pairs().iter().filter(|pair| !(signed && sigv4::PRESIGNED.contains(&pair.key())));
+    let own = Own::of(uses.map(Use::spot));
+    let goes = |name: &str| leave_out.contains(&name) || own.has_header(name);
+    let pairs = call.query.pairs().iter().filter(|pair| !own.has_key(pair.key()));
     add(Pair::join(&pairs.cloned().collect::<Vec<_>>(), |_| None).as_bytes());
     let fields = call.headers.iter().filter(|(name, _)| !goes(name.as_str()));
     let mut fields: Vec<(&str, &[u8])> =

@@ -4,6 +4,7 @@
 use crate::authorized::Use;
 use crate::escape::quoted;
 use crate::look;
+use crate::own::Own;
 use crate::spot::Spot;
 use cloakroom_model::Name;
 
@@ -49,9 +50,9 @@ impl<'u> Page<'u> {
         self.text.push('\n');
     }
 
-    /// Whether the broker makes the call's signature: what the workload signed with is not what goes out.
-    pub(super) fn is_signed(&self) -> bool {
-        are_signed(self.uses.iter().map(|(used, _)| used))
+    /// What the broker makes of the call's signature: what the workload signed with is not what goes out.
+    pub(super) fn own(&self) -> Own {
+        Own::of(self.uses.iter().map(|(used, _)| used.spot()))
     }
 
     /// What stands at a spot instead of the placeholder.
@@ -111,11 +112,6 @@ impl<'u> Page<'u> {
             }
         }
     }
-}
-
-/// Whether one of the placeholders is a signature that the broker makes anew.
-pub(super) fn are_signed<'u>(mut uses: impl Iterator<Item = &'u Use>) -> bool {
-    uses.any(|used| matches!(used.spot(), Spot::SigV4(_)))
 }
 
 /// The text in quotes, in pieces of bounded width.

@@ -6,15 +6,15 @@ use super::page::Page;
 use crate::class::form_parts;
 use crate::decide::body::BodyView;
 use crate::json::{Json, Node};
-use crate::{Spot, pointer, sigv4};
+use crate::{Spot, pointer};
 use cloakroom_model::{Call, HeaderForm, Pair};
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
 pub(super) fn url(page: &mut Page<'_>, call: &Call) {
     let path = call.path.encoded_with(|index| page.at(&Spot::Path(index)));
     page.pieces("path", &path);
-    let signed = page.is_signed();
-    let own_key = |pair: &Pair| signed && sigv4::PRESIGNED.contains(&pair.key());
+    let own = page.own();
+    let own_key = |pair: &Pair| own.has_key(pair.key());
     for (index, pair) in call.query.pairs().iter().enumerate().filter(|(_, pair)| !own_key(pair)) {
         let value = page.at(&Spot::Query(index)).unwrap_or_else(|| pair.value().to_owned());
         page.named("query", pair.key(), &value);
@@ -22,14 +22,14 @@ pub(super) fn url(page: &mut Page<'_>, call: &Call) {
 }
 
 pub(super) fn headers(page: &mut Page<'_>, call: &Call) {
-    let signed = page.is_signed();
-    if signed {
+    let own = page.own();
+    if own.is_signed() {
         page.line("signature: made by the broker when the call goes out");
     }
     let mut fields: Vec<(&str, String)> = call
         .headers
         .iter()
-        .filter(|(name, _)| !(signed && sigv4::REPLACED.contains(&name.as_str())))
+        .filter(|(name, _)| !own.has_header(name.as_str()))
         .map(|(name, value)| {
             let hidden = [HeaderForm::BasicUser, HeaderForm::BasicPassword]
                 .into_iter()

@@ -266,6 +266,10 @@ impl<'s> Builder<'s, '_> {
                     "0".repeat(64)
                 ),
             )),
+            Place::Signed(scheme) => {
+                self.headers.push((scheme.home().to_string(), scheme.example(PLACEHOLDER)));
+                None
+            }
             Place::Cookie(name) => Some(("cookie", format!("{name}={PLACEHOLDER}"))),
             Place::Query(key) => {
                 self.query.push((key.to_string(), PLACEHOLDER.to_owned()));

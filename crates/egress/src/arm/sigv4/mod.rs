@@ -9,6 +9,7 @@ mod key;
 use super::fields::forwarded;
 use super::header::sensitive;
 use super::outgoing::{Outgoing, body};
+use super::signed::Signature as Made;
 use super::{misplaced, unwritable};
 use crate::custody::AccessKey;
 use crate::secret::Secret;
@@ -52,7 +53,7 @@ pub(crate) fn sign(
     secret: &Secret,
     range_allowed: bool,
     at: Timestamp,
-) -> Result<Outgoing, Refusal> {
+) -> Result<(Outgoing, Made), Refusal> {
     let access = AccessKey::read(secret.expose())?;
     let scope = sigv4::scope_at(&call, signature).ok_or_else(misplaced)?;
     let key = SigningKey::new(&access.secret, stamp(at), scope.region, scope.service);
@@ -87,11 +88,12 @@ pub(crate) fn sign(
     head.uri = Uri::from_maybe_shared(Bytes::from_owner(spelled.target())).map_err(|_| unwritable())?;
     head.headers = fields;
     let body = body(call.body, Vec::new())?;
+    let made = Made::new(signed.as_bytes());
     let body = match content {
         Content::Chunks(trailer) => resigned(body, Chunks::new(key, signed, trailer)),
         Content::Hash(_) => body,
     };
-    Ok(Outgoing { head, body })
+    Ok((Outgoing { head, body }, made))
 }
 
 /// Adds what a call that is signed in its header says of its signature.

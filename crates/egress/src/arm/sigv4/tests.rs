@@ -235,7 +235,7 @@ fn signed(
     let call = call(Method::POST, "https://h.example", "/", "", &fields, body);
     let at = Timestamp::from_millis(1_369_353_600_000);
     let outgoing = sign(call, Signature::Header, &key(session), false, at);
-    outgoing.map(|outgoing| outgoing.head.headers).map_err(|refusal| refusal.code())
+    outgoing.map(|(outgoing, _)| outgoing.head.headers).map_err(|refusal| refusal.code())
 }
 
 #[test]
@@ -283,7 +283,7 @@ fn a_presigned_url_is_made_anew_and_does_not_live_long() {
     );
     let call = call(Method::GET, "https://h.example", "/k", &query, &[], "");
     let at = Timestamp::from_millis(1_369_353_600_000);
-    let outgoing = sign(call, Signature::Query(2), &key(None), false, at).unwrap();
+    let (outgoing, _) = sign(call, Signature::Query(2), &key(None), false, at).unwrap();
     let target = outgoing.head.uri.to_string();
     let begin = format!(
         "/k?versionId=3&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={ID}%2F20130524%2Feu-west-1%2Fs3%2Faws4_request\
