@@ -86,7 +86,7 @@ async fn a_captured_token_is_kept_replaced_and_erased_with_its_placeholder(store
     let all = store.captured().await.unwrap();
     assert!(all.contains(&replaced) && all.contains(&other), "{all:?}");
     store.forget_captured(vec![other.core]).await.unwrap();
-    assert_eq!(store.captured().await.unwrap(), [replaced.clone()]);
+    assert_eq!(store.captured().await.unwrap(), std::slice::from_ref(&replaced));
     store.change_placeholders(vec![ids[0]], Change::Revoke, at(80)).await.unwrap();
     assert_eq!(store.captured().await.unwrap(), [CapturedRecord { sealed: None, ..replaced }]);
     let third = CapturedRecord { sealed: Some(SealedSecret(vec![3])), ..row(1, None, None) };
