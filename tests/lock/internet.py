@@ -55,26 +55,36 @@ def accept(server, port, context):
         threading.Thread(target=serve, args=(connection, port, context), daemon=True).start()
 
 
+def answer(sock, data, peer):
+    try:
+        sock.sendto(data, peer)
+    except OSError as error:
+        say(unanswered=str(error))
+
+
 def names(sock):
     while True:
         question, peer = sock.recvfrom(4096)
         say(port=53, question=question[12:].hex(), peer=peer[0])
         end = 12
-        while question[end]:
+        while end < len(question) and question[end]:
             end += question[end] + 1
+        if end + 5 > len(question):
+            answer(sock, question, peer)
+            continue
         kind = struct.unpack("!H", question[end + 1 : end + 3])[0]
         answers = 1 if kind == 1 else 0
         reply = question[:2] + struct.pack("!HHHHH", 0x8180, 1, answers, 0, 0) + question[12 : end + 5]
         if answers:
             reply += struct.pack("!HHHIH4s", 0xC00C, 1, 1, 60, 4, socket.inet_aton("203.0.113.10"))
-        sock.sendto(reply, peer)
+        answer(sock, reply, peer)
 
 
 def echo(sock, port):
     while True:
         data, peer = sock.recvfrom(4096)
         say(port=port, datagram=len(data), peer=peer[0])
-        sock.sendto(data, peer)
+        answer(sock, data, peer)
 
 
 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -1,5 +1,6 @@
 //! The admin side's hands: what it may touch, and how rows are put in force.
 
+use crate::Locks;
 use crate::ballot::Ballots;
 use crate::handover::Handover;
 use crate::login::Logins;
@@ -61,6 +62,8 @@ pub struct Admin {
     pub lessons: Arc<Lessons>,
     /// Makes the certificates of workloads.
     pub certifier: Arc<dyn Certifier>,
+    /// What checks of locks found.
+    pub locks: Locks,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
 }

@@ -26,6 +26,7 @@ pub mod wire;
 
 pub use admin::{Admin, AdminError, Certifier, Changes};
 pub use api::approvers::in_force;
+pub use api::locks::Locks;
 pub use ballot::Ballots;
 pub use console::serve_console;
 pub use explain::{concerns, records_of};

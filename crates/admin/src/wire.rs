@@ -2,9 +2,13 @@
 //! secrets come as a [`DropOff`], sealed, and never go back.
 
 mod credential;
+mod health;
+mod lock;
 mod login;
 
 pub use credential::{CredentialView, NewCredential, Rotation};
+pub use health::Health;
+pub use lock::{LockAttempt, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
 
 use cloakroom_model::ApprovalId;
@@ -426,25 +430,6 @@ impl Explanation {
         let records = records.iter().filter_map(|record| serde_json::to_value(record).ok()).collect();
         Self { request, records, names }
     }
-}
-
-/// `GET /api/v1/health`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Health {
-    /// `ok`.
-    pub status: String,
-    /// The broker's version.
-    pub version: String,
-    /// Credentials held.
-    pub credentials: usize,
-    /// Workloads known.
-    pub workloads: usize,
-    /// Placeholders in force.
-    pub active: usize,
-    /// Approvals that wait.
-    pub pending: usize,
-    /// Placeholders stored as active that do not verify.
-    pub unverified: usize,
 }
 
 /// `POST /api/v1/checkpoint`.

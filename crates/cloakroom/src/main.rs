@@ -11,6 +11,7 @@ mod failure;
 mod image;
 mod init;
 mod listener;
+mod lock;
 mod operator;
 mod output;
 mod run;

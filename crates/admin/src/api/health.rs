@@ -29,6 +29,7 @@ pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
         active: in_state("active").saturating_sub(unverified),
         pending: in_state("pending"),
         unverified,
+        locked: admin.locks.is_locked(now),
     })
 }
 

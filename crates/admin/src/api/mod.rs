@@ -6,6 +6,7 @@ mod credentials;
 pub(crate) mod health;
 pub(crate) mod input;
 mod lessons;
+pub(crate) mod locks;
 pub(crate) mod logins;
 mod parked;
 pub(crate) mod placeholders;
@@ -71,6 +72,9 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/lessons", post(lessons::begin)),
         ("GET", "/api/v1/lessons/{workload}", get(lessons::show)),
         ("DELETE", "/api/v1/lessons/{workload}", delete(lessons::end)),
+        ("GET", "/api/v1/locks", get(locks::list)),
+        ("POST", "/api/v1/locks", post(locks::report)),
+        ("DELETE", "/api/v1/locks/{lock}", delete(locks::forget)),
         ("GET", "/api/v1/tuples", get(tuples::list)),
     ]
 }

@@ -86,6 +86,7 @@ impl House {
             data: path.to_owned(),
             changes: Changes::default(),
             certifier: Arc::new(NoAuthority),
+            locks: crate::Locks::default(),
             handover: Handover::default(),
         };
         Self { admin: Arc::new(admin), approver, data }

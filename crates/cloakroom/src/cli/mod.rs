@@ -5,6 +5,7 @@ mod approval;
 mod grant;
 mod image;
 mod journal;
+mod lock;
 mod login;
 mod policy;
 mod source;
@@ -13,6 +14,7 @@ pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use journal::{ExportFormat, JournalCommand};
+pub(crate) use lock::{Form, LockArguments, LockCommand};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
@@ -80,6 +82,9 @@ pub(crate) enum Command {
         after_help = "Example:\n  cloakroom image build --out image --kernel vmlinuz\n\nThe kernel of an appliance starts this; nobody needs to run it by hand."
     )]
     Init,
+    /// Locks: close a workload's network but for the broker's listeners, and prove it
+    #[command(subcommand)]
+    Lock(LockCommand),
     /// Credentials: deposit, show, rotate, remove
     #[command(subcommand)]
     Credential(CredentialCommand),

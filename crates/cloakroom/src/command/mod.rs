@@ -27,7 +27,7 @@ pub(crate) use proposal::ProposalCommand;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, image, init, run as running, serve, tour};
+use crate::{Outcome, image, init, lock, run as running, serve, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -40,6 +40,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Inside(options) => running::inside(&options),
         Command::Image(command) => image::run(find, command, output),
         Command::Init => init::run(hardening),
+        Command::Lock(command) => lock::run(arguments.data.as_deref(), command, output),
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

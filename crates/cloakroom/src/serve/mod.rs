@@ -1,6 +1,7 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
 mod certify;
+mod doors;
 mod files;
 mod grants;
 mod link;
@@ -14,6 +15,7 @@ mod webhook;
 mod witness;
 mod witness_git;
 
+pub(crate) use doors::Doors;
 pub(crate) use link::{Appliance, Introduction, OperatorLink};
 pub(crate) use listening::{BROKER_ADDRESS, Listening};
 

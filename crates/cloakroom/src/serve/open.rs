@@ -1,6 +1,7 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
 use super::certify::WorkloadCertifier;
+use super::doors::Doors;
 use super::grants::GrantKeeper;
 use super::link;
 use super::listening::Listening;
@@ -16,7 +17,7 @@ use crate::secret_input;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Link, Logins, Revoker, in_force};
+use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
@@ -150,6 +151,7 @@ pub(super) async fn open(
         data: data.path().to_owned(),
         changes: Changes::default(),
         certifier: Arc::clone(&certifier) as _,
+        locks: Locks::default(),
         handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -170,6 +172,8 @@ pub(super) async fn open(
     let listening = Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() };
     listening.keep(data)?;
     let link = operators.map(|operators| operators.with_identity(data, listening, &authority)).transpose()?;
+    let (transparent, dns) = of_steered.unzip();
+    Doors { proxy: Some(workloads.local_addr()?), transparent, dns }.keep(data)?;
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
     custody.mint_through(Arc::clone(&upstream), keeper);

@@ -1,12 +1,12 @@
 //! Three network namespaces in a row: a workload's, the broker's, and one that stands in for the internet. Whatever comes through to the last
 //! is answered there, and forwarding between the others is on: what stops a workload is the lock, not luck.
 
-use crate::support::BINARY;
+use crate::support::{BINARY, eventually};
 use cloakroom_testkit::{Broker, BrokerBuilder, TestAuthority};
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -50,9 +50,8 @@ impl Rig {
         plumb(&spaces);
         let authority = TestAuthority::new();
         let [certificate, key] = authority.leaf_files("internet", &[NAME, OUTSIDE]);
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lock/internet.py");
         let mut internet = within(&spaces.outside, "python3")
-            .args([&script, &certificate, &key])
+            .args([&script("internet.py"), &certificate, &key])
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -67,6 +66,14 @@ impl Rig {
                 noted.lock().unwrap().push(serde_json::from_str(&line).unwrap());
             }
         });
+        // An address of IPv6 counts only after a while: until then nothing would be in the lock's way.
+        for to in [OUTSIDE, "2001:db8::10"] {
+            eventually("the internet answers", || {
+                let pong =
+                    within(&spaces.workload, "ping").args(["-c", "1", "-W", "1", to]).output().unwrap();
+                pong.status.success().then_some(())
+            });
+        }
         // What `ip netns exec` puts over /etc/resolv.conf.
         let etc = Path::new("/etc/netns").join(&spaces.workload);
         std::fs::create_dir_all(&etc).unwrap();
@@ -112,7 +119,17 @@ impl Rig {
         within(&self.spaces.broker, program)
     }
 
-    /// Packets that came in at the internet's end, but for what finds neighbours.
+    /// The name of the workload's namespace.
+    pub(crate) fn namespace(&self) -> &str {
+        &self.spaces.workload
+    }
+
+    /// The name of the internet's.
+    pub(crate) fn outside(&self) -> &str {
+        &self.spaces.outside
+    }
+
+    /// Packets that came in at the internet's end, but for what finds neighbours and what the broker says on connections that it has open.
     pub(crate) fn packets(&self) -> u64 {
         let listed =
             run(within(&self.spaces.outside, "nft").args(["-j", "list", "counter", "inet", "seen", "came"]));
@@ -204,9 +221,10 @@ fn plumb(Spaces { workload, broker, outside }: &Spaces) {
     run(within(broker, "sysctl").arg("-qw").args(forwarding));
     let counting = "table inet seen {
         counter came { }
-        chain arrivals { type filter hook prerouting priority raw;
+        chain arrivals { type filter hook prerouting priority filter;
             iifname != \"in0\" return
             icmpv6 type { nd-router-solicit, nd-neighbor-solicit, nd-neighbor-advert, mld-listener-report, mld2-listener-report } return
+            ip saddr 10.78.0.1 tcp dport 443 ct state established return
             counter name came
         }
     }";
@@ -229,4 +247,9 @@ pub(crate) fn run(command: &mut Command) -> Output {
     let output = command.output().unwrap();
     assert!(output.status.success(), "{command:?}: {output:?}");
     output
+}
+
+/// A program of the repository's `tests/lock`.
+pub(crate) fn script(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/lock").join(name).canonicalize().unwrap()
 }

@@ -32,6 +32,7 @@ mod kills;
 mod learn;
 mod lifecycle;
 mod listener;
+mod lock;
 mod logins;
 mod openbao;
 mod outputs;

@@ -1,0 +1,113 @@
+//! `cloakroom lock`: a workload's network, closed but for the broker's listeners.
+//!
+//! ```text
+//!  workload's network ──► interface ──► steer: ports 80 and 443, and names, to the broker's listeners
+//!                                   ├─► input: those listeners, and nothing else of this machine
+//!                                   └─► forward: nothing
+//! ```
+//!
+//! The rules are the kernel's: they hold whether the broker lives or not, and nothing that a workload does in its own namespace
+//! changes them, for they stand at the other end of its wire.
+
+mod check;
+mod equivalent;
+mod model;
+mod namespace;
+mod nft;
+mod probe;
+mod rules;
+
+use crate::Outcome;
+use crate::broker::Broker;
+use crate::cli::{Form, LockArguments, LockCommand};
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, table};
+use cloakroom_admin::wire::LocksView;
+use cloakroom_model::Name;
+use model::Lock;
+use serde_json::json;
+use std::path::Path;
+
+/// Does what was asked.
+pub(crate) fn run(data: Option<&Path>, command: LockCommand, output: &Output) -> Outcome {
+    if let LockCommand::Probe { attempt, at } = command {
+        return probe::run(&attempt, at, output);
+    }
+    let data = DataDir::find(data)?;
+    match command {
+        LockCommand::Print { lock, form } => print(&data, lock, form, output)?,
+        LockCommand::Apply { lock } => apply(&data, lock, output)?,
+        LockCommand::Check { name, pid } => return check::run(&data, &name, pid, output),
+        LockCommand::Remove { name } => remove(&data, &name, output)?,
+        LockCommand::List => list(&data, output)?,
+        LockCommand::Probe { .. } => {}
+    }
+    Ok(Exit::Done)
+}
+
+fn print(data: &DataDir, arguments: LockArguments, form: Form, output: &Output) -> Result<(), Failure> {
+    let file = data.path().join("locks").join(format!("{}.nft", arguments.name));
+    let lock = Lock::of(data, arguments, form == Form::Nft)?;
+    let text = match form {
+        Form::Nft => rules::text(&lock),
+        Form::Kubernetes => equivalent::kubernetes(&lock)?,
+        Form::Docker => equivalent::docker(&lock)?,
+        Form::Fly => equivalent::fly(&lock)?,
+        Form::Systemd => equivalent::systemd(&lock, &file),
+    };
+    if output.is_json() {
+        return output.data(&json!({ "name": lock.name, "text": text }), String::new);
+    }
+    output.print_exactly(text.as_bytes())
+}
+
+fn apply(data: &DataDir, arguments: LockArguments, output: &Output) -> Result<(), Failure> {
+    let mut lock = Lock::of(data, arguments, true)?;
+    let text = rules::text(&lock);
+    nft::load(&text)?;
+    lock.in_force = nft::listed(&lock)?;
+    lock.keep(data, &text)?;
+    let interfaces: Vec<&str> = lock.interfaces.iter().map(|interface| interface.name.as_str()).collect();
+    let document = json!({ "name": lock.name, "interfaces": interfaces, "doors": lock.doors });
+    output.data(&document, || format!("locked {}: {}", lock.name, interfaces.join(", ")))?;
+    output.hint(&format!("prove it: cloakroom lock check {}", lock.name));
+    Ok(())
+}
+
+fn remove(data: &DataDir, name: &Name, output: &Output) -> Result<(), Failure> {
+    let was_there = nft::remove(name)?;
+    let was_kept = Lock::forget(data, name)?;
+    if !was_there && !was_kept {
+        return Err(Failure::failed(format!("there is no lock {name}")));
+    }
+    // A broker that does not run has nothing to forget.
+    if let Ok(broker) = Broker::of(data) {
+        let _: Result<serde_json::Value, Failure> = broker.remove(&format!("locks/{name}"));
+    }
+    output.data(&json!({ "removed": name }), || format!("removed lock {name}"))
+}
+
+fn list(data: &DataDir, output: &Output) -> Result<(), Failure> {
+    let locks: LocksView = Broker::of(data)?.read("locks")?;
+    output.data(&locks, || {
+        let rows: Vec<Vec<String>> = locks
+            .locks
+            .iter()
+            .map(|lock| {
+                vec![
+                    lock.name.to_string(),
+                    if lock.held { "held" } else { "open" }.into(),
+                    lock.checked.clone(),
+                ]
+            })
+            .collect();
+        let verdict = if locks.locked {
+            "the broker calls itself locked"
+        } else {
+            "the broker does not call itself locked"
+        };
+        format!("{}{verdict}", table(&["name", "last check", "when"], &rows))
+    })
+}
