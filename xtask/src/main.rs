@@ -25,7 +25,8 @@ usage: cargo xtask COMMAND
   deps                  the dependency policy, from cargo tree
   coverage              threats and refusal codes, and the tests that name them
   clients               install the real clients for the end-to-end tests under target/clients
-  appliance [PROFILE]   link the program statically (profile dev, release or dist) and fetch a kernel, under target/appliance
+  appliance [PROFILE]   link the program statically (profile dev, release or dist) and fetch a kernel, under target/appliance; without a
+                        profile what the tests boot
   bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
@@ -39,7 +40,7 @@ fn main() -> ExitCode {
         ["deps"] => deps::run(),
         ["coverage"] => coverage::run(),
         ["clients"] => clients::install(),
-        ["appliance"] => appliance::build("dev"),
+        ["appliance"] => appliance::build("dev").and_then(|()| appliance::for_tests()),
         ["appliance", profile] => appliance::build(profile),
         ["bench", words @ ..] => bench::run(words),
         _ => {

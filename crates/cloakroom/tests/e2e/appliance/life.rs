@@ -1,0 +1,155 @@
+//! The machine's life: what is deposited outlives it, a crash turns it off, and it does not start where it should not.
+
+use super::machine::{Machine, free_port, tool};
+use super::parts::{HOST, Image, Parts};
+use crate::support::policy;
+use cloakroom_testkit::{TlsUpstream, echo, hunt, shaped};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// An appliance whose wires all end in this machine.
+struct Alone {
+    image: Image,
+    link: u16,
+    workloads: u16,
+}
+
+impl Alone {
+    fn new(parts: Parts) -> Self {
+        let image = Image::build(parts, &format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n"));
+        std::fs::write(image.path("passphrase"), "a passphrase of the host's\n").unwrap();
+        let disk = std::fs::File::create(image.path("data.img")).unwrap();
+        disk.set_len(64 << 20).unwrap();
+        tool("mkfs.ext4", &[&"-q", &image.path("data.img")]);
+        // A disk has whole sectors.
+        let kek = std::fs::File::options().write(true).open(image.path("passphrase")).unwrap();
+        kek.set_len(512).unwrap();
+        Self { image, link: free_port(), workloads: free_port() }
+    }
+
+    fn boot(&self, name: &str, extra: &str) -> Machine {
+        Machine::appliance(
+            &self.image.path("image"),
+            name,
+            &[
+                ("DATA", &self.image.path("data.img")),
+                ("KEK", &self.image.path("passphrase")),
+                ("EXTRA", extra),
+                ("WORKLOADS", &user("10.77.0.0/24", self.workloads, "10.77.0.1:8480")),
+                ("OPERATOR", &user("10.79.0.0/24", self.link, "10.79.0.15:8482")),
+            ],
+            &[],
+        )
+    }
+
+    /// The status of a permitted call, where one came.
+    fn call(&self, key: &str, placeholder: &str, destination: u16) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.workloads)).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
+        let request = format!(
+            "GET /to/{HOST}:{destination}/v1/items/1 HTTP/1.1\r\nHost: broker\r\nCloakroom-Workload: {key}\r\n\
+             Authorization: Bearer {placeholder}\r\nConnection: close\r\n\r\n"
+        );
+        stream.write_all(request.as_bytes()).ok()?;
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer.strip_prefix("HTTP/1.1 ")?.get(..3).map(str::to_owned)
+    }
+}
+
+/// A wire of QEMU's user network that reaches nothing, but one port of it is reached.
+fn user(net: &str, port: u16, to: &str) -> String {
+    format!("user,restrict=on,net={net},hostfwd=tcp:127.0.0.1:{port}-{to}")
+}
+
+fn ready(machine: &mut Machine) {
+    machine.line("the broker", |line| line.starts_with("{\"ready\":true"));
+}
+
+#[test]
+fn t64_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at_the_next_start() {
+    let Some(parts) = Parts::find() else { return };
+    let alone = Alone::new(parts);
+    let image = &alone.image;
+    let config = image.authority.server_config(&[HOST], &[b"http/1.1"]);
+    let upstream = TlsUpstream::start_configured(config, |request, out| echo(request).write_to(out, false));
+    let to = format!("https://{HOST}:{}", upstream.port());
+
+    // The second call dies between the record of its intent and its sending.
+    let mut first = alone.boot("first", "CLOAKROOM_DIE_AT=before-send:2");
+    ready(&mut first);
+    let at = format!("127.0.0.1:{}", alone.link);
+    image.operate(&["image", "enrol", "--at", &at, "--console", &image.path("first.log")], "");
+    image.operate(&["credential", "add", "c", "--kind", "bearer", "--to", &to], &shaped("sk_live_"));
+    let key = image.operate(&["workload", "add", "robot"], "")["key"].as_str().unwrap().to_owned();
+    let file = image.path("policy.toml");
+    std::fs::write(&file, policy(&to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
+    let words = [
+        "placeholder",
+        "issue",
+        "--credential",
+        "c",
+        "--workload",
+        "robot",
+        "--policy",
+        &file,
+        "--uses",
+        "3",
+    ];
+    let issued = image.operate(&words, "");
+    image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
+    let placeholder = issued["placeholder"].as_str().unwrap();
+    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("200"));
+    assert_eq!(alone.call(&key, placeholder, upstream.port()), None);
+    first.ended();
+    assert_eq!(upstream.requests().len(), 1);
+
+    // The same disk: the use that the crash cut off is gone, the third is there, the fourth is not.
+    let mut second = alone.boot("second", "");
+    ready(&mut second);
+    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("200"));
+    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("403"));
+    assert_eq!(upstream.requests().len(), 2);
+    second.tell("shell");
+    second.tell("stop");
+    assert!(second.ended().success());
+    assert!(second.said().contains("stopping"));
+    // Each start tries to start a program, as itself and beside itself, and serves only because it cannot.
+    for machine in [&first, &second] {
+        assert!(machine.said().contains("closed: no program can be started"));
+    }
+
+    // What a thief of the disk has.
+    let disk = std::fs::read(image.path("data.img")).unwrap();
+    assert!(hunt(&disk).is_empty());
+    t90_a_journal_that_was_touched_is_not_served_on(&alone);
+}
+
+/// Changes one byte of the journal on the disk, where its file system does not notice.
+fn t90_a_journal_that_was_touched_is_not_served_on(alone: &Alone) {
+    let path = alone.image.path("data.img");
+    let mut disk = std::fs::read(&path).unwrap();
+    let words = b"\"act\":\"workload added\"";
+    let places: Vec<usize> = memchr::memmem::find_iter(&disk, words).collect();
+    assert!(!places.is_empty());
+    for place in places {
+        disk[place + 8] ^= 1;
+    }
+    std::fs::write(&path, disk).unwrap();
+    let mut third = alone.boot("third", "");
+    third.ended();
+    assert!(third.said().contains("the journal does not verify"), "{}", third.said());
+    assert!(!third.said().contains("\"ready\":true"));
+}
+
+#[test]
+fn an_appliance_that_is_told_something_unknown_goes_off_before_it_listens() {
+    let Some(parts) = Parts::find() else { return };
+    let alone = Alone::new(parts);
+    let mut machine = alone.boot("odd", "cloakroom.oparator=eth0,10.0.0.1/8");
+    machine.ended();
+    let said = machine.said();
+    assert!(said.contains("did you mean cloakroom.operator?"), "{said}");
+    assert!(!said.contains("\"ready\":true"));
+}

@@ -1,0 +1,129 @@
+//! What images are made of, and an image with its operator.
+
+use crate::support::BINARY;
+use cloakroom_testkit::TestAuthority;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// What `cargo xtask appliance` made.
+pub(crate) struct Parts(PathBuf);
+
+impl Parts {
+    /// `None` where the run leaves them out knowingly.
+    pub(crate) fn find() -> Option<Self> {
+        let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/appliance");
+        let directory = std::env::var_os("CLOAKROOM_APPLIANCE").map_or(here, PathBuf::from);
+        if directory.as_os_str() == "left-out" {
+            eprintln!("LEFT OUT: no appliance is built on this kind of machine");
+            return None;
+        }
+        for file in ["cloakroom", "robot", "kernel/vmlinuz", "kernel/modules"] {
+            assert!(directory.join(file).exists(), "{file} is missing: run cargo xtask appliance");
+        }
+        Some(Self(directory.canonicalize().unwrap()))
+    }
+
+    /// The program without libraries.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.0.join("cloakroom")
+    }
+
+    /// The hostile guest's program.
+    pub(crate) fn robot(&self) -> PathBuf {
+        self.0.join("robot")
+    }
+
+    pub(crate) fn kernel(&self) -> PathBuf {
+        self.0.join("kernel/vmlinuz")
+    }
+
+    pub(crate) fn modules(&self) -> PathBuf {
+        self.0.join("kernel/modules")
+    }
+}
+
+/// Runs the command line.
+pub(crate) fn cloakroom(arguments: &[&str]) -> Output {
+    cloakroom_in(Path::new("/"), arguments)
+}
+
+pub(crate) fn cloakroom_in(directory: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(BINARY);
+    command.args(arguments).current_dir(directory).env_remove("CLOAKROOM_DATA").env("NO_COLOR", "1");
+    command.output().unwrap()
+}
+
+/// Runs a command line that has to succeed; its data.
+pub(crate) fn done(arguments: &[&str]) -> String {
+    let output = cloakroom(arguments);
+    assert!(output.status.success(), "{arguments:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// A built image, its operator's directory, and the authority of the destinations.
+pub(crate) struct Image {
+    pub(crate) parts: Parts,
+    pub(crate) authority: TestAuthority,
+    pub(crate) directory: TempDir,
+}
+
+/// The destinations are on this machine, which QEMU's user network shows as this address.
+pub(crate) const HOST: &str = "10.0.2.2";
+
+impl Image {
+    /// Built from this machine's parts, with these settings.
+    pub(crate) fn build(parts: Parts, settings: &str) -> Self {
+        let image = Self { parts, authority: TestAuthority::new(), directory: tempfile::tempdir().unwrap() };
+        done(&["--data", &image.path("ops"), "image", "operator"]);
+        std::fs::write(image.path("settings.toml"), settings).unwrap();
+        let (program, kernel, modules) = (image.parts.program(), image.parts.kernel(), image.parts.modules());
+        done(&[
+            "--data",
+            &image.path("ops"),
+            "image",
+            "build",
+            "--out",
+            &image.path("image"),
+            "--executable",
+            text(&program),
+            "--kernel",
+            text(&kernel),
+            "--modules",
+            text(&modules),
+            "--settings",
+            &image.path("settings.toml"),
+            "--trust",
+            text(&image.authority.file()),
+        ]);
+        image
+    }
+
+    /// A path below this image's own directory.
+    pub(crate) fn path(&self, name: &str) -> String {
+        text(&self.directory.path().join(name)).to_owned()
+    }
+
+    /// A command on the operator's directory that has to succeed; its data as JSON.
+    pub(crate) fn operate(&self, arguments: &[&str], input: &str) -> serde_json::Value {
+        let output = self.try_to_operate("ops", arguments, input);
+        assert!(output.status.success(), "{arguments:?}: {output:?}");
+        serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// A command on this operator's directory.
+    pub(crate) fn try_to_operate(&self, operator: &str, arguments: &[&str], input: &str) -> Output {
+        use std::io::Write;
+        use std::process::Stdio;
+        let mut command = Command::new(BINARY);
+        command.args(["--json", "--data", &self.path(operator)]).args(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+        child.wait_with_output().unwrap()
+    }
+}
+
+pub(crate) fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
