@@ -9,6 +9,7 @@ use crate::wire::IssuedCertificate;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
+use cloakroom_egress::issuer::Issuer;
 use cloakroom_model::{
     Destination, EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
 };
@@ -64,6 +65,8 @@ pub struct Admin {
     pub certifier: Arc<dyn Certifier>,
     /// What checks of locks found.
     pub locks: Locks,
+    /// Where the broker signs tokens of its own.
+    pub issuer: Option<Arc<Issuer>>,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
 }

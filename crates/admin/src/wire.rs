@@ -3,11 +3,13 @@
 
 mod credential;
 mod health;
+mod issuer;
 mod lock;
 mod login;
 
 pub use credential::{CredentialView, NewCredential, Rotation};
 pub use health::Health;
+pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
 

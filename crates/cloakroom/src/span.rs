@@ -24,6 +24,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Parses a span or `now`.
+pub(crate) fn parse_or_now(text: &str) -> Result<Duration, String> {
+    if text == "now" { Ok(Duration::ZERO) } else { parse(text) }
+}
+
 /// When a placeholder ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Expiry {

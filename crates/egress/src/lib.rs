@@ -6,6 +6,7 @@
 mod arm;
 mod capture;
 pub mod custody;
+pub mod issuer;
 mod mint;
 mod scrub;
 mod secret;

@@ -37,11 +37,13 @@ pub enum CredentialKind {
     Hmac,
     /// A private or shared key for HTTP Message Signatures (RFC 9421). It is never sent.
     HttpSignature,
+    /// An AWS role that the broker assumes. What calls are signed with are the keys of its sessions.
+    AwsRole,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -55,6 +57,7 @@ impl CredentialKind {
         Self::Sourced,
         Self::Hmac,
         Self::HttpSignature,
+        Self::AwsRole,
     ];
 
     /// The kind's word.
@@ -73,6 +76,7 @@ impl CredentialKind {
             Self::Sourced => "sourced",
             Self::Hmac => "hmac",
             Self::HttpSignature => "http-signature",
+            Self::AwsRole => "aws-role",
         }
     }
 }
@@ -80,7 +84,7 @@ impl CredentialKind {
 impl CredentialKind {
     /// Whether a credential of this kind is used and never sent: at a place of its own, and at no other.
     pub const fn is_never_sent(self) -> bool {
-        matches!(self, Self::Aws | Self::Hmac | Self::HttpSignature)
+        matches!(self, Self::Aws | Self::AwsRole | Self::Hmac | Self::HttpSignature)
     }
 }
 

@@ -4,12 +4,13 @@ use crate::Spot;
 use crate::permit::{Permit, RangeRule};
 use crate::question;
 use crate::repeats::{OF_THE_ATTEMPT, Repeatable, Repeats};
-use crate::set::Held;
+use crate::set::{Compiled, Held};
 use crate::tokens::Capture;
 use cloakroom_model::{
     Call, CoreId, CredentialId, Intent, IntentUse, Place, PlaceholderId, Principal, Timestamp,
 };
 use std::fmt;
+use std::sync::Arc;
 
 /// Stage 2: permitted. Made only by [`Identified::authorize`](crate::Identified::authorize).
 pub struct Authorized {
@@ -66,7 +67,8 @@ impl Authorized {
         &self.call
     }
 
-    pub(crate) fn principal(&self) -> &Principal {
+    /// Who calls.
+    pub fn principal(&self) -> &Principal {
         &self.principal
     }
 }
@@ -106,6 +108,7 @@ pub struct Use {
     counted: bool,
     range_allowed: bool,
     repeats: Repeats,
+    session: Option<Arc<str>>,
     text: String,
     spot: Spot,
     captured: Option<CoreId>,
@@ -114,7 +117,12 @@ pub struct Use {
 }
 
 impl Use {
-    pub(crate) fn new(held: &Held, permit: &Permit, text: String, spot: Spot) -> Self {
+    pub(crate) fn new(
+        held: &Held,
+        Compiled { permit, session, .. }: &Compiled,
+        text: String,
+        spot: Spot,
+    ) -> Self {
         Self {
             placeholder: held.id,
             credential: held.credential,
@@ -122,6 +130,7 @@ impl Use {
             counted: held.uses.is_some(),
             range_allowed: permit.range == RangeRule::Pass,
             repeats: permit.repeats,
+            session: session.clone(),
             text,
             spot,
             captured: held.captured.map(|captured| captured.core),
@@ -143,6 +152,11 @@ impl Use {
     /// The permit that allows this, by its name in the policy.
     pub fn permit(&self) -> &str {
         &self.permit
+    }
+
+    /// The session policy of an AWS role that is cut down to the permit; `None` where none follows from it.
+    pub fn session_policy(&self) -> Option<&Arc<str>> {
+        self.session.as_ref()
     }
 
     /// The text the workload sent; what a scrubbed secret is replaced by.

@@ -140,7 +140,7 @@ impl Identified {
 
     fn use_of(&self, allowed: &Allowed) -> Option<Use> {
         let text = search::text_at(&self.call, &allowed.spot)?;
-        Some(Use::new(&allowed.held, &allowed.chosen().permit, text, allowed.spot.clone()))
+        Some(Use::new(&allowed.held, allowed.chosen(), text, allowed.spot.clone()))
     }
 }
 

@@ -41,6 +41,7 @@ mod repeats;
 mod replay;
 mod review;
 mod search;
+mod session;
 mod set;
 mod signing_text;
 pub mod sigv4;

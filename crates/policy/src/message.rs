@@ -129,7 +129,7 @@ impl MessageJudge {
         }
         let placeholder = message.inside(&span).ok_or_else(fault)?.to_owned();
         asker.take_rates(std::slice::from_ref(&allowed), now)?;
-        let used = Use::new(&allowed.held, &allowed.chosen().permit, placeholder, allowed.spot.clone());
+        let used = Use::new(&allowed.held, allowed.chosen(), placeholder, allowed.spot.clone());
         let intent = intent(&self.handshake, &self.principal, now, std::slice::from_ref(&used));
         Ok(MessageUse { used, span, intent })
     }

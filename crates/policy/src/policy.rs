@@ -82,7 +82,7 @@ impl Policy {
 /// Whether a credential of this kind is ever used at this place.
 fn fits(kind: CredentialKind, place: &Place) -> bool {
     match place {
-        Place::SigV4 { .. } => kind == CredentialKind::Aws,
+        Place::SigV4 { .. } => matches!(kind, CredentialKind::Aws | CredentialKind::AwsRole),
         Place::Signed(scheme) => match **scheme {
             Signing::Hmac(_) => kind == CredentialKind::Hmac,
             Signing::Message(_) => kind == CredentialKind::HttpSignature,

@@ -99,6 +99,7 @@ impl BrokerBuilder {
             process: None,
             listen: ([127, 0, 0, 1], 0).into(),
             console: String::new(),
+            issuer: String::new(),
             outputs: Arc::default(),
             log: Arc::default(),
         };
@@ -119,6 +120,7 @@ pub struct Broker {
     process: Option<Process>,
     listen: SocketAddr,
     console: String,
+    issuer: String,
     outputs: Arc<Mutex<Vec<u8>>>,
     log: Log,
 }
@@ -132,6 +134,11 @@ impl Broker {
     /// What the ready line calls the console.
     pub fn console(&self) -> &str {
         &self.console
+    }
+
+    /// What the ready line calls the issuer's listener; empty where there is none.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
     }
 
     /// The data directory.
@@ -215,6 +222,7 @@ impl Broker {
         readers.push(std::thread::spawn(move || collect(&mut stdout, &rest)));
         self.listen = ready["listen"].as_str().unwrap().parse().unwrap();
         self.console = ready["console"].as_str().unwrap_or_default().to_owned();
+        self.issuer = ready["issuer"].as_str().unwrap_or_default().to_owned();
         Process { child, readers }
     }
 

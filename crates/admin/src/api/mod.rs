@@ -5,6 +5,7 @@ pub(crate) mod approvers;
 mod credentials;
 pub(crate) mod health;
 pub(crate) mod input;
+mod issuer;
 mod lessons;
 pub(crate) mod locks;
 pub(crate) mod logins;
@@ -47,6 +48,8 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/logins", post(logins::begin)),
         ("POST", "/api/v1/logins/answer", post(logins::answer)),
         ("GET", "/api/v1/logins/{login}", get(logins::show)),
+        ("GET", "/api/v1/issuer", get(issuer::show)),
+        ("POST", "/api/v1/issuer/rotate", post(issuer::rotate)),
         ("GET", "/api/v1/workloads", get(workloads::list)),
         ("POST", "/api/v1/workloads", post(workloads::add)),
         ("GET", "/api/v1/workloads/{workload}", get(workloads::show)),

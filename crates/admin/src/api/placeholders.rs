@@ -314,7 +314,7 @@ fn require_destinations_within(policy: &Policy, credential: &CredentialRecord) -
 fn require_fit_places(policy: &Policy, credential: &CredentialRecord) -> Result<(), Problem> {
     let Some((permit, place)) = policy.unfit_place(credential.kind) else { return Ok(()) };
     let (why, hint) = match credential.kind {
-        CredentialKind::Aws => {
+        CredentialKind::Aws | CredentialKind::AwsRole => {
             ("signs calls and is never sent", "let the permit say: place = \"sigv4 REGION SERVICE\"")
         }
         CredentialKind::Hmac => {

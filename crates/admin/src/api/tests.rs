@@ -87,6 +87,7 @@ impl House {
             changes: Changes::default(),
             certifier: Arc::new(NoAuthority),
             locks: crate::Locks::default(),
+            issuer: None,
             handover: Handover::default(),
         };
         Self { admin: Arc::new(admin), approver, data }

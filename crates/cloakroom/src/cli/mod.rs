@@ -4,15 +4,18 @@ use crate::command::ProposalCommand;
 mod approval;
 mod grant;
 mod image;
+mod issuer;
 mod journal;
 mod lock;
 mod login;
 mod policy;
+mod role;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
+pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};
 pub(crate) use lock::{Form, LockArguments, LockCommand};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
@@ -20,6 +23,8 @@ pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
 };
 pub(crate) use source::{LoginKind, SourceArguments, SourceKind};
+
+pub(crate) use role::{Assume, RoleArguments};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
@@ -131,6 +136,9 @@ pub(crate) enum Command {
         #[arg(value_name = "REQUEST_ID", value_parser = parse_request)]
         request: RequestId,
     },
+    /// The broker as issuer of tokens: its documents and keys
+    #[command(subcommand)]
+    Issuer(IssuerCommand),
     /// The certificate that workloads have to trust
     #[command(after_help = "Examples:\n  cloakroom ca\n  cloakroom ca --pem > cloakroom-ca.pem")]
     Ca {
@@ -233,7 +241,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum CredentialCommand {
     /// Deposit a credential; the secret comes from stdin, a prompt or a file
     #[command(
-        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
+        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n  cloakroom credential add backups --assume-role arn:aws:iam::111122223333:role/backups --to https://backups.s3.eu-west-1.amazonaws.com\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
     )]
     Add(AddCredential),
     /// List the credentials
@@ -272,8 +280,8 @@ pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
     /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; exchanged as oauth; read elsewhere as sourced; or
-    /// never sent and signed with, as aws, hmac or http-signature. The policy says where it stands in a call
-    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device"])]
+    /// never sent and signed with, as aws, aws-role, hmac or http-signature. The policy says where it stands in a call
+    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device", "assume_role"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated
     #[arg(long, value_name = "URL", required_unless_present = "preset")]
@@ -290,6 +298,8 @@ pub(crate) struct AddCredential {
     pub(crate) source: SourceArguments,
     #[command(flatten)]
     pub(crate) login: LoginArguments,
+    #[command(flatten)]
+    pub(crate) role: RoleArguments,
 }
 
 #[derive(Subcommand)]

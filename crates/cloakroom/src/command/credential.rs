@@ -71,10 +71,11 @@ fn kind_and_destinations(
     known: Option<&catalogue::Service>,
 ) -> Result<(CredentialKind, Vec<Destination>), Failure> {
     let is_granted = new.grant.grant.is_some() || super::login::flow(new).is_some();
-    let kind = match (is_granted, new.source.from) {
-        (true, _) => Some(CredentialKind::Oauth),
-        (false, Some(_)) => Some(CredentialKind::Sourced),
-        (false, None) => new.kind.or(known.map(|preset| preset.kind)),
+    let kind = match (is_granted, &new.source.from, &new.role.assume_role) {
+        (true, _, _) => Some(CredentialKind::Oauth),
+        (false, Some(_), _) => Some(CredentialKind::Sourced),
+        (false, None, Some(_)) => Some(CredentialKind::AwsRole),
+        (false, None, None) => new.kind.or(known.map(|preset| preset.kind)),
     };
     if kind == Some(CredentialKind::Sourced) && new.source.from.is_none() {
         return Err(Failure::bad_input("the source is missing")
@@ -83,6 +84,10 @@ fn kind_and_destinations(
     if kind == Some(CredentialKind::Oauth) && !is_granted {
         return Err(Failure::bad_input("the grant is missing")
             .hinting("add --grant refresh-token, or another: see --help"));
+    }
+    if kind == Some(CredentialKind::AwsRole) && new.role.assume_role.is_none() {
+        return Err(Failure::bad_input("the role is missing")
+            .hinting("add --assume-role arn:aws:iam::ACCOUNT:role/NAME"));
     }
     let signs = matches!(kind, Some(CredentialKind::Hmac | CredentialKind::HttpSignature));
     if new.grant.key_id.is_some() && !is_granted && !signs {
@@ -109,6 +114,10 @@ fn sealed(
 ) -> Result<DropOff, Failure> {
     // Asked first, so that nobody types a secret for a broker that is not there.
     let intake: Intake = broker.read("intake")?;
+    if let Some(role) = &new.role.assume_role {
+        let role = super::role::document(&new.role, role, new.secret_file.as_deref())?;
+        return seal(&intake, role, &new.name);
+    }
     // A client that signs with a key of its own has no other secret.
     let is_key = new.grant.grant == Some(GrantKind::ClientCredentials) && new.grant.client_key_file.is_some();
     let secret = if is_key {

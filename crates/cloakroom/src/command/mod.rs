@@ -9,6 +9,7 @@ mod credential;
 mod drift;
 mod explain;
 mod grant;
+mod issuer;
 mod journal;
 mod learn;
 mod lint;
@@ -19,6 +20,7 @@ mod policy;
 mod proposal;
 mod recorded;
 mod replay;
+mod role;
 mod source;
 mod workload;
 
@@ -52,6 +54,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Drift(options) => drift::run(&find()?, &options, output),
         Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),
+        Command::Issuer(command) => issuer::run(&find()?, command, output),
         Command::Explain { request } => explain::run(&find()?, request, output),
         Command::Ca { pem } => authority::run(&find()?, pem, output),
         Command::Completions { shell } => manual::completions(shell, output),

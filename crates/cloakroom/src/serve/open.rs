@@ -14,12 +14,13 @@ use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
 use crate::secret_input;
-use crate::settings::{CertificateSetting, KekSetting, Settings};
+use crate::settings::{CertificateSetting, IssuerSetting, KekSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, KekSource};
+use cloakroom_egress::issuer::{Issuer, IssuerSettings};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy};
@@ -30,7 +31,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::mpsc::Receiver;
 use zeroize::Zeroizing;
 
@@ -46,6 +47,8 @@ pub(super) struct Opened {
     pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
     pub(super) witnesses: Option<Witnesses>,
+    /// Where the issuer's documents are served.
+    pub(super) issuer: Option<(Arc<Issuer>, TcpListener)>,
 }
 
 /// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
@@ -74,7 +77,10 @@ pub(super) async fn open(
     let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
     let operators = settings.appliance.and_then(|wires| wires.operator);
     let operators = operators.map(|operator| link::Bound::open(&operator)).transpose()?;
+    let issuer_listener =
+        settings.issuer.as_ref().and_then(|issuer| issuer.listen).map(shared_listener).transpose()?;
     let custody = Arc::new(custody(data, &settings.kek)?);
+    let issuer = settings.issuer.as_ref().map(|setting| issuer(data, setting, &custody)).transpose()?;
     approver::create_if_missing(data)?;
     let enrolled = approver::enrolled(data)?.with_rules(settings.approval);
     let lookup_key = Arc::new(lookup_key(data)?);
@@ -152,6 +158,7 @@ pub(super) async fn open(
         changes: Changes::default(),
         certifier: Arc::clone(&certifier) as _,
         locks: Locks::default(),
+        issuer: issuer.clone(),
         handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -176,7 +183,7 @@ pub(super) async fn open(
     Doors { proxy: Some(workloads.local_addr()?), transparent, dns }.keep(data)?;
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
-    custody.mint_through(Arc::clone(&upstream), keeper);
+    custody.mint_through(Arc::clone(&upstream), keeper, issuer.clone());
     let proxy = Proxy {
         policies,
         custody,
@@ -203,8 +210,31 @@ pub(super) async fn open(
     };
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
     let workloads = Listeners { network: workloads, unix, transparent };
-    let proxy = Arc::new(proxy);
-    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses })
+    let (proxy, issuer) = (Arc::new(proxy), issuer.zip(issuer_listener));
+    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses, issuer })
+}
+
+fn issuer(data: &DataDir, setting: &IssuerSetting, custody: &Custody) -> Result<Arc<Issuer>, Failure> {
+    let file = data.key("issuer.json");
+    let IssuerSetting { url, audiences, lifetime, .. } = setting.clone();
+    let settings = IssuerSettings { url, audiences, lifetime, file };
+    let issuer = Issuer::open(settings, custody);
+    issuer.map(Arc::new).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
+}
+
+/// A broker that takes over opens it beside the former one: both say the same there.
+fn shared_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
+    let open = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        socket.bind(address)?;
+        socket.listen(128)
+    };
+    open().map_err(|error: std::io::Error| {
+        Failure::failed(format!("cannot listen on {address}: {}", plain(&error)))
+            .hinting("choose another address: [issuer] listen; port 0 takes any free one")
+    })
 }
 
 /// Said by the start that trusts, whichever start made the key: one that failed before may have.

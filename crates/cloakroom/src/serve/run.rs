@@ -21,13 +21,14 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses } =
+    let Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses, issuer } =
         opened;
     let ready = Ready {
         listen: workloads.network.local_addr()?,
         console: console.local_addr()?,
         transparent: workloads.transparent.as_ref().map(TcpListener::local_addr).transpose()?,
         dns: names.as_ref().map(|names| names.tcp.local_addr()).transpose()?,
+        issuer: issuer.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?,
     };
     if let Some((webhook, carried)) = webhook {
         // Ends with the runtime: the journal has what it did not deliver.
@@ -56,6 +57,12 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     servers.spawn(async move {
         cloakroom_admin::serve_console(of_console, console, shutdown).await.map_err(|e| e.to_string())
     });
+    if let Some((issuer, listener)) = issuer {
+        let shutdown = until(&stopped);
+        servers.spawn(async move {
+            cloakroom_admin::serve_issuer(issuer, listener, shutdown).await.map_err(|e| e.to_string())
+        });
+    }
     let shutdown = until(&stopped);
     let operated = Arc::clone(&admin);
     servers.spawn(async move {
@@ -134,6 +141,7 @@ struct Ready {
     console: SocketAddr,
     transparent: Option<SocketAddr>,
     dns: Option<SocketAddr>,
+    issuer: Option<SocketAddr>,
 }
 
 impl Ready {
@@ -144,7 +152,7 @@ impl Ready {
         introduction: Option<Introduction>,
         output: &Output,
     ) -> Result<(), Failure> {
-        let Self { listen, console, transparent, dns } = self;
+        let Self { listen, console, transparent, dns, issuer } = self;
         let ca = data.ca();
         let mut document = json!({
             "ready": true,
@@ -161,6 +169,9 @@ impl Ready {
                 document[name] = address.to_string().into();
                 steered.push_str(&format!("{name} {address}, "));
             }
+        }
+        if let Some(issuer) = issuer {
+            document["issuer"] = issuer.to_string().into();
         }
         output.data(&document, || {
             format!(

@@ -1,6 +1,7 @@
 //! The settings file as written: TOML, unknown keys refused with the nearest known.
 
 use super::CertificateSetting;
+use super::issuer::Issuer;
 use super::unit::{Size, Span};
 use super::webhook::Webhook;
 use super::witness::Witness;
@@ -30,6 +31,7 @@ pub(super) struct ConfigFile {
     pub(super) approval: Approval,
     pub(super) console: Console,
     pub(super) events: Events,
+    pub(super) issuer: Option<Issuer>,
     pub(super) epoch: Epoch,
 }
 

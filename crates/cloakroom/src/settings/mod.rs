@@ -1,6 +1,7 @@
 //! Settings: what the operator wrote, overlaid by the command line, and what it means.
 
 mod file;
+mod issuer;
 mod unit;
 mod webhook;
 mod witness;
@@ -15,6 +16,7 @@ use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
 use file::{ConfigFile, Kek, Listen, ListenTls};
 use ipnet::{IpNet, Ipv4Net};
+use issuer::Issuer;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -68,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) webhook: Option<WebhookSetting>,
     /// The wires of the appliance that this broker is.
     pub(crate) appliance: Option<crate::serve::Appliance>,
+    /// The broker as issuer of tokens, where it is one.
+    pub(crate) issuer: Option<IssuerSetting>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
 }
@@ -113,6 +117,19 @@ pub(crate) struct WebhookSetting {
     pub(crate) allowed: Vec<IpNet>,
 }
 
+/// The broker as issuer of OpenID Connect tokens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct IssuerSetting {
+    /// Its URL, without a slash at its end.
+    pub(crate) url: String,
+    /// Whom tokens may be for.
+    pub(crate) audiences: Vec<String>,
+    /// How long a token counts.
+    pub(crate) lifetime: Duration,
+    /// Where its documents are served, if the broker serves them itself.
+    pub(crate) listen: Option<SocketAddr>,
+}
+
 /// What the workload listener shows in TLS.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum CertificateSetting {
@@ -149,8 +166,18 @@ impl Settings {
     }
 
     fn from_file(file: ConfigFile, options: &ServeArguments) -> Result<Self, Failure> {
-        let ConfigFile { listen, limits, upstream, journal, custody, approval, console, events, epoch } =
-            file;
+        let ConfigFile {
+            listen,
+            limits,
+            upstream,
+            journal,
+            custody,
+            approval,
+            console,
+            events,
+            issuer,
+            epoch,
+        } = file;
         let durability = journal.durability.into();
         let journal_settings = journal.settings();
         let mut out = upstream.settings();
@@ -189,6 +216,7 @@ impl Settings {
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
             appliance: options.appliance.clone(),
+            issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,
         })
     }

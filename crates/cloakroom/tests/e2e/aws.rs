@@ -1,75 +1,11 @@
 //! Calls signed with AWS Signature Version 4: Amazon's own SDK, and a server that verifies what the broker signed.
 
 use crate::clients::{installed, run, script, surroundings};
-use crate::support::{eventually, policy, setup};
+use crate::seaweed::{ID, Ports, SeaweedFs, access_key};
+use crate::support::{policy, setup};
 use cloakroom_testkit::{CANARY, Request, Setup, TlsUpstream, Way, echo};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-
-const ID: &str = "AKIAIOSFODNN7EXAMPLE";
-
-fn access_key() -> String {
-    format!("[default]\naws_access_key_id = {ID}\naws_secret_access_key = {CANARY}\n")
-}
-
-/// SeaweedFS, which speaks S3 and verifies signatures.
-struct SeaweedFs {
-    child: Child,
-    port: u16,
-    _directory: tempfile::TempDir,
-}
-
-impl SeaweedFs {
-    fn start(clients: &Path) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let identities = format!(
-            r#"{{"identities":[{{"name":"admin","credentials":[{{"accessKey":"{ID}","secretKey":"{CANARY}"}}],"actions":["Admin","Read","List","Tagging","Write"]}}]}}"#
-        );
-        std::fs::write(directory.path().join("s3.json"), identities).unwrap();
-        let [master, volume, filer, port] = ports();
-        let argument = |name: &str, value: &dyn std::fmt::Display| format!("-{name}={value}");
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
-        let child = Command::new(clients.join("venv/bin/weed"))
-            .args(["-logtostderr=true", "server", "-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-filer", "-s3"])
-            .args(["-volume.max=5", "-master.volumeSizeLimitMB=64"])
-            .arg(argument("dir", &directory.path().display()))
-            .arg(argument("master.port", &master))
-            .arg(argument("volume.port", &volume))
-            .arg(argument("filer.port", &filer))
-            .arg(argument("s3.port", &port))
-            .arg(argument("s3.config", &directory.path().join("s3.json").display()))
-            .current_dir(directory.path())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
-        let server = Self { child, port, _directory: directory };
-        eventually("the S3 server listens", || TcpStream::connect(("127.0.0.1", port)).ok());
-        server
-    }
-
-    fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
-    }
-}
-
-impl Drop for SeaweedFs {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// Four ports that are free, as are those 10,000 above them, which the server takes too. Below the range that the system takes from.
-fn ports() -> [u16; 4] {
-    let is_free = |port: &u16| {
-        [*port, port + 10_000].iter().all(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
-    };
-    let first = 12_000 + 20 * u16::try_from(std::process::id() % 480).unwrap();
-    let mut free = (first..22_000).filter(is_free);
-    std::array::from_fn(|_| free.next().expect("a free port"))
-}
+use std::path::PathBuf;
+use std::process::Command;
 
 struct Stage {
     setup: Setup,
@@ -80,7 +16,7 @@ struct Stage {
 impl Stage {
     fn new() -> Option<Self> {
         let clients = installed()?;
-        let server = SeaweedFs::start(&clients);
+        let server = SeaweedFs::start(&clients, Ports::take(), None);
         let setup = setup();
         setup.broker.deposit("s3", "aws", &[&server.url()], &access_key());
         Some(Self { setup, clients, server })

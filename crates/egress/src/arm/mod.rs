@@ -21,6 +21,7 @@ pub(crate) use json::write_message;
 pub(crate) use outgoing::Outgoing;
 use outgoing::write;
 pub(crate) use signed::Signature;
+pub(crate) use sigv4::sign_form;
 
 use crate::secret::Secret;
 use cloakroom_model::{Call, Code, HeaderForm, Refusal, Timestamp};

@@ -29,7 +29,7 @@ impl Custody {
     /// As [`Custody::open_for`]; `placeholder-expired` where a captured token is gone.
     pub(crate) fn open_use(&self, used: &Use, destination: &Destination) -> Result<Opened, Refusal> {
         let Some(core) = used.captured() else {
-            return self.open_for(used.credential(), destination, used.spot());
+            return self.open_own(used, destination);
         };
         let held = self.held.load();
         let gone = || Refusal::new(Code::BrokerSealed, "the credential is not held by this broker");

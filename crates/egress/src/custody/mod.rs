@@ -10,6 +10,8 @@ mod harden;
 mod intake;
 mod kek;
 mod login;
+mod role;
+mod safe;
 mod sealed;
 mod shape;
 mod signing_key;
@@ -20,11 +22,13 @@ pub(crate) use captured::{Captures, Owner, digest_of};
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
+pub(crate) use safe::{Safe, read_file, replace_file};
 pub use sealed::SealedParts;
 pub(crate) use signing_key::{SigningKey, Unsent};
 
 use crate::Upstream;
-use crate::mint::{Keeper, Live, Means, Mint, Recipe, Stock};
+use crate::issuer::Issuer;
+use crate::mint::{Keeper, Live, Means, Mint, Recipe, Sessions, Stock};
 use crate::scrub::Needles;
 use crate::secret::{self, Secret};
 use crate::source::{self, Source};
@@ -113,6 +117,17 @@ struct Held {
     derived: Arc<Derived>,
     /// Where access tokens are made of it.
     mint: Option<Arc<Mint>>,
+    /// Where it is a role that is assumed.
+    sessions: Option<Arc<Sessions>>,
+}
+
+impl Opened {
+    /// One that the broker had made.
+    fn of_live(live: Arc<Live>, kind: CredentialKind, generation: u32) -> Self {
+        let derived = Arc::clone(&live.derived);
+        let (secret, user) = (live.open(), live.user());
+        Self { secret, user, kind, generation, derived, live: Some(live), before: Vec::new() }
+    }
 }
 
 impl Custody {
@@ -138,6 +153,11 @@ impl Custody {
         })
     }
 
+    /// Where the broker keeps what is its own.
+    pub(crate) fn safe(&self) -> Safe {
+        Safe { keys: Arc::clone(&self.keys) }
+    }
+
     /// The public key that secrets are sealed to on their way in.
     pub fn intake(&self) -> Intake {
         self.intake.intake()
@@ -161,6 +181,7 @@ impl Custody {
         match kind {
             CredentialKind::Oauth => return self.accept_grant(secret, id, destinations, generation),
             CredentialKind::Sourced => return self.accept_source(secret, id, destinations, generation),
+            CredentialKind::AwsRole => return self.accept_role(&secret, id, destinations, generation),
             _ => {}
         }
         let (secret, shape) = match kind {
@@ -192,6 +213,7 @@ impl Custody {
                 bound: Arc::new(Binding::of(record).bound()),
                 derived: Arc::default(),
                 mint: mint_of(record, known),
+                sessions: role::sessions_of(record, known),
             });
             (record.id, held)
         });
@@ -219,6 +241,15 @@ impl Custody {
         destination: &Destination,
         spot: &Spot,
     ) -> Result<Opened, Refusal> {
+        self.require_fit(id, destination, spot)?;
+        self.open(id)
+    }
+
+    /// Whether this credential may be used at this destination and spot, whatever a permit says.
+    ///
+    /// # Errors
+    /// `destination-not-permitted`, `place-not-permitted`.
+    fn require_fit(&self, id: CredentialId, destination: &Destination, spot: &Spot) -> Result<(), Refusal> {
         let held = self.held.load();
         if let Some(Held { record, .. }) = held.get(&id) {
             fits(record.kind, spot).map_err(|reason| {
@@ -229,13 +260,21 @@ impl Custody {
         if let Some(Held { record, .. }) = held.get(&id).filter(|held| held.record.removed.is_none()) {
             require_use(record, destination)?;
         }
-        self.open(id)
+        Ok(())
+    }
+
+    fn count_opening(&self) {
+        self.opened.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What is kept beside a secret that may be opened, without opening it.
     pub(crate) fn derived(&self, id: CredentialId) -> Option<Arc<Derived>> {
         let held = self.held.load();
         let held = held.get(&id).filter(|held| held.record.removed.is_none())?;
+        if held.sessions.is_some() {
+            // Each session has its own: see [`Custody::sessions`].
+            return None;
+        }
         match &held.mint {
             None => match self.captures.replaced(id, held.record.generation) {
                 Some(newer) => Some(Arc::clone(&newer.derived)),
@@ -265,17 +304,12 @@ impl Custody {
         if let Some(mint) = &held.mint {
             let ended = || Refusal::new(Code::CredentialUnavailable, "the access token has ended");
             let live = mint.live().ok_or_else(ended)?;
-            self.opened.fetch_add(1, Ordering::Relaxed);
-            let derived = Arc::clone(&live.derived);
-            return Ok(Opened {
-                secret: live.open(),
-                user: live.user(),
-                kind: record.kind,
-                generation: record.generation,
-                derived,
-                live: Some(live),
-                before: Vec::new(),
-            });
+            self.count_opening();
+            return Ok(Opened::of_live(live, record.kind, record.generation));
+        }
+        if held.sessions.is_some() {
+            // SECURITY: what is sealed is how the role is assumed, and goes into no call.
+            return Err(Refusal::new(Code::CredentialUnavailable, "a role has no secret of its own"));
         }
         let (kind, generation) = (record.kind, record.generation);
         if let Some(newer) = self.captures.replaced(id, generation) {
@@ -291,11 +325,16 @@ impl Custody {
 
 /// What access tokens are made of.
 impl Custody {
-    /// Lets access tokens be made from now on, through this way out. Once.
-    pub fn mint_through(&self, upstream: Arc<Upstream>, keeper: Arc<dyn Keeper>) {
+    /// Lets access tokens be made from now on, through this way out; where the broker is an issuer, with its tokens too. Once.
+    pub fn mint_through(
+        &self,
+        upstream: Arc<Upstream>,
+        keeper: Arc<dyn Keeper>,
+        issuer: Option<Arc<Issuer>>,
+    ) {
         let sources = Arc::new(source::Desk::default());
         // A second call can only be a mistake of ours; the first holds.
-        let _ = self.means.set(Means { upstream, keeper, sources });
+        let _ = self.means.set(Means { upstream, keeper, sources, issuer });
     }
 
     /// Sees to it that what these credentials stand for is at hand: access tokens are made where none is valid.
@@ -408,7 +447,7 @@ impl Custody {
             Refusal::new(Code::BrokerSealed, "the credential's record does not open")
                 .with(|facts| facts.credential = Some(record.name.clone()))
         })?;
-        self.opened.fetch_add(1, Ordering::Relaxed);
+        self.count_opening();
         Ok(opened)
     }
 }
@@ -454,6 +493,7 @@ impl fmt::Debug for Custody {
 /// SECURITY: what signs must not be sent itself, whatever a permit says; and signs only as its kind does.
 fn fits(kind: CredentialKind, spot: &Spot) -> Result<(), &'static str> {
     let wanted = match spot {
+        Spot::SigV4(_) if kind == CredentialKind::AwsRole => Some(CredentialKind::AwsRole),
         Spot::SigV4(_) => Some(CredentialKind::Aws),
         Spot::Signed(scheme) => Some(match **scheme {
             Signing::Hmac(_) => CredentialKind::Hmac,

@@ -132,7 +132,8 @@ impl Unsent {
     /// `broker-sealed` where it is not what it should be.
     pub(crate) fn read(kind: CredentialKind, line: &[u8]) -> Result<Option<Self>, Refusal> {
         Ok(match kind {
-            CredentialKind::Aws => Some(Self::Aws(super::AccessKey::read(line)?)),
+            // Of a role it is the key of a session that was opened.
+            CredentialKind::Aws | CredentialKind::AwsRole => Some(Self::Aws(super::AccessKey::read(line)?)),
             CredentialKind::Hmac | CredentialKind::HttpSignature => Some(Self::Key(SigningKey::read(line)?)),
             _ => None,
         })

@@ -3,6 +3,7 @@
 use super::exchange::{self, Failure, Granted};
 use super::recipe::{Grant, Recipe};
 use crate::custody::Derived;
+use crate::issuer::Issuer;
 use crate::scrub::{NeedleCache, Needles};
 use crate::secret::Secret;
 use crate::source::{self, Asker, Fetched, Source};
@@ -54,6 +55,8 @@ pub(crate) struct Means {
     pub(crate) keeper: Arc<dyn Keeper>,
     /// What reading secrets elsewhere needs besides.
     pub(crate) sources: Arc<source::Desk>,
+    /// Where the broker signs tokens of its own.
+    pub(crate) issuer: Option<Arc<Issuer>>,
 }
 
 /// What is opened for one exchange or one reading.
@@ -84,6 +87,23 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// One that was made just now. A new one is wanted before it ends.
+    pub(super) fn new(secret: Secret, valid_for: Duration, also: Vec<Arc<Needles>>) -> Self {
+        let made = Instant::now();
+        let ahead = AHEAD.min(valid_for / 10);
+        Self {
+            secret,
+            user: None,
+            made,
+            stale: made + (valid_for - ahead),
+            ends: made + valid_for,
+            refused: AtomicBool::new(false),
+            read_elsewhere: false,
+            derived: Arc::default(),
+            also,
+        }
+    }
+
     /// A copy for one use.
     pub(crate) fn open(&self) -> Secret {
         Secret::new(Zeroizing::new(self.secret.expose().to_vec()))
@@ -106,7 +126,13 @@ impl Live {
         }
     }
 
-    fn is_fresh(&self, now: Instant) -> bool {
+    /// Whether it has not ended.
+    pub(super) fn is_valid(&self, now: Instant) -> bool {
+        now < self.ends
+    }
+
+    /// Whether no new one is wanted.
+    pub(super) fn is_fresh(&self, now: Instant) -> bool {
         now < self.stale && !self.refused.load(Ordering::Relaxed)
     }
 }
@@ -148,7 +174,7 @@ impl Mint {
 
     /// The access token, if one is at hand.
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
-        self.live.load_full().filter(|live| Instant::now() < live.ends)
+        self.live.load_full().filter(|live| live.is_valid(Instant::now()))
     }
 
     /// The recipe that was kept last, where it is newer than the row.
@@ -264,20 +290,7 @@ impl Mint {
         let secrets = recipe.secrets().into_iter().filter(|secret| secret.len() >= crate::custody::SHORTEST);
         let mut also: Vec<Arc<Needles>> = secrets.map(|secret| needles(secret.as_bytes())).collect();
         also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
-        let made = Instant::now();
-        let ahead = AHEAD.min(granted.valid_for / 10);
-        let live = Live {
-            secret: granted.access_token,
-            user: None,
-            made,
-            stale: made + (granted.valid_for - ahead),
-            ends: made + granted.valid_for,
-            refused: AtomicBool::new(false),
-            read_elsewhere: false,
-            derived: Arc::default(),
-            also,
-        };
-        self.live.store(Some(Arc::new(live)));
+        self.live.store(Some(Arc::new(Live::new(granted.access_token, granted.valid_for, also))));
     }
 
     /// What was read elsewhere is placed from now on.

@@ -17,9 +17,11 @@ mod live;
 pub(crate) mod login;
 mod oauth_client;
 mod recipe;
+mod role;
 
 pub(crate) use ask::{Asker, read};
 pub(crate) use exchange::{Failure, retry_after};
 pub use live::Keeper;
 pub(crate) use live::{Live, Means, Mint, Stock};
 pub(crate) use recipe::Recipe;
+pub(crate) use role::{Asking, Role, Sessions, Whose};

@@ -39,6 +39,7 @@ impl Arm for Authorized {
         // Whatever fails from here until the call is handed to a connection: nothing of it was sent.
         let minted = self.uses().iter().filter(|used| used.captured().is_none());
         custody.ready(minted.map(Use::credential)).await.map_err(Refusal::unsent)?;
+        custody.assume(self.uses(), self.principal().name()).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let judge = self.is_handshake().then(|| self.message_judge());
         let (call, _, uses, _) = self.into_parts();
@@ -228,6 +229,11 @@ fn others(custody: &Custody, beside: &[CredentialId]) -> Vec<Target> {
     for id in beside {
         let captured = custody.captured_needles(*id);
         targets.extend(captured.iter().map(|needles| aimed(needles, ANOTHER)));
+        for session in custody.sessions(*id) {
+            let also = session.live.iter().flat_map(|live| &live.also);
+            targets.extend(also.map(|needles| aimed(needles, ANOTHER)));
+            let _ = aim(&mut targets, &session, None, ANOTHER);
+        }
         let kept = custody.derived(*id);
         let known = kept.as_ref().and_then(|kept| cache(kept).ok());
         if let Some(parts) = known.and_then(NeedleCache::known_parts) {

@@ -8,6 +8,7 @@ use super::workloads::Workloads;
 use super::{CapturedSet, Ignored, PolicySet};
 use crate::approver::Backwards;
 use crate::permit::Permit;
+use crate::session;
 use crate::{Approvers, Grant};
 use aws_lc_rs::digest::{Context, SHA256};
 use cloakroom_model::{
@@ -267,7 +268,8 @@ impl<'a> Activation<'a> {
             let same = before.iter().find(|compiled| compiled.permit == permit);
             let carried = same.and_then(|compiled| compiled.limit.clone());
             let limit = carried.or_else(|| permit.rate.map(|rate| Arc::new(Limit::new(rate))));
-            Compiled { permit, limit }
+            let session = session::policy(&permit).map(Arc::from);
+            Compiled { permit, limit, session }
         };
         permits.into_iter().map(compile).collect()
     }

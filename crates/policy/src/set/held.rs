@@ -90,6 +90,8 @@ pub(crate) struct Grounds {
 pub(crate) struct Compiled {
     pub(crate) permit: Permit,
     pub(crate) limit: Option<Arc<Limit>>,
+    /// What a session of a role may do that is used for this permit.
+    pub(crate) session: Option<Arc<str>>,
 }
 
 impl Held {

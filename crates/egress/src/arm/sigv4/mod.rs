@@ -5,6 +5,7 @@
 mod canonical;
 mod chunks;
 mod key;
+mod own;
 
 use super::fields::forwarded;
 use super::header::sensitive;
@@ -24,6 +25,7 @@ use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use http_body_util::BodyExt;
 use key::SigningKey;
+pub(crate) use own::sign_form;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 

@@ -12,6 +12,9 @@ use std::io::{Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+/// More than any file of keys has, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
 /// Wraps and unwraps the keys that encrypt secrets. `context` is authenticated, not encrypted.
 pub(super) trait KeyEncryption: Send + Sync {
     /// Encrypts a key.
@@ -44,7 +47,7 @@ impl KeyEncryption for LocalKey {
 ///
 /// # Errors
 /// When it is not a plain file, or group or others have any access to it.
-fn read_private(path: &Path) -> Result<Option<Vec<u8>>, CustodyError> {
+pub(super) fn read_private(path: &Path) -> Result<Option<Vec<u8>>, CustodyError> {
     let fault = |doing| move |source| CustodyError::File { doing, path: path.into(), source };
     let mut file = match File::open(path) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -59,7 +62,7 @@ fn read_private(path: &Path) -> Result<Option<Vec<u8>>, CustodyError> {
         return Err(CustodyError::Exposed { path: path.into(), mode: metadata.mode() & 0o777 });
     }
     let mut bytes = Vec::with_capacity(4096);
-    (&mut file).take(4096).read_to_end(&mut bytes).map_err(fault("read"))?;
+    (&mut file).take(LONGEST).read_to_end(&mut bytes).map_err(fault("read"))?;
     Ok(Some(bytes))
 }
 
@@ -67,7 +70,7 @@ fn read_private(path: &Path) -> Result<Option<Vec<u8>>, CustodyError> {
 ///
 /// # Errors
 /// When the file exists already or cannot be written durably.
-fn create_private(path: &Path, bytes: &[u8]) -> Result<(), CustodyError> {
+pub(super) fn create_private(path: &Path, bytes: &[u8]) -> Result<(), CustodyError> {
     let fault = |doing| move |source| CustodyError::File { doing, path: path.into(), source };
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::DirBuilder::new()

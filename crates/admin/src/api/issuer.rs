@@ -1,0 +1,82 @@
+//! The issuer of tokens: its public documents, and its keys by id and age.
+
+use super::input::Body;
+use crate::act::{Act, to_the_end};
+use crate::admin::Admin;
+use crate::peer::Peer;
+use crate::wire::{IssuerKeyView, IssuerRotation, IssuerView};
+use crate::{Problem, ProblemCode};
+use axum::extract::State;
+use axum::{Extension, Json};
+use cloakroom_egress::issuer::{Issuer, IssuerError};
+use cloakroom_model::Timestamp;
+use std::sync::Arc;
+use std::time::Duration;
+
+pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<IssuerView>, Problem> {
+    Ok(Json(view(issuer(&admin)?)))
+}
+
+pub(crate) async fn rotate(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(rotation): Body<IssuerRotation>,
+) -> Result<Json<IssuerView>, Problem> {
+    to_the_end(async move {
+        let issuer = Arc::clone(issuer(&admin)?);
+        let act = Act::begin(&admin, by).await?;
+        let what = if rotation.withdraw { "issuer keys withdrawn" } else { "issuer key announced" };
+        act.note(what, issuer.url(), None).await?;
+        let after = Duration::from_secs(rotation.after);
+        let turning = Arc::clone(&issuer);
+        // A key of RSA takes a while to find.
+        let turned = tokio::task::spawn_blocking(move || match rotation.withdraw {
+            true => turning.withdraw(),
+            false => turning.rotate(after),
+        });
+        let turned = turned.await.map_err(|_| Problem::new(ProblemCode::InternalFault, "no key was made"))?;
+        if let Err(error) = turned {
+            act.note(&format!("{what}: failed"), issuer.url(), None).await?;
+            return Err(problem(&error));
+        }
+        Ok(view(&issuer))
+    })
+    .await
+}
+
+fn issuer(admin: &Admin) -> Result<&Arc<Issuer>, Problem> {
+    admin.issuer.as_ref().ok_or_else(|| {
+        Problem::new(ProblemCode::NotFound, "this broker is no issuer of tokens")
+            .hinting("name its URL and audiences in [issuer] of the settings: see docs/issuer.md")
+    })
+}
+
+fn problem(error: &IssuerError) -> Problem {
+    match error {
+        IssuerError::Announced(_) => Problem::new(ProblemCode::Conflict, error.to_string())
+            .hinting("wait until it signs; or, where keys are compromised, add --withdraw"),
+        IssuerError::TooMany => Problem::new(ProblemCode::Conflict, error.to_string())
+            .hinting("wait some minutes; or, where keys are compromised, add --withdraw"),
+        IssuerError::Custody(custody) => {
+            Problem::new(ProblemCode::StoreFailed, custody.to_string()).hinting(custody.hint())
+        }
+    }
+}
+
+fn view(issuer: &Issuer) -> IssuerView {
+    let now = Timestamp::now();
+    let document = |text: &str| serde_json::from_str(text).unwrap_or_default();
+    let keys = issuer.keys(now).into_iter().map(|key| IssuerKeyView {
+        id: key.id,
+        made: key.made.to_string(),
+        signs_from: key.signs_from.to_string(),
+        signs: key.signs,
+        withdrawn: key.withdrawn.map(|end| end.to_string()),
+    });
+    IssuerView {
+        url: issuer.url().to_owned(),
+        keys: keys.collect(),
+        discovery: document(&issuer.discovery()),
+        key_set: document(&issuer.key_set(now)),
+    }
+}
