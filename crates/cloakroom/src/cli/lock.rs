@@ -4,6 +4,7 @@ use clap::{Args, Subcommand};
 use cloakroom_model::Name;
 use ipnet::IpNet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 #[derive(Subcommand)]
 pub(crate) enum LockCommand {
@@ -17,14 +18,18 @@ pub(crate) enum LockCommand {
         /// What to print: rules for nft, or what does the same elsewhere
         #[arg(long = "as", value_name = "FORM", default_value = "nft")]
         form: Form,
+        #[command(flatten)]
+        shelf: Shelf,
     },
     /// Put a lock on a network: only the broker's listeners can be reached from there (as root)
     #[command(
-        after_help = "Examples:\n  cloakroom lock apply robot --netns robot --from 10.77.0.2/32\n  cloakroom lock apply agents --bridge br-agents --from 10.77.0.0/24\n  cloakroom lock apply vm1 --interface tap0 --from 10.77.1.2/32\n\nWhat is there already is replaced in one step. The rules are kept in DIR/locks/NAME.nft."
+        after_help = "Examples:\n  cloakroom lock apply robot --netns robot --from 10.77.0.2/32\n  cloakroom lock apply agents --bridge br-agents --from 10.77.0.0/24\n  cloakroom lock apply vm1 --interface tap0 --from 10.77.1.2/32\n\nWhat is there already is replaced in one step. The rules are kept in /etc/cloakroom/locks/NAME.nft."
     )]
     Apply {
         #[command(flatten)]
         lock: LockArguments,
+        #[command(flatten)]
+        shelf: Shelf,
     },
     /// Prove from inside that a lock holds: try every way out, and see where each ends (as root)
     #[command(
@@ -36,12 +41,16 @@ pub(crate) enum LockCommand {
         /// Try from the network namespace of this process, for a lock on an interface or a bridge
         #[arg(long, value_name = "PID")]
         pid: Option<u32>,
+        #[command(flatten)]
+        shelf: Shelf,
     },
     /// Take a lock off (as root)
     #[command(after_help = "Example:\n  cloakroom lock remove robot")]
     Remove {
         /// The lock's name
         name: Name,
+        #[command(flatten)]
+        shelf: Shelf,
     },
     /// List the locks that were checked, and whether the broker calls itself locked
     #[command(after_help = "Example:\n  cloakroom lock list")]
@@ -58,6 +67,20 @@ pub(crate) enum LockCommand {
         #[arg(long, value_name = "ADDR")]
         at: Option<SocketAddr>,
     },
+}
+
+/// Where locks are kept.
+#[derive(Args)]
+pub(crate) struct Shelf {
+    /// Where locks are kept: a directory that only root writes in
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "CLOAKROOM_LOCKS",
+        hide_env_values = true,
+        default_value = "/etc/cloakroom/locks"
+    )]
+    pub(crate) keep_in: PathBuf,
 }
 
 /// What is locked, and what stays reachable.

@@ -17,7 +17,7 @@ pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};
-pub(crate) use lock::{Form, LockArguments, LockCommand};
+pub(crate) use lock::{Form, LockArguments, LockCommand, Shelf};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,

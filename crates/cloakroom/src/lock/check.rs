@@ -11,32 +11,26 @@ use crate::failure::Failure;
 use crate::output::{Output, table};
 use crate::serve::Listening;
 use cloakroom_admin::wire::{LockAttempt, LockReport};
-use cloakroom_model::Name;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::process::Command;
 
 /// Ports of the broker's machine that are tried beside its own: a shell, the console, the default listener.
 const OTHERS: [u16; 3] = [22, 8481, 8480];
 
 /// Checks a lock, says what was found, and tells the broker.
-pub(super) fn run(data: &DataDir, name: &Name, pid: Option<u32>, output: &Output) -> Outcome {
-    let lock = Lock::kept(data, name)?;
-    let mut attempts = vec![rules_in_force(&lock)?];
-    if let Some(namespace) = &lock.namespace {
-        attempts.push(no_stray(namespace, &lock)?);
-    }
+pub(super) fn run(data: &DataDir, lock: &Lock, pid: Option<u32>, output: &Output) -> Outcome {
+    let inside = Inside::of(lock, pid)?;
+    let mut attempts = vec![rules_in_force(lock)?, no_stray(&inside, lock)];
     if !lock.names_bridges {
-        attempts.push(no_new_port(&lock));
+        attempts.push(no_new_port(lock));
     }
-    let inside = Inside::of(&lock, pid)?;
     for attempt in ATTEMPTS {
-        attempts.push(inside.attempt(&lock, attempt, None)?);
+        attempts.push(inside.attempt(lock, attempt, None)?);
     }
-    for at in closed_ports(data, &lock) {
-        attempts.push(inside.attempt(&lock, PORT, Some(at))?);
+    for at in closed_ports(data, lock) {
+        attempts.push(inside.attempt(lock, PORT, Some(at))?);
     }
-    let report = LockReport { name: name.clone(), attempts };
+    let report = LockReport { name: lock.name.clone(), attempts };
     let told = Broker::of(data)?.post::<serde_json::Value>("locks", &report);
     output.data(&report, || said(&report))?;
     if let Err(failure) = told {
@@ -76,13 +70,19 @@ fn rules_in_force(lock: &Lock) -> Result<LockAttempt, Failure> {
     Ok(LockAttempt { name: "rules".into(), held, detail: detail.into() })
 }
 
-fn no_stray(namespace: &str, lock: &Lock) -> Result<LockAttempt, Failure> {
-    let strays = match namespace::strays(namespace, &lock.interfaces) {
-        Ok(strays) => strays,
+/// Attempts go one way out; there may be others.
+fn no_stray(inside: &Inside, lock: &Lock) -> LockAttempt {
+    let known = lock
+        .interfaces
+        .iter()
+        .flat_map(|one| [vec![one.name.clone()], one.ports.clone(), one.new_ports()].concat());
+    let known: Vec<String> = known.collect();
+    let strays = match namespace::near_ends(&inside.0) {
+        Ok(ends) => ends.into_iter().map(|end| end.name).filter(|name| !known.contains(name)).collect(),
         Err(failure) => vec![failure.to_string()],
     };
     let detail = if strays.is_empty() { "every wire ends at the lock".into() } else { strays.join(", ") };
-    Ok(LockAttempt { name: "wires".into(), held: strays.is_empty(), detail })
+    LockAttempt { name: "wires".into(), held: strays.is_empty(), detail }
 }
 
 /// Where rules cannot name a bridge they name its ports.
@@ -122,9 +122,7 @@ impl Inside {
     fn of(lock: &Lock, pid: Option<u32>) -> Result<Self, Failure> {
         let enter = match (pid, &lock.namespace) {
             (Some(pid), _) => vec!["--target".to_owned(), pid.to_string(), "--net".to_owned()],
-            (None, Some(namespace)) => {
-                vec![format!("--net={}", Path::new("/run/netns").join(namespace).display())]
-            }
+            (None, Some(namespace)) => namespace::entered(namespace),
             (None, None) => {
                 return Err(Failure::bad_input(
                     "the lock is on an interface: nothing says where the workload is",

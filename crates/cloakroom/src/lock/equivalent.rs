@@ -24,10 +24,10 @@ pub(super) fn kubernetes(lock: &Lock) -> Result<String, Failure> {
     }
     let name = &lock.name;
     let mut text = format!(
-        "# Pods with the label cloakroom.dev/lock: {name} reach the broker and nothing else. The cluster's network plugin has to enforce it.\n\
+        "# Pods with the label cloakroom-lock: {name} reach the broker and nothing else. The cluster's network plugin has to enforce it.\n\
          # Nothing is steered here: the pods need HTTPS_PROXY, and dnsPolicy: None with the broker as name server.\n\
          apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: cloakroom-{}\nspec:\n  podSelector:\n    matchLabels:\n      \
-         cloakroom.dev/lock: \"{name}\"\n  policyTypes: [Ingress, Egress]\n  egress:\n",
+         cloakroom-lock: \"{name}\"\n  policyTypes: [Ingress, Egress]\n  egress:\n",
         name.as_str().to_ascii_lowercase().replace('_', "-"),
     );
     for (door, protocol) in rules {

@@ -19,7 +19,7 @@ mod rules;
 
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::cli::{Form, LockArguments, LockCommand};
+use crate::cli::{Form, LockArguments, LockCommand, Shelf};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -37,18 +37,26 @@ pub(crate) fn run(data: Option<&Path>, command: LockCommand, output: &Output) ->
     }
     let data = DataDir::find(data)?;
     match command {
-        LockCommand::Print { lock, form } => print(&data, lock, form, output)?,
-        LockCommand::Apply { lock } => apply(&data, lock, output)?,
-        LockCommand::Check { name, pid } => return check::run(&data, &name, pid, output),
-        LockCommand::Remove { name } => remove(&data, &name, output)?,
+        LockCommand::Print { lock, form, shelf } => print(&data, lock, form, &shelf, output)?,
+        LockCommand::Apply { lock, shelf } => apply(&data, lock, &shelf, output)?,
+        LockCommand::Check { name, pid, shelf } => {
+            return check::run(&data, &Lock::kept(&shelf, &name)?, pid, output);
+        }
+        LockCommand::Remove { name, shelf } => remove(&data, &name, &shelf, output)?,
         LockCommand::List => list(&data, output)?,
         LockCommand::Probe { .. } => {}
     }
     Ok(Exit::Done)
 }
 
-fn print(data: &DataDir, arguments: LockArguments, form: Form, output: &Output) -> Result<(), Failure> {
-    let file = data.path().join("locks").join(format!("{}.nft", arguments.name));
+fn print(
+    data: &DataDir,
+    arguments: LockArguments,
+    form: Form,
+    shelf: &Shelf,
+    output: &Output,
+) -> Result<(), Failure> {
+    let file = shelf.keep_in.join(format!("{}.nft", arguments.name));
     let lock = Lock::of(data, arguments, form == Form::Nft)?;
     let text = match form {
         Form::Nft => rules::text(&lock),
@@ -63,12 +71,13 @@ fn print(data: &DataDir, arguments: LockArguments, form: Form, output: &Output) 
     output.print_exactly(text.as_bytes())
 }
 
-fn apply(data: &DataDir, arguments: LockArguments, output: &Output) -> Result<(), Failure> {
+fn apply(data: &DataDir, arguments: LockArguments, shelf: &Shelf, output: &Output) -> Result<(), Failure> {
     let mut lock = Lock::of(data, arguments, true)?;
     let text = rules::text(&lock);
+    model::require_own(shelf)?;
     nft::load(&text)?;
     lock.in_force = nft::listed(&lock)?;
-    lock.keep(data, &text)?;
+    lock.keep(shelf, &text)?;
     let interfaces: Vec<&str> = lock.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     let document = json!({ "name": lock.name, "interfaces": interfaces, "doors": lock.doors });
     output.data(&document, || format!("locked {}: {}", lock.name, interfaces.join(", ")))?;
@@ -76,9 +85,9 @@ fn apply(data: &DataDir, arguments: LockArguments, output: &Output) -> Result<()
     Ok(())
 }
 
-fn remove(data: &DataDir, name: &Name, output: &Output) -> Result<(), Failure> {
+fn remove(data: &DataDir, name: &Name, shelf: &Shelf, output: &Output) -> Result<(), Failure> {
     let was_there = nft::remove(name)?;
-    let was_kept = Lock::forget(data, name)?;
+    let was_kept = Lock::forget(shelf, name)?;
     if !was_there && !was_kept {
         return Err(Failure::failed(format!("there is no lock {name}")));
     }

@@ -1,7 +1,7 @@
 //! What a lock is: interfaces that lead to workloads, where those send from, and the listeners that stay reachable.
 
 use super::{namespace, nft};
-use crate::cli::LockArguments;
+use crate::cli::{LockArguments, Shelf};
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::Failure;
 use crate::serve::Doors;
@@ -9,6 +9,7 @@ use cloakroom_model::Name;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::net::SocketAddr;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::PathBuf;
 
 /// The kernel's bound on names of interfaces, without the zero at the end (`IFNAMSIZ`).
@@ -81,7 +82,7 @@ impl Lock {
         let mut interfaces: Vec<Interface> =
             wires.chain(asked.bridge.iter().map(|name| Interface::bridge(name))).collect();
         if let Some(namespace) = &asked.netns {
-            interfaces = namespace::near_ends(namespace)?;
+            interfaces = namespace::near_ends(&namespace::entered(namespace))?;
         }
         if on_interfaces && interfaces.is_empty() {
             return Err(Failure::bad_input("the lock says nothing of where it is put")
@@ -125,31 +126,31 @@ impl Lock {
     }
 
     /// The lock of this name, as it was applied.
-    pub(super) fn kept(data: &DataDir, name: &Name) -> Result<Self, Failure> {
+    pub(super) fn kept(shelf: &Shelf, name: &Name) -> Result<Self, Failure> {
         let missing = || {
             Failure::failed(format!("no lock {name} was applied from here"))
                 .hinting("apply it: cloakroom lock apply NAME …")
         };
-        let path = file(data, name, "json");
+        require_own(shelf)?;
+        let path = file(shelf, name, "json");
         let bytes = read_if_there(&path)?.ok_or_else(missing)?;
         serde_json::from_slice(&bytes)
             .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     }
 
     /// Keeps it, and its rules for a start of the machine.
-    pub(super) fn keep(&self, data: &DataDir, rules: &str) -> Result<(), Failure> {
-        let directory = data.path().join("locks");
-        std::fs::create_dir_all(&directory).map_err(|error| Failure::file("create", &directory, &error))?;
+    pub(super) fn keep(&self, shelf: &Shelf, rules: &str) -> Result<(), Failure> {
+        require_own(shelf)?;
         let text = serde_json::to_vec_pretty(self).map_err(|error| Failure::failed(error.to_string()))?;
-        write_private(&file(data, &self.name, "json"), &text)?;
-        write_private(&file(data, &self.name, "nft"), rules.as_bytes())
+        write_private(&file(shelf, &self.name, "json"), &text)?;
+        write_private(&file(shelf, &self.name, "nft"), rules.as_bytes())
     }
 
     /// Forgets it. Whether it was kept.
-    pub(super) fn forget(data: &DataDir, name: &Name) -> Result<bool, Failure> {
+    pub(super) fn forget(shelf: &Shelf, name: &Name) -> Result<bool, Failure> {
         let mut was_there = false;
         for end in ["nft", "json"] {
-            let path = file(data, name, end);
+            let path = file(shelf, name, end);
             match std::fs::remove_file(&path) {
                 Ok(()) => was_there = true,
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
@@ -160,8 +161,29 @@ impl Lock {
     }
 }
 
-fn file(data: &DataDir, name: &Name, end: &str) -> PathBuf {
-    data.path().join("locks").join(format!("{name}.{end}"))
+fn file(shelf: &Shelf, name: &Name, end: &str) -> PathBuf {
+    shelf.keep_in.join(format!("{name}.{end}"))
+}
+
+/// Makes the directory, where there is none. SECURITY: root loads the rules in it at every start of the machine, so nobody else, the broker's
+/// user least of all, may write there.
+pub(super) fn require_own(shelf: &Shelf) -> Result<(), Failure> {
+    let directory = &shelf.keep_in;
+    let mut builder = std::fs::DirBuilder::new();
+    builder
+        .recursive(true)
+        .mode(0o755)
+        .create(directory)
+        .map_err(|error| Failure::file("create", directory, &error).hinting("changing rules takes root"))?;
+    let found =
+        std::fs::symlink_metadata(directory).map_err(|error| Failure::file("read", directory, &error))?;
+    let is_own =
+        found.is_dir() && found.uid() == rustix::process::geteuid().as_raw() && found.mode() & 0o022 == 0;
+    if is_own {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{} is not a directory that you alone write in", directory.display()))
+        .hinting("name another: --keep-in DIR"))
 }
 
 /// Nobody but this machine reaches its loopback.

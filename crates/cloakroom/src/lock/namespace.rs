@@ -3,6 +3,7 @@
 use super::model::Interface;
 use crate::failure::Failure;
 use serde::Deserialize;
+use std::path::Path;
 use std::process::Command;
 
 /// An interface, as ip(8) lists it.
@@ -31,35 +32,30 @@ impl Link {
     }
 }
 
-/// The near ends of the wires that lead out of this namespace.
+/// What nsenter(1) has to be told to enter a namespace that `ip netns` names.
+pub(super) fn entered(namespace: &str) -> Vec<String> {
+    vec![format!("--net={}", Path::new("/run/netns").join(namespace).display())]
+}
+
+/// The near ends of the wires that lead out of the network namespace that nsenter(1) enters like this.
 ///
 /// # Errors
 /// When a wire ends elsewhere than on this machine, or there is none: such a namespace cannot be locked from here.
-pub(super) fn near_ends(namespace: &str) -> Result<Vec<Interface>, Failure> {
-    let inside = links(&["-n", namespace])?;
-    let here = links(&[])?;
+pub(super) fn near_ends(enter: &[String]) -> Result<Vec<Interface>, Failure> {
+    let mut command = Command::new("nsenter");
+    command.args(enter).args(["--", "ip"]);
+    let inside = links(command)?;
+    let here = links(Command::new("ip"))?;
     let ends = ends(&inside, &here).map_err(|name| {
-        Failure::failed(format!(
-            "the interface {name} of the namespace {namespace} leads elsewhere than to this one"
-        ))
-        .hinting("give the namespace veth pairs whose other ends are here, and nothing else")
+        Failure::failed(format!("its interface {name} leads elsewhere than to this machine"))
+            .hinting("give the namespace veth pairs whose other ends are here, and nothing else")
     })?;
     if ends.is_empty() {
-        return Err(Failure::failed(format!("no wire leads out of the namespace {namespace}")).hinting(
+        return Err(Failure::failed("no wire leads out of the namespace").hinting(
             "there is nothing to lock, and nothing to reach the broker by: ip link add … type veth peer …",
         ));
     }
     Ok(ends)
-}
-
-/// Whether there is an interface in the namespace that does not end at one of these.
-pub(super) fn strays(namespace: &str, locked: &[Interface]) -> Result<Vec<String>, Failure> {
-    let ends = near_ends(namespace)?;
-    Ok(ends
-        .into_iter()
-        .map(|end| end.name)
-        .filter(|name| !locked.iter().any(|one| one.name == *name))
-        .collect())
 }
 
 fn ends(inside: &[Link], here: &[Link]) -> Result<Vec<Interface>, String> {
@@ -85,18 +81,15 @@ fn ends(inside: &[Link], here: &[Link]) -> Result<Vec<Interface>, String> {
     Ok(ends)
 }
 
-fn links(of: &[&str]) -> Result<Vec<Link>, Failure> {
-    let output = Command::new("ip").args(["-json", "-details"]).args(of).args(["link", "show"]).output();
-    let output = output.map_err(|error| {
+fn links(mut command: Command) -> Result<Vec<Link>, Failure> {
+    let output = command.args(["-json", "-details", "link", "show"]).output().map_err(|error| {
         Failure::failed(format!("ip cannot be run: {}", crate::failure::plain(&error)))
-            .hinting("install the package iproute2")
+            .hinting("install the packages iproute2 and util-linux")
     })?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(Failure::failed(format!(
-            "ip does not list the interfaces: {}",
-            said.lines().next().unwrap_or("no reason")
-        )));
+        let why = said.lines().next().unwrap_or("no reason");
+        return Err(Failure::failed(format!("the interfaces cannot be listed: {why}")));
     }
     serde_json::from_slice(&output.stdout)
         .map_err(|error| Failure::failed(format!("ip lists interfaces in a form that is not known: {error}")))

@@ -87,19 +87,42 @@ impl Rig {
 
     /// A broker in its namespace, with a listener for what is steered and one for names.
     pub(crate) fn broker(&self) -> Broker {
-        let binary = self.files.path().join("cloakroom");
+        let listen = format!("[listen]\ntransparent = \"{BROKER}:8443\"\ndns = \"{BROKER}:53\"\n");
+        self.start(&listen, &format!("exec ip netns exec {} {BINARY} \"$@\"", self.spaces.broker))
+    }
+
+    /// A broker that runs as this user, as does what `cloakroom run` runs; other commands are the operator's.
+    pub(crate) fn broker_as(&self, user: u32) -> Broker {
+        let own = self.open_to_others().join("cloakroom-for-others");
+        std::fs::copy(BINARY, &own).unwrap();
+        let (space, own) = (&self.spaces.broker, own.display());
+        let script = format!(
+            "case \"$1\" in\nserve|run)\n  chown -R {user}:{user} \"$CLOAKROOM_DATA\"\n  \
+             exec ip netns exec {space} setpriv --reuid {user} --regid {user} --clear-groups {own} \"$@\";;\n\
+             *) exec ip netns exec {space} {BINARY} \"$@\";;\nesac"
+        );
+        self.start("", &script)
+    }
+
+    /// Where every user of the machine may read.
+    fn open_to_others(&self) -> &Path {
+        for directory in [self.files.path(), self.authority.directory()] {
+            std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        self.files.path()
+    }
+
+    fn start(&self, listen: &str, script: &str) -> Broker {
+        let program = self.program();
         std::fs::write(
-            &binary,
-            format!("#!/bin/sh\nexec ip netns exec {} {BINARY} \"$@\"\n", self.spaces.broker),
+            &program,
+            format!("#!/bin/sh\nexport CLOAKROOM_LOCKS={}\n{script}\n", self.shelf().display()),
         )
         .unwrap();
-        std::fs::set_permissions(&binary, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
         let settings = self.files.path().join("settings.toml");
-        let upstream = format!(
-            "[listen]\ntransparent = \"{BROKER}:8443\"\ndns = \"{BROKER}:53\"\n[upstream]\nresolvers = [\"10.78.0.2:53\"]\n"
-        );
-        std::fs::write(&settings, upstream).unwrap();
-        BrokerBuilder::bare(binary.to_str().unwrap())
+        std::fs::write(&settings, format!("{listen}[upstream]\nresolvers = [\"10.78.0.2:53\"]\n")).unwrap();
+        BrokerBuilder::bare(program.to_str().unwrap())
             .argument("--config")
             .argument(settings)
             .argument("--upstream-ca")
@@ -107,6 +130,16 @@ impl Rig {
             .argument("--allow-address")
             .argument("203.0.113.0/24")
             .start()
+    }
+
+    /// Where locks are kept.
+    pub(crate) fn shelf(&self) -> PathBuf {
+        self.files.path().join("locks")
+    }
+
+    /// What runs cloakroom in the broker's namespace.
+    pub(crate) fn program(&self) -> PathBuf {
+        self.files.path().join("cloakroom")
     }
 
     /// A program in the workload's namespace.

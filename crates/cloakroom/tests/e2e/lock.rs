@@ -5,7 +5,8 @@
 
 use crate::internet::{BROKER, NAME, Rig, WORKLOAD, run, script};
 use crate::steered::Stage;
-use crate::support::eventually;
+use crate::support::{eventually, policy};
+use cloakroom_testkit::shaped;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -41,6 +42,10 @@ pub(crate) fn assert_closed(rig: &Rig, before: u64, done: &[(String, bool, bool)
 impl Stage {
     fn lock(&self, words: &[&str]) -> cloakroom_testkit::Answer {
         self.broker.run(&[&["lock"][..], words].concat())
+    }
+
+    fn check(&self) -> cloakroom_testkit::Answer {
+        self.lock(&["check", "robot"])
     }
 
     fn apply(&self) {
@@ -146,7 +151,8 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
     stage.apply();
     assert_eq!(locked(), false, "a lock that was applied is not one that was proved");
     let before = stage.rig.packets();
-    let checked = stage.broker.cli(&["lock", "check", "robot"]);
+    let checked = stage.check();
+    assert!(checked.status.success(), "{checked:?}");
     assert!(checked.stdout.contains("lock robot holds"), "{checked:?}");
     for attempt in ["rules", "wires", "tcp-443", "udp-443", "names", "icmp", "forged-source", "broker-port"] {
         assert!(checked.stdout.contains(attempt), "{attempt}: {checked:?}");
@@ -155,7 +161,7 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
     assert!(stage.broker.cli(&["lock", "list"]).stdout.contains("the broker calls itself locked"));
 
     let fails = |why: &str| {
-        let answer = stage.lock(&["check", "robot"]);
+        let answer = stage.check();
         assert_eq!(answer.status.code(), Some(3), "{why}: {answer:?}");
         assert!(answer.stdout.contains("does NOT hold"), "{answer:?}");
         assert_eq!(locked(), false, "{why}");
@@ -168,7 +174,7 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
         .args("insert rule inet cloakroom_robot input tcp dport 8480 accept".split(' ')));
     assert!(fails("a rule was added").contains("not those that were applied"));
     stage.apply();
-    stage.broker.cli(&["lock", "check", "robot"]);
+    assert!(stage.check().status.success());
     assert_eq!(locked(), true);
     // A wire that ends beside the lock.
     let words = format!("link add beside0 netns {} type veth peer name b1", stage.rig.namespace());
@@ -181,7 +187,7 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
     assert!(said.contains("there are none") && said.matches("OPEN").count() > 8, "{said}");
     // A start proves nothing.
     stage.apply();
-    stage.broker.cli(&["lock", "check", "robot"]);
+    assert!(stage.check().status.success());
     assert_eq!(locked(), true);
     let record = stage.broker.cli(&["journal", "show"]).stdout;
     assert!(record.contains("lock held") && record.contains("lock open"), "{record}");
@@ -207,19 +213,16 @@ fn a_lock_is_put_on_in_one_step_survives_a_reload_and_is_taken_off_without_a_tra
     stage.apply();
     assert_eq!(stage.rules(), once);
     assert!(once.starts_with(&others) || once.contains("table inet others"), "{once}");
-    let kept = stage.broker.data().join("locks/robot.nft");
+    let kept = stage.rig.shelf().join("robot.nft");
     assert_eq!(std::fs::read_to_string(&kept).unwrap(), printed.stdout, "what is printed is what is applied");
 
     // As /etc/nftables.conf is loaded again: everything goes, and the lock is back in the same step.
     let all = stage.broker.data().join("all.nft");
-    std::fs::write(
-        &all,
-        format!("flush ruleset\ninclude \"{}/locks/*.nft\"\n", stage.broker.data().display()),
-    )
-    .unwrap();
+    std::fs::write(&all, format!("flush ruleset\ninclude \"{}/*.nft\"\n", stage.rig.shelf().display()))
+        .unwrap();
     run(stage.rig.beside_broker("nft").arg("-f").arg(&all));
     assert!(stage.rules().contains("table inet cloakroom_robot") && !stage.rules().contains("others"));
-    stage.broker.cli(&["lock", "check", "robot"]);
+    assert!(stage.check().status.success());
 
     stage.broker.cli(&["lock", "remove", "robot"]);
     assert_eq!((stage.rules().as_str(), kept.exists()), ("", false));
@@ -237,7 +240,7 @@ fn what_cannot_be_locked_is_refused_and_nothing_is_changed() {
         (vec!["--from", "10.77.0.2/32"], "nothing of where"),
         (vec!["--interface", "a\"b", "--from", "10.77.0.2/32"], "no name of an interface"),
         (vec!["--interface", "wl0", "--from", "fd77::2/128"], "no listener of the broker"),
-        (vec!["--netns", "nowhere", "--from", "10.77.0.2/32"], "does not list the interfaces"),
+        (vec!["--netns", "nowhere", "--from", "10.77.0.2/32"], "cannot be listed"),
         (vec!["--interface", "wl0"], "--from"),
     ] {
         let answer = stage.lock(&[&["apply", "x"][..], &words].concat());
@@ -245,6 +248,21 @@ fn what_cannot_be_locked_is_refused_and_nothing_is_changed() {
     }
     let unknown = stage.lock(&["check", "x"]);
     assert!(!unknown.status.success() && unknown.stderr.contains("no lock x was applied"), "{unknown:?}");
+    // Rules that root loads are kept where nobody else writes.
+    let open = tempfile::tempdir().unwrap();
+    std::os::unix::fs::chown(open.path(), Some(65534), None).unwrap();
+    let words = [
+        "apply",
+        "x",
+        "--interface",
+        "wl0",
+        "--from",
+        "10.77.0.2/32",
+        "--keep-in",
+        open.path().to_str().unwrap(),
+    ];
+    let answer = stage.lock(&words);
+    assert!(!answer.status.success() && answer.stderr.contains("you alone write"), "{answer:?}");
     assert_eq!(stage.rules(), rules);
 }
 
@@ -281,4 +299,58 @@ fn t112_a_locked_bridge_is_closed_between_its_ports_too() {
     inside.kill().unwrap();
     inside.wait().unwrap();
     assert!(checked.status.success(), "{checked:?}");
+    // A container on two networks: the second is a way around.
+    let words = format!("link add second0 netns {} type veth peer name b2", stage.rig.namespace());
+    run(stage.rig.beside_broker("ip").args(words.split(' ')));
+    let mut inside = stage.rig.as_workload("sleep").arg("1000").spawn().unwrap();
+    let checked = stage.lock(&["check", "robots", "--pid", &inside.id().to_string()]);
+    inside.kill().unwrap();
+    inside.wait().unwrap();
+    assert!(checked.status.code() == Some(3) && checked.stdout.contains("b2"), "{checked:?}");
+}
+
+/// `cloakroom run`, beside a broker whose machine reaches the internet: by root, or by this user.
+fn robot_in_run(user: u32) {
+    let Some(rig) = Rig::new() else { return };
+    let broker = if user == 0 { rig.broker() } else { rig.broker_as(user) };
+    broker.deposit("c", "bearer", &[&format!("https://{NAME}")], &shaped("sk_live_"));
+    broker.cli(&["workload", "add", "agent", "--keep"]);
+    let policy = policy(&format!("https://{NAME}"), "GET /v1/items/{id}", "header authorization bearer", "");
+    let issued = broker.permit("c", "agent", &policy, &["--variable", "THE_KEY"]);
+    let project = tempfile::tempdir().unwrap();
+    std::fs::copy(script("robot.py"), project.path().join("robot.py")).unwrap();
+    std::os::unix::fs::chown(project.path(), Some(user), Some(user)).unwrap();
+    let inside = |command: &[&str]| {
+        let mut run = Command::new(rig.program());
+        run.current_dir(project.path()).env("CLOAKROOM_DATA", broker.data());
+        run.env("ADMIN_SOCKET", broker.data().join("admin.sock"));
+        run.args(["run", "--workload", "agent", "--pass", "ADMIN_SOCKET", "--"]).args(command);
+        run
+    };
+    // Control: the same program beside the broker, and not in the sandbox, gets out.
+    let out = run(rig.beside_broker("curl").args(["-sS", "-m", "5", "http://203.0.113.10:8080/"]));
+    assert!(String::from_utf8_lossy(&out.stdout).contains("you_sent"));
+
+    let before = rig.packets();
+    let done = attempts(&mut inside(&["python3", "robot.py"]));
+    assert_closed(&rig, before, &done);
+    // No network namespace scopes it: a filter of system calls has to.
+    for (name, ..) in done.iter().filter(|(name, ..)| name.starts_with("vsock")) {
+        assert!(name.contains("Address family not supported"), "{name}");
+    }
+    assert!(done.iter().any(|(name, ..)| name.starts_with("the admin socket")), "{done:?}");
+    let call = format!("curl -sS https://{NAME}/v1/items/7 -H \"Authorization: Bearer $THE_KEY\"");
+    let output = run(&mut inside(&["sh", "-c", &call]));
+    assert!(String::from_utf8_lossy(&output.stdout).contains(&issued.text), "{output:?}");
+    broker.log().lock().unwrap().push(output.stdout);
+}
+
+#[test]
+fn t112_the_same_robot_in_cloakroom_run_by_root_reaches_nothing() {
+    robot_in_run(0);
+}
+
+#[test]
+fn t112_the_same_robot_in_cloakroom_run_by_an_ordinary_user_reaches_nothing() {
+    robot_in_run(65534);
 }

@@ -179,3 +179,63 @@ fn t93_an_address_that_is_no_workloads_or_two_workloads_is_nobody() {
         "the other has no permit"
     );
 }
+
+#[test]
+fn what_tproxy_hands_over_is_known_by_its_own_end() {
+    let Some(stage) = Stage::new() else { return };
+    let rules = format!(
+        "table ip steer {{ chain pre {{ type filter hook prerouting priority mangle; iifname \"wl0\" tcp dport {{ 80, 443 }} tproxy to {BROKER}:8443 meta mark set 1 accept; }}; }}"
+    );
+    run(stage.rig.beside_broker("nft").arg(rules));
+    run(stage.rig.beside_broker("ip").args("rule add fwmark 1 lookup 100".split(' ')));
+    run(stage.rig.beside_broker("ip").args("route add local 0.0.0.0/0 dev lo table 100".split(' ')));
+    let (body, output) = stage.curl(&[&format!("https://{NAME}/v1/items/7")]);
+    assert!(body.contains(&stage.issued.text), "{output:?}\n{}", stage.broker.output());
+    let (body, _) = stage.curl(&[&format!("http://{OUTSIDE}/v1/items/7")]);
+    assert!(body.contains("destination-not-permitted"), "{body}");
+    let (_, output) =
+        stage.curl(&["--resolve", &format!("{NAME}:443:{OUTSIDE}"), &format!("https://{NAME}/v1/items/7")]);
+    assert!(!output.status.success(), "{output:?}");
+    assert_eq!(stage.rig.requests().len(), 1);
+}
+
+#[test]
+fn t20_an_address_that_a_permit_names_is_a_destination_without_a_name() {
+    let Some(stage) = Stage::new() else { return };
+    stage.steer();
+    let to = format!("https://{OUTSIDE}");
+    stage.broker.deposit("a", "bearer", &[&to], &shaped("sk_live_"));
+    let allowed = policy(&to, "GET /v1/items/{id}", "header authorization bearer", "");
+    let issued = stage.broker.permit("a", "robot", &allowed, &["--holder", "network"]);
+    let bearer = format!("Authorization: Bearer {}", issued.text);
+    let call = |arguments: &[&str]| {
+        let mut command = stage.rig.as_workload("curl");
+        command
+            .args(["-q", "-sS", "-m", "10", "-H", &bearer, "--cacert"])
+            .arg(stage.broker.ca_file())
+            .args(arguments);
+        String::from_utf8_lossy(&command.output().unwrap().stdout).into_owned()
+    };
+    let body = call(&[&format!("{to}/v1/items/7")]);
+    assert!(body.contains(&issued.text), "{body}\n{}", stage.broker.output());
+    // The address is not the name's: what the handshake or the Host field adds is another destination.
+    let pinned = format!("{NAME}:443:{OUTSIDE}");
+    assert_eq!(call(&["--resolve", &pinned, &format!("https://{NAME}/v1/items/7")]), "");
+    assert!(call(&["-H", &format!("Host: {NAME}"), &format!("{to}/v1/items/7")]).contains("ambiguous-call"));
+    // Nor is the name's permit the address's.
+    let (body, _) = stage.curl(&[&format!("{to}/v1/items/7")]);
+    assert!(body.contains("destination-not-permitted") || body.contains("place-not-permitted"), "{body}");
+    assert_eq!(stage.rig.requests().len(), 1);
+}
+
+#[test]
+fn a_broker_that_takes_over_takes_what_is_steered_and_the_names_too() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.steer();
+    let call = format!("https://{NAME}/v1/items/7");
+    assert!(stage.curl(&[&call]).0.contains("/v1/items/7"));
+    stage.broker.take_over();
+    let (body, output) = stage.curl(&[&call]);
+    assert!(body.contains("/v1/items/7"), "{output:?}\n{}", stage.broker.output());
+    assert!(!stage.rig.as_workload("getent").args(["ahosts", "evil.example"]).status().unwrap().success());
+}
