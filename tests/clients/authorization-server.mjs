@@ -1,6 +1,7 @@
 // A real authorization server (oidc-provider) for the tests of grants and logins: refresh tokens are replaced at each use, and one that
 // was used before ends the grant. Arguments: certificate file, key file. Variables: CLIENT_SECRET of the OAuth client "app"; REDIRECTS,
-// the redirect URIs of all OAuth clients; CLIENT_JWK, the public key of the OAuth client "keyed"; DPOP, where proofs are wanted.
+// the redirect URIs of all OAuth clients; CLIENT_JWK, the public key of the OAuth client "keyed"; DEVICE_TTL, the
+// seconds that a device code is good; DPOP, where proofs are wanted.
 // Everybody is ann, who logs in and agrees at once. On the side: /test/refresh makes a first refresh token, /test/revoke ends its grant,
 // /test/down and /test/up, /test/deny lets ann say no, /test/seen tells what was issued.
 import { createServer } from 'node:https';
@@ -52,14 +53,14 @@ function open(issuer) {
     interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
     rotateRefreshToken: true,
     ttl: {
-      AccessToken: () => lifetime, ClientCredentials: () => lifetime, RefreshToken: 86400, Grant: 86400, DeviceCode: 600,
+      AccessToken: () => lifetime, ClientCredentials: () => lifetime, RefreshToken: 86400, Grant: 86400, DeviceCode: Number(process.env.DEVICE_TTL ?? 600),
       Session: 86400, Interaction: 600, IdToken: 3600,
     },
     findAccount: (_, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     cookies: { keys: ['test'] },
   });
   made.on('server_error', (_, error) => console.error(error));
-  made.on('revocation.success', () => { seen.revoked += 1; });
+  made.on('refresh_token.destroyed', () => { seen.revoked += 1; });
   return made;
 }
 

@@ -9,6 +9,7 @@ mod api;
 mod ballot;
 mod console;
 mod explain;
+mod farewell;
 mod find;
 pub mod handover;
 mod history;

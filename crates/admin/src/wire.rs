@@ -7,7 +7,7 @@ mod issuer;
 mod lock;
 mod login;
 
-pub use credential::{CredentialView, NewCredential, Rotation};
+pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
 pub use health::Health;
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockReport, LockView, LocksView};

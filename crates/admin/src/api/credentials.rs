@@ -3,6 +3,7 @@
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
+use crate::farewell;
 use crate::peer::Peer;
 use crate::wire::{CredentialView, NewCredential, Rotation};
 use crate::{Problem, ProblemCode, find};
@@ -27,7 +28,9 @@ pub(crate) async fn show(
     Path(credential): Path<String>,
 ) -> Result<Json<CredentialView>, Problem> {
     let rows = admin.rows().await?;
-    Ok(Json(view::credential(find::credential(&rows, &credential)?, &rows)))
+    let row = find::credential(&rows, &credential)?;
+    let renewal = admin.custody.health(row.id).map(|health| view::renewal(&health));
+    Ok(Json(CredentialView { renewal, ..view::credential(row, &rows) }))
 }
 
 pub(crate) async fn add(
@@ -139,9 +142,15 @@ pub(crate) async fn remove(
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
+        // Before it is gone: what the authorization server is told.
+        let farewell = admin.custody.farewell(row.id);
         let stored = || admin.store.remove_credential(row.id, Timestamp::now());
         let rows = act.carry_out("credential removed", row.id.to_string(), Some(&row.name), stored).await?;
-        Ok(view::credential(&row, &rows))
+        let revocation = match farewell {
+            Some(farewell) => Some(farewell::say(&admin, by, &row.name, row.id, farewell).await),
+            None => None,
+        };
+        Ok(CredentialView { revocation, ..view::credential(&row, &rows) })
     })
     .await
 }

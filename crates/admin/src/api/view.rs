@@ -1,7 +1,8 @@
 //! Rows as shown: names instead of ids, states as they are now. Nothing of a sealed secret is here.
 
-use crate::wire::{ApprovalView, ClaimView, CredentialView, PlaceholderView, WorkloadView};
+use crate::wire::{ApprovalView, ClaimView, CredentialView, PlaceholderView, RenewalView, WorkloadView};
 use crate::{Problem, ProblemCode};
+use cloakroom_egress::Health;
 use cloakroom_model::{
     ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp,
     WorkloadRecord,
@@ -67,6 +68,21 @@ pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView 
         created: row.created.to_string(),
         rotated: row.rotated.to_string(),
         placeholders: standing.count(),
+        renewal: None,
+        revocation: None,
+    }
+}
+
+/// How the making of access tokens goes.
+pub(crate) fn renewal(health: &Health) -> RenewalView {
+    let text = |at: Option<Timestamp>| at.map(|at| at.to_string());
+    RenewalView {
+        state: health.state(Timestamp::now()).into(),
+        last: text(health.last),
+        next: text(health.next),
+        ends: text(health.ends),
+        code: health.failed.map(|(code, _)| code),
+        reason: health.failed.map(|(_, reason)| reason.into()),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What travels about credentials: secrets come sealed, and never go back.
 
 use cloakroom_egress::custody::DropOff;
-use cloakroom_model::{CredentialId, CredentialKind, Destination, Name};
+use cloakroom_model::{Code, CredentialId, CredentialKind, Destination, Name};
 use serde::{Deserialize, Serialize};
 
 /// `POST /api/v1/credentials`.
@@ -45,4 +45,32 @@ pub struct CredentialView {
     pub rotated: String,
     /// Placeholders that stand for it and are pending or active.
     pub placeholders: usize,
+    /// How the making of its access tokens goes, where they are made; only in `show`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub renewal: Option<RenewalView>,
+    /// What became of its grant at the authorization server, where that is asked: `revoked`, `refused` or `tried-again`; only in `remove`.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub revocation: Option<String>,
+}
+
+/// How the making of access tokens goes, since the broker's start.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct RenewalView {
+    /// `unused`, `fresh`, `due`, `unavailable` or `login-required`.
+    pub state: String,
+    /// The last time that one was made.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub last: Option<String>,
+    /// From then on the next call has another one made, or tries to.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub next: Option<String>,
+    /// Until then the one that there is can be used.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub ends: Option<String>,
+    /// The refusal that calls get, where the last attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub code: Option<Code>,
+    /// Why it failed.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub reason: Option<String>,
 }

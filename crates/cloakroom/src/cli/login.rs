@@ -24,6 +24,9 @@ pub(crate) struct LoginArguments {
     /// A further parameter of the authorization request, such as prompt=consent; may be repeated
     #[arg(long, value_name = "NAME=VALUE", requires = "how", value_parser = parse_setting)]
     pub(crate) parameter: Vec<(String, String)>,
+    /// Refuse access tokens that are not bound to a key of the broker's (DPoP, RFC 9449) [default: bound where the metadata offer it]
+    #[arg(long, requires = "how")]
+    pub(crate) bound: bool,
     #[command(flatten)]
     pub(crate) redirect: RedirectArguments,
 }

@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::{Outcome, catalogue, secret_input};
-use cloakroom_admin::wire::{CredentialView, NewCredential, Rotation};
+use cloakroom_admin::wire::{CredentialView, NewCredential, RenewalView, Rotation};
 use cloakroom_egress::custody::{DropOff, Intake};
 use cloakroom_model::{CredentialKind, Destination, Name};
 use std::path::Path;
@@ -30,6 +30,16 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
         CredentialCommand::Remove { name } => {
             let removed: CredentialView = broker.remove(&format!("credentials/{}", segment(&name)?))?;
             output.data(&removed, || format!("removed credential {} ({})", removed.name, removed.id))?;
+            match removed.revocation.as_deref() {
+                Some("revoked") => output.talk("its grant is revoked at the authorization server"),
+                Some("refused") => output.warning(
+                    "the authorization server refuses to revoke its grant: end it there, in the account's settings",
+                ),
+                Some(_) => output.warning(
+                    "its grant is not revoked yet: the authorization server is not available, and is asked again for an hour; the journal says what came of it",
+                ),
+                None => {}
+            }
             Ok(Exit::Done)
         }
     }
@@ -195,7 +205,7 @@ pub(super) fn joined(destinations: &[Destination]) -> String {
 
 fn show(one: &CredentialView, output: &Output) -> Outcome {
     output.data(one, || {
-        fields(&[
+        let mut pairs = vec![
             ("id", one.id.to_string()),
             ("name", one.name.to_string()),
             ("kind", one.kind.to_string()),
@@ -204,7 +214,24 @@ fn show(one: &CredentialView, output: &Output) -> Outcome {
             ("created", one.created.clone()),
             ("rotated", one.rotated.clone()),
             ("placeholders", one.placeholders.to_string()),
-        ])
+        ];
+        pairs.extend(one.renewal.as_ref().map(renewal).into_iter().flatten());
+        fields(&pairs)
     })?;
     Ok(Exit::Done)
+}
+
+/// How the making of access tokens goes.
+fn renewal(renewal: &RenewalView) -> Vec<(&'static str, String)> {
+    let code = renewal.code.map(|code| code.to_string());
+    let some = |name, value: &Option<String>| value.clone().map(|value| (name, value));
+    let state = ("renewal", renewal.state.clone());
+    let rest = [
+        some("last made", &renewal.last),
+        some("next due", &renewal.next),
+        some("good until", &renewal.ends),
+        some("calls get", &code),
+        some("because", &renewal.reason),
+    ];
+    [state].into_iter().chain(rest.into_iter().flatten()).collect()
 }

@@ -101,6 +101,7 @@ fn document(new: &AddCredential, flow: Flow, known: Option<&Service>) -> Result<
         "scope": options.scope,
         "resource": login.resource,
         "parameters": parameters,
+        "bound": login.bound,
     }));
     serde_json::to_vec(&document).map(Zeroizing::new).map_err(|error| Failure::failed(error.to_string()))
 }

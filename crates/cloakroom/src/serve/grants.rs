@@ -1,9 +1,9 @@
 //! Keeps a grant whose refresh token was replaced, and tokens that replies brought: on record first, then stored.
 
-use cloakroom_egress::Keeper;
+use cloakroom_egress::{Keeper, Kept};
 use cloakroom_model::{CapturedRecord, CoreId, CredentialId, SealedSecret, Timestamp, Token};
-use cloakroom_store::Store;
 use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_store::{Store, fault};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,13 +20,19 @@ impl Keeper for GrantKeeper {
         credential: CredentialId,
         generation: u32,
         sealed: SealedSecret,
+        kept: Kept,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>> {
         Box::pin(async move {
-            self.record("refresh token replaced", credential.to_string());
+            if kept == Kept::Replaced {
+                fault::point("refresh-token-received");
+                self.record("refresh token replaced", credential.to_string());
+            }
             self.store
                 .reseal_credential(credential, generation, sealed)
                 .await
-                .map_err(|error| error.to_string())
+                .map_err(|error| error.to_string())?;
+            fault::point(if kept == Kept::Asking { "refresh-asked" } else { "refresh-kept" });
+            Ok(())
         })
     }
 

@@ -41,6 +41,8 @@ impl AuthorizationServer {
                 break ready;
             }
         };
+        // It goes on warning: a pipe that nobody reads would end it.
+        drop(std::thread::spawn(move || std::io::copy(&mut stdout, &mut std::io::sink())));
         let port = u16::try_from(ready["port"].as_u64().unwrap()).unwrap();
         Some(Self { child, port, ca: authority.file() })
     }

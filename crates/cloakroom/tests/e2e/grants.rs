@@ -147,6 +147,67 @@ fn t104_a_replaced_refresh_token_survives_a_kill_right_after_its_use() {
     assert_eq!(stage.server.test("seen")["refused"], 0);
 }
 
+/// A call that the broker does not survive, and the broker after it.
+fn dies_at(stage: &mut Stage, place: &str) {
+    stage.setup.broker.die_at(Some(place));
+    stage.setup.broker.restart();
+    let unanswered = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| stage.call()));
+    assert!(unanswered.is_err(), "the broker survived {place}");
+    stage.setup.broker.wait();
+    stage.setup.broker.die_at(None);
+    stage.setup.broker.launch();
+}
+
+#[test]
+fn t104_a_refresh_token_that_died_with_the_broker_is_told_from_one_that_was_revoked() {
+    let Some(mut stage) = Stage::refreshing() else { return };
+    dies_at(&mut stage, "refresh-token-received");
+    let answer = stage.call();
+    assert_eq!(answer.code().as_deref(), Some("login-required"), "{}", answer.text());
+    assert!(answer.text().contains("cut off"), "{}", answer.text());
+    let shown = stage.broker().cli_json(&["credential", "show", "c"]);
+    assert!(shown["renewal"]["reason"].as_str().unwrap().contains("cut off"), "{shown}");
+    let fresh = stage.server.test("refresh");
+    assert!(
+        stage.broker().run_with(&["credential", "rotate", "c"], fresh.as_str().unwrap()).status.success()
+    );
+    assert_eq!(stage.call().status, 200);
+    stage.server.test("revoke");
+    stage.setup.broker.restart();
+    let answer = stage.call();
+    assert!(answer.text().contains("revoked") && !answer.text().contains("cut off"), "{}", answer.text());
+}
+
+#[test]
+fn t104_a_kill_before_the_question_or_after_the_disk_loses_nothing() {
+    let Some(mut stage) = Stage::refreshing() else { return };
+    for place in ["refresh-asked", "refresh-kept"] {
+        dies_at(&mut stage, place);
+        let answer = stage.call();
+        assert_eq!(answer.status, 200, "{place}: {}", answer.text());
+    }
+    assert_eq!(stage.server.test("seen")["refused"], 0);
+}
+
+#[test]
+fn t103_many_calls_at_the_end_of_an_access_token_make_one_exchange() {
+    let Some(stage) = Stage::refreshing() else { return };
+    stage.server.test("short");
+    assert_eq!(stage.call().status, 200);
+    stage.server.test("long");
+    eventually("it has ended", || {
+        let shown = stage.broker().cli_json(&["credential", "show", "c"]);
+        (shown["renewal"]["state"] == "due").then_some(())
+    });
+    std::thread::scope(|scope| {
+        for _ in 0..50 {
+            scope.spawn(|| assert_eq!(stage.call().status, 200));
+        }
+    });
+    assert_eq!((stage.server.requests(), stage.upstream.requests().len()), (2, 51));
+    assert_eq!(stage.server.test("seen")["refused"], 0);
+}
+
 #[test]
 fn an_access_token_that_has_ended_is_replaced() {
     let Some(stage) = Stage::refreshing() else { return };

@@ -268,7 +268,8 @@ impl Captures {
             all.insert(owner.credential, Arc::clone(&replaced));
             all
         });
-        keeper.keep(owner.credential, generation, sealed).await.map_err(|error| failed(owner, &error))
+        let stored = keeper.keep(owner.credential, generation, sealed, crate::mint::Kept::Replaced).await;
+        stored.map_err(|error| failed(owner, &error))
     }
 
     /// What is newer than the row of this generation.

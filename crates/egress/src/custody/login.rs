@@ -4,7 +4,7 @@ use super::binding::Binding;
 use super::{Accepted, Custody, CustodyError, DropOff, Held, sealed, shape};
 use crate::Upstream;
 use crate::mint::login::{self, Answer, Flow, Invitation, LoggedIn, LoginCode, LoginError, Origin, Waiting};
-use crate::mint::{Asker, Recipe};
+use crate::mint::{Asker, Farewell, Health, Recipe, Revocation};
 use crate::secret::Secret;
 use cloakroom_model::{CredentialId, CredentialKind, Destination, Name};
 use zeroize::Zeroizing;
@@ -79,6 +79,32 @@ impl Custody {
         let binding = Binding { id, kind: CredentialKind::Oauth, destinations, generation };
         let sealed = sealed::seal(self.keys.as_ref(), &binding.bound(), &Secret::new(text))?;
         Ok(Accepted { sealed, shape: shape::learn(&recipe.likeness()) })
+    }
+
+    /// What a credential's authorization server is told when the credential is gone: taken before that. `None` where there is nothing to
+    /// tell, or nobody.
+    pub fn farewell(&self, id: CredentialId) -> Option<Farewell> {
+        let held = self.held.load().get(&id).cloned()?;
+        if held.record.kind != CredentialKind::Oauth {
+            return None;
+        }
+        let recipe = self.recipe_of(&held)?;
+        let farewell =
+            Farewell { recipe, asker: Asker { credential: id, generation: held.record.generation } };
+        farewell.is_due().then_some(farewell)
+    }
+
+    /// Tells it, once.
+    pub async fn revoke(&self, farewell: &Farewell) -> Revocation {
+        match self.way_out() {
+            Ok(upstream) => farewell.say(upstream).await,
+            Err(_) => Revocation::Unavailable(None),
+        }
+    }
+
+    /// How the making of a credential's access tokens goes; `None` where none are made.
+    pub fn health(&self, id: CredentialId) -> Option<Health> {
+        Some(self.held.load().get(&id)?.mint.as_ref()?.health())
     }
 
     fn recipe_of(&self, held: &Held) -> Option<Recipe> {

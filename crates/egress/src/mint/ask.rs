@@ -2,7 +2,8 @@
 //!
 //! What is asked and what the reply means is said elsewhere. No redirect is followed, nothing of a reply is logged.
 
-use super::exchange::Failure;
+use super::dpop::{PROOF, Prover};
+use super::exchange::{Failure, error_of};
 use crate::stage::OutBody;
 use crate::upstream::{Hints, PoolKey, RawBody, Upstream};
 use bytes::Bytes;
@@ -37,13 +38,42 @@ pub(super) async fn ask(
     let sent = upstream.send(head, OutBody::whole(body), key, &mut Hints::new(&mut ignore)).await;
     let reply = sent.map_err(|refusal| {
         tracing::warn!(credential = %asker.credential, %refusal, "an authorization server could not be asked");
-        Failure::Unavailable("the authorization server could not be reached", None)
+        let reason = "the authorization server could not be reached";
+        if refusal.is_unsent() { Failure::Unreached(reason) } else { Failure::Unavailable(reason, None) }
     })?;
     let (head, body) = reply.into_parts();
     let body = read(body, LONGEST)
         .await
         .ok_or(Failure::Unavailable("the authorization server's reply broke off or is too long", None))?;
     Ok(Response::from_parts(head, body))
+}
+
+/// Asks with a proof of possession where there is a key (RFC 9449, section 5), and once more where the server only wants a nonce in it.
+/// `question` is asked anew each time: nothing of it may be seen twice.
+pub(super) async fn ask_proving(
+    upstream: &Upstream,
+    asker: Asker,
+    url: &str,
+    prover: Option<&Prover>,
+    question: impl Fn(&str) -> Result<(request::Parts, Bytes), &'static str>,
+) -> Result<Reply, Failure> {
+    let (destination, path) = endpoint(url).ok_or(Failure::Refused("an endpoint cannot be read"))?;
+    let mut is_last = prover.is_none();
+    loop {
+        let (mut head, body) = question(path).map_err(Failure::Refused)?;
+        if let Some(prover) = prover {
+            let nonce = prover.nonce(&destination);
+            let proof = prover.proof(&head.method, url, None, nonce.as_deref());
+            head.headers.insert(PROOF, proof.map_err(Failure::Refused)?);
+        }
+        let reply = ask(upstream, asker, destination.clone(), head, body).await?;
+        let has_news = prover.is_some_and(|prover| prover.hear(&destination, reply.headers()));
+        let wants_nonce = has_news && error_of(reply.body()).as_deref() == Some("use_dpop_nonce");
+        if is_last || !wants_nonce {
+            return Ok(reply);
+        }
+        is_last = true;
+    }
 }
 
 /// Where an `https://` URL leads: its destination, and its path with query.

@@ -1,6 +1,6 @@
 //! One exchange with a token endpoint: the request (RFC 6749, sections 2.3, 4.4, 6; RFC 7523) and what is made of the reply.
 
-use super::ask::{Asker, Form, LONGEST, Reply, ask, fields, head, sensitive};
+use super::ask::{Asker, Form, LONGEST, Reply, ask_proving, fields, head, sensitive};
 use super::jwt::{self, Claims};
 use super::recipe::{Grant, Recipe, printable};
 use crate::secret::Secret;
@@ -26,6 +26,8 @@ pub(super) struct Granted {
     pub(super) valid_for: Duration,
     /// Whether the server said how long that is.
     pub(super) says_when: bool,
+    /// Whether it is bound to the key that was proved (RFC 9449, section 5).
+    pub(super) is_bound: bool,
     /// A new refresh token, where the server replaces it each time.
     pub(super) refresh_token: Option<String>,
 }
@@ -35,8 +37,12 @@ pub(super) struct Granted {
 pub(crate) enum Failure {
     /// Try again later; after so many seconds, where the server says so.
     Unavailable(&'static str, Option<u32>),
+    /// Try again later: nothing of the question was sent.
+    Unreached(&'static str),
     /// The grant is worth nothing any more: a person has to log in again, or give a new secret.
     Refused(&'static str),
+    /// The same, because the server says of the grant itself that it was revoked, has expired or was used before.
+    Revoked(&'static str),
 }
 
 /// Exchanges the grant.
@@ -48,13 +54,19 @@ pub(super) async fn exchange(
 ) -> Result<Granted, Failure> {
     if let Grant::AccessToken { access_token, .. } = &recipe.grant {
         let access_token = Secret::new(Zeroizing::new(access_token.as_bytes().to_vec()));
-        return Ok(Granted { access_token, valid_for: LONGEST_LIFE, says_when: false, refresh_token: None });
+        return Ok(Granted {
+            access_token,
+            valid_for: LONGEST_LIFE,
+            says_when: false,
+            is_bound: recipe.proof_key.is_some(),
+            refresh_token: None,
+        });
     }
-    let (destination, path) =
-        recipe.endpoint().ok_or(Failure::Refused("the grant's token endpoint cannot be read"))?;
-    let (head, body) = recipe.request(path, Timestamp::now().millis() / 1000).map_err(Failure::Refused)?;
-    let reply = ask(upstream, Asker { credential, generation }, destination, head, body).await?;
-    recipe.grant.understand(&reply)
+    let prover = recipe.prover().map_err(Failure::Refused)?;
+    let asker = Asker { credential, generation };
+    let question = |path: &str| recipe.request(path, Timestamp::now().millis() / 1000);
+    let reply = ask_proving(upstream, asker, &recipe.token_endpoint, prover.as_ref(), question).await?;
+    recipe.grant.understand(&reply, prover.is_some())
 }
 
 impl Recipe {
@@ -121,18 +133,19 @@ impl Recipe {
 }
 
 impl Grant {
-    fn understand(&self, reply: &Reply) -> Result<Granted, Failure> {
+    fn understand(&self, reply: &Reply, is_proved: bool) -> Result<Granted, Failure> {
         let wanted =
             if matches!(self, Self::GithubApp { .. }) { StatusCode::CREATED } else { StatusCode::OK };
-        understand(reply, wanted)
+        understand(reply, wanted, is_proved)
     }
 }
 
-/// What a token endpoint's reply means, where success has this status.
-pub(super) fn understand(reply: &Reply, wanted: StatusCode) -> Result<Granted, Failure> {
+/// What a token endpoint's reply means, where success has this status. Only who proved to have a key may be given an access token that is
+/// bound to it.
+pub(super) fn understand(reply: &Reply, wanted: StatusCode, is_proved: bool) -> Result<Granted, Failure> {
     // Some servers say 200 to a refusal: the word counts.
     if reply.status() == wanted && error_of(reply.body()).is_none() {
-        return granted(reply.body());
+        return granted(reply.body(), is_proved);
     }
     Err(refused(reply.status(), reply.headers(), reply.body()))
 }
@@ -170,7 +183,7 @@ struct Said {
     refresh_token: Option<String>,
 }
 
-fn granted(body: &[u8]) -> Result<Granted, Failure> {
+fn granted(body: &[u8], is_proved: bool) -> Result<Granted, Failure> {
     let malformed = |reason| Failure::Unavailable(reason, None);
     let reply: Said = serde_json::from_slice(body)
         .map_err(|_| malformed("the token endpoint answered with something else than an access token"))?;
@@ -185,7 +198,9 @@ fn granted(body: &[u8]) -> Result<Granted, Failure> {
     if !fine {
         return Err(malformed("the token endpoint's access token cannot be put into a call"));
     }
-    if reply.token_type.is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
+    let is = |kind: &str| reply.token_type.as_deref().is_none_or(|said| said.eq_ignore_ascii_case(kind));
+    let is_bound = reply.token_type.is_some() && is("dpop");
+    if !is("bearer") && !(is_bound && is_proved) {
         return Err(malformed("the token endpoint gives access tokens of another type than bearer"));
     }
     let says_when = reply.expires_in.as_ref().is_some_and(|said| !said.is_null());
@@ -199,6 +214,7 @@ fn granted(body: &[u8]) -> Result<Granted, Failure> {
         access_token: Secret::new(access_token),
         valid_for: valid_for.min(LONGEST_LIFE),
         says_when,
+        is_bound,
         refresh_token,
     })
 }
@@ -213,7 +229,7 @@ fn seconds_of(value: &Value) -> Option<Duration> {
 fn refused(status: StatusCode, fields: &HeaderMap, body: &[u8]) -> Failure {
     let error = error_of(body).unwrap_or_default();
     match (status.as_u16(), error.as_str()) {
-        (_, "invalid_grant") => Failure::Refused(
+        (_, "invalid_grant") => Failure::Revoked(
             "the authorization server says that the grant was revoked, has expired or was used before",
         ),
         (_, "invalid_client" | "unauthorized_client") => {
@@ -271,7 +287,7 @@ mod tests {
         let recipe = Recipe::read(REFRESH.as_bytes()).unwrap();
         let reply =
             http::Response::builder().status(status).body(Zeroizing::new(body.as_bytes().to_vec())).unwrap();
-        recipe.grant.understand(&reply).map(|granted| granted.valid_for)
+        recipe.grant.understand(&reply, false).map(|granted| granted.valid_for)
     }
 
     #[test]
@@ -302,7 +318,7 @@ mod tests {
     #[test]
     fn a_grant_that_is_worth_nothing_is_told_from_a_server_that_is_down() {
         let error = |status, word: &str| judged(status, &format!(r#"{{"error":"{word}"}}"#)).unwrap_err();
-        assert!(matches!(error(400, "invalid_grant"), Failure::Refused(_)));
+        assert!(matches!(error(400, "invalid_grant"), Failure::Revoked(_)));
         assert!(matches!(error(401, "invalid_client"), Failure::Refused(_)));
         assert!(matches!(error(400, "temporarily_unavailable"), Failure::Unavailable(..)));
         assert!(matches!(judged(503, "busy"), Err(Failure::Unavailable(..))));

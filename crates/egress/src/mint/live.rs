@@ -1,7 +1,10 @@
 //! The access token that is valid now, and the one exchange that makes the next.
 
-use super::exchange::{self, Failure, Granted};
-use super::recipe::{Grant, Recipe};
+use super::dpop::Prover;
+use super::exchange::{Failure, Granted};
+use super::health::Health;
+use super::recipe::Recipe;
+use super::refresh::Ended;
 use crate::custody::Derived;
 use crate::issuer::Issuer;
 use crate::scrub::{NeedleCache, Needles};
@@ -33,6 +36,7 @@ pub trait Keeper: Send + Sync {
         credential: CredentialId,
         generation: u32,
         sealed: SealedSecret,
+        kept: Kept,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + 'a>>;
 
     /// Keeps the placeholder of a token that a reply brought.
@@ -46,6 +50,17 @@ pub trait Keeper: Send + Sync {
         &self,
         cores: Vec<CoreId>,
     ) -> Pin<Box<dyn Future<Output = Result<(), String>> + Send + '_>>;
+}
+
+/// Why a recipe is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// The refresh token is about to be used.
+    Asking,
+    /// The answer came, and the refresh token is the same.
+    Answered,
+    /// The answer came with a new refresh token, which exists nowhere else.
+    Replaced,
 }
 
 /// What every exchange needs.
@@ -78,6 +93,8 @@ pub(crate) struct Live {
     /// From then on this one is worth nothing.
     ends: Instant,
     refused: AtomicBool,
+    /// Who proves possession of the key that it is bound to, where it is.
+    prover: Option<Arc<Prover>>,
     /// It was read elsewhere: any 401 may mean that it was replaced there.
     read_elsewhere: bool,
     /// What scrubbing derives from it.
@@ -99,6 +116,7 @@ impl Live {
             ends: made + valid_for,
             refused: AtomicBool::new(false),
             read_elsewhere: false,
+            prover: None,
             derived: Arc::default(),
             also,
         }
@@ -119,11 +137,21 @@ impl Live {
         self.read_elsewhere
     }
 
+    /// Who proves possession of the key that it is bound to.
+    pub(crate) fn prover(&self) -> Option<&Arc<Prover>> {
+        self.prover.as_ref()
+    }
+
     /// The destination says that it is not valid (RFC 6750, section 3.1): the next call has a new one made.
     pub(crate) fn refuse(&self) {
         if self.made.elapsed() > SETTLED {
             self.refused.store(true, Ordering::Relaxed);
         }
+    }
+
+    /// Whether the destination said so.
+    pub(super) fn is_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Whether it has not ended.
@@ -139,9 +167,10 @@ impl Live {
 
 /// One generation of a credential that access tokens are made of.
 pub(crate) struct Mint {
-    credential: CredentialId,
-    generation: u32,
+    pub(super) credential: CredentialId,
+    pub(super) generation: u32,
     live: ArcSwapOption<Live>,
+    health: Mutex<Health>,
     /// The recipe as it was kept last: newer than the row that was read when this generation was first held.
     sealed: Mutex<Option<SealedSecret>>,
     flight: Arc<tokio::sync::Mutex<Failures>>,
@@ -163,6 +192,7 @@ impl Mint {
             credential,
             generation,
             live: ArcSwapOption::default(),
+            health: Mutex::default(),
             sealed: Mutex::default(),
             flight: Arc::default(),
         }
@@ -182,6 +212,21 @@ impl Mint {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// This recipe is kept from now on, or will be: newer than the row.
+    pub(super) fn remember(&self, sealed: SealedSecret) {
+        *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealed);
+    }
+
+    /// How it goes.
+    pub(crate) fn health(&self) -> Health {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, change: impl FnOnce(Health) -> Health) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        *health = change(*health);
+    }
+
     /// Sees to it that a valid access token is at hand. Many who ask at once wait for one exchange.
     ///
     /// # Errors
@@ -191,7 +236,7 @@ impl Mint {
         self: &Arc<Self>,
         means: &Means,
         open: impl Fn() -> Result<Stock, Refusal>,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + 'static,
+        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
         if self.live().is_some_and(|live| live.is_fresh(Instant::now())) {
             return Ok(());
@@ -225,22 +270,24 @@ impl Mint {
         mut failures: tokio::sync::OwnedMutexGuard<Failures>,
         stock: Stock,
         means: &Means,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send,
+        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + Sync,
     ) -> Result<(), Refusal> {
         let (credential, generation) = (self.credential, self.generation);
         let failure = match stock {
-            Stock::Grant(recipe) => {
-                match exchange::exchange(&recipe, &means.upstream, credential, generation).await {
-                    Ok(granted) => {
-                        tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
-                        let recipe = self.rotated(recipe, &granted, means, seal).await?;
-                        self.put_in_force(granted, &recipe);
-                        *failures = Failures::default();
-                        return Ok(());
-                    }
-                    Err(failure) => failure,
+            Stock::Grant(recipe) => match self.exchanged(recipe, means, seal).await {
+                Ok((granted, recipe)) => {
+                    tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
+                    self.put_in_force(granted, &recipe);
+                    *failures = Failures::default();
+                    return Ok(());
                 }
-            }
+                Err(Ended::Failed(failure)) => failure,
+                Err(Ended::NotKept(refusal)) => {
+                    let failure = Failure::Unavailable("a refresh token could not be kept", None);
+                    self.note(|health| health.failed(failure, Duration::ZERO));
+                    return Err(refusal);
+                }
+            },
             Stock::Source(source) => {
                 let asker = Asker { upstream: &means.upstream, credential, generation };
                 match source.fetch(&asker, &means.sources).await {
@@ -256,32 +303,8 @@ impl Mint {
         };
         tracing::warn!(%credential, generation, ?failure, "no secret to place");
         failures.note(failure);
+        self.note(|health| health.failed(failure, failures.pause));
         Err(failures.standing().unwrap_or_else(|| unavailable("no access token could be had", None)))
-    }
-
-    /// INVARIANT: the new refresh token is durable before anything is done with what it came with. Where that fails, the server may take
-    /// the old one no more; the new one is kept in memory, so that the next exchange can keep it.
-    async fn rotated(
-        &self,
-        recipe: Recipe,
-        granted: &Granted,
-        means: &Means,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret>,
-    ) -> Result<Recipe, Refusal> {
-        let fresh = match (&recipe.grant, &granted.refresh_token) {
-            (Grant::RefreshToken { refresh_token, .. }, Some(fresh)) if fresh != refresh_token => fresh,
-            _ => return Ok(recipe),
-        };
-        let recipe = recipe.with_secret(fresh);
-        let failed = || unavailable("a new refresh token could not be kept", None);
-        let text = Zeroizing::new(recipe.write().ok_or_else(failed)?);
-        let sealed = seal(&text).ok_or_else(failed)?;
-        *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealed.clone());
-        means.keeper.keep(self.credential, self.generation, sealed).await.map_err(|error| {
-            tracing::error!(credential = %self.credential, %error, "a new refresh token could not be stored");
-            failed()
-        })?;
-        Ok(recipe)
     }
 
     fn put_in_force(&self, granted: Granted, recipe: &Recipe) {
@@ -290,7 +313,10 @@ impl Mint {
         let secrets = recipe.secrets().into_iter().filter(|secret| secret.len() >= crate::custody::SHORTEST);
         let mut also: Vec<Arc<Needles>> = secrets.map(|secret| needles(secret.as_bytes())).collect();
         also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
-        self.live.store(Some(Arc::new(Live::new(granted.access_token, granted.valid_for, also))));
+        let prover = recipe.prover().ok().flatten().filter(|_| granted.is_bound).map(Arc::new);
+        let live = Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) };
+        self.note(|_| Health::made(live.stale - live.made, live.ends - live.made));
+        self.live.store(Some(Arc::new(live)));
     }
 
     /// What was read elsewhere is placed from now on.
@@ -318,9 +344,11 @@ impl Mint {
             ends: made + valid_for,
             refused: AtomicBool::new(false),
             read_elsewhere: true,
+            prover: None,
             derived: Arc::default(),
             also: hidden,
         };
+        self.note(|_| Health::made(fresh_for, valid_for));
         self.live.store(Some(Arc::new(live)));
     }
 }
@@ -328,7 +356,8 @@ impl Mint {
 impl Failures {
     fn note(&mut self, failure: Failure) {
         match failure {
-            Failure::Refused(reason) => self.for_good = Some(reason),
+            Failure::Refused(reason) | Failure::Revoked(reason) => self.for_good = Some(reason),
+            Failure::Unreached(reason) => self.note(Failure::Unavailable(reason, None)),
             Failure::Unavailable(reason, said) => {
                 self.pause = (self.pause * 2).clamp(SHORTEST_PAUSE, LONGEST_PAUSE);
                 let pause =
@@ -350,6 +379,6 @@ impl Failures {
     }
 }
 
-fn unavailable(reason: &'static str, retry_after: Option<u32>) -> Refusal {
+pub(super) fn unavailable(reason: &'static str, retry_after: Option<u32>) -> Refusal {
     Refusal::new(Code::CredentialUnavailable, reason).with(|facts| facts.retry_after = retry_after)
 }

@@ -11,17 +11,24 @@
 //! for it. A new refresh token is durable before the old one is forgotten.
 
 mod ask;
+mod dpop;
 mod exchange;
+mod health;
 mod jwt;
 mod live;
 pub(crate) mod login;
 mod oauth_client;
 mod recipe;
+mod refresh;
+mod revoke;
 mod role;
 
 pub(crate) use ask::{Asker, read};
+pub(crate) use dpop::{NONCE, PROOF, Prover, hash_of};
 pub(crate) use exchange::{Failure, retry_after};
-pub use live::Keeper;
+pub use health::Health;
+pub use live::{Keeper, Kept};
 pub(crate) use live::{Live, Means, Mint, Stock};
 pub(crate) use recipe::Recipe;
+pub use revoke::{Farewell, Revocation};
 pub(crate) use role::{Asking, Role, Sessions, Whose};

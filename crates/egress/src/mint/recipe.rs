@@ -1,5 +1,6 @@
 //! What an access token is made of: a grant, an OAuth client, a token endpoint. JSON, sealed as a whole.
 
+use super::dpop::Prover;
 use cloakroom_model::Destination;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -23,6 +24,12 @@ pub(crate) struct Recipe {
     /// Where the grant is revoked when nobody needs it any more (RFC 7009).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) revocation_endpoint: Option<String>,
+    /// The private key that access tokens are bound to (RFC 9449), where they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) proof_key: Option<String>,
+    /// A refresh was asked for, and its answer is not kept (yet): see `refresh`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) unanswered: bool,
     /// How a person logs in, where the grant came of a login.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) login: Option<Course>,
@@ -165,6 +172,7 @@ impl Recipe {
         if !recipe.prefix.bytes().all(|byte| byte.is_ascii_graphic()) || recipe.prefix.len() > 32 {
             return Err("the prefix is not that of an access token");
         }
+        recipe.prover()?;
         recipe.grant.check()?;
         Ok(recipe)
     }
@@ -177,6 +185,11 @@ impl Recipe {
     /// What placeholders for it are made like: an access token of the usual length.
     pub(crate) fn likeness(&self) -> String {
         format!("{}{}", self.prefix, "a".repeat(64))
+    }
+
+    /// Who proves possession of the key, where access tokens are bound to one.
+    pub(super) fn prover(&self) -> Result<Option<Prover>, &'static str> {
+        self.proof_key.as_deref().map(Prover::of).transpose()
     }
 
     /// Who the authorization server is, for assertions that are made for it: its issuer where that is known.

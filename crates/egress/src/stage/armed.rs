@@ -5,6 +5,7 @@ use crate::capture::Order;
 use crate::custody::{Custody, Derived, Opened, Unsent};
 use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
+use crate::stage::proving::Proving;
 use crate::stage::{Accepted, Interim, Returned};
 use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
 use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal, Timestamp};
@@ -69,6 +70,8 @@ pub struct Armed {
     lives: Vec<Arc<Live>>,
     /// What is to be done with tokens in the reply.
     capture: Option<Box<Order>>,
+    /// What proves possession of the key that one of them is bound to.
+    proving: Option<Proving>,
 }
 
 impl Armed {
@@ -87,6 +90,7 @@ impl Armed {
         let mut capture = None;
         for used in uses {
             let opened = custody.open_use(used, &call.destination)?;
+            Proving::check(&call, used.spot(), opened.live.as_ref())?;
             credentials.push((used.credential(), opened.generation));
             // A login brings its own user name; what its credentials look like is among what goes with it.
             let half = if opened.user.is_some() { None } else { arm::half_of(&call, used.spot()) };
@@ -116,6 +120,7 @@ impl Armed {
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
         let (mut outgoing, signature) = arm::arm(call, armed, range_allowed, Timestamp::now())?;
+        let proving = Proving::of_all(&lives, &key.destination, &mut outgoing, signature.is_some())?;
         // INVARIANT: a counted use reaches a destination once, and a destination's word that it processed nothing is no proof (invariant 7).
         if uses.iter().any(Use::is_counted) {
             outgoing.body = outgoing.body.once();
@@ -129,7 +134,7 @@ impl Armed {
             (Some(signature), Some(used)) => finder.with(aimed(&Arc::new(signature.needles()), used.text())),
             _ => finder,
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives, capture })
+        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives, capture, proving })
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -152,7 +157,10 @@ impl Armed {
         let mut tell = |status, fields: HeaderMap| on_interim(Interim::scrub(status, fields, &finder));
         let mut hints = Hints::new(&mut tell);
         let reply = match self.judge {
-            None => upstream.send(head, body, self.key, &mut hints).await?,
+            None => match self.proving {
+                None => upstream.send(head, body, self.key, &mut hints).await?,
+                Some(proving) => Box::pin(proving.send(upstream, head, body, self.key, &mut hints)).await?,
+            },
             Some(judge) => {
                 let destination = self.key.destination.clone();
                 match Box::pin(upstream.greet(head, self.key, &mut hints)).await? {

@@ -8,6 +8,7 @@ mod charset;
 mod interim;
 mod messages;
 mod out_body;
+mod proving;
 mod returned;
 
 pub(crate) use accepted::Accepted;

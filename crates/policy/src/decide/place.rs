@@ -91,7 +91,7 @@ fn header(call: &Call, name: &HeaderName, form: HeaderForm, wanted: &Wanted<'_>)
     let exact = match form {
         HeaderForm::Raw => wanted.is(value),
         HeaderForm::Bearer => {
-            let text = after_scheme(value, &["bearer", "token"]);
+            let text = after_scheme(value, &["bearer", "token", "dpop"]);
             text.ok_or_else(|| elsewhere("the header has another scheme than Bearer"))
                 .map(|text| wanted.is(text))?
         }

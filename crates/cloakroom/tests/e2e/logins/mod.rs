@@ -1,6 +1,11 @@
 //! Logins: a person logs in at a real authorization server, and the broker has a credential of it; nobody else has anything.
 
+mod again;
+mod bound;
 mod browser;
+mod clients;
+mod device;
+mod hostile;
 mod wrong;
 
 use crate::authorization_server::AuthorizationServer;

@@ -3,20 +3,19 @@
 
 use super::draft::{Draft, incomplete};
 use super::{LoggedIn, LoginCode, LoginError};
-use crate::mint::ask::{Asker, Form, ask, endpoint, fields, head};
-use crate::mint::exchange::understand;
+use crate::mint::ask::{Asker, Form};
+use crate::mint::dpop::Prover;
 use crate::upstream::Upstream;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom_model::Query;
-use http::{Method, StatusCode};
 use std::fmt;
 use zeroize::Zeroizing;
 
 /// Parameters that a login says itself: nobody adds another.
-const OWN: [&str; 11] = [
+const OWN: [&str; 12] = [
     "response_type",
     "response_mode",
     "client_id",
@@ -28,6 +27,7 @@ const OWN: [&str; 11] = [
     "resource",
     "request",
     "request_uri",
+    "dpop_jkt",
 ];
 
 /// A login through a browser that waits for its answer.
@@ -68,20 +68,17 @@ impl Code {
     ) -> Result<LoggedIn, LoginError> {
         answer.check_issuer(&draft)?;
         let code = answer.code()?;
-        let mut form = Form::default();
-        form.add("grant_type", "authorization_code");
-        form.add("code", &code);
-        form.add("redirect_uri", &self.redirect);
-        form.add("code_verifier", &self.verifier);
-        draft.course.resource.iter().for_each(|resource| form.add("resource", resource));
-        let mut fields = fields();
-        draft.authenticate(&mut form, &mut fields)?;
-        let body = form.finish(&mut fields);
-        let (destination, path) =
-            endpoint(draft.token_endpoint()).ok_or(incomplete("the token endpoint cannot be read"))?;
-        let head = head(Method::POST, path, fields).map_err(incomplete)?;
-        let reply = ask(upstream, asker, destination, head, body).await?;
-        draft.finish(understand(&reply, StatusCode::OK)?)
+        let form = || {
+            let mut form = Form::default();
+            form.add("grant_type", "authorization_code");
+            form.add("code", &code);
+            form.add("redirect_uri", &self.redirect);
+            form.add("code_verifier", &self.verifier);
+            draft.course.resource.iter().for_each(|resource| form.add("resource", resource));
+            form
+        };
+        let granted = draft.exchange(form, asker, upstream).await?;
+        draft.finish(granted)
     }
 }
 
@@ -169,6 +166,9 @@ fn url(draft: &Draft, redirect: &str, state: &str, challenge: &str) -> Result<St
         ("code_challenge_method", "S256"),
     ];
     pairs.extend(course.scope.as_deref().map(|scope| ("scope", scope)));
+    // RFC 9449, section 10: a code that is stolen is worth nothing without the key either.
+    let thumbprint = draft.prover.as_ref().map(Prover::thumbprint);
+    pairs.extend(thumbprint.as_deref().map(|thumbprint| ("dpop_jkt", thumbprint)));
     pairs.extend(course.resource.iter().map(|resource| ("resource", resource.as_str())));
     pairs.extend(course.parameters.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let query: Vec<String> = pairs

@@ -3,7 +3,7 @@
 use super::draft::{Draft, incomplete};
 use super::{Invitation, LoggedIn, LoginCode, LoginError, PATIENCE};
 use crate::mint::ask::{Asker, Form, Reply, ask, endpoint, fields, head};
-use crate::mint::exchange::{Failure, error_of, understand};
+use crate::mint::exchange::{Failure, error_of};
 use crate::upstream::Upstream;
 use http::{Method, StatusCode};
 use serde::Deserialize;
@@ -52,7 +52,7 @@ impl Device {
         }
         let reply = post(url, form, draft, asker, upstream).await?;
         if reply.status() != StatusCode::OK || error_of(reply.body()).is_some() {
-            return Err(understand(&reply, StatusCode::OK).map_or_else(LoginError::from, |_| unusable()));
+            return Err(draft.understand(&reply).map_or_else(LoginError::from, |_| unusable()));
         }
         let said: Said = serde_json::from_slice(reply.body()).map_err(|_| unusable())?;
         said.into_device()
@@ -69,10 +69,13 @@ impl Device {
                 return Err(LoginError::EXPIRED);
             }
             tokio::time::sleep(self.pause).await;
-            let mut form = Form::default();
-            form.add("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
-            form.add("device_code", &self.code);
-            let reply = match post(draft.token_endpoint(), form, &draft, asker, upstream).await {
+            let form = || {
+                let mut form = Form::default();
+                form.add("grant_type", "urn:ietf:params:oauth:grant-type:device_code");
+                form.add("device_code", &self.code);
+                form
+            };
+            let reply = match draft.asked(form, asker, upstream).await {
                 Ok(reply) => reply,
                 // A connection that failed says nothing of the login (RFC 8628, section 3.5).
                 Err(error) if error.code() == LoginCode::ServerUnavailable => {
@@ -88,7 +91,7 @@ impl Device {
                     return Err(LoginError::new(LoginCode::Denied, "the person did not agree, or may not"));
                 }
                 Some("expired_token") => return Err(LoginError::EXPIRED),
-                _ => match understand(&reply, StatusCode::OK) {
+                _ => match draft.understand(&reply) {
                     Ok(granted) => return draft.finish(granted),
                     Err(Failure::Unavailable(..)) if reply.status().is_server_error() => {
                         self.pause = (self.pause * 2).min(LONGEST_PAUSE);

@@ -22,6 +22,8 @@ pub(super) struct Metadata {
     #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
+    dpop_signing_alg_values_supported: Option<Vec<String>>,
+    #[serde(default)]
     code_challenge_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
@@ -57,6 +59,13 @@ impl Metadata {
     /// Whether it says which methods of PKCE there are, and not S256. One that says nothing may well know it.
     pub(super) fn refuses_s256(&self) -> bool {
         self.code_challenge_methods_supported.as_ref().is_some_and(|all| !all.iter().any(|one| one == "S256"))
+    }
+
+    /// Whether it binds access tokens to keys of the only kind that is made here (RFC 9449, section 5.1).
+    pub(super) fn binds_access_tokens(&self) -> bool {
+        self.dpop_signing_alg_values_supported
+            .as_ref()
+            .is_some_and(|all| all.iter().any(|one| one == "ES256"))
     }
 
     /// Whether the client's secret is taken in the body only (RFC 8414: Basic where nothing is said).

@@ -2,12 +2,13 @@
 
 use super::discovery::{self, Metadata};
 use super::{LoggedIn, LoginCode, LoginError};
-use crate::mint::ask::{Asker, Form, endpoint};
-use crate::mint::exchange::Granted;
+use crate::mint::ask::{Asker, Form, Reply, ask_proving, endpoint, fields, head};
+use crate::mint::dpop::{Prover, fresh_key};
+use crate::mint::exchange::{Failure, Granted, understand};
 use crate::mint::recipe::{Authentication, Course, Grant, OAuthClient, Recipe, Signer};
 use crate::upstream::Upstream;
 use cloakroom_model::Timestamp;
-use http::HeaderMap;
+use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,9 @@ pub(crate) struct Document {
     resource: Vec<String>,
     #[serde(default)]
     parameters: BTreeMap<String, String>,
+    /// Access tokens have to be bound to a key, whatever the metadata say.
+    #[serde(default)]
+    bound: bool,
 }
 
 /// How a person logs in.
@@ -67,6 +71,10 @@ pub(super) struct Draft {
     token_endpoint: String,
     revocation_endpoint: Option<String>,
     prefix: String,
+    /// The key that access tokens will be bound to, and whether they have to be.
+    proof_key: Option<String>,
+    pub(super) prover: Option<Prover>,
+    must_be_bound: bool,
 }
 
 impl Draft {
@@ -93,8 +101,12 @@ impl Draft {
             Grant::RefreshToken { client, .. } | Grant::AccessToken { client, .. } => client,
             _ => return Err(none()),
         };
-        let Recipe { token_endpoint, revocation_endpoint, prefix, .. } = recipe;
-        Self { client, course, token_endpoint, revocation_endpoint, prefix }.checked()
+        let Recipe { token_endpoint, revocation_endpoint, prefix, proof_key, .. } = recipe;
+        let bound = Bound::if_wanted(proof_key.is_some())?;
+        let Bound { proof_key, prover } = bound;
+        let must_be_bound = proof_key.is_some();
+        Self { client, course, token_endpoint, revocation_endpoint, prefix, proof_key, prover, must_be_bound }
+            .checked()
     }
 
     fn checked(self) -> Result<Self, LoginError> {
@@ -112,11 +124,6 @@ impl Draft {
         urls.then_some(self).ok_or(incomplete("an endpoint is no https:// URL with a host and a path"))
     }
 
-    /// The token endpoint.
-    pub(super) fn token_endpoint(&self) -> &str {
-        &self.token_endpoint
-    }
-
     /// Adds who the client is.
     pub(super) fn authenticate(&self, form: &mut Form, fields: &mut HeaderMap) -> Result<(), LoginError> {
         let audience = self.course.issuer.as_deref().unwrap_or(&self.token_endpoint);
@@ -124,9 +131,44 @@ impl Draft {
         self.client.authenticate(audience, now, form, fields).map_err(incomplete)
     }
 
+    /// Asks the token endpoint, with a proof where access tokens are bound to a key.
+    pub(super) async fn asked(
+        &self,
+        form: impl Fn() -> Form,
+        asker: Asker,
+        upstream: &Upstream,
+    ) -> Result<Reply, LoginError> {
+        let question = |path: &str| {
+            let (mut form, mut fields) = (form(), fields());
+            self.authenticate(&mut form, &mut fields).map_err(LoginError::reason)?;
+            let body = form.finish(&mut fields);
+            Ok((head(Method::POST, path, fields)?, body))
+        };
+        Ok(ask_proving(upstream, asker, &self.token_endpoint, self.prover.as_ref(), question).await?)
+    }
+
+    /// Asks the token endpoint, where only what is granted counts.
+    pub(super) async fn exchange(
+        &self,
+        form: impl Fn() -> Form,
+        asker: Asker,
+        upstream: &Upstream,
+    ) -> Result<Granted, LoginError> {
+        self.understand(&self.asked(form, asker, upstream).await?).map_err(LoginError::from)
+    }
+
+    /// What the token endpoint said.
+    pub(super) fn understand(&self, reply: &Reply) -> Result<Granted, Failure> {
+        understand(reply, StatusCode::OK, self.prover.is_some())
+    }
+
     /// The grant. The access token that came along is not kept where a refresh token did: the first call has its own made.
     pub(super) fn finish(self, granted: Granted) -> Result<LoggedIn, LoginError> {
-        let Self { client, course, token_endpoint, revocation_endpoint, prefix } = self;
+        let Self { client, course, token_endpoint, revocation_endpoint, prefix, proof_key, .. } = self;
+        if self.must_be_bound && !granted.is_bound {
+            let reason = "the access token is not bound to the key, as it has to be";
+            return Err(LoginError::new(LoginCode::ReplyNotUsable, reason));
+        }
         let grant = match (granted.refresh_token, granted.says_when) {
             (Some(refresh_token), _) => Grant::RefreshToken { client, refresh_token, scope: None },
             (None, false) => {
@@ -139,7 +181,16 @@ impl Draft {
                 return Err(LoginError::new(LoginCode::ReplyNotUsable, reason));
             }
         };
-        let recipe = Recipe { token_endpoint, revocation_endpoint, prefix, grant, login: Some(course) };
+        let recipe = Recipe {
+            token_endpoint,
+            prefix,
+            grant,
+            revocation_endpoint,
+            // A server that binds nothing has no use for proofs.
+            proof_key: proof_key.filter(|_| granted.is_bound),
+            unanswered: false,
+            login: Some(course),
+        };
         Ok(LoggedIn { recipe })
     }
 }
@@ -160,12 +211,16 @@ impl Document {
             _ => Authentication::Basic,
         };
         let authentication = authentication.unwrap_or(by_metadata);
+        let Bound { proof_key, prover } = Bound::if_wanted(self.bound || metadata.binds_access_tokens())?;
         let no_token = || incomplete("the authorization server's metadata name no token endpoint");
         Ok(Draft {
             client: OAuthClient { id, secret, authentication, signer },
             token_endpoint: self.token_endpoint.or(metadata.token_endpoint).ok_or_else(no_token)?,
             revocation_endpoint: self.revocation_endpoint.or(metadata.revocation_endpoint),
             prefix: self.prefix,
+            proof_key,
+            prover,
+            must_be_bound: self.bound,
             course: Course {
                 issuer: self.issuer,
                 authorization_endpoint: self.authorization_endpoint.or(metadata.authorization_endpoint),
@@ -178,6 +233,20 @@ impl Document {
                 parameters: self.parameters,
             },
         })
+    }
+}
+
+/// A key to bind access tokens to.
+struct Bound {
+    proof_key: Option<String>,
+    prover: Option<Prover>,
+}
+
+impl Bound {
+    fn if_wanted(is_wanted: bool) -> Result<Self, LoginError> {
+        let proof_key = is_wanted.then(fresh_key).transpose().map_err(incomplete)?;
+        let prover = proof_key.as_deref().map(Prover::of).transpose().map_err(incomplete)?;
+        Ok(Self { proof_key, prover })
     }
 }
 

@@ -92,8 +92,10 @@ impl LoginCode {
 impl From<Failure> for LoginError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Unavailable(reason, _) => Self::new(LoginCode::ServerUnavailable, reason),
-            Failure::Refused(reason) => Self::new(LoginCode::Refused, reason),
+            Failure::Unavailable(reason, _) | Failure::Unreached(reason) => {
+                Self::new(LoginCode::ServerUnavailable, reason)
+            }
+            Failure::Refused(reason) | Failure::Revoked(reason) => Self::new(LoginCode::Refused, reason),
         }
     }
 }

@@ -170,10 +170,11 @@ fn parts(line: &Secret) -> Vec<Arc<Needles>> {
 impl Pause {
     fn note(&mut self, failure: Failure) -> Refusal {
         let (reason, said) = match failure {
-            Failure::Refused(reason) => {
+            Failure::Refused(reason) | Failure::Revoked(reason) => {
                 self.for_good = true;
                 (reason, None)
             }
+            Failure::Unreached(reason) => (reason, None),
             Failure::Unavailable(reason, said) => (reason, said),
         };
         self.reason = reason;
