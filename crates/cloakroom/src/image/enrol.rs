@@ -38,7 +38,8 @@ pub(super) fn run(data: &DataDir, options: &EnrolImage, output: &Output) -> Outc
 
 /// The last one: an appliance that was started again with an empty disk is another one.
 fn introduction(console: &str) -> Option<Introduction> {
-    let lines = console.lines().filter_map(|line| line.find("{\"ready\":true").map(|at| line[at..].trim()));
+    // SECURITY: a whole line that begins so. Others may quote what strangers sent.
+    let lines = console.lines().map(str::trim).filter(|line| line.starts_with("{\"ready\":true"));
     lines.filter_map(|line| serde_json::from_str::<Ready>(line).ok()).next_back().map(|ready| ready.operator)
 }
 
@@ -53,9 +54,10 @@ mod tests {
                 "{{\"ready\":true,\"operator\":{{\"workloads\":\"http://a\",\"listen\":\"a\",\"certificate\":\"{name}\",\"authority\":\"b\"}}}}\r\n"
             )
         };
-        let console = format!("[ 0.1] boot\r\n{}noise {}{{\"ready\":true}}\n", line("one"), line("two"));
+        let console = format!("[ 0.1] boot\r\n{}{}{{\"ready\":true}}\n", line("one"), line("two"));
         assert_eq!(introduction(&console).unwrap().certificate, "two");
         assert!(introduction("{\"ready\":true,\"listen\":\"x\"}").is_none());
         assert!(introduction("").is_none());
+        assert!(introduction(&format!("somebody said {}", line("three"))).is_none());
     }
 }

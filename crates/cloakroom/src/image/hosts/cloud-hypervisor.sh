@@ -2,7 +2,7 @@
 # Boots the appliance under Cloud Hypervisor. The taps exist already; DATA is an ext4 disk. Arguments go to cloud-hypervisor.
 set -eu
 image=$(cd "$(dirname "$0")" && pwd)
-: "${DATA:?name the data disk}" "${MEMORY:=256M}" "${CPUS:=1}"
+: "${DATA:?name the data disk}" "${MEMORY:=512M}" "${CPUS:=1}"
 : "${WORKLOADS:=tap=cloakroom-w}" "${OUTSIDE:=tap=cloakroom-o}" "${OPERATOR:=tap=cloakroom-p}"
 : "${WORKLOADS_ADDRESS:=10.77.0.1/24}" "${OUTSIDE_ADDRESS:=10.78.0.2/24,via=10.78.0.1}" "${OPERATOR_ADDRESS:=10.79.0.15/24}"
 line="console=ttyS0 quiet loglevel=1 panic=-1 random.trust_cpu=on cloakroom.data=/dev/vda"

@@ -10,7 +10,7 @@
 #   CONSOLE    the serial port, where the appliance says what it does, and hears the word "stop"
 set -eu
 image=$(cd "$(dirname "$0")" && pwd)
-: "${ACCEL:=kvm}" "${MEMORY:=256}" "${CPUS:=1}" "${CONSOLE:=stdio}" "${KEK:=}" "${EXTRA:=}"
+: "${ACCEL:=kvm}" "${MEMORY:=512}" "${CPUS:=1}" "${CONSOLE:=stdio}" "${KEK:=}" "${EXTRA:=}"
 : "${DATA:?name the data disk, or say memory}" "${WORKLOADS:?name the wire to the workloads}"
 : "${OUTSIDE:=user}"
 : "${OPERATOR:=user,restrict=on,net=10.79.0.0/24,hostfwd=tcp:127.0.0.1:8482-10.79.0.15:8482}"

@@ -1,5 +1,6 @@
 //! The image: the same bytes each time, one program, and nothing that would only be found at its start.
 
+use super::machine::tool;
 use super::parts::{Parts, cloakroom, cloakroom_in, done, text};
 use crate::support::BINARY;
 use serde_json::Value;
@@ -61,6 +62,36 @@ fn t109_the_same_inputs_are_the_same_image_wherever_and_whenever_with_one_progra
     let bill: Value = serde_json::from_slice(&first["sbom.cdx.json"]).unwrap();
     assert_eq!(bill["metadata"]["component"]["hashes"][0]["content"], root["/init"]["sha256"]);
     verify(&place.path().join("first"));
+    the_container_needs_nothing_else(
+        &place.path().join("elsewhere/deeper/second"),
+        &place.path().join("root"),
+    );
+}
+
+/// The container's root, without anything of this machine: the program runs there, and makes its keys in the one directory that is for data.
+fn the_container_needs_nothing_else(image: &Path, root: &Path) {
+    std::fs::create_dir(root).unwrap();
+    tool("tar", &[&"xf", &image.join("rootfs.tar"), &"-C", &root, &"--no-same-owner"]);
+    let data = root.join("data");
+    let run = |words: &[&str]| {
+        let mut bwrap = Command::new("bwrap");
+        bwrap.args([
+            "--unshare-all",
+            "--clearenv",
+            "--setenv",
+            "CLOAKROOM_DATA",
+            "/data",
+            "--ro-bind",
+            text(root),
+            "/",
+        ]);
+        bwrap.args(["--bind", text(&data), "/data", "--", "/cloakroom"]).args(words);
+        let output = bwrap.output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    run(&["--version"]);
+    run(&["image", "operator"]);
+    assert!(data.join("operator.pem").exists());
 }
 
 /// An image is what its manifest says, all of it and nothing else.

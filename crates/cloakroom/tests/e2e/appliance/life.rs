@@ -68,7 +68,7 @@ fn ready(machine: &mut Machine) {
 }
 
 #[test]
-fn t64_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at_the_next_start() {
+fn t64_t87_t90_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at_the_next_start() {
     let Some(parts) = Parts::find() else { return };
     let alone = Alone::new(parts);
     let image = &alone.image;
@@ -123,11 +123,11 @@ fn t64_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at_the_nex
     // What a thief of the disk has.
     let disk = std::fs::read(image.path("data.img")).unwrap();
     assert!(hunt(&disk).is_empty());
-    t90_a_journal_that_was_touched_is_not_served_on(&alone);
+    a_touched_journal_is_not_served_on(&alone);
 }
 
 /// Changes one byte of the journal on the disk, where its file system does not notice.
-fn t90_a_journal_that_was_touched_is_not_served_on(alone: &Alone) {
+fn a_touched_journal_is_not_served_on(alone: &Alone) {
     let path = alone.image.path("data.img");
     let mut disk = std::fs::read(&path).unwrap();
     let words = b"\"act\":\"workload added\"";

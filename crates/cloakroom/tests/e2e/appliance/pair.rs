@@ -160,7 +160,7 @@ fn round(line: &str) -> Option<(u32, &str)> {
 
 /// The next rounds that end after now: each has to go like this.
 fn next_rounds(robot: &mut Machine, count: u32, expected: &str) {
-    let last = robot.said().lines().filter_map(round).last().map_or(0, |(number, _)| number);
+    let last = robot.said().lines().filter_map(round).next_back().map_or(0, |(number, _)| number);
     // The round that runs now began before.
     for number in last + 2..last + 2 + count {
         let line = robot.line("another round", |line| round(line).is_some_and(|(is, _)| is == number));
