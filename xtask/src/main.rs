@@ -3,6 +3,7 @@
 #![allow(clippy::print_stdout, reason = "a command line tool talks on stdout")]
 
 mod appliance;
+mod appliance_bench;
 mod bench;
 mod clients;
 mod coverage;
@@ -27,6 +28,7 @@ usage: cargo xtask COMMAND
   clients               install the real clients for the end-to-end tests under target/clients
   appliance [PROFILE]   link the program statically (profile dev, release or dist) and fetch a kernel, under target/appliance; without a
                         profile what the tests boot
+  bench appliance       measure how long an appliance takes to its first answer, and how large it is
   bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         ["clients"] => clients::install(),
         ["appliance"] => appliance::build("dev").and_then(|()| appliance::for_tests()),
         ["appliance", profile] => appliance::build(profile),
+        ["bench", "appliance"] => appliance_bench::measure(),
         ["bench", words @ ..] => bench::run(words),
         _ => {
             eprint!("{USAGE}");
