@@ -30,6 +30,7 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["node", "--version"], packages: &["nodejs"] },
     Tool { probe: &["npm", "--version"], packages: &["npm"] },
     Tool { probe: &["nghttp", "--version"], packages: &["nghttp2-client"] },
+    Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
     Tool { probe: &["chromium", "--version"], packages: &["chromium"] },
 ];
 

@@ -46,6 +46,8 @@ pub enum Place {
     },
     /// Where the id of the key stands in a call that is signed by this scheme; or the signature, where there is no id.
     Signed(Arc<Signing>),
+    /// A header of its own, which does not go out. The credential is the client certificate of the connection.
+    Mtls(http::HeaderName),
 }
 
 /// Why a text is not a place.
@@ -53,7 +55,7 @@ pub enum Place {
 pub enum PlaceError {
     /// The first word is unknown.
     #[error(
-        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER, sigv4 REGION SERVICE, hmac SCHEME, http-signature SCHEME"
+        "a place is one of: header NAME [bearer|basic-user|basic-password|raw], cookie NAME, query KEY, path NAME, json /POINTER, form FIELD, websocket json /POINTER, sigv4 REGION SERVICE, hmac SCHEME, http-signature SCHEME, mtls HEADER"
     )]
     Kind,
     /// A header name that is not a token, or one the broker itself sets.
@@ -111,6 +113,10 @@ impl Place {
             ["sigv4", region, service] => {
                 Ok(Self::SigV4 { region: scope_word(region)?, service: scope_word(service)? })
             }
+            ["mtls", name] => match Self::header(name, "raw")? {
+                Self::Header(name, _) => Ok(Self::Mtls(name)),
+                _ => Err(PlaceError::Kind),
+            },
             ["form", field] => Ok(Self::Form((*field).into())),
             _ => Err(PlaceError::Kind),
         }
@@ -174,6 +180,7 @@ impl fmt::Display for Place {
             Self::WebSocket(pointer) => write!(f, "websocket json {pointer}"),
             Self::SigV4 { region, service } => write!(f, "sigv4 {region} {service}"),
             Self::Signed(scheme) => scheme.fmt(f),
+            Self::Mtls(name) => write!(f, "mtls {name}"),
         }
     }
 }
@@ -208,6 +215,7 @@ mod tests {
             "form token",
             "websocket json /d/token",
             "sigv4 eu-west-1 s3",
+            "mtls x-client-certificate",
             "hmac sha256 over body; header x-hub-signature-256 = \"sha256=\" hex",
             "http-signature ed25519 over @method @target-uri content-digest",
         ] {
@@ -235,6 +243,9 @@ mod tests {
             "sigv4 eu-west-1",
             "sigv4 * s3",
             "sigv4 eu-west-1/x s3",
+            "mtls",
+            "mtls host",
+            "mtls cloakroom-certificate",
             "hmac",
             "hmac body",
             "http-signature",

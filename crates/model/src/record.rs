@@ -39,11 +39,13 @@ pub enum CredentialKind {
     HttpSignature,
     /// An AWS role that the broker assumes. What calls are signed with are the keys of its sessions.
     AwsRole,
+    /// A client certificate with its private key, for the connection (RFC 8446, section 4.4.2). The key is never sent.
+    Mtls,
 }
 
 impl CredentialKind {
     /// Every kind.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Bearer,
         Self::Basic,
         Self::Header,
@@ -58,6 +60,7 @@ impl CredentialKind {
         Self::Hmac,
         Self::HttpSignature,
         Self::AwsRole,
+        Self::Mtls,
     ];
 
     /// The kind's word.
@@ -77,6 +80,7 @@ impl CredentialKind {
             Self::Hmac => "hmac",
             Self::HttpSignature => "http-signature",
             Self::AwsRole => "aws-role",
+            Self::Mtls => "mtls",
         }
     }
 }
@@ -84,7 +88,7 @@ impl CredentialKind {
 impl CredentialKind {
     /// Whether a credential of this kind is used and never sent: at a place of its own, and at no other.
     pub const fn is_never_sent(self) -> bool {
-        matches!(self, Self::Aws | Self::AwsRole | Self::Hmac | Self::HttpSignature)
+        matches!(self, Self::Aws | Self::AwsRole | Self::Hmac | Self::HttpSignature | Self::Mtls)
     }
 }
 

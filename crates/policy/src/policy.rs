@@ -87,6 +87,7 @@ fn fits(kind: CredentialKind, place: &Place) -> bool {
             Signing::Hmac(_) => kind == CredentialKind::Hmac,
             Signing::Message(_) => kind == CredentialKind::HttpSignature,
         },
+        Place::Mtls(_) => kind == CredentialKind::Mtls,
         _ => !kind.is_never_sent(),
     }
 }

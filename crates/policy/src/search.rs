@@ -161,6 +161,7 @@ fn header_values(call: &Call, name: &HeaderName, spots: &[&Spot], see: &mut dyn 
         .iter()
         .filter_map(|spot| match spot {
             Spot::Header(own, form) if own == name => Some(*form),
+            Spot::Mtls(own) if own == name => Some(HeaderForm::Raw),
             _ => None,
         })
         .collect();
@@ -263,6 +264,7 @@ pub(crate) fn text_at(call: &Call, spot: &Spot) -> Option<String> {
             std::str::from_utf8(call.body.head.get(inside)?).ok().map(str::to_owned)
         }
         Spot::SigV4(signature) => sigv4::scope_at(call, *signature).map(|scope| scope.access_key.to_owned()),
+        Spot::Mtls(name) => only_value(call, name).ok().map(str::to_owned),
         Spot::Signed(scheme) => {
             let value = only_value(call, &scheme.home()).ok()?;
             scheme.placeholder_in(value).map(str::to_owned)

@@ -23,6 +23,8 @@ pub enum Spot {
     SigV4(Signature),
     /// The id of a key, or a signature, in the header that this scheme names.
     Signed(Arc<Signing>),
+    /// The only value of this header, which does not go out: the credential is shown by the connection.
+    Mtls(http::HeaderName),
 }
 
 /// Where a call that is signed with AWS Signature Version 4 has its signature.

@@ -148,6 +148,11 @@ pub(crate) fn place_text(place: &Place) -> String {
         Place::SigV4 { region, service } => {
             format!("a signature made anew (AWS Signature Version 4), region {region}, service {service}")
         }
+        Place::Mtls(name) => {
+            format!(
+                "the connection, as its client certificate; the placeholder stands in header {name}, which is not sent"
+            )
+        }
         Place::Signed(scheme) => {
             format!("a signature made anew; the placeholder stands in header {}", scheme.home())
         }

@@ -55,6 +55,17 @@ impl TestAuthority {
         (certificate.pem(), key.serialize_pem())
     }
 
+    /// A client certificate of this name and its key, one PEM after the other; one that `ended` is past its end.
+    pub fn client_pem(&self, name: &str, ended: bool) -> String {
+        let mut params = CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::ClientAuth];
+        params.not_after = rcgen::date_time_ymd(if ended { 2001 } else { 4000 }, 1, 1);
+        let key = KeyPair::generate().unwrap();
+        params.signed_by(&key, &self.issuer).unwrap().pem() + &key.serialize_pem()
+    }
+
     /// The same in two files of this name in the authority's directory: chain, then key.
     pub fn leaf_files(&self, name: &str, names: &[&str]) -> [PathBuf; 2] {
         let (certificate, key) = self.leaf_pem(names);

@@ -20,7 +20,7 @@ pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<CredentialView>>, Problem> {
     let rows = admin.rows().await?;
     let live = rows.credentials.iter().filter(|row| row.removed.is_none());
-    Ok(Json(live.map(|row| view::credential(row, &rows)).collect()))
+    Ok(Json(live.map(|row| shown(&admin, row, &rows)).collect()))
 }
 
 pub(crate) async fn show(
@@ -30,7 +30,13 @@ pub(crate) async fn show(
     let rows = admin.rows().await?;
     let row = find::credential(&rows, &credential)?;
     let renewal = admin.custody.health(row.id).map(|health| view::renewal(&health));
-    Ok(Json(CredentialView { renewal, ..view::credential(row, &rows) }))
+    Ok(Json(CredentialView { renewal, ..shown(&admin, row, &rows) }))
+}
+
+/// As shown; of a client certificate, when it ends.
+fn shown(admin: &Admin, row: &CredentialRecord, rows: &Rows) -> CredentialView {
+    let ends = admin.custody.certificate_ends(row.id);
+    CredentialView { certificate_expires: ends.map(|at| at.to_string()), ..view::credential(row, rows) }
 }
 
 pub(crate) async fn add(
@@ -81,7 +87,7 @@ pub(super) async fn store_new<'a>(
     };
     let stored = || admin.store.add_credential(row);
     let rows = act.carry_out("credential added", id.to_string(), Some(&name), stored).await?;
-    Ok(view::credential(find::credential(&rows, &id.to_string())?, &rows))
+    Ok(shown(admin, find::credential(&rows, &id.to_string())?, &rows))
 }
 
 pub(super) fn unless_taken(rows: &Rows, name: &Name) -> Result<(), Problem> {
@@ -129,7 +135,7 @@ pub(crate) async fn rotate(
         let stored =
             || admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
         let rows = act.carry_out("credential rotated", row.id.to_string(), Some(&row.name), stored).await?;
-        Ok(view::credential(find::credential(&rows, &row.id.to_string())?, &rows))
+        Ok(shown(&admin, find::credential(&rows, &row.id.to_string())?, &rows))
     })
     .await
 }

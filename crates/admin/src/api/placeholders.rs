@@ -320,13 +320,17 @@ fn require_fit_places(policy: &Policy, credential: &CredentialRecord) -> Result<
         CredentialKind::Hmac => {
             ("signs calls and is never sent", "let the permit say: place = \"hmac SCHEME\" (docs/signing.md)")
         }
+        CredentialKind::Mtls => (
+            "is shown by the connection and never sent",
+            "let the permit say: place = \"mtls HEADER\" (docs/signing.md)",
+        ),
         CredentialKind::HttpSignature => (
             "signs HTTP messages and is never sent",
             "let the permit say: place = \"http-signature SCHEME\" (docs/signing.md)",
         ),
         _ => (
-            "cannot sign",
-            "deposit what signs with --kind aws, hmac or http-signature, or name the place where the credential is sent",
+            "is sent: it neither signs nor opens connections",
+            "deposit what does with --kind aws, hmac, http-signature or mtls, or name the place where the credential is sent",
         ),
     };
     let detail = format!(

@@ -68,6 +68,7 @@ pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView 
         created: row.created.to_string(),
         rotated: row.rotated.to_string(),
         placeholders: standing.count(),
+        certificate_expires: None,
         renewal: None,
         revocation: None,
     }

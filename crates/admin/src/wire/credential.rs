@@ -45,6 +45,9 @@ pub struct CredentialView {
     pub rotated: String,
     /// Placeholders that stand for it and are pending or active.
     pub placeholders: usize,
+    /// When the client certificate ends, where it is one (RFC 3339).
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub certificate_expires: Option<String>,
     /// How the making of its access tokens goes, where they are made; only in `show`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub renewal: Option<RenewalView>,

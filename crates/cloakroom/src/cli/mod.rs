@@ -280,7 +280,8 @@ pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
     /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; exchanged as oauth; read elsewhere as sourced; or
-    /// never sent and signed with, as aws, aws-role, hmac or http-signature. The policy says where it stands in a call
+    /// never sent: signed with, as aws, aws-role, hmac or http-signature, or shown by the connection, as mtls. The policy says where it
+    /// stands in a call
     #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device", "assume_role"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated

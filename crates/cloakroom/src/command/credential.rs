@@ -215,6 +215,7 @@ fn show(one: &CredentialView, output: &Output) -> Outcome {
             ("rotated", one.rotated.clone()),
             ("placeholders", one.placeholders.to_string()),
         ];
+        pairs.extend(one.certificate_expires.clone().map(|at| ("certificate expires", at)));
         pairs.extend(one.renewal.as_ref().map(renewal).into_iter().flatten());
         fields(&pairs)
     })?;

@@ -35,6 +35,7 @@ mod lifecycle;
 mod listener;
 mod lock;
 mod logins;
+mod mtls;
 mod openbao;
 mod outputs;
 mod parked;

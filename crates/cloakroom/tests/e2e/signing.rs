@@ -165,3 +165,84 @@ fn a_key_signs_as_its_kind_does_and_is_never_sent() {
         }
     }
 }
+
+/// A key for messages: its kind, what is deposited, and what a verifier is given.
+fn message_keys() -> Vec<(&'static str, String, Value)> {
+    let kinds: [(&str, &'static rcgen::SignatureAlgorithm); 4] = [
+        ("ed25519", &rcgen::PKCS_ED25519),
+        ("ecdsa-p256-sha256", &rcgen::PKCS_ECDSA_P256_SHA256),
+        ("rsa-pss-sha512", &rcgen::PKCS_RSA_SHA256),
+        ("rsa-v1_5-sha256", &rcgen::PKCS_RSA_SHA256),
+    ];
+    let pairs = kinds.map(|(algorithm, kind)| {
+        let pair = rcgen::KeyPair::generate_for(kind).unwrap();
+        let known = json!({ "alg": algorithm, "pem": pair.public_key_pem() });
+        (algorithm, pair.serialize_pem(), known)
+    });
+    let shared = json!({ "alg": "hmac-sha256", "base64": STANDARD.encode(CANARY) });
+    pairs.into_iter().chain([("hmac-sha256", CANARY.to_owned(), shared)]).collect()
+}
+
+#[test]
+fn messages_that_are_signed_in_any_shape_verify_with_another_implementation() {
+    let Some(clients) = installed() else { return };
+    let setup = setup();
+    let upstream = TlsUpstream::start(&setup.authority, echo);
+    let mut keys = serde_json::Map::new();
+    let targets =
+        ["/", "/a%20b/c", "/x?a=1", "/%E2%82%AC?a=%26%3D&b=c%20d", "/(y)*!/~-._?b=&a=1%2F2", "//?a"];
+    let bodies = ["", "{\"a\": 1}", "\u{e9}\u{20ac}\n"];
+    for (algorithm, key, known) in message_keys() {
+        let id = format!("the-key-for-{algorithm}");
+        let add = [
+            "credential",
+            "add",
+            algorithm,
+            "--kind",
+            "http-signature",
+            "--key-id",
+            &id,
+            "--to",
+            &upstream.url(),
+        ];
+        let added = setup.broker.run_with(&add, &key);
+        assert!(added.status.success(), "{added:?}");
+        keys.insert(id, known);
+        let place = format!(
+            "http-signature {algorithm} over @method @target-uri @authority @path @query content-digest; expires 60; nonce; alg; tag \\\"t\\\""
+        );
+        let permit = policy(&upstream.url(), "POST /", &place, "query = { allow = [\"a\", \"b\"] }")
+            .replace("[\"POST /\"]", "[\"POST /\", \"POST /{rest...}\", \"GET /\", \"GET /{rest...}\"]");
+        let text = setup.broker.permit(algorithm, "robot", &permit, &[]).text;
+        for (at, target) in targets.iter().enumerate() {
+            let method = if at % 2 == 0 { "POST" } else { "GET" };
+            let body = if method == "GET" { "" } else { bodies[at / 2 % bodies.len()] };
+            let request = Request::new(method, &upstream.authority(), target)
+                .with("signature-input", &format!("sig1=(\"date\");created=1;keyid=\"{text}\""))
+                .with("signature", "sig1=:AA==:")
+                .with("content-digest", "sha-256=:of-the-workload:");
+            let request = if body.is_empty() { request } else { request.with_body("text/plain", body) };
+            let answer = setup.broker.call(Way::Connect, Some(&setup.robot), &request);
+            if *target == "//?a" {
+                assert_eq!(answer.code().as_deref(), Some("ambiguous-call"), "{target}");
+            } else {
+                assert_eq!(answer.status, 200, "{algorithm} {target}: {}", answer.text());
+            }
+        }
+        let unsigned = Request::new("GET", &upstream.authority(), "/")
+            .with("signature-input", &format!("sig1=();keyid=\"{text}\", sig2=();keyid=\"{text}\""));
+        let refused = setup.broker.call(Way::Connect, Some(&setup.robot), &unsigned);
+        assert_eq!(refused.code().as_deref(), Some("place-not-permitted"));
+    }
+    let got: Vec<Value> =
+        upstream.requests().iter().map(|got| verifiable(got, &upstream.url(), "")).collect();
+    let directory = tempfile::tempdir_in(clients.join("node")).unwrap();
+    let copy = directory.path().join("verify_messages.mjs");
+    std::fs::copy(script("verify_messages.mjs"), &copy).unwrap();
+    let told = verified(Path::new("node"), &copy, &json!({ "calls": got, "keys": keys }));
+    assert_eq!(
+        told,
+        format!("{0} of {0} verified, {1} of {1} changed ones refused", got.len(), 3 * got.len())
+    );
+    assert_eq!(got.len(), 25);
+}

@@ -24,7 +24,8 @@ pub(crate) use signed::Signature;
 pub(crate) use sigv4::sign_form;
 
 use crate::secret::Secret;
-use cloakroom_model::{Call, Code, HeaderForm, Refusal, Timestamp};
+use crate::upstream::Identity;
+use cloakroom_model::{Call, Code, HeaderForm, Refusal, Scheme, Timestamp};
 use cloakroom_policy::Spot;
 use edit::Edit;
 
@@ -57,7 +58,7 @@ impl Placing {
             Spot::Json(span) => json::edit(self, call, span.clone()),
             Spot::Form(index) => form::edit(self, call, *index),
             // A signature covers the whole call: it is made last.
-            Spot::SigV4(_) | Spot::Signed(_) => Err(unwritable()),
+            Spot::SigV4(_) | Spot::Signed(_) | Spot::Mtls(_) => Err(unwritable()),
         }
     }
 
@@ -100,6 +101,26 @@ pub(crate) fn arm(
         }
         _ => Err(unwritable()),
     }
+}
+
+/// Takes the client certificate out of what is placed, and its placeholder out of the call.
+///
+/// # Errors
+/// `place-not-permitted` where there are two, or no TLS.
+pub(crate) fn identity(
+    call: &mut Call,
+    placings: &mut Vec<Placing>,
+) -> Result<Option<Box<Identity>>, Refusal> {
+    let Some(at) = placings.iter().position(|placing| matches!(placing.spot, Spot::Mtls(_))) else {
+        return Ok(None);
+    };
+    let own = placings.remove(at);
+    let again = placings.iter().any(|placing| matches!(placing.spot, Spot::Mtls(_)));
+    match &own.spot {
+        Spot::Mtls(name) if !again && call.destination.scheme() == Scheme::Https => call.headers.remove(name),
+        _ => return Err(unwritable()),
+    };
+    Ok(Some(Box::new(Identity::new(own.secret))))
 }
 
 /// The secret has no safe spelling at its place. Nothing was sent.

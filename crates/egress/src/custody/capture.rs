@@ -35,8 +35,8 @@ impl Custody {
         let gone = || Refusal::new(Code::BrokerSealed, "the credential is not held by this broker");
         let record = &held.get(&used.credential()).ok_or_else(gone)?.record;
         require_use(record, destination)?;
-        if matches!(used.spot(), Spot::SigV4(_)) {
-            return Err(Refusal::new(Code::PlaceNotPermitted, "a captured token cannot sign"));
+        if used.signs() || matches!(used.spot(), Spot::Mtls(_)) {
+            return Err(Refusal::new(Code::PlaceNotPermitted, "a captured token is sent, and nothing else"));
         }
         let (secret, captured) = self.captures.open(core)?;
         self.opened.fetch_add(1, Ordering::Relaxed);

@@ -5,6 +5,7 @@ mod aws;
 mod binding;
 mod capture;
 mod captured;
+mod certificate;
 mod error;
 mod harden;
 mod intake;
@@ -19,6 +20,7 @@ mod signing_key;
 pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
 pub(crate) use captured::{Captures, Owner, digest_of};
+pub(crate) use certificate::ClientCertificate;
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
@@ -34,9 +36,10 @@ use crate::secret::{self, Secret};
 use crate::source::{self, Source};
 use arc_swap::ArcSwap;
 use binding::Binding;
+use cloakroom_model::placeholder::Alphabet;
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
-    SealedSecret, Shape, Signing,
+    SealedSecret, Shape, Signing, Timestamp,
 };
 use cloakroom_policy::Spot;
 use intake::IntakeKey;
@@ -192,6 +195,10 @@ impl Custody {
             CredentialKind::Hmac | CredentialKind::HttpSignature => {
                 let key = SigningKey::deposited(&secret, kind, || self.known_id(id))?;
                 (key.write(), shape::learn(key.likeness()))
+            }
+            CredentialKind::Mtls => {
+                ClientCertificate::deposited(&secret, Timestamp::now())?;
+                (secret, Shape::prefixed(certificate::PREFIX, Alphabet::Base62, 48))
             }
             _ => {
                 let shape = shape::learn(acceptable(&secret, kind)?);
@@ -426,6 +433,13 @@ impl Custody {
         Ok(Accepted { sealed, shape: shape::learn(&recipe.likeness()) })
     }
 
+    /// When the client certificate ends that this credential is; `None` for other kinds.
+    pub fn certificate_ends(&self, id: CredentialId) -> Option<Timestamp> {
+        let held = self.held.load();
+        let held = held.get(&id).filter(|held| held.record.kind == CredentialKind::Mtls)?;
+        ClientCertificate::end_of(&self.unsealed(held, &held.record.sealed).ok()?)
+    }
+
     /// The id of the key that is held for a credential.
     fn known_id(&self, id: CredentialId) -> Option<String> {
         let held = self.held.load().get(&id).filter(|held| held.record.removed.is_none()).cloned()?;
@@ -495,6 +509,7 @@ fn fits(kind: CredentialKind, spot: &Spot) -> Result<(), &'static str> {
     let wanted = match spot {
         Spot::SigV4(_) if kind == CredentialKind::AwsRole => Some(CredentialKind::AwsRole),
         Spot::SigV4(_) => Some(CredentialKind::Aws),
+        Spot::Mtls(_) => Some(CredentialKind::Mtls),
         Spot::Signed(scheme) => Some(match **scheme {
             Signing::Hmac(_) => CredentialKind::Hmac,
             Signing::Message(_) => CredentialKind::HttpSignature,
@@ -502,10 +517,8 @@ fn fits(kind: CredentialKind, spot: &Spot) -> Result<(), &'static str> {
         _ => None,
     };
     match wanted {
-        None if kind.is_never_sent() => {
-            Err("the credential behind this placeholder signs calls, and is never sent")
-        }
-        Some(wanted) if kind != wanted => Err("the credential behind this placeholder cannot sign this"),
+        None if kind.is_never_sent() => Err("the credential behind this placeholder is used and never sent"),
+        Some(wanted) if kind != wanted => Err("the credential behind this placeholder is not used like this"),
         _ => Ok(()),
     }
 }

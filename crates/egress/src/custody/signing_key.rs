@@ -51,6 +51,9 @@ impl SigningKey {
             };
             Self { id: known_id(), key: text.to_owned() }
         };
+        if key.key.len() > super::LONGEST {
+            return Err(CustodyError::TooLong);
+        }
         let good = |byte: u8| byte.is_ascii_graphic() && !matches!(byte, b'"' | b'\\');
         let is_id = |id: &str| (1..=256).contains(&id.len()) && id.bytes().all(good);
         if key.id.as_deref().is_some_and(|id| !is_id(id)) {
@@ -123,6 +126,8 @@ pub(crate) enum Unsent {
     Aws(super::AccessKey),
     /// A key that signs.
     Key(SigningKey),
+    /// A client certificate: the destination knows all of it but the private key, which never left.
+    Certificate,
 }
 
 impl Unsent {
@@ -135,6 +140,7 @@ impl Unsent {
             // Of a role it is the key of a session that was opened.
             CredentialKind::Aws | CredentialKind::AwsRole => Some(Self::Aws(super::AccessKey::read(line)?)),
             CredentialKind::Hmac | CredentialKind::HttpSignature => Some(Self::Key(SigningKey::read(line)?)),
+            CredentialKind::Mtls => Some(Self::Certificate),
             _ => None,
         })
     }
@@ -144,6 +150,7 @@ impl Unsent {
         match self {
             Self::Aws(key) => key.parts(),
             Self::Key(key) => key.parts(),
+            Self::Certificate => Vec::new(),
         }
     }
 }

@@ -7,7 +7,7 @@ use crate::mint::Live;
 use crate::scrub::{BasicHalf, Finder, NeedleCache, Needles, Target};
 use crate::stage::proving::Proving;
 use crate::stage::{Accepted, Interim, Returned};
-use crate::upstream::{Greeted, Hints, PoolKey, Upstream};
+use crate::upstream::{Greeted, Hints, Identity, PoolKey, Upstream};
 use cloakroom_model::{Call, Code, CredentialId, Ledger, Refusal, Timestamp};
 use cloakroom_policy::{Authorized, MessageJudge, OpenChannel, Use};
 use http::HeaderMap;
@@ -68,6 +68,8 @@ pub struct Armed {
     judge: Option<MessageJudge>,
     /// The access tokens in it that the broker had made.
     lives: Vec<Arc<Live>>,
+    /// What the connection shows of itself.
+    identity: Option<Box<Identity>>,
     /// What is to be done with tokens in the reply.
     capture: Option<Box<Order>>,
     /// What proves possession of the key that one of them is bound to.
@@ -76,7 +78,7 @@ pub struct Armed {
 
 impl Armed {
     fn with_secrets(
-        call: Call,
+        mut call: Call,
         uses: &[Use],
         beside: Vec<Target>,
         custody: &Custody,
@@ -119,8 +121,16 @@ impl Armed {
         targets.extend(beside);
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
+        let identity = arm::identity(&mut call, &mut armed)?;
         let (mut outgoing, signature) = arm::arm(call, armed, range_allowed, Timestamp::now())?;
         let proving = Proving::of_all(&lives, &key.destination, &mut outgoing, signature.is_some())?;
+        if identity.is_some() && (capture.is_some() || proving.is_some()) {
+            // SECURITY: what asks on its own behalf would connect without the certificate, and leave that connection to those who need it.
+            return Err(Refusal::new(
+                Code::PlaceNotPermitted,
+                "a client certificate does not go with this credential",
+            ));
+        }
         // INVARIANT: a counted use reaches a destination once, and a destination's word that it processed nothing is no proof (invariant 7).
         if uses.iter().any(Use::is_counted) {
             outgoing.body = outgoing.body.once();
@@ -129,12 +139,24 @@ impl Armed {
             Some(kept) => cache(&kept)?.finder(targets),
             None => Finder::alone(targets),
         };
+        // SECURITY: a signature that comes back would let the workload make this very call once more, past the broker.
         let finder = match (signature, uses.iter().find(|used| used.signs())) {
-            // SECURITY: a signature that comes back would let the workload make this very call once more, past the broker.
-            (Some(signature), Some(used)) => finder.with(aimed(&Arc::new(signature.needles()), used.text())),
+            (Some(signature), Some(used)) => {
+                signature.needles().fold(finder, |finder, needles| finder.with(aimed(&needles, used.text())))
+            }
             _ => finder,
         };
-        Ok(Self { outgoing, key, finder: Arc::new(finder), range_allowed, judge, lives, capture, proving })
+        Ok(Self {
+            outgoing,
+            key,
+            finder: Arc::new(finder),
+            range_allowed,
+            judge,
+            lives,
+            capture,
+            proving,
+            identity,
+        })
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -158,12 +180,12 @@ impl Armed {
         let mut hints = Hints::new(&mut tell);
         let reply = match self.judge {
             None => match self.proving {
-                None => upstream.send(head, body, self.key, &mut hints).await?,
+                None => upstream.send_as(head, body, self.key, self.identity.as_deref(), &mut hints).await?,
                 Some(proving) => Box::pin(proving.send(upstream, head, body, self.key, &mut hints)).await?,
             },
             Some(judge) => {
                 let destination = self.key.destination.clone();
-                match Box::pin(upstream.greet(head, self.key, &mut hints)).await? {
+                match Box::pin(upstream.greet(head, self.key, self.identity.as_deref(), &mut hints)).await? {
                     Greeted::Declined(reply) => reply,
                     Greeted::Switched(reply, switched) => {
                         let accepted = Accepted { switched, judge, destination };

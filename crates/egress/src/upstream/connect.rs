@@ -1,6 +1,7 @@
 //! Making one connection: checked address, TCP, TLS with the destination's name, HTTP by what ALPN agreed on.
 
 use super::http2;
+use super::identity::Identity;
 use super::line::Line;
 use super::resolve::Resolve;
 use super::settings::{UpstreamError, UpstreamSettings};
@@ -56,12 +57,13 @@ impl Connect {
     /// Connects to exactly this destination.
     ///
     /// # Errors
-    /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`.
+    /// `address-not-permitted`, `upstream-unreachable`, `upstream-untrusted`, and as [`Identity::over`].
     pub(super) async fn to(
         &self,
         destination: &Destination,
         within: Duration,
         offer: Offer,
+        identity: Option<&Identity>,
     ) -> Result<Fresh, Refusal> {
         let addresses = self.resolve.addresses(destination).await?;
         let stream = self.dial(&addresses, within).await?;
@@ -70,7 +72,11 @@ impl Connect {
             Scheme::Http => Ok(http1_over(Stream::Plain(socket))),
             Scheme::Https => {
                 let name = trust::server_name(destination.host())?;
-                let tls = if offer == Offer::Any { &self.any } else { &self.http1 };
+                let plain = if offer == Offer::Any { &self.any } else { &self.http1 };
+                let tls = match identity {
+                    None => plain.clone(),
+                    Some(identity) => TlsConnector::from(identity.over(plain.config())?),
+                };
                 let stream = tls.connect(name, socket).await.map_err(|error| {
                     tracing::warn!(%destination, %error, "no trusted connection to a destination");
                     trust::refusal(&error)

@@ -7,6 +7,7 @@ mod alarm;
 mod connect;
 mod http1;
 mod http2;
+mod identity;
 mod line;
 mod notify;
 mod pool;
@@ -21,6 +22,7 @@ mod switched;
 mod trust;
 mod upload;
 
+pub(crate) use identity::Identity;
 pub(crate) use pool::PoolKey;
 pub(crate) use raw_body::RawBody;
 pub use settings::{UpstreamError, UpstreamSettings};
@@ -117,13 +119,29 @@ impl Upstream {
         &self,
         head: Parts,
         body: OutBody,
+        key: PoolKey,
+        hints: &mut Hints<'_>,
+    ) -> Result<Response<RawBody>, Refusal> {
+        self.send_as(head, body, key, None, hints).await
+    }
+
+    /// The same on a connection that shows this certificate of itself. Its credential is among those of `key`, so no other call gets
+    /// that connection.
+    ///
+    /// # Errors
+    /// As [`Upstream::send`]; `credential-unavailable` where the certificate is past its end.
+    pub(crate) async fn send_as(
+        &self,
+        head: Parts,
+        body: OutBody,
         mut key: PoolKey,
+        identity: Option<&Identity>,
         hints: &mut Hints<'_>,
     ) -> Result<Response<RawBody>, Refusal> {
         key.credentials.sort_unstable();
         key.credentials.dedup();
         let key = Arc::new(key);
-        let taken = self.pool.take(&key).await.map_err(Refusal::unsent)?;
+        let taken = self.pool.take(&key, identity).await.map_err(Refusal::unsent)?;
         let reused = matches!(taken, Taken::Http1 { reused: true, .. } | Taken::Http2 { reused: true, .. });
         let (again, unsent) = match self.attempt(taken, &head, Sending::Whole(body), &key, hints).await {
             Ok(reply) => return Ok(reply),
@@ -134,7 +152,8 @@ impl Upstream {
         };
         // What the destination says of the first attempt is no proof that nothing of it was sent.
         let of_both = |refusal: Refusal| if unsent { refusal } else { refusal.maybe_sent() };
-        let fresh = self.pool.take_fresh(&key).await.map_err(|refusal| of_both(refusal.unsent()))?;
+        let fresh =
+            self.pool.take_fresh(&key, identity).await.map_err(|refusal| of_both(refusal.unsent()))?;
         let second = self.attempt(fresh, &head, again, &key, hints).await;
         second.map_err(|failed| of_both(failed.into_refusal()))
     }
@@ -147,12 +166,13 @@ impl Upstream {
         &self,
         mut head: Parts,
         key: PoolKey,
+        identity: Option<&Identity>,
         hints: &mut Hints<'_>,
     ) -> Result<Greeted, Refusal> {
         let asked = Key::fresh()?;
         let offered = is_offered(&head.headers);
         let extra = asked.fields(&mut head.headers);
-        let line = self.pool.take_apart(&key.destination).await.map_err(Refusal::unsent)?;
+        let line = self.pool.take_apart(&key.destination, identity).await.map_err(Refusal::unsent)?;
         let text = request::http1(&head, &key.destination, Framing::Empty, &extra);
         let upload = Upload::new(text, OutBody::whole(bytes::Bytes::new()), Framing::Empty);
         let mut exchange = http1::Exchange::new(line, upload);

@@ -5,6 +5,7 @@
 
 use super::connect::{Connect, Fresh, Offer};
 use super::http2::is_open;
+use super::identity::Identity;
 use super::line::{Line, here};
 use super::settings::UpstreamSettings;
 use bytes::Bytes;
@@ -105,11 +106,15 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Connect::to`], and `upstream-timeout`.
-    pub(super) async fn take(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        identity: Option<&Identity>,
+    ) -> Result<Taken, Refusal> {
         match self.reuse(key) {
             Some(taken) => Ok(taken),
             // Connecting needs much room, and almost no call connects: the room is made only then.
-            None => Box::pin(self.in_time(self.first(key))).await,
+            None => Box::pin(self.in_time(self.first(key, identity))).await,
         }
     }
 
@@ -117,16 +122,24 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::take`].
-    pub(super) async fn take_fresh(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
-        Box::pin(self.in_time(self.make(key))).await
+    pub(super) async fn take_fresh(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        identity: Option<&Identity>,
+    ) -> Result<Taken, Refusal> {
+        Box::pin(self.in_time(self.make(key, identity))).await
     }
 
     /// A connection for HTTP/1.1 that this pool will never see again.
     ///
     /// # Errors
     /// As [`Pool::take`].
-    pub(super) async fn take_apart(&self, destination: &Destination) -> Result<Box<Line>, Refusal> {
-        let connecting = self.connect.to(destination, self.timeout, Offer::Http1);
+    pub(super) async fn take_apart(
+        &self,
+        destination: &Destination,
+        identity: Option<&Identity>,
+    ) -> Result<Box<Line>, Refusal> {
+        let connecting = self.connect.to(destination, self.timeout, Offer::Http1, identity);
         match Box::pin(self.in_time(connecting)).await? {
             Fresh::Http1(line) => Ok(line),
             Fresh::Http2(_) => {
@@ -141,14 +154,18 @@ impl Pool {
         })
     }
 
-    async fn first(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
+    async fn first(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        identity: Option<&Identity>,
+    ) -> Result<Taken, Refusal> {
         let gate = {
             let mut places = lock(&self.places);
             let place = places.entry(Arc::clone(key)).or_default();
             (!place.side_by_side).then(|| Arc::clone(&place.gate))
         };
         self.reap_later();
-        let Some(gate) = gate else { return self.make(key).await };
+        let Some(gate) = gate else { return self.make(key, identity).await };
         let held = gate.lock().await;
         if let Some(taken) = self.reuse(key) {
             return Ok(taken);
@@ -156,11 +173,15 @@ impl Pool {
         if lock(&self.places).get(key).is_some_and(|place| place.side_by_side) {
             drop(held);
         }
-        self.make(key).await
+        self.make(key, identity).await
     }
 
-    async fn make(self: &Arc<Self>, key: &Arc<PoolKey>) -> Result<Taken, Refusal> {
-        let fresh = self.connect.to(&key.destination, self.timeout, Offer::Any).await?;
+    async fn make(
+        self: &Arc<Self>,
+        key: &Arc<PoolKey>,
+        identity: Option<&Identity>,
+    ) -> Result<Taken, Refusal> {
+        let fresh = self.connect.to(&key.destination, self.timeout, Offer::Any, identity).await?;
         let mut places = lock(&self.places);
         let place = places.entry(Arc::clone(key)).or_default();
         Ok(match fresh {

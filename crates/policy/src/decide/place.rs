@@ -46,6 +46,9 @@ pub(super) fn find(
             signature(call, region, service, wanted).map(Spot::SigV4).map_err(at)
         }
         Place::Signed(scheme) => signed(call, scheme, wanted).map_err(at),
+        Place::Mtls(name) => {
+            header(call, name, HeaderForm::Raw, wanted).map(|_| Spot::Mtls(name.clone())).map_err(at)
+        }
         Place::WebSocket(_) => {
             Err(at(elsewhere("the permit wants the placeholder in a message, not in the handshake")))
         }

@@ -12,7 +12,7 @@ use crate::pointer::Pointer;
 use crate::repeats::{Repeats, Retry, Store};
 use crate::sigv4;
 use crate::template::Template;
-use cloakroom_model::{Destination, DestinationError, Place};
+use cloakroom_model::{Destination, DestinationError, Place, Scheme};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use toml::de::DeValue;
@@ -245,6 +245,12 @@ fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>
         Place::SigV4 { .. } if sigv4::PRESIGNED.iter().any(|key| permit.query.contains_key(*key)) => {
             value.complain(to, "query names a key that belongs to the signature", constrained);
         }
+        Place::Mtls(name) if permit.headers.contains_key(name.as_str()) => {
+            value.complain(to, "headers constrains the placeholder's own header", constrained);
+        }
+        Place::Mtls(_) if permit.to.scheme() == Scheme::Http => {
+            value.complain(to, "plain http has no certificates", "write: to = \"https://…\"");
+        }
         Place::Signed(scheme) => {
             if scheme.replaced().iter().any(|name| permit.headers.contains_key(name.as_str())) {
                 value.complain(to, "headers constrains a header that the signature writes", constrained);
@@ -253,7 +259,8 @@ fn fit_place(permit: &mut Permit, value: &Value<'_, '_>, to: &mut Complaints<'_>
                 value.complain(to, "query names a key that belongs to the signature", constrained);
             }
         }
-        Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) | Place::SigV4 { .. } => {}
+        Place::Header(..) | Place::Cookie(_) | Place::WebSocket(_) | Place::SigV4 { .. } | Place::Mtls(_) => {
+        }
     }
 }
 

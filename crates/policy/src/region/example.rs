@@ -266,6 +266,7 @@ impl<'s> Builder<'s, '_> {
                     "0".repeat(64)
                 ),
             )),
+            Place::Mtls(name) => Some((name.as_str(), PLACEHOLDER.to_owned())),
             Place::Signed(scheme) => {
                 self.headers.push((scheme.home().to_string(), scheme.example(PLACEHOLDER)));
                 None

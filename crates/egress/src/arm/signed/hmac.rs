@@ -33,13 +33,13 @@ pub(super) fn sign(
     let maker = Maker { made: Some(made.as_ref()), ..maker };
     let mut headers = Vec::new();
     let mut pairs = Vec::new();
-    let mut shown = None;
+    let mut shown = Signature::default();
     for output in &scheme.outputs {
         let mut text = Zeroizing::new(Vec::new());
         for part in &output.parts {
             let bytes = maker.bytes(part)?;
             if matches!(part, Part::Signature(_)) {
-                shown = Some(Signature::new(&bytes));
+                shown.also(&bytes);
             }
             text.extend_from_slice(&bytes);
         }
@@ -58,7 +58,7 @@ pub(super) fn sign(
         }
     }
     retarget(outgoing, &own, &pairs)?;
-    shown.ok_or_else(misplaced)
+    Ok(shown)
 }
 
 /// Takes the signature's own keys out of the query, and adds pairs at its end.

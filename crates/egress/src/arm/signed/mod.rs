@@ -12,20 +12,29 @@ use crate::secret::Secret;
 use bytes::Bytes;
 use cloakroom_model::{Code, Destination, Refusal, Signing, Timestamp};
 use http::HeaderName;
+use std::sync::Arc;
 use zeroize::Zeroizing;
 
-/// A signature that went out.
-pub(crate) struct Signature(Zeroizing<Vec<u8>>);
+/// A signature that went out, in each spelling that it was written in.
+#[derive(Default)]
+pub(crate) struct Signature(Vec<Zeroizing<Vec<u8>>>);
 
 impl Signature {
     /// As it is written.
     pub(crate) fn new(text: &[u8]) -> Self {
-        Self(Zeroizing::new(text.to_vec()))
+        let mut signature = Self::default();
+        signature.also(text);
+        signature
+    }
+
+    /// And in another spelling.
+    fn also(&mut self, text: &[u8]) {
+        self.0.push(Zeroizing::new(text.to_vec()));
     }
 
     /// What to look for in the reply, which must not show it.
-    pub(crate) fn needles(&self) -> Needles {
-        Needles::new(&self.0, None)
+    pub(crate) fn needles(&self) -> impl Iterator<Item = Arc<Needles>> {
+        self.0.iter().map(|text| Arc::new(Needles::new(text, None)))
     }
 }
 

@@ -39,7 +39,7 @@ fn post(body: &str) -> Case<'static> {
     Case { method: "POST", to: "https://h.example", path: "/hook", query: "", fields: &[], body }
 }
 
-fn scheme(place: &str) -> std::sync::Arc<Signing> {
+fn scheme(place: &str) -> Arc<Signing> {
     match Place::parse(place) {
         Ok(Place::Signed(scheme)) => scheme,
         other => panic!("{other:?}"),
@@ -113,6 +113,20 @@ fn every_word_of_a_scheme_is_what_it_says() {
     assert!(aws_lc_rs::hmac::verify(&key, expected.as_bytes(), &signature).is_ok());
     assert_eq!(text(&out.head.headers, "x-date"), "Sun, 06 Nov 1994 08:49:37 GMT");
     assert_eq!(text(&out.head.headers, "x-hash"), "Agg/RXngimEkJcDBoX7ket14O5Q=");
+}
+
+#[test]
+fn a_signature_is_looked_for_in_every_spelling_that_was_written() {
+    let call = post("x").call();
+    let to = call.destination.clone();
+    let mut outgoing = write(call, &[], false).unwrap();
+    let scheme = scheme("hmac sha256 over body; header x-a = hex; header x-b = \"v1,\" base64");
+    let made =
+        sign(&mut outgoing, &to, &scheme, &key("canary-key", None), Timestamp::from_millis(1)).unwrap();
+    let written = |name| text(&outgoing.head.headers, name).trim_start_matches("v1,").as_bytes().to_vec();
+    let known: Vec<Vec<u8>> = made.0.iter().map(|text| text.to_vec()).collect();
+    assert_eq!(known, [written("x-a"), written("x-b")]);
+    assert_eq!(made.needles().count(), 2);
 }
 
 #[test]

@@ -66,7 +66,7 @@ pub(crate) fn sign(
         date(&mut fields, &access, &key, &content)?;
     }
     // From here on no field changes but the one that carries the signature.
-    let headers = signed(&fields)?;
+    let headers = normal(&fields, is_signed)?;
     let names = headers.keys().map(String::as_str).collect::<Vec<_>>().join(";");
     let mut spelled = Spelled::of(&call);
     if signature != Signature::Header {
@@ -164,15 +164,17 @@ fn content(call: &Call, signature: Signature, service: &str) -> Result<Content, 
     }
 }
 
-/// The fields that are signed, in order: all that AWS asks for, and what says how the body is read.
-fn signed(fields: &HeaderMap) -> Result<BTreeMap<String, String>, Refusal> {
+/// Whether a field is signed: all that AWS asks for, and what says how the body is read.
+fn is_signed(name: &str) -> bool {
+    *name == *HOST.as_str() || name.starts_with("x-amz-") || matches!(name, "content-type" | "content-md5")
+}
+
+/// The fields that are signed, in order and in their normal form.
+fn normal(fields: &HeaderMap, is_signed: impl Fn(&str) -> bool) -> Result<BTreeMap<String, String>, Refusal> {
     let mut signed: BTreeMap<String, String> = BTreeMap::new();
     for (name, value) in fields {
         let name = name.as_str();
-        let wanted = *name == *HOST.as_str()
-            || name.starts_with("x-amz-")
-            || matches!(name, "content-type" | "content-md5");
-        if !wanted {
+        if !is_signed(name) {
             continue;
         }
         let value = value.to_str().map_err(|_| unwritable())?;

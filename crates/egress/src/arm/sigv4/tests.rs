@@ -297,3 +297,59 @@ fn a_presigned_url_is_made_anew_and_does_not_live_long() {
 fn a_time_is_stamped_as_aws_wants_it() {
     assert_eq!(stamp(Timestamp::from_millis(1_369_353_600_123)), DAY);
 }
+
+/// The suite that AWS published; see the file for its source.
+#[derive(serde::Deserialize)]
+struct Suite {
+    key: String,
+    region: String,
+    service: String,
+    request: Vec<Published>,
+}
+
+#[derive(serde::Deserialize)]
+struct Published {
+    name: String,
+    method: String,
+    path: String,
+    #[serde(default)]
+    query: String,
+    headers: Vec<(String, String)>,
+    #[serde(default)]
+    body: String,
+    canonical: Option<String>,
+    signed: String,
+    signature: String,
+    refused: Option<String>,
+}
+
+#[test]
+fn the_published_suite_of_signature_version_4_is_signed_as_published_or_refused_for_its_path() {
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scenarios/sigv4.toml");
+    let suite: Suite = toml::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let mut refused = 0;
+    for Published { name, method, path, query, headers, body, canonical, signed, signature, refused: code } in
+        &suite.request
+    {
+        if let Some(code) = code {
+            assert_eq!(Path::parse(path).unwrap_err().code().as_str(), code, "{name}");
+            refused += 1;
+            continue;
+        }
+        let fields: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let call = call(method, "https://example.amazonaws.com", path, query, &fields, body);
+        let stamp = call.headers["x-amz-date"].to_str().unwrap().to_owned();
+        let fields = super::normal(&call.headers, |name| signed.split(';').any(|own| own == name)).unwrap();
+        let hash = hashed(body.as_bytes());
+        let request =
+            Spelled::of(&call).request(call.method.as_str(), &suite.service, &fields, signed, &hash);
+        if let Some(canonical) = canonical {
+            assert_eq!(request, *canonical, "{name}");
+        }
+        let key = SigningKey::new(&suite.key, stamp, &suite.region, &suite.service);
+        assert_eq!(key.sign_request(&request), *signature, "{name}");
+    }
+    assert_eq!((suite.request.len(), refused), (28, 6));
+}

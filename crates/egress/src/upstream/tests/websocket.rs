@@ -53,7 +53,7 @@ async fn greet(upstream: &Upstream, url: &str, extensions: Option<&'static str>)
     if let Some(extensions) = extensions {
         head.headers.insert("sec-websocket-extensions", HeaderValue::from_static(extensions));
     }
-    upstream.greet(head, key(1, 1, url), &mut Hints::new(&mut |_, _| {})).await
+    upstream.greet(head, key(1, 1, url), None, &mut Hints::new(&mut |_, _| {})).await
 }
 
 fn switching(accept: &str) -> String {
