@@ -29,7 +29,8 @@ pub(crate) async fn serve(
     protocol: Protocol,
 ) {
     let desk = Desk::new(shared, Door::Open, peer, None);
-    if let Some(tunnel) = talk(desk, io, early, protocol).await {
+    // In a place of its own, which is free again where a tunnel follows.
+    if let Some(tunnel) = Box::pin(talk(desk, io, early, protocol)).await {
         Box::pin(tunnel.intercept()).await;
     }
 }

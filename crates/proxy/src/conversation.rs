@@ -162,7 +162,8 @@ impl Conversation {
         returning: &mut Returning,
         trace: &mut Trace,
     ) -> Result<Reply, Refusal> {
-        match self.desk.hear(&received.head, trace).await? {
+        let errand = self.desk.hear(&received.head, trace).await?;
+        match errand {
             Errand::Health => Ok(Reply::Answer(healthy())),
             Errand::Petition(petition, principal) => {
                 if received.framing != Framing::Empty && !returning.holds_bytes() {

@@ -20,7 +20,8 @@ pub(crate) struct Rewound {
 impl Rewound {
     /// `early` is what was read already.
     pub(crate) fn new(early: BytesMut, io: Box<dyn Io>) -> Self {
-        Self { early, io }
+        // One that is empty may still hold the room that the request before it took.
+        Self { early: if early.is_empty() { BytesMut::new() } else { early }, io }
     }
 }
 

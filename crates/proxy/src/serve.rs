@@ -238,7 +238,7 @@ mod tests {
         let whole = size(|(conversation, received, inlet): (&'static mut Conversation, Received, Inlet)| {
             conversation.serve(received, inlet)
         });
-        assert!(waiting <= 4 * 1024, "a connection takes {waiting} bytes");
-        assert!(call <= 11 * 1024 && whole <= 14 * 1024, "a call takes {call} bytes, {whole} in all");
+        assert!(waiting <= 2 * 1024, "a connection takes {waiting} bytes");
+        assert!(call <= 6 * 1024 && whole <= 9 * 1024, "a call takes {call} bytes, {whole} in all");
     }
 }

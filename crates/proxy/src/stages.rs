@@ -6,7 +6,7 @@ use crate::ledger::CallLedger;
 use crate::repeats::{Kept, Met, Ticket};
 use cloakroom_egress::{Answer, Arm};
 use cloakroom_model::{Call, Principal, Refusal, Timestamp};
-use cloakroom_policy::Identified;
+use cloakroom_policy::{Authorized, Identified, PolicySet};
 use cloakroom_store::fault;
 use std::sync::Arc;
 
@@ -24,30 +24,11 @@ impl Proxy {
     ) -> Result<Came, Refusal> {
         let policies = self.policies.load_full();
         if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
-            // Its placeholder comes in a message, where a permit says so.
-            return policies
-                .open_channel(call, principal, Timestamp::now())?
-                .arm(&self.custody, ledger)
-                .await?
-                .send(&self.upstream, &mut |interim| interims.push(interim))
-                .await?
-                .scrub()
-                .map(|answer| Came::Answer(answer, None));
+            return Box::pin(self.open_channel(call, principal, &policies, ledger, interims)).await;
         }
-        let identified = Identified::new(call, principal, &policies)?;
-        let question = identified.question(&policies, Timestamp::now())?;
-        let (policies, approval) = match question {
-            None => (policies, None),
-            Some(question) => {
-                let approval = self.ask_a_human(question).await?;
-                // What was revoked or changed meanwhile counts.
-                (self.policies.load_full(), Some(approval))
-            }
-        };
-        let authorized = identified.authorize_with(&policies, Timestamp::now(), approval.as_ref())?;
-        let repeatable = authorized.repeatable().map(|it| (it, authorized.intent()));
-        let met = match repeatable {
-            Some((repeatable, intent)) => ledger.meet(repeatable, intent).await?,
+        let authorized = self.authorize(call, principal, &policies).await?;
+        let met = match authorized.repeatable() {
+            Some(repeatable) => Box::pin(ledger.meet(repeatable, authorized.intent())).await?,
             None => Met::Fresh,
         };
         let ticket = match met {
@@ -65,6 +46,43 @@ impl Proxy {
         })?;
         fault::point("answered");
         Ok(Came::Answer(returned.scrub()?, ticket))
+    }
+
+    /// The permits that allow a call; where one wants it, a human is asked first.
+    async fn authorize(
+        &self,
+        call: Call,
+        principal: Principal,
+        policies: &PolicySet,
+    ) -> Result<Authorized, Refusal> {
+        let now = Timestamp::now();
+        let identified = Identified::new(call, principal, policies)?;
+        let Some(question) = identified.question(policies, now)? else {
+            return identified.authorize(policies, now);
+        };
+        let approval = Box::pin(self.ask_a_human(question)).await?;
+        // What was revoked or changed meanwhile counts.
+        let policies = self.policies.load_full();
+        identified.authorize_with(&policies, Timestamp::now(), Some(&approval))
+    }
+
+    /// A WebSocket whose placeholder comes in a message, where a permit says so.
+    async fn open_channel(
+        &self,
+        call: Call,
+        principal: Principal,
+        policies: &PolicySet,
+        ledger: &CallLedger<'_>,
+        interims: &Interims,
+    ) -> Result<Came, Refusal> {
+        policies
+            .open_channel(call, principal, Timestamp::now())?
+            .arm(&self.custody, ledger)
+            .await?
+            .send(&self.upstream, &mut |interim| interims.push(interim))
+            .await?
+            .scrub()
+            .map(|answer| Came::Answer(answer, None))
     }
 }
 

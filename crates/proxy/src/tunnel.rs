@@ -34,9 +34,17 @@ pub(crate) struct Opened {
 impl Opened {
     /// Accepts TLS, and serves the calls inside.
     pub(crate) async fn intercept(self) {
-        let Self { shared, peer, seat, principal, destination, way, io, early } = self;
         // What a handshake needs, the connection does not keep.
-        let handshake = Box::pin(accept(&shared, Rewound::new(early, io), &destination));
+        if let Some((desk, io, protocol)) = Box::pin(self.shake_hands()).await {
+            // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
+            let _ = talk(desk, io, BytesMut::new(), protocol).await;
+        }
+    }
+
+    /// `None` where it came to nothing.
+    async fn shake_hands(self) -> Option<(Desk, Box<dyn Io>, Protocol)> {
+        let Self { shared, peer, seat, principal, destination, way, io, early } = self;
+        let handshake = accept(&shared, Rewound::new(early, io), &destination);
         let stream = match timeout(shared.proxy.limits.handshake_time, handshake).await {
             Ok(Ok(stream)) => stream,
             // On record before the peer can see that it is over.
@@ -47,13 +55,14 @@ impl Opened {
                     destination: Some(destination),
                     ..Trace::begin(peer)
                 };
-                return wrong_name(&shared, &trace).await;
+                wrong_name(&shared, &trace).await;
+                return None;
             }
             Ok(Err(Failed::Tls(error))) => {
                 tracing::debug!(%peer, %destination, %error, "a TLS handshake with a workload failed");
-                return;
+                return None;
             }
-            Err(_) => return,
+            Err(_) => return None,
         };
         // SECURITY: what was agreed decides, never what the bytes look like (T57).
         let protocol = match stream.get_ref().1.alpn_protocol() {
@@ -61,9 +70,7 @@ impl Opened {
             _ => Protocol::Http1,
         };
         let door = Door::Tunnel { principal, destination, way };
-        let desk = Desk::new(shared, door, peer, seat);
-        // A tunnel inside a tunnel is no target there, so nothing is ever handed back.
-        let _ = talk(desk, Box::new(stream), BytesMut::new(), protocol).await;
+        Some((Desk::new(shared, door, peer, seat), Box::new(stream), protocol))
     }
 }
 

@@ -26,12 +26,10 @@ pub(crate) struct Outgoing {
 pub(crate) fn write(call: Call, placings: &[Placing], range_allowed: bool) -> Result<Outgoing, Refusal> {
     let edits = placings.iter().map(|placing| placing.edit(&call)).collect::<Result<Vec<_>, _>>()?;
     let uri = target(&call, &edits)?;
-    let mut fields = forwarded(&call, range_allowed);
-    let mut cookies = Vec::new();
-    let mut splices = Vec::new();
+    let (mut written, mut cookies, mut splices) = (Vec::new(), Vec::new(), Vec::new());
     for edit in edits {
         match edit {
-            Edit::Header(name, value) => set(&mut fields, name, value)?,
+            Edit::Header(name, value) => written.push((name, value)),
             Edit::Cookie(splice) => cookies.push(splice),
             Edit::Body(splice) => splices.push(splice),
             Edit::Query(..) | Edit::Path(..) => {}
@@ -39,7 +37,11 @@ pub(crate) fn write(call: Call, placings: &[Placing], range_allowed: bool) -> Re
     }
     if !cookies.is_empty() {
         let value = splice(only_value(&call, &header::COOKIE)?, cookies)?;
-        set(&mut fields, header::COOKIE, sensitive(value)?)?;
+        written.push((header::COOKIE, sensitive(value)?));
+    }
+    let mut fields = forwarded(call.headers, &call.destination, range_allowed);
+    for (name, value) in written {
+        set(&mut fields, name, value)?;
     }
     let (mut head, ()) = http::Request::new(()).into_parts();
     head.method = call.method;

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(crate) struct Accepted {
     pub(crate) switched: Switched,
     /// Judges what the workload will say.
-    pub(crate) judge: MessageJudge,
+    pub(crate) judge: Box<MessageJudge>,
     pub(crate) destination: Destination,
 }
 
@@ -40,7 +40,7 @@ impl Accepted {
             fields.remove(name);
         }
         let Switched { io, early, .. } = switched;
-        let channel = Channel { upstream: io, early, deflate, finder, judge, destination, replaced };
+        let channel = Channel { upstream: io, early, deflate, finder, judge: *judge, destination, replaced };
         Ok(Answer::switching(fields, channel))
     }
 }

@@ -42,7 +42,7 @@ impl Arm for Authorized {
         custody.ready(minted.map(Use::credential)).await.map_err(Refusal::unsent)?;
         custody.assume(self.uses(), self.principal().name()).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
-        let judge = self.is_handshake().then(|| self.message_judge());
+        let judge = self.is_handshake().then(|| Box::new(self.message_judge()));
         let (call, _, uses, _) = self.into_parts();
         Armed::with_secrets(call, &uses, beside, custody, judge).map_err(Refusal::unsent)
     }
@@ -54,7 +54,7 @@ impl Arm for OpenChannel {
         ledger.record(self.intent()).await?;
         let beside = others(custody, self.beside());
         let (call, judge) = self.into_parts();
-        Armed::with_secrets(call, &[], beside, custody, Some(judge)).map_err(Refusal::unsent)
+        Armed::with_secrets(call, &[], beside, custody, Some(Box::new(judge))).map_err(Refusal::unsent)
     }
 }
 
@@ -65,7 +65,7 @@ pub struct Armed {
     finder: Arc<Finder>,
     range_allowed: bool,
     /// Who judges the messages that follow, where the call asks for a WebSocket.
-    judge: Option<MessageJudge>,
+    judge: Option<Box<MessageJudge>>,
     /// The access tokens in it that the broker had made.
     lives: Vec<Arc<Live>>,
     /// What the connection shows of itself.
@@ -82,7 +82,7 @@ impl Armed {
         uses: &[Use],
         beside: Vec<Target>,
         custody: &Custody,
-        judge: Option<MessageJudge>,
+        judge: Option<Box<MessageJudge>>,
     ) -> Result<Self, Refusal> {
         let mut armed = Vec::with_capacity(uses.len());
         let mut targets = Vec::with_capacity(uses.len() + beside.len());

@@ -210,7 +210,8 @@ impl Upstream {
             Taken::Http2 { sender, stream, .. } => {
                 let body = sending.whole();
                 let request = request::http2(head, &body, &key.destination).map_err(Refusal::unsent)?;
-                let reply = http2::exchange(sender, stream, request, body, self.limits, hints).await?;
+                let exchange = http2::exchange(sender, stream, request, body, self.limits, hints);
+                let reply = Box::pin(exchange).await?;
                 Ok(reply.map(RawBody::http2))
             }
         }

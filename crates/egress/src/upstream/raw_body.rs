@@ -12,20 +12,21 @@ use std::task::{Context, Poll};
 /// A reply's body, bounded by the idle timeout.
 pub(crate) struct RawBody(Source);
 
+/// Boxed: a reply passes through several hands before its body is read.
 enum Source {
-    Http1(reply::Reply),
-    Http2(http2::Reply),
+    Http1(Box<reply::Reply>),
+    Http2(Box<http2::Reply>),
     #[cfg(test)]
     Test(UnsyncBoxBody<Bytes, BodyFault>),
 }
 
 impl RawBody {
     pub(super) fn http1(reply: reply::Reply) -> Self {
-        Self(Source::Http1(reply))
+        Self(Source::Http1(Box::new(reply)))
     }
 
     pub(super) fn http2(reply: http2::Reply) -> Self {
-        Self(Source::Http2(reply))
+        Self(Source::Http2(Box::new(reply)))
     }
 
     /// A body assembled in memory.
@@ -44,8 +45,8 @@ impl Body for RawBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         match &mut self.0 {
-            Source::Http1(reply) => Pin::new(reply).poll_frame(cx),
-            Source::Http2(reply) => Pin::new(reply).poll_frame(cx),
+            Source::Http1(reply) => Pin::new(&mut **reply).poll_frame(cx),
+            Source::Http2(reply) => Pin::new(&mut **reply).poll_frame(cx),
             #[cfg(test)]
             Source::Test(body) => Pin::new(body).poll_frame(cx),
         }

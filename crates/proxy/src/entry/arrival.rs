@@ -109,36 +109,45 @@ impl Arrival {
         Instant::now() + self.shared.proxy.limits.header_time
     }
 
-    async fn open_tls(mut self, early: Early) {
+    async fn open_tls(self, early: Early) {
+        // What a handshake needs, the connection does not keep.
+        if let Some((arrival, speech, inside, protocol)) = Box::pin(self.shake_hands(early)).await {
+            arrival.converse(speech, inside, protocol).await;
+        }
+    }
+
+    /// What is spoken inside TLS. `None` where it came to nothing.
+    async fn shake_hands(mut self, early: Early) -> Option<(Self, Speech, Early, Protocol)> {
         let patience = self.shared.proxy.limits.handshake_time;
-        let (Some(tls), Some(local)) = (&self.shared.tls, self.local) else { return };
+        let (tls, local) = (self.shared.tls.as_ref()?, self.local?);
         let handshake = async {
             let _turn = self.shared.handshakes.acquire().await.ok()?;
             let settings = tls.settings(local, &self.shared.leaves, &self.shared.proxy.authority);
             let settings = settings
                 .inspect_err(|error| tracing::error!(%error, "no certificate could be shown"))
                 .ok()?;
-            let accepted = Box::pin(TlsAcceptor::from(settings).accept(early.rewound())).await;
+            let accepted = TlsAcceptor::from(settings).accept(early.rewound()).await;
             accepted
                 .inspect_err(|error| tracing::debug!(peer = %self.peer, %error, "a TLS handshake failed"))
                 .ok()
         };
-        let Ok(Some(stream)) = timeout(patience, handshake).await else { return };
+        let stream = timeout(patience, handshake).await.ok()??;
         // Checked in the handshake, that of a resumed session in the one before; whose it is, each request asks anew.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
         self.peer.certificate = shown.map(|certificate| Fingerprint::of(certificate));
         // SECURITY: what was agreed decides, never what the bytes look like (T57).
-        let agreed = stream.get_ref().1.alpn_protocol().map(<[u8]>::to_vec);
-        if agreed.as_deref() == Some(b"h2") {
-            let inside = Early::new(Box::new(stream));
-            return Box::pin(self.converse(Speech::Http, inside, Protocol::Http2)).await;
-        }
+        let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let mut inside = Early::new(Box::new(stream));
+        if is_http2 {
+            return Some((self, Speech::Http, inside, Protocol::Http2));
+        }
         let deadline = self.deadline();
-        match speech(&self.shared, &mut inside, deadline).await {
-            Some(Speech::Tls) => Box::pin(self.refuse(inside, "there is TLS inside the TLS")).await,
-            Some(speech) => self.converse(speech, inside, Protocol::Http1).await,
-            None => {}
+        match speech(&self.shared, &mut inside, deadline).await? {
+            Speech::Tls => {
+                self.refuse(inside, "there is TLS inside the TLS").await;
+                None
+            }
+            speech => Some((self, speech, inside, Protocol::Http1)),
         }
     }
 

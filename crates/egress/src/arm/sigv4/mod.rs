@@ -60,7 +60,7 @@ pub(crate) fn sign(
     let scope = sigv4::scope_at(&call, signature).ok_or_else(misplaced)?;
     let key = SigningKey::new(&access.secret, stamp(at), scope.region, scope.service);
     let content = content(&call, signature, scope.service)?;
-    let mut fields = forwarded(&call, range_allowed);
+    let mut fields = forwarded(call.headers.clone(), &call.destination, range_allowed);
     sigv4::REPLACED.iter().for_each(|name| drop(fields.remove(*name)));
     if signature == Signature::Header {
         date(&mut fields, &access, &key, &content)?;
