@@ -170,6 +170,11 @@ fn t93_an_address_that_is_no_workloads_or_two_workloads_is_nobody() {
     assert!(code(&[]).contains("/v1/items/7"));
     run(stage.rig.as_workload("ip").args(["addr", "add", "10.77.0.9/24", "dev", "out0"]));
     assert!(code(&["--interface", "10.77.0.9"]).contains("unknown-workload"));
+    // An address that stands for a name of another workload tells this one nothing.
+    stage.broker.cli(&["workload", "add", "curious", "--from", "10.77.0.9/32"]);
+    let curious = code(&["--interface", "10.77.0.9"]);
+    assert!(curious.contains("destination-not-permitted") && !curious.contains(NAME), "{curious}");
+    stage.broker.cli(&["workload", "remove", "curious"]);
     // A workload key is no proof here: what is steered has no place for one.
     let other = stage.broker.cli_json(&["workload", "add", "other", "--from", "10.77.0.0/24"]);
     let key = format!("Cloakroom-Workload: {}", other["key"].as_str().unwrap());

@@ -45,10 +45,7 @@ pub(crate) async fn serve(steered: Steered, io: Box<dyn Io>) {
     let deadline = Instant::now() + shared.proxy.limits.header_time;
     let Some(speech) = speech(&shared, &mut early, deadline).await else { return };
     let trace = Trace { way: Some(Way::Transparent), ..Trace::begin(peer) };
-    let mut session = Session { shared, to: named(&to), trace };
-    if let Some(host) = session.shared.proxy.names.as_ref().and_then(|names| names.name_of(to.ip())) {
-        session.to.host = host;
-    }
+    let mut session = Session { shared, to, trace };
     match (session.settle(speech), speech) {
         (Ok((principal, destination)), Speech::Tls) => session.intercept(early, principal, destination).await,
         (Ok((principal, destination)), _) => session.converse(early, principal, destination).await,
@@ -69,8 +66,8 @@ fn named(to: &SocketAddr) -> Named {
 
 struct Session {
     shared: Arc<Shared>,
-    /// Where it was on its way to: the name that the address stands for, or the address.
-    to: Named,
+    /// Where it was on its way to.
+    to: SocketAddr,
     trace: Trace,
 }
 
@@ -83,16 +80,24 @@ impl Session {
             Speech::Http => Inside::Plain,
             Speech::Socks => return Err(malformed("the transparent listener speaks TLS and HTTP only")),
         };
-        let approach = Approach::steered(&self.to, inside);
-        self.trace.destination = Some(approach.wanted());
+        self.trace.destination = Some(Approach::steered(&named(&self.to), inside).wanted());
         let policies = self.shared.proxy.policies.load_full();
         let principal = resident(self.trace.peer.source, &policies)?;
         self.trace.principal = Some(principal.clone());
         let workload = principal.workload();
-        let permitted = approach.permitted(workload, &policies);
         // In a lesson a workload may want to go anywhere: nothing of it is sent.
-        let teaches = || self.shared.proxy.lessons.is_open(workload, Timestamp::now());
-        let destination = permitted.or_else(|| teaches().then(|| approach.wanted()));
+        let teaches = self.shared.proxy.lessons.is_open(workload, Timestamp::now());
+        // SECURITY: an address that stands for another workload's name stands for none here: nobody learns it by trying them all.
+        let may_know = |host: &Host| teaches || policies.names_host(workload, host);
+        let name = self.shared.proxy.names.as_ref().and_then(|names| names.name_of(self.to.ip()));
+        let to = match name.filter(may_know) {
+            Some(host) => Named { host, port: Some(self.to.port()) },
+            None => named(&self.to),
+        };
+        let approach = Approach::steered(&to, inside);
+        self.trace.destination = Some(approach.wanted());
+        let destination =
+            approach.permitted(workload, &policies).or_else(|| teaches.then(|| approach.wanted()));
         let destination = destination.ok_or_else(|| unnamed(&approach.wanted(), &principal, &policies))?;
         self.trace.destination = Some(destination.clone());
         Ok((principal, destination))

@@ -7,5 +7,6 @@ mod meter;
 mod pool;
 mod serve;
 
+pub(crate) use pool::Why;
 pub use pool::{Pool, PoolError};
 pub use serve::{NameListeners, serve_names};

@@ -22,6 +22,15 @@ pub enum PoolError {
     Small,
 }
 
+/// Why a name is given an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Why {
+    /// A permit names it.
+    Permit,
+    /// Its workload is in a lesson.
+    Lesson,
+}
+
 /// Addresses that stand for names. A name keeps its address while the broker runs, and has the same after a start unless two names
 /// wanted one place.
 #[derive(Debug)]
@@ -52,14 +61,16 @@ impl Pool {
     }
 
     /// The address that stands for this name. `None` for an address, which stands for itself, and when too many names were asked for.
-    pub(crate) fn address_of(&self, host: &Host) -> Option<Ipv4Addr> {
+    pub(crate) fn address_of(&self, host: &Host, why: Why) -> Option<Ipv4Addr> {
         let Host::Name(name) = host else { return None };
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(place) = given.places.get(name) {
             return Some(self.at(*place));
         }
         let full = MOST_NAMES.min(usize::try_from(self.size() / SPARE).unwrap_or(usize::MAX));
-        if given.names.len() >= full {
+        // SECURITY: names that a workload made up leave room for those that a permit names.
+        let room = if why == Why::Lesson { full / 2 } else { full };
+        if given.names.len() >= room {
             return None;
         }
         let place = self.free_place(name, &given);
@@ -110,9 +121,9 @@ mod tests {
     fn a_name_has_one_address_and_the_address_one_name() {
         let pool = pool("198.18.0.0/15");
         let (one, other) = (host("api.example.com"), host("other.example.com"));
-        let address = pool.address_of(&one).unwrap();
-        assert_eq!(pool.address_of(&one), Some(address));
-        assert_ne!(pool.address_of(&other), Some(address));
+        let address = pool.address_of(&one, Why::Permit).unwrap();
+        assert_eq!(pool.address_of(&one, Why::Permit), Some(address));
+        assert_ne!(pool.address_of(&other, Why::Permit), Some(address));
         assert_eq!(pool.name_of(address.into()), Some(one));
         assert_eq!(pool.name_of(IpAddr::V6(address.to_ipv6_mapped())), pool.name_of(address.into()));
         assert!(pool.range.contains(&address));
@@ -120,7 +131,7 @@ mod tests {
 
     #[test]
     fn after_a_start_a_name_has_the_same_address() {
-        let of = |name: &str| pool("198.18.0.0/15").address_of(&host(name));
+        let of = |name: &str| pool("198.18.0.0/15").address_of(&host(name), Why::Permit);
         assert_eq!(of("api.example.com"), of("api.example.com"));
     }
 
@@ -132,16 +143,18 @@ mod tests {
         {
             assert_eq!(pool.name_of(address.parse().unwrap()), None, "{address}");
         }
-        assert_eq!(pool.address_of(&host("192.0.2.1")), None);
+        assert_eq!(pool.address_of(&host("192.0.2.1"), Why::Permit), None);
     }
 
     #[test]
     fn names_share_no_place_and_a_full_pool_gives_no_more() {
         let pool = pool("198.18.0.0/24");
-        let given: Vec<_> =
-            (0..100).map_while(|n| pool.address_of(&host(&format!("n{n}.example")))).collect();
-        let all: std::collections::HashSet<_> = given.iter().collect();
-        assert_eq!((given.len(), all.len()), (63, 63));
+        let give = |stem: &str, why| -> Vec<Ipv4Addr> {
+            (0..100).map_while(|n| pool.address_of(&host(&format!("{stem}{n}.example")), why)).collect()
+        };
+        let (made_up, permitted) = (give("l", Why::Lesson), give("p", Why::Permit));
+        let all: std::collections::HashSet<_> = made_up.iter().chain(&permitted).collect();
+        assert_eq!((made_up.len(), permitted.len(), all.len()), (31, 32, 63));
         assert!(Pool::new("198.18.0.0/25".parse().unwrap()).is_err());
         assert!(Pool::new("0.0.0.0/0".parse().unwrap()).is_ok());
     }

@@ -1,5 +1,6 @@
 //! The listeners for questions about names, over UDP and TCP.
 
+use super::Why;
 use super::answer::{Known, answer};
 use super::meter::Meter;
 use crate::authenticate::resident;
@@ -125,11 +126,13 @@ impl NameDesk {
 
     fn known(&self, host: &Host, principal: &Principal, peer: Peer) -> Known {
         let workload = principal.workload();
-        let named = self.proxy.policies.load().names_host(workload, host);
-        // In a lesson a workload may want to go anywhere: nothing of it is sent.
-        let address = (named || self.proxy.lessons.is_open(workload, Timestamp::now()))
-            .then(|| self.proxy.names.as_ref()?.address_of(host))
-            .flatten();
+        let why = if self.proxy.policies.load().names_host(workload, host) {
+            Some(Why::Permit)
+        } else {
+            // In a lesson a workload may want to go anywhere: nothing of it is sent.
+            self.proxy.lessons.is_open(workload, Timestamp::now()).then_some(Why::Lesson)
+        };
+        let address = why.and_then(|why| self.proxy.names.as_ref()?.address_of(host, why));
         address.map_or_else(
             || {
                 self.note(host, principal, peer);
