@@ -1,5 +1,5 @@
 //! What travels over the admin socket, as JSON. Shared with the CLI. No type here can hold a secret in the clear:
-//! secrets come as a [`DropOff`], sealed, and never go back.
+//! secrets come as a [`DropOff`](cloakroom_egress::custody::DropOff), sealed, and never go back.
 
 mod credential;
 mod health;

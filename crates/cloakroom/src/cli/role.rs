@@ -16,7 +16,7 @@ pub(crate) struct RoleArguments {
     /// The region of AWS STS [default: us-east-1]
     #[arg(long, value_name = "REGION", requires = "assume_role")]
     pub(crate) region: Option<String>,
-    /// Where AWS STS answers [default: https://sts.REGION.amazonaws.com/]
+    /// Where AWS STS answers [default: AWS's own in the region]
     #[arg(long, value_name = "URL", requires = "assume_role")]
     pub(crate) sts_endpoint: Option<String>,
     /// For whom the broker's token is: as the identity provider in AWS expects it [default: sts.amazonaws.com]

@@ -8,7 +8,7 @@ pub(crate) struct SourceArguments {
     /// The secret lives elsewhere: the broker reads it there. What lets the broker in is the secret on stdin
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["kind", "grant"])]
     pub(crate) from: Option<SourceKind>,
-    /// The server: https://HOST[:PORT]
+    /// The server's URL: https, its host, and its port where that is not 443
     #[arg(long, value_name = "URL", requires = "from")]
     pub(crate) server: Option<String>,
     /// The server's namespace
