@@ -6,12 +6,14 @@ mod health;
 mod issuer;
 mod lock;
 mod login;
+mod source;
 
 pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
 pub use health::Health;
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
+pub use source::{LeaseView, SourceView};
 
 use cloakroom_model::ApprovalId;
 use cloakroom_model::{

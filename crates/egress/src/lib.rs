@@ -24,5 +24,6 @@ pub use mint::{Farewell, Health, Keeper, Kept, Revocation};
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use scrub::{fuzz, gauge};
+pub use source::{LeaseBook, LeaseStep};
 pub use stage::{Answer, Arm, Armed, Interim, Returned, ScrubbedBody, Tally};
 pub use upstream::{Upstream, UpstreamError, UpstreamSettings};

@@ -90,6 +90,8 @@ events! {
     CutShort "cut-short" Notice;
     /// A witness does not take the journal's checkpoints.
     WitnessSilent "witness-silent" Warning;
+    /// A source was asked to end a lease, and has not.
+    LeaseLingers "lease-lingers" Warning;
     /// Events could not be delivered and were dropped.
     Undelivered "undelivered" Notice;
 }

@@ -163,6 +163,8 @@ identifiers! {
     PlaceholderId "ph_";
     /// Names one approval.
     ApprovalId "ap_";
+    /// Names what a source has lent.
+    LeaseId "ls_";
     /// Names what a workload asked for.
     ProposalId "pr_";
     /// Names one login of a person's at an authorization server.

@@ -11,6 +11,7 @@ mod hexadecimal;
 mod hours;
 mod id;
 mod id_map;
+mod lease;
 mod ledger;
 mod life;
 mod meters;
@@ -35,8 +36,11 @@ pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
 pub use hexadecimal::hexadecimal;
 pub use hours::{Hours, HoursError};
-pub use id::{ApprovalId, CredentialId, IdError, LoginId, PlaceholderId, ProposalId, RequestId, WorkloadId};
+pub use id::{
+    ApprovalId, CredentialId, IdError, LeaseId, LoginId, PlaceholderId, ProposalId, RequestId, WorkloadId,
+};
 pub use id_map::{IdHasher, IdMap};
+pub use lease::{LeaseRecord, LeaseState};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use life::{Change, End, Life, Stage};
 pub use meters::{Meters, Reading};

@@ -3,7 +3,7 @@
 use crate::StoreError;
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
-    CredentialId, CredentialRecord, KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
+    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
     Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::future::Future;
@@ -140,6 +140,15 @@ pub trait Store: Send + Sync + 'static {
 
     /// Forgets them, all or none. One that is not there is passed over.
     fn forget_captured(&self, cores: Vec<CoreId>) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Every lease that is not known to be gone, in id order. They are no part of [`Self::load`]: no call depends on them.
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>>;
+
+    /// Adds a lease, or puts it in place of the one with its id.
+    fn keep_lease(&self, row: LeaseRecord) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Erases a lease that is gone. Missing when there is none of this id.
+    fn end_lease(&self, id: LeaseId) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// What the store knows about the journal beside it.
     fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>>;

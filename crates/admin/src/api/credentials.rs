@@ -30,7 +30,8 @@ pub(crate) async fn show(
     let rows = admin.rows().await?;
     let row = find::credential(&rows, &credential)?;
     let renewal = admin.custody.health(row.id).map(|health| view::renewal(&health));
-    Ok(Json(CredentialView { renewal, ..shown(&admin, row, &rows) }))
+    let source = admin.custody.source_of(row.id).map(view::source);
+    Ok(Json(CredentialView { renewal, source, ..shown(&admin, row, &rows) }))
 }
 
 /// As shown; of a client certificate, when it ends.

@@ -6,6 +6,7 @@ mod credentials;
 pub(crate) mod health;
 pub(crate) mod input;
 mod issuer;
+mod leases;
 mod lessons;
 pub(crate) mod locks;
 pub(crate) mod logins;
@@ -50,6 +51,8 @@ fn routes() -> Vec<Route> {
         ("GET", "/api/v1/logins/{login}", get(logins::show)),
         ("GET", "/api/v1/issuer", get(issuer::show)),
         ("POST", "/api/v1/issuer/rotate", post(issuer::rotate)),
+        ("GET", "/api/v1/leases", get(leases::list)),
+        ("DELETE", "/api/v1/leases/{lease}", delete(leases::dismiss)),
         ("GET", "/api/v1/workloads", get(workloads::list)),
         ("POST", "/api/v1/workloads", post(workloads::add)),
         ("GET", "/api/v1/workloads/{workload}", get(workloads::show)),

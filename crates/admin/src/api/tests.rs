@@ -419,7 +419,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
         }
         asked += 1;
     }
-    assert_eq!(asked, 15);
+    assert_eq!(asked, 16);
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! Rows as shown: names instead of ids, states as they are now. Nothing of a sealed secret is here.
 
-use crate::wire::{ApprovalView, ClaimView, CredentialView, PlaceholderView, RenewalView, WorkloadView};
+use crate::wire::{
+    ApprovalView, ClaimView, CredentialView, LeaseView, PlaceholderView, RenewalView, SourceView, WorkloadView,
+};
 use crate::{Problem, ProblemCode};
 use cloakroom_egress::Health;
+use cloakroom_egress::custody::SourceReport;
 use cloakroom_model::{
-    ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderRecord, PlaceholderState, Rows, Timestamp,
-    WorkloadRecord,
+    ApprovalRecord, ClaimRecord, CredentialRecord, LeaseRecord, PlaceholderRecord, PlaceholderState, Rows,
+    Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Approvers, Grant, Policy};
 
@@ -71,6 +74,7 @@ pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView 
         certificate_expires: None,
         renewal: None,
         revocation: None,
+        source: None,
     }
 }
 
@@ -84,6 +88,32 @@ pub(crate) fn renewal(health: &Health) -> RenewalView {
         ends: text(health.ends),
         code: health.failed.map(|(code, _)| code),
         reason: health.failed.map(|(_, reason)| reason.into()),
+    }
+}
+
+/// Where the secret lives, as custody tells it.
+pub(crate) fn source(report: SourceReport) -> SourceView {
+    SourceView {
+        from: report.from.to_owned(),
+        place: report.place,
+        login: report.login.map(str::to_owned),
+        read: report.read.map(|at| at.to_string()),
+        lease: report.lease,
+        trouble: report.trouble.map(str::to_owned),
+    }
+}
+
+pub(crate) fn lease(row: &LeaseRecord, rows: &Rows) -> LeaseView {
+    let named = rows.credentials.iter().find(|one| one.id == row.credential);
+    LeaseView {
+        id: row.id,
+        credential: named.map_or_else(|| row.credential.to_string(), |one| one.name.to_string()),
+        generation: row.generation,
+        state: row.state.to_string(),
+        asked: row.asked.to_string(),
+        expires: row.expires.map(|end| end.to_string()),
+        attempts: row.attempts,
+        trouble: row.trouble.clone(),
     }
 }
 

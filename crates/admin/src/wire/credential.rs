@@ -1,5 +1,6 @@
 //! What travels about credentials: secrets come sealed, and never go back.
 
+use super::SourceView;
 use cloakroom_egress::custody::DropOff;
 use cloakroom_model::{Code, CredentialId, CredentialKind, Destination, Name};
 use serde::{Deserialize, Serialize};
@@ -45,6 +46,9 @@ pub struct CredentialView {
     pub rotated: String,
     /// Placeholders that stand for it and are pending or active.
     pub placeholders: usize,
+    /// Where its secret lives, if elsewhere.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub source: Option<SourceView>,
     /// When the client certificate ends, where it is one (RFC 3339).
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub certificate_expires: Option<String>,

@@ -22,7 +22,7 @@ pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
 };
-pub(crate) use source::{LoginKind, SourceArguments, SourceKind};
+pub(crate) use source::{LeaseCommand, LoginKind, SourceArguments, SourceKind};
 
 pub(crate) use role::{Assume, RoleArguments};
 
@@ -93,6 +93,9 @@ pub(crate) enum Command {
     /// Credentials: deposit, show, rotate, remove
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Leases: what sources have lent and was not given back yet
+    #[command(subcommand)]
+    Lease(LeaseCommand),
     /// Workloads: those who may hold placeholders
     #[command(subcommand)]
     Workload(WorkloadCommand),

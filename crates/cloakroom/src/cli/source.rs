@@ -1,6 +1,7 @@
-//! The options of `credential add --from …`: where a secret is read that lives elsewhere.
+//! The options of `credential add --from …`, where a secret is read that lives elsewhere; and `lease`.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// Where the secret is read, where it is not deposited itself.
 #[derive(Args)]
@@ -23,6 +24,9 @@ pub(crate) struct SourceArguments {
     /// Who the broker is: the AppRole's id, or the role of a JWT
     #[arg(long, value_name = "ROLE", requires = "from")]
     pub(crate) role: Option<String>,
+    /// Read the JWT from this file on the broker's machine, anew for each login; nothing is read from stdin then
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) jwt_file: Option<PathBuf>,
     /// Where the key-value store is mounted [default: secret]
     #[arg(long, value_name = "PATH", requires = "from")]
     pub(crate) mount: Option<String>,
@@ -32,6 +36,9 @@ pub(crate) struct SourceArguments {
     /// Which field of it
     #[arg(long, value_name = "NAME", requires = "from")]
     pub(crate) field: Option<String>,
+    /// The field with the user name that goes with it, in Basic credentials
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub(crate) user_field: Option<String>,
     /// This version of it and no other [default: the newest]
     #[arg(long, value_name = "NUMBER", requires = "from")]
     pub(crate) secret_version: Option<u64>,
@@ -40,11 +47,22 @@ pub(crate) struct SourceArguments {
     pub(crate) reread: Option<std::time::Duration>,
 }
 
+impl SourceArguments {
+    /// Whether there is a secret to deposit: not where the source is a file, or what lets the broker in is.
+    pub(crate) fn takes_a_secret(&self) -> bool {
+        self.from != Some(SourceKind::File) && self.jwt_file.is_none()
+    }
+}
+
 /// Where secrets live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum SourceKind {
     /// A field of a secret in Vault's or OpenBao's key-value store, version 2.
     VaultKv,
+    /// A secret that Vault or OpenBao makes for this broker alone, such as a database login.
+    VaultLease,
+    /// A file on the broker's machine that somebody else writes: Kubernetes, systemd.
+    File,
 }
 
 /// How the broker logs in at Vault or OpenBao.
@@ -56,4 +74,20 @@ pub(crate) enum LoginKind {
     Approle,
     /// With a JWT: the secret.
     Jwt,
+}
+
+/// What to do about leases.
+#[derive(Subcommand)]
+pub(crate) enum LeaseCommand {
+    /// List the leases that are not known to be gone
+    #[command(after_help = "Example:\n  cloakroom lease list")]
+    List,
+    /// Forget a lease that you know to be gone although the source does not say so
+    #[command(
+        after_help = "Example:\n  cloakroom lease dismiss ls_01HF7YAT00QTXS9F8T1S4ZKZ8M\n\nThe broker does not try to end it any more. Look at the source first."
+    )]
+    Dismiss {
+        /// The lease's id
+        id: String,
+    },
 }

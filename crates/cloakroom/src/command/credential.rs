@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::{Outcome, catalogue, secret_input};
-use cloakroom_admin::wire::{CredentialView, NewCredential, RenewalView, Rotation};
+use cloakroom_admin::wire::{CredentialView, NewCredential, RenewalView, Rotation, SourceView};
 use cloakroom_egress::custody::{DropOff, Intake};
 use cloakroom_model::{CredentialKind, Destination, Name};
 use std::path::Path;
@@ -130,7 +130,7 @@ fn sealed(
     }
     // A client that signs with a key of its own has no other secret.
     let is_key = new.grant.grant == Some(GrantKind::ClientCredentials) && new.grant.client_key_file.is_some();
-    let secret = if is_key {
+    let secret = if is_key || !new.source.takes_a_secret() {
         Zeroizing::default()
     } else {
         secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?
@@ -217,6 +217,7 @@ fn show(one: &CredentialView, output: &Output) -> Outcome {
         ];
         pairs.extend(one.certificate_expires.clone().map(|at| ("certificate expires", at)));
         pairs.extend(one.renewal.as_ref().map(renewal).into_iter().flatten());
+        pairs.extend(one.source.iter().flat_map(of_source));
         fields(&pairs)
     })?;
     Ok(Exit::Done)
@@ -235,4 +236,13 @@ fn renewal(renewal: &RenewalView) -> Vec<(&'static str, String)> {
         some("because", &renewal.reason),
     ];
     [state].into_iter().chain(rest.into_iter().flatten()).collect()
+}
+
+fn of_source(source: &SourceView) -> Vec<(&'static str, String)> {
+    let login = source.login.as_deref().map(|login| format!(", logged in by {login}")).unwrap_or_default();
+    let mut rows = vec![("from", format!("{}: {}{login}", source.from, source.place))];
+    rows.push(("read", source.read.clone().unwrap_or_else(|| "nothing is at hand".into())));
+    rows.extend(source.lease.map(|lease| ("lease", lease.to_string())));
+    rows.extend(source.trouble.clone().map(|trouble| ("trouble", trouble)));
+    rows
 }

@@ -12,6 +12,7 @@ mod grant;
 mod issuer;
 mod journal;
 mod learn;
+mod lease;
 mod lint;
 mod login;
 mod manual;
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Init => init::run(hardening),
         Command::Lock(command) => lock::run(arguments.data.as_deref(), command, output),
         Command::Credential(command) => credential::run(&find()?, command, output),
+        Command::Lease(command) => lease::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),
         Command::Approval(command) => approval::run(&find()?, command, output),

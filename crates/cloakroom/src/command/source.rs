@@ -23,6 +23,16 @@ pub(super) fn document(
             "field": needed(options.field.as_ref(), "--field NAME")?,
             "version": options.secret_version,
         })) }),
+        SourceKind::VaultLease => json!({ "vault-lease": bare(json!({
+            "access": access(options, secret)?,
+            "path": needed(options.path.as_ref(), "--path PATH")?,
+            "field": needed(options.field.as_ref(), "--field NAME")?,
+            "user_field": options.user_field,
+        })) }),
+        SourceKind::File => json!({ "file": bare(json!({
+            "path": needed(options.path.as_ref(), "--path FILE")?,
+            "field": options.field,
+        })) }),
     };
     let prefix = known.and_then(|known| known.prefixes.first()).cloned().unwrap_or_default();
     let reread = options.reread.map(|span| span.as_secs());
@@ -37,6 +47,11 @@ fn access(options: &SourceArguments, secret: &str) -> Result<Value, Failure> {
             "mount": options.login_mount.as_deref().unwrap_or("approle"),
             "role_id": needed(options.role.as_ref(), "--role ROLE_ID")?,
             "secret_id": secret,
+        } }),
+        LoginKind::Jwt if options.jwt_file.is_some() => json!({ "jwt-file": {
+            "mount": options.login_mount.as_deref().unwrap_or("jwt"),
+            "role": needed(options.role.as_ref(), "--role NAME")?,
+            "path": options.jwt_file,
         } }),
         LoginKind::Jwt => json!({ "jwt": {
             "mount": options.login_mount.as_deref().unwrap_or("jwt"),

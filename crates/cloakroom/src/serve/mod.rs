@@ -4,6 +4,7 @@ mod certify;
 mod doors;
 mod files;
 mod grants;
+mod leases;
 mod link;
 mod listening;
 mod open;

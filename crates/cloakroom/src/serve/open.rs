@@ -3,6 +3,7 @@
 use super::certify::WorkloadCertifier;
 use super::doors::Doors;
 use super::grants::GrantKeeper;
+use super::leases::LeaseKeeper;
 use super::link;
 use super::listening::Listening;
 use super::sockets::{Sockets, unix_listener};
@@ -184,6 +185,11 @@ pub(super) async fn open(
     let upstream = Arc::new(upstream);
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
     custody.mint_through(Arc::clone(&upstream), keeper, issuer.clone());
+    custody.read_below(settings.source_directories);
+    let (store_of_leases, journal_of_leases) = (Arc::clone(&store), Arc::clone(&journal));
+    let book =
+        LeaseKeeper { store: store_of_leases, journal: journal_of_leases, events: Arc::clone(&events) };
+    custody.lease_through(Arc::new(book)).await.map_err(Failure::failed)?;
     let proxy = Proxy {
         policies,
         custody,

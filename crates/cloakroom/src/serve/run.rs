@@ -1,5 +1,6 @@
 //! Runs an opened broker: says that it is ready, waits for a signal or a listener's end, drains, closes the journal.
 
+use super::leases;
 use super::link::Introduction;
 use super::open::Opened;
 use crate::data_dir::DataDir;
@@ -42,6 +43,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     // Ends with the runtime: what it did not record, the next start does.
     drop(tokio::spawn(Arc::clone(&admin).record_ends()));
     let (stop, stopped) = watch::channel(false);
+    let lending = tokio::spawn(leases::tend(Arc::clone(&admin), Arc::clone(&proxy.custody), stopped.clone()));
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));
     servers.spawn(async move {
@@ -94,6 +96,9 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     tracing::info!("stopping");
     stop.send_replace(true);
     while servers.join_next().await.is_some() {}
+    // After the last call: what it was lent goes back.
+    drop(lending.await);
+    leases::end_all(&proxy.custody).await;
     counter.abort();
     if let Err(error) = admin.uses.copy_to(&*admin.store).await {
         tracing::warn!(%error, "the rows could not be told how often placeholders were used; the next start counts anew");

@@ -17,7 +17,7 @@ use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::num::{NonZeroU8, NonZeroU32};
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 /// The whole file. Every section and key may be absent.
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +33,31 @@ pub(super) struct ConfigFile {
     pub(super) events: Events,
     pub(super) issuer: Option<Issuer>,
     pub(super) epoch: Epoch,
+    pub(super) sources: Sources,
+}
+
+/// `[sources]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Sources {
+    directories: Vec<PathBuf>,
+}
+
+impl Sources {
+    /// Below which directories secrets may be read from files: whole paths, and not everything.
+    pub(super) fn directories(self) -> Result<Vec<PathBuf>, Failure> {
+        let plain = |part: Component<'_>| matches!(part, Component::RootDir | Component::Normal(_));
+        let fine =
+            |path: &&PathBuf| path.is_absolute() && path.parent().is_some() && path.components().all(plain);
+        match self.directories.iter().find(|path| !fine(path)) {
+            None => Ok(self.directories),
+            Some(path) => Err(Failure::bad_input(format!(
+                "[sources] directories: {} is no directory of secrets",
+                path.display()
+            ))
+            .hinting("write absolute paths, such as directories = [\"/run/secrets\"]")),
+        }
+    }
 }
 
 /// `[epoch]`

@@ -74,6 +74,8 @@ pub(crate) struct Settings {
     pub(crate) issuer: Option<IssuerSetting>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
+    /// Below which directories secrets may be read from files.
+    pub(crate) source_directories: Vec<PathBuf>,
 }
 
 /// For workloads behind a lock, which know of no broker.
@@ -177,6 +179,7 @@ impl Settings {
             events,
             issuer,
             epoch,
+            sources,
         } = file;
         let durability = journal.durability.into();
         let journal_settings = journal.settings();
@@ -218,6 +221,7 @@ impl Settings {
             appliance: options.appliance.clone(),
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,
+            source_directories: sources.directories()?,
         })
     }
 }

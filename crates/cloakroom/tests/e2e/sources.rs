@@ -352,3 +352,194 @@ fn an_answer_that_is_no_secret_is_never_placed_nor_shown() {
     }
     assert!(upstream.requests().is_empty());
 }
+
+/// A login with JWTs: whoever holds the key can say who they are.
+mod jwt {
+    use super::*;
+    use aws_lc_rs::encoding::{AsDer, PublicKeyX509Der};
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+    use base64::Engine;
+    use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+    use serde_json::json;
+
+    pub(super) struct Signer(RsaKeyPair);
+
+    impl Signer {
+        pub(super) fn new() -> Self {
+            Self(RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap())
+        }
+
+        pub(super) fn sign(&self, subject: &str) -> String {
+            let part = |value: serde_json::Value| URL_SAFE_NO_PAD.encode(value.to_string());
+            let now = cloakroom_model::Timestamp::now().millis() / 1000;
+            let head = part(json!({ "alg": "RS256", "typ": "JWT" }));
+            let claims =
+                json!({ "sub": subject, "aud": "bao", "iat": now, "exp": now + 600, "jti": shaped("jti-") });
+            let text = format!("{head}.{}", part(claims));
+            let mut signature = vec![0; self.0.public_modulus_len()];
+            self.0.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), text.as_bytes(), &mut signature).unwrap();
+            format!("{text}.{}", URL_SAFE_NO_PAD.encode(signature))
+        }
+
+        /// Lets the server believe what is signed with it about `robot`.
+        pub(super) fn trusted_by(&self, server: &OpenBao) {
+            let der: PublicKeyX509Der<'_> = self.0.public_key().as_der().unwrap();
+            let pem = format!(
+                "-----BEGIN PUBLIC KEY-----\n{}\n-----END PUBLIC KEY-----",
+                STANDARD.encode(der.as_ref())
+            );
+            server.set("sys/auth/jwt", json!({ "type": "jwt" }));
+            server.set("auth/jwt/config", json!({ "jwt_validation_pubkeys": [pem] }));
+            let role = json!({ "role_type": "jwt", "user_claim": "sub", "bound_subject": "robot", "bound_audiences": ["bao"],
+                "token_policies": ["reader"], "token_ttl": "1h" });
+            server.set("auth/jwt/role/robot", role);
+        }
+    }
+}
+
+fn by_jwt() -> Vec<String> {
+    ["--login", "jwt", "--role", "robot"].map(str::to_owned).to_vec()
+}
+
+#[test]
+fn a_jwt_logs_in_and_one_for_another_subject_does_not() {
+    let signer = jwt::Signer::new();
+    let Some(stage) = Stage::new(&[], |server| {
+        signer.trusted_by(server);
+        (by_jwt(), signer.sign("robot"))
+    }) else {
+        return;
+    };
+    assert_eq!(stage.call().status, 200);
+    assert_eq!(stage.presented(), CANARY);
+    for wrong in [signer.sign("somebody"), jwt::Signer::new().sign("robot")] {
+        stage.rotate(&wrong);
+        assert_eq!(stage.code().as_deref(), Some("login-required"));
+    }
+    stage.rotate(&signer.sign("robot"));
+    assert_eq!(stage.call().status, 200);
+}
+
+/// A broker that may read files below a directory that looks like a volume of Kubernetes.
+struct Volume {
+    setup: Setup,
+    upstream: TlsUpstream,
+    directory: tempfile::TempDir,
+}
+
+impl Volume {
+    fn new() -> Self {
+        use cloakroom_testkit::{BrokerBuilder, TestAuthority};
+        let (authority, directory) = (TestAuthority::new(), tempfile::tempdir().unwrap());
+        let settings = crate::support::settings_of(&authority);
+        std::fs::write(&settings, format!("[sources]\ndirectories = [{:?}]\n", directory.path())).unwrap();
+        let broker = BrokerBuilder::new(crate::support::BINARY, &authority)
+            .argument("--config")
+            .argument(settings)
+            .start();
+        let robot = broker.workload("robot");
+        let upstream = TlsUpstream::start(&authority, service);
+        Self { setup: Setup { broker, authority, robot }, upstream, directory }
+    }
+
+    /// Replaces all files at once, as Kubernetes does.
+    fn swap(&self, version: u32, text: &str, mode: u32) {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let at = |name: &str| self.directory.path().join(name);
+        let fresh = format!("..version_{version}");
+        std::fs::create_dir(at(&fresh)).unwrap();
+        let file = at(&fresh).join("token");
+        std::fs::write(&file, text).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+        symlink(&fresh, at("..next")).unwrap();
+        std::fs::rename(at("..next"), at("..data")).unwrap();
+        if version == 1 {
+            symlink("..data/token", at("token")).unwrap();
+        }
+    }
+
+    fn path(&self) -> String {
+        self.directory.path().join("token").display().to_string()
+    }
+
+    fn add(&self, arguments: &[&str]) -> cloakroom_testkit::Answer {
+        let to = self.upstream.url();
+        self.setup.broker.run(&[&["credential", "add", "c", "--to", &to], arguments].concat())
+    }
+
+    fn call(&self, issued: &Issued) -> Response {
+        self.setup.broker.call(
+            Way::Connect,
+            Some(&self.setup.robot),
+            &item(&self.upstream, "1", &issued.text),
+        )
+    }
+
+    fn presented(&self) -> String {
+        let requests = self.upstream.requests();
+        requests.last().unwrap().header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned()
+    }
+}
+
+#[test]
+fn a_secret_in_a_file_is_placed_and_so_is_what_replaces_it() {
+    let volume = Volume::new();
+    volume.swap(1, CANARY, 0o440);
+    let added = volume.add(&["--from", "file", "--path", &volume.path(), "--reread", "1s"]);
+    assert!(added.status.success(), "{added:?}");
+    let issued = volume.setup.broker.permit("c", "robot", &items(&volume.upstream), &[]);
+    assert_eq!(volume.call(&issued).status, 200);
+    assert_eq!(volume.presented(), CANARY);
+    volume.swap(2, &format!("{}\n", shaped("second-")), 0o440);
+    eventually("the second version", || {
+        assert_eq!(volume.call(&issued).status, 200);
+        (volume.presented() == shaped("second-")).then_some(())
+    });
+    // What everybody can read is no secret any more; what was read is used for its stated time, and no longer.
+    volume.swap(3, &shaped("third-"), 0o444);
+    eventually("it is refused", || {
+        (volume.call(&issued).code().as_deref() == Some("credential-unavailable")).then_some(())
+    });
+    let shown = volume.setup.broker.cli_json(&["credential", "show", "c"]);
+    assert_eq!(shown["source"]["from"], "file");
+    assert!(shown["source"]["trouble"].as_str().unwrap().contains("open to others"), "{shown}");
+    assert_ne!(volume.presented(), shaped("third-"));
+}
+
+#[test]
+fn a_file_is_read_only_below_the_directories_that_the_settings_name() {
+    let volume = Volume::new();
+    for path in ["/etc/shadow", "relative", "/run/../etc/shadow"] {
+        let added = volume.add(&["--from", "file", "--path", path]);
+        assert!(!added.status.success(), "{path}: {added:?}");
+    }
+    let setup = setup();
+    let (to, path) = ("https://api.example.com", "/run/secrets/x");
+    let none = setup.broker.run(&["credential", "add", "c", "--to", to, "--from", "file", "--path", path]);
+    assert!(!none.status.success() && none.stderr.contains("[sources] directories"), "{none:?}");
+}
+
+#[test]
+fn a_jwt_in_a_file_is_read_anew_for_each_login() {
+    let volume = Volume::new();
+    let Some(server) = OpenBao::start(&volume.setup) else { return };
+    let signer = jwt::Signer::new();
+    signer.trusted_by(&server);
+    server.policy(&[READ]);
+    server.put("app/api", "key", CANARY);
+    volume.swap(1, &signer.sign("somebody"), 0o400);
+    let (url, path) = (server.url(), volume.path());
+    let arguments = ["--from", "vault-kv", "--server", &url, "--path", "app/api", "--field", "key"];
+    let added =
+        volume.add(&[&arguments[..], &["--login", "jwt", "--role", "robot", "--jwt-file", &path]].concat());
+    assert!(added.status.success(), "{added:?}");
+    let issued = volume.setup.broker.permit("c", "robot", &items(&volume.upstream), &[]);
+    let refused = volume.call(&issued);
+    // The file is replaced by others: that is no case for a person who deposits something.
+    assert_eq!(refused.code().as_deref(), Some("credential-unavailable"), "{}", refused.text());
+    volume.swap(2, &signer.sign("robot"), 0o400);
+    eventually("the next login works", || (volume.call(&issued).status == 200).then_some(()));
+    assert_eq!(volume.presented(), CANARY);
+    server.hunt(&volume.setup.broker);
+}

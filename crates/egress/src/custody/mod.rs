@@ -10,9 +10,12 @@ mod error;
 mod harden;
 mod intake;
 mod kek;
+mod lease_seal;
+mod lending;
 mod login;
 mod role;
 mod safe;
+mod report;
 mod sealed;
 mod shape;
 mod signing_key;
@@ -25,6 +28,8 @@ pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
 pub(crate) use safe::{Safe, read_file, replace_file};
+pub(crate) use lease_seal::LeaseSeal;
+pub use report::SourceReport;
 pub use sealed::SealedParts;
 pub(crate) use signing_key::{SigningKey, Unsent};
 
@@ -332,6 +337,13 @@ impl Custody {
 
 /// What access tokens are made of.
 impl Custody {
+    /// Lets secrets be read from files below these directories. Once, after [`Custody::mint_through`].
+    pub fn read_below(&self, directories: Vec<PathBuf>) {
+        if let Some(means) = self.means.get() {
+            means.sources.read_below(directories);
+        }
+    }
+
     /// Lets access tokens be made from now on, through this way out; where the broker is an issuer, with its tokens too. Once.
     pub fn mint_through(
         &self,
@@ -396,6 +408,9 @@ impl Custody {
         let text = Zeroizing::new(source.write().ok_or(CustodyError::Cryptography("write the source"))?);
         // As with grants: what is sealed is read again first.
         let source = Source::read(&text).map_err(CustodyError::Grant)?;
+        if let Some(means) = self.means.get() {
+            source.allowed(&means.sources).map_err(CustodyError::Grant)?;
+        }
         let binding = Binding { id, kind: CredentialKind::Sourced, destinations, generation };
         let sealed = sealed::seal(self.keys.as_ref(), &binding.bound(), &Secret::new(text))?;
         Ok(Accepted { sealed, shape: shape::learn(&source.likeness()) })

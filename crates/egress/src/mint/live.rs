@@ -7,15 +7,15 @@ use super::recipe::Recipe;
 use super::refresh::Ended;
 use crate::custody::Derived;
 use crate::issuer::Issuer;
-use crate::scrub::{NeedleCache, Needles};
+use crate::scrub::{BasicHalf, NeedleCache, Needles};
 use crate::secret::Secret;
 use crate::source::{self, Asker, Fetched, Source};
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
-use cloakroom_model::{CapturedRecord, Code, CoreId, CredentialId, Refusal, SealedSecret};
+use cloakroom_model::{CapturedRecord, Code, CoreId, CredentialId, LeaseId, Refusal, SealedSecret, Timestamp};
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
@@ -88,10 +88,12 @@ pub(crate) struct Live {
     /// The user name that goes with it, where it is the password of a login.
     user: Option<Secret>,
     made: Instant,
-    /// From then on a new one is wanted.
-    stale: Instant,
-    /// From then on this one is worth nothing.
-    ends: Instant,
+    /// So many milliseconds after it was made a new one is wanted.
+    stale: AtomicU64,
+    /// So many milliseconds after it was made this one is worth nothing.
+    ends: AtomicU64,
+    /// What it is lent by.
+    lease: Option<LeaseId>,
     refused: AtomicBool,
     /// Who proves possession of the key that it is bound to, where it is.
     prover: Option<Arc<Prover>>,
@@ -112,8 +114,9 @@ impl Live {
             secret,
             user: None,
             made,
-            stale: made + (valid_for - ahead),
-            ends: made + valid_for,
+            stale: millis(valid_for - ahead).into(),
+            ends: millis(valid_for).into(),
+            lease: None,
             refused: AtomicBool::new(false),
             read_elsewhere: false,
             prover: None,
@@ -156,12 +159,23 @@ impl Live {
 
     /// Whether it has not ended.
     pub(super) fn is_valid(&self, now: Instant) -> bool {
-        now < self.ends
+        now < self.after(&self.ends)
     }
 
     /// Whether no new one is wanted.
     pub(super) fn is_fresh(&self, now: Instant) -> bool {
-        now < self.stale && !self.refused.load(Ordering::Relaxed)
+        now < self.after(&self.stale) && !self.refused.load(Ordering::Relaxed)
+    }
+
+    fn after(&self, span: &AtomicU64) -> Instant {
+        self.made + Duration::from_millis(span.load(Ordering::Relaxed))
+    }
+
+    /// Used for so long from now on, and for so long where no other can be had.
+    fn extend(&self, fresh_for: Duration, valid_for: Duration) {
+        let age = self.made.elapsed();
+        self.ends.store(millis(age + valid_for), Ordering::Relaxed);
+        self.stale.store(millis(age + fresh_for), Ordering::Relaxed);
     }
 }
 
@@ -205,6 +219,11 @@ impl Mint {
     /// The access token, if one is at hand.
     pub(crate) fn live(&self) -> Option<Arc<Live>> {
         self.live.load_full().filter(|live| live.is_valid(Instant::now()))
+    }
+
+    /// When what is placed now was made.
+    pub(crate) fn made(&self) -> Option<Timestamp> {
+        self.live().map(|live| Timestamp::now().minus(live.made.elapsed()))
     }
 
     /// The recipe that was kept last, where it is newer than the row.
@@ -293,7 +312,15 @@ impl Mint {
                 match source.fetch(&asker, &means.sources).await {
                     Ok(fetched) => {
                         tracing::info!(%credential, generation, fresh_for = fetched.fresh_for.as_secs(), "secret read");
-                        self.put_in_use(fetched);
+                        let before = self.put_in_use(fetched);
+                        if let Ok(leases) = means.sources.leases() {
+                            before.into_iter().for_each(|before| leases.supersede(before));
+                            // It may have been given back meanwhile: the last placeholder was revoked.
+                            self.lease()
+                                .filter(|lease| !leases.is_held(*lease))
+                                .into_iter()
+                                .for_each(|lease| self.forget(lease));
+                        }
                         *failures = Failures::default();
                         return Ok(());
                     }
@@ -315,13 +342,14 @@ impl Mint {
         also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
         let prover = recipe.prover().ok().flatten().filter(|_| granted.is_bound).map(Arc::new);
         let live = Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) };
-        self.note(|_| Health::made(live.stale - live.made, live.ends - live.made));
+        let spans = [&live.stale, &live.ends].map(|span| Duration::from_millis(span.load(Ordering::Relaxed)));
+        self.note(|_| Health::made(spans[0], spans[1]));
         self.live.store(Some(Arc::new(live)));
     }
 
-    /// What was read elsewhere is placed from now on.
-    fn put_in_use(&self, fetched: Fetched) {
-        let Fetched { secret, user, fresh_for, valid_for, also } = fetched;
+    /// What was read elsewhere is placed from now on. Gives the lease whose place it took.
+    fn put_in_use(&self, fetched: Fetched) -> Option<LeaseId> {
+        let Fetched { secret, user, fresh_for, valid_for, also, lease } = fetched;
         let needles = |secret: &[u8]| NeedleCache::default().needles(None, secret);
         let long = |secret: &&[u8]| secret.len() >= crate::custody::SHORTEST;
         let mut hidden: Vec<Arc<Needles>> =
@@ -329,7 +357,9 @@ impl Mint {
         if let Some(user) = &user {
             hidden.extend(Some(user.expose()).filter(long).map(needles));
             // As Basic credentials have it: encoded, too.
-            hidden.push(needles(&Zeroizing::new([user.expose(), b":", secret.expose()].concat())));
+            let pair = Zeroizing::new([user.expose(), b":", secret.expose()].concat());
+            let whole = BasicHalf { before: b"", after: b"" };
+            hidden.push(NeedleCache::default().needles(Some(whole), &pair));
         }
         let before = self.live.load();
         if let Some(before) = before.as_ref().filter(|before| before.secret.expose() != secret.expose()) {
@@ -340,8 +370,9 @@ impl Mint {
             secret,
             user,
             made,
-            stale: made + fresh_for,
-            ends: made + valid_for,
+            stale: millis(fresh_for).into(),
+            ends: millis(valid_for).into(),
+            lease,
             refused: AtomicBool::new(false),
             read_elsewhere: true,
             prover: None,
@@ -349,7 +380,27 @@ impl Mint {
             also: hidden,
         };
         self.note(|_| Health::made(fresh_for, valid_for));
+        let before = before.as_ref().and_then(|before| before.lease);
         self.live.store(Some(Arc::new(live)));
+        before
+    }
+
+    /// The lease that is placed now.
+    pub(crate) fn lease(&self) -> Option<LeaseId> {
+        self.live.load().as_ref().and_then(|live| live.lease)
+    }
+
+    /// What this lease brought is not placed any more.
+    pub(crate) fn forget(&self, lease: LeaseId) {
+        self.live.rcu(|live| live.clone().filter(|live| live.lease != Some(lease)));
+    }
+
+    /// What this lease brought is placed for longer.
+    pub(crate) fn extend(&self, lease: LeaseId, fresh_for: Duration, valid_for: Duration) {
+        if let Some(live) = self.live.load().as_ref().filter(|live| live.lease == Some(lease)) {
+            live.extend(fresh_for, valid_for);
+            self.note(|health| Health { last: health.last, ..Health::made(fresh_for, valid_for) });
+        }
     }
 }
 
@@ -377,6 +428,10 @@ impl Failures {
         let seconds = u32::try_from(left.as_secs()).unwrap_or(u32::MAX).saturating_add(1);
         Some(unavailable(reason, Some(seconds)))
     }
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }
 
 pub(super) fn unavailable(reason: &'static str, retry_after: Option<u32>) -> Refusal {

@@ -11,22 +11,30 @@
 
 mod asker;
 mod desk;
+mod file;
+mod lease;
 mod value;
 mod vault;
 
 pub(crate) use asker::Asker;
 pub(crate) use desk::Desk;
+pub use lease::{LeaseBook, LeaseStep};
+pub(crate) use lease::{Leases, Task};
+pub(crate) use vault::{Access, spans};
 
 use crate::mint::Failure;
 use crate::secret::Secret;
+use cloakroom_model::LeaseId;
+use file::SecretFile;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
-use vault::VaultKv;
+use vault::{VaultKv, VaultLease};
 
 /// The longest source, in bytes: addresses, names, a certificate and its key.
 const LONGEST: usize = 16 * 1024;
-/// How long a secret is used that does not say how long it is valid.
+/// How long a secret is used that does not say how long it is valid; and one in a file, which costs nothing to read.
 const UNSAID: u64 = 300;
+const UNSAID_OF_FILES: u64 = 10;
 /// The bounds of what may be said instead, in seconds.
 const SOONEST: u64 = 1;
 const LATEST: u64 = 24 * 3600;
@@ -53,6 +61,17 @@ pub(crate) struct Source {
 enum Origin {
     /// A field of a secret in Vault's or OpenBao's key-value store, version 2.
     VaultKv(VaultKv),
+    /// A secret that Vault or OpenBao makes for this broker alone.
+    VaultLease(VaultLease),
+    /// A file that somebody else writes.
+    File(SecretFile),
+}
+
+/// What may be said of a source.
+pub(crate) struct Described {
+    pub(crate) from: &'static str,
+    pub(crate) place: String,
+    pub(crate) login: Option<&'static str>,
 }
 
 /// What a reading brought.
@@ -66,6 +85,8 @@ pub(crate) struct Fetched {
     pub(crate) valid_for: Duration,
     /// What must not come back in a reply either.
     pub(crate) also: Vec<Secret>,
+    /// What it is lent by, where it was made for this broker alone.
+    pub(crate) lease: Option<LeaseId>,
 }
 
 impl Source {
@@ -87,8 +108,22 @@ impl Source {
         }
         match &source.from {
             Origin::VaultKv(kv) => kv.check()?,
+            Origin::VaultLease(lease) => lease.check()?,
+            Origin::File(file) => file.check()?,
         }
         Ok(source)
+    }
+
+    /// Whether what it reads on this machine may be read.
+    ///
+    /// # Errors
+    /// One sentence.
+    pub(crate) fn allowed(&self, desk: &Desk) -> Result<(), &'static str> {
+        match &self.from {
+            Origin::VaultKv(kv) => kv.access.login.allowed(desk),
+            Origin::VaultLease(lease) => lease.access.login.allowed(desk),
+            Origin::File(file) => file.allowed(desk),
+        }
     }
 
     /// As it is sealed.
@@ -105,8 +140,21 @@ impl Source {
     pub(crate) fn with_secret(mut self, fresh: &str) -> Option<Self> {
         match &mut self.from {
             Origin::VaultKv(kv) => kv.access.login.renew(fresh)?,
+            Origin::VaultLease(lease) => lease.access.login.renew(fresh)?,
+            // Nothing secret lets the broker in.
+            Origin::File(_) => return None,
         }
         Some(self)
+    }
+
+    /// What may be said of it: nothing that lets anybody in.
+    pub(crate) fn describe(&self) -> Described {
+        let (from, place, login) = match &self.from {
+            Origin::VaultKv(kv) => ("vault-kv", kv.place(), Some(kv.access.login.name())),
+            Origin::VaultLease(lease) => ("vault-lease", lease.place(), Some(lease.access.login.name())),
+            Origin::File(file) => ("file", file.place(), None),
+        };
+        Described { from, place, login }
     }
 
     /// Reads the secret.
@@ -116,13 +164,26 @@ impl Source {
     pub(crate) async fn fetch(&self, asker: &Asker<'_>, desk: &Desk) -> Result<Fetched, Failure> {
         match &self.from {
             Origin::VaultKv(kv) => Ok(self.kept(kv.fetch(asker, desk).await?)),
+            Origin::VaultLease(lease) => lease.fetch(asker, desk).await,
+            Origin::File(file) => Ok(self.kept(file.fetch(desk).await?)),
         }
+    }
+
+    /// How the broker is let in now, where that is at the same server as `other`: a lease outlives what let it in.
+    pub(crate) fn access_instead_of(self, other: &Access) -> Option<Access> {
+        let access = match self.from {
+            Origin::VaultKv(kv) => kv.access,
+            Origin::VaultLease(lease) => lease.access,
+            Origin::File(_) => return None,
+        };
+        access.is_at_the_server_of(other).then_some(access)
     }
 
     /// A secret that says nothing of its end: used as long again where it cannot be read.
     fn kept(&self, secret: Secret) -> Fetched {
-        let fresh_for = Duration::from_secs(self.reread.unwrap_or(UNSAID));
-        Fetched { secret, user: None, fresh_for, valid_for: fresh_for * 2, also: Vec::new() }
+        let unsaid = if matches!(self.from, Origin::File(_)) { UNSAID_OF_FILES } else { UNSAID };
+        let fresh_for = Duration::from_secs(self.reread.unwrap_or(unsaid));
+        Fetched { secret, user: None, fresh_for, valid_for: fresh_for * 2, also: Vec::new(), lease: None }
     }
 }
 

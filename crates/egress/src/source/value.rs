@@ -26,6 +26,18 @@ pub(super) fn secret(text: &str) -> Result<Secret, Failure> {
     Ok(Secret::new(Zeroizing::new(text.as_bytes().to_vec())))
 }
 
+/// A user name as Basic credentials can carry it: a colon would end it (RFC 7617, section 2).
+///
+/// # Errors
+/// [`Failure::Unavailable`].
+pub(super) fn user(text: &str) -> Result<Secret, Failure> {
+    let plain = text.bytes().all(|byte| byte.is_ascii() && !byte.is_ascii_control() && byte != b':');
+    if text.is_empty() || text.len() > 255 || !plain {
+        return Err(Failure::Unavailable("the source's user name cannot be put into a call", None));
+    }
+    Ok(Secret::new(Zeroizing::new(text.as_bytes().to_vec())))
+}
+
 /// A field that is a text.
 ///
 /// # Errors
@@ -41,9 +53,12 @@ mod tests {
 
     #[test]
     fn t45_only_what_a_header_can_carry_is_taken_from_a_source() {
-        assert!(secret("abcdefgh").is_ok());
+        assert!(secret("abcdefgh").is_ok() && user("v-role-1").is_ok());
         for bad in ["short", "abcdefgh\r\nx: y", "abcdefgh\0", "abcdefgh\u{e9}", &"a".repeat(LONGEST + 1)] {
             assert!(secret(bad).is_err(), "{bad:?}");
+        }
+        for bad in ["", "a:b", "a\nb", "\u{e9}", &"a".repeat(256)] {
+            assert!(user(bad).is_err(), "{bad:?}");
         }
     }
 }

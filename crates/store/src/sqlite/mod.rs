@@ -2,6 +2,7 @@
 
 mod captured;
 mod claim;
+mod lease;
 mod life;
 mod migrate;
 mod open;
@@ -12,7 +13,7 @@ mod write;
 use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
-    CredentialId, CredentialRecord, KeyedHash, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
+    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
     Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::path::Path;
@@ -148,6 +149,18 @@ impl Store for SqliteStore {
 
     fn withdraw_approval(&self, id: ApprovalId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::withdraw_approval(db, id, at))
+    }
+
+    fn leases(&self) -> BoxFuture<'_, Result<Vec<LeaseRecord>, StoreError>> {
+        self.reader.submit(After::Nothing, lease::all)
+    }
+
+    fn keep_lease(&self, row: LeaseRecord) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| lease::keep(db, &row))
+    }
+
+    fn end_lease(&self, id: LeaseId) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| lease::end(db, id))
     }
 
     fn books(&self) -> BoxFuture<'_, Result<Books, StoreError>> {

@@ -206,7 +206,7 @@ impl Fields<'_, '_> {
         self.text(field, |text| serde_json::from_str(&text))
     }
 
-    fn number(&self, field: &str) -> Result<u32, StoreError> {
+    pub(super) fn number(&self, field: &str) -> Result<u32, StoreError> {
         let number: i64 = self.plain(field)?;
         u32::try_from(number).map_err(|error| self.unreadable(field, &error))
     }

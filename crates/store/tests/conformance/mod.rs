@@ -4,7 +4,7 @@ pub(crate) mod rows;
 
 use cloakroom_model::*;
 use cloakroom_store::{Books, BoxFuture, Decision, Store, StoreError};
-use rows::{at, credential, keys, placeholder, signature, workload};
+use rows::{at, credential, keys, lease, placeholder, signature, workload};
 use std::sync::Arc;
 
 /// A case gets an empty store.
@@ -36,6 +36,7 @@ cases! {
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
     uses_are_noted_as_they_were_tallied
+    a_lease_is_kept_as_it_is_now_until_it_is_gone
     a_life_changes_as_the_model_says_and_in_no_other_way
     concurrent_changes_that_fail_do_not_disturb_their_neighbours
 }
@@ -457,4 +458,27 @@ async fn concurrent_changes_that_fail_do_not_disturb_their_neighbours(store: Arc
         added += usize::from(task.await.unwrap());
     }
     assert_eq!((added, store.load().await.unwrap().workloads.len()), (50, 50));
+}
+
+async fn a_lease_is_kept_as_it_is_now_until_it_is_gone(store: Arc<dyn Store>) {
+    assert_eq!(store.leases().await, Ok(Vec::new()));
+    let (first, second) = (lease(1), lease(2));
+    // The credential need not be there: a lease outlives it.
+    for row in [&second, &first] {
+        store.keep_lease(row.clone()).await.unwrap();
+    }
+    assert_eq!(store.leases().await, Ok(vec![first.clone(), second.clone()]));
+    let later = LeaseRecord {
+        state: LeaseState::Ending,
+        sealed: SealedSecret(b"other ciphertext".to_vec()),
+        expires: Some(at(9)),
+        attempts: 3,
+        trouble: Some("it lingers".into()),
+        ..first.clone()
+    };
+    store.keep_lease(later.clone()).await.unwrap();
+    assert_eq!(store.leases().await, Ok(vec![later, second.clone()]));
+    store.end_lease(first.id).await.unwrap();
+    assert!(matches!(store.end_lease(first.id).await, Err(StoreError::Missing { .. })));
+    assert_eq!(store.leases().await, Ok(vec![second]));
 }

@@ -92,3 +92,17 @@ pub(crate) fn placeholder(
 pub(crate) fn signature() -> Signature {
     Signature { key: "a2V5".into(), signature: "c2lnbmF0dXJl".into() }
 }
+
+pub(crate) fn lease(number: u64) -> LeaseRecord {
+    LeaseRecord {
+        id: LeaseId::new(at(number), random(number)),
+        credential: CredentialId::new(at(number), random(number)),
+        generation: 1,
+        state: LeaseState::Asked,
+        sealed: SealedSecret(format!("ciphertext-{number}-of-a-lease").into_bytes()),
+        asked: at(number),
+        expires: None,
+        attempts: 0,
+        trouble: None,
+    }
+}

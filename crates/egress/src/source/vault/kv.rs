@@ -40,6 +40,12 @@ impl VaultKv {
         Ok(())
     }
 
+    /// As operators see it.
+    pub(in crate::source) fn place(&self) -> String {
+        let version = self.version.map(|version| format!(", version {version}")).unwrap_or_default();
+        format!("{} {}/{}, field {}{version}", self.access.place(), self.mount, self.path, self.field)
+    }
+
     pub(in crate::source) async fn fetch(&self, asker: &Asker<'_>, desk: &Desk) -> Result<Secret, Failure> {
         let mut path = format!("{}/data/{}", encoded(&self.mount), encoded(&self.path));
         if let Some(version) = self.version {

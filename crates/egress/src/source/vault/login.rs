@@ -3,13 +3,16 @@
 //! SPEC: <https://openbao.org/api-docs/auth/approle/#login-with-approle>, <https://openbao.org/api-docs/auth/jwt/#jwt-login>,
 //! <https://openbao.org/api-docs/auth/token/#lookup-a-token-self>
 
+use super::super::file;
 use super::session::Session;
 use super::{Access, Asker, document, encoded, is_path, is_word};
 use crate::mint::Failure;
 use crate::secret::Secret;
+use crate::source::Desk;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
@@ -23,6 +26,8 @@ pub(in crate::source) enum Login {
     AppRole { mount: String, role_id: String, secret_id: String },
     /// A JWT that somebody else signed.
     Jwt { mount: String, role: String, jwt: String },
+    /// The same from a file, read anew for each login: Kubernetes replaces it before it ends.
+    JwtFile { mount: String, role: String, path: PathBuf },
 }
 
 impl Login {
@@ -38,6 +43,28 @@ impl Login {
                 let fine = is_path(mount) && !role.is_empty() && is_word(jwt);
                 fine.then_some(()).ok_or("a JWT login needs its mount, a role and a JWT")
             }
+            Self::JwtFile { mount, role, path } => {
+                let fine = is_path(mount) && !role.is_empty();
+                fine.then_some(()).ok_or("a JWT login needs its mount and a role")?;
+                file::check(path)
+            }
+        }
+    }
+
+    /// Its word.
+    pub(in crate::source) const fn name(&self) -> &'static str {
+        match self {
+            Self::Token { .. } => "token",
+            Self::AppRole { .. } => "approle",
+            Self::Jwt { .. } | Self::JwtFile { .. } => "jwt",
+        }
+    }
+
+    /// Whether what it reads on this machine may be read.
+    pub(in crate::source) fn allowed(&self, desk: &Desk) -> Result<(), &'static str> {
+        match self {
+            Self::JwtFile { path, .. } => file::allowed(path, desk),
+            _ => Ok(()),
         }
     }
 
@@ -47,6 +74,7 @@ impl Login {
             Self::Token { token } => token,
             Self::AppRole { secret_id, .. } => secret_id,
             Self::Jwt { jwt, .. } => jwt,
+            Self::JwtFile { .. } => return None,
         };
         fresh.clone_into(secret);
         Some(())
@@ -58,7 +86,7 @@ impl Access {
     ///
     /// # Errors
     /// [`Failure::Refused`] where the server does not let the broker in: only another secret helps.
-    pub(super) async fn log_in(&self, asker: &Asker<'_>) -> Result<Session, Failure> {
+    pub(super) async fn log_in(&self, asker: &Asker<'_>, desk: &Desk) -> Result<Session, Failure> {
         match &self.login {
             Login::Token { token } => self.look_up(asker, token).await,
             Login::AppRole { mount, role_id, secret_id } => {
@@ -66,6 +94,16 @@ impl Access {
             }
             Login::Jwt { mount, role, jwt } => {
                 self.exchange(asker, mount, &json!({ "role": role, "jwt": jwt })).await
+            }
+            Login::JwtFile { mount, role, path } => {
+                let jwt = file::read(path, desk).await?;
+                let body = json!({ "role": role, "jwt": jwt.as_str() });
+                // The file is replaced by others: the next one may do.
+                let later = |failure| match failure {
+                    Failure::Refused(why) => Failure::Unavailable(why, None),
+                    failure => failure,
+                };
+                self.exchange(asker, mount, &body).await.map_err(later)
             }
         }
     }
@@ -75,7 +113,7 @@ impl Access {
         let reply = self.ask(asker, None, (Method::POST, &path), Some(body)).await?;
         if matches!(reply.status, StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
         {
-            return Err(Failure::Refused("the server does not let the broker in with what was deposited"));
+            return Err(Failure::Refused("the server does not let the broker in"));
         }
         let granted = &document(&reply)?["auth"];
         let token = granted["client_token"].as_str().filter(|token| is_word(token));
@@ -104,6 +142,7 @@ impl Session {
             granted["lease_duration"].as_u64().filter(|seconds| *seconds > 0).map(Duration::from_secs);
         Self {
             token: Secret::new(Zeroizing::new(token.as_bytes().to_vec())),
+            accessor: granted["accessor"].as_str().filter(|text| is_word(text)).map(str::to_owned),
             renewable: granted["renewable"].as_bool().unwrap_or(false),
             had: now,
             ends: lasts.and_then(|lasts| now.checked_add(lasts)),

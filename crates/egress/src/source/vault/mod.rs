@@ -3,10 +3,13 @@
 //! SPEC: <https://openbao.org/api-docs/>, which for all that is used here is what Vault's says.
 
 mod kv;
+mod lease;
 mod login;
 mod session;
 
 pub(super) use kv::VaultKv;
+pub(crate) use lease::spans;
+pub(super) use lease::{Ended, VaultLease};
 pub(super) use session::Sessions;
 
 use super::asker::{Asker, Question, Reply};
@@ -30,12 +33,12 @@ const REQUEST: HeaderName = HeaderName::from_static("x-vault-request");
 /// SECURITY: all that is here goes to this server and nowhere else.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Access {
+pub(crate) struct Access {
     /// `https://HOST[:PORT]`.
     server: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     namespace: Option<String>,
-    pub(super) login: Login,
+    pub(in crate::source) login: Login,
 }
 
 impl Access {
@@ -45,6 +48,16 @@ impl Access {
             return Err("the namespace is no path of names");
         }
         self.login.check()
+    }
+
+    pub(in crate::source) fn is_at_the_server_of(&self, other: &Self) -> bool {
+        (&self.server, &self.namespace) == (&other.server, &other.namespace)
+    }
+
+    fn place(&self) -> String {
+        let namespace =
+            self.namespace.as_deref().map(|name| format!(" namespace {name}")).unwrap_or_default();
+        format!("{}{namespace}", self.server)
     }
 
     fn destination(&self) -> Option<Destination> {

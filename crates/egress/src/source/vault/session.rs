@@ -17,6 +17,8 @@ const MARGIN: Duration = Duration::from_secs(5);
 /// A login token and what is known of it.
 pub(in crate::source) struct Session {
     pub(super) token: Secret,
+    /// Names it without being it.
+    pub(super) accessor: Option<String>,
     pub(super) renewable: bool,
     pub(super) had: Instant,
     /// `None`: it does not end by itself.
@@ -30,12 +32,15 @@ pub(in crate::source) struct Session {
 pub(in crate::source) struct Sessions(Mutex<BTreeMap<(CredentialId, u32), Slot>>);
 
 /// One login at a time.
-type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
+pub(super) type Slot = Arc<tokio::sync::Mutex<Option<Arc<Session>>>>;
 
 impl Sessions {
-    fn slot(&self, asker: &Asker<'_>) -> Slot {
+    pub(super) fn slot(&self, asker: &Asker<'_>) -> Slot {
         let mut slots = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(slots.entry((asker.credential, asker.generation)).or_default())
+        let (credential, generation) = (asker.credential, asker.generation);
+        // Those of generations long gone end by their own time.
+        slots.retain(|(of, at), _| *of != credential || at.saturating_add(1) >= generation);
+        Arc::clone(slots.entry((credential, generation)).or_default())
     }
 }
 
@@ -52,18 +57,23 @@ impl Session {
         body: Option<&Value>,
     ) -> Result<Reply, Failure> {
         let slot = desk.sessions.slot(asker);
-        let session = Self::standing(access, asker, &slot).await?;
+        let session = Self::standing(access, asker, desk, &slot).await?;
         let reply = access.ask(asker, Some(&session.token), (method.clone(), path), body).await?;
         if reply.status != StatusCode::FORBIDDEN {
             return Ok(reply);
         }
         Self::drop_from(&slot, &session).await;
-        let session = Self::standing(access, asker, &slot).await?;
+        let session = Self::standing(access, asker, desk, &slot).await?;
         access.ask(asker, Some(&session.token), (method, path), body).await
     }
 
     /// The login that stands, renewed where it is time, or a new one.
-    async fn standing(access: &Access, asker: &Asker<'_>, slot: &Slot) -> Result<Arc<Self>, Failure> {
+    pub(super) async fn standing(
+        access: &Access,
+        asker: &Asker<'_>,
+        desk: &Desk,
+        slot: &Slot,
+    ) -> Result<Arc<Self>, Failure> {
         let mut kept = slot.lock().await;
         if let Some(session) = kept.take().filter(|session| session.is_good()) {
             let session = match session.is_late() {
@@ -73,17 +83,22 @@ impl Session {
             *kept = Some(Arc::clone(&session));
             return Ok(session);
         }
-        let session = Arc::new(access.log_in(asker).await?);
+        let session = Arc::new(access.log_in(asker, desk).await?);
         tracing::info!(credential = %asker.credential, "logged in at a source");
         *kept = Some(Arc::clone(&session));
         Ok(session)
     }
 
-    async fn drop_from(slot: &Slot, session: &Arc<Self>) {
+    pub(super) async fn drop_from(slot: &Slot, session: &Arc<Self>) {
         let mut kept = slot.lock().await;
         if kept.as_ref().is_some_and(|kept| Arc::ptr_eq(kept, session)) {
             *kept = None;
         }
+    }
+
+    /// How much time it has left; `None`: it does not end by itself.
+    pub(super) fn left(&self) -> Option<Duration> {
+        self.ends.map(|ends| ends.saturating_duration_since(Instant::now()))
     }
 
     fn is_good(&self) -> bool {
