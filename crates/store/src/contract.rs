@@ -3,8 +3,8 @@
 use crate::StoreError;
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
-    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
-    Signature, Timestamp, WorkloadId, WorkloadRecord,
+    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows,
+    SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::future::Future;
 use std::pin::Pin;

@@ -1,7 +1,8 @@
 //! Rows as shown: names instead of ids, states as they are now. Nothing of a sealed secret is here.
 
 use crate::wire::{
-    ApprovalView, ClaimView, CredentialView, LeaseView, PlaceholderView, RenewalView, SourceView, WorkloadView,
+    ApprovalView, ClaimView, CredentialView, LeaseView, PlaceholderView, RenewalView, SourceView,
+    WorkloadView,
 };
 use crate::{Problem, ProblemCode};
 use cloakroom_egress::Health;

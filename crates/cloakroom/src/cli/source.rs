@@ -9,7 +9,7 @@ pub(crate) struct SourceArguments {
     /// The secret lives elsewhere: the broker reads it there. What lets the broker in is the secret on stdin
     #[arg(long, value_name = "SOURCE", conflicts_with_all = ["kind", "grant"])]
     pub(crate) from: Option<SourceKind>,
-    /// The server's URL: https, its host, and its port where that is not 443
+    /// The server's URL: https, its host, and its port where that is not 443; of AWS, where it is not the region's own
     #[arg(long, value_name = "URL", requires = "from")]
     pub(crate) server: Option<String>,
     /// The server's namespace
@@ -23,7 +23,7 @@ pub(crate) struct SourceArguments {
     pub(crate) login_mount: Option<String>,
     /// Who the broker is: the AppRole's id, or the role of a JWT
     #[arg(long, value_name = "ROLE", requires = "from")]
-    pub(crate) role: Option<String>,
+    pub(crate) login_role: Option<String>,
     /// Read the JWT from this file on the broker's machine, anew for each login; nothing is read from stdin then
     #[arg(long, value_name = "FILE", requires = "from")]
     pub(crate) jwt_file: Option<PathBuf>,
@@ -42,6 +42,12 @@ pub(crate) struct SourceArguments {
     /// This version of it and no other [default: the newest]
     #[arg(long, value_name = "NUMBER", requires = "from")]
     pub(crate) secret_version: Option<u64>,
+    /// The region of AWS
+    #[arg(long, value_name = "REGION", requires = "from")]
+    pub(crate) aws_region: Option<String>,
+    /// The label of the version at AWS [default: AWSCURRENT]
+    #[arg(long, value_name = "LABEL", requires = "from")]
+    pub(crate) stage: Option<String>,
     /// Read it again after this time [default: 5m]
     #[arg(long, value_name = "SPAN", requires = "from", value_parser = crate::span::parse)]
     pub(crate) reread: Option<std::time::Duration>,
@@ -63,6 +69,8 @@ pub(crate) enum SourceKind {
     VaultLease,
     /// A file on the broker's machine that somebody else writes: Kubernetes, systemd.
     File,
+    /// A secret of AWS Secrets Manager; the secret on stdin is an access key.
+    AwsSecretsManager,
 }
 
 /// How the broker logs in at Vault or OpenBao.
@@ -74,6 +82,8 @@ pub(crate) enum LoginKind {
     Approle,
     /// With a JWT: the secret.
     Jwt,
+    /// With a certificate in the TLS handshake: the secret is the certificate and its private key, in PEM.
+    Cert,
 }
 
 /// What to do about leases.

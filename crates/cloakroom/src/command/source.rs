@@ -33,6 +33,14 @@ pub(super) fn document(
             "path": needed(options.path.as_ref(), "--path FILE")?,
             "field": options.field,
         })) }),
+        SourceKind::AwsSecretsManager => json!({ "aws-secrets-manager": bare(json!({
+            "key": secret,
+            "region": needed(options.aws_region.as_ref(), "--aws-region REGION")?,
+            "server": options.server,
+            "secret": needed(options.path.as_ref(), "--path NAME")?,
+            "stage": options.stage,
+            "field": options.field,
+        })) }),
     };
     let prefix = known.and_then(|known| known.prefixes.first()).cloned().unwrap_or_default();
     let reread = options.reread.map(|span| span.as_secs());
@@ -45,19 +53,24 @@ fn access(options: &SourceArguments, secret: &str) -> Result<Value, Failure> {
         LoginKind::Token => json!({ "token": { "token": secret } }),
         LoginKind::Approle => json!({ "app-role": {
             "mount": options.login_mount.as_deref().unwrap_or("approle"),
-            "role_id": needed(options.role.as_ref(), "--role ROLE_ID")?,
+            "role_id": needed(options.login_role.as_ref(), "--login-role ROLE_ID")?,
             "secret_id": secret,
         } }),
         LoginKind::Jwt if options.jwt_file.is_some() => json!({ "jwt-file": {
             "mount": options.login_mount.as_deref().unwrap_or("jwt"),
-            "role": needed(options.role.as_ref(), "--role NAME")?,
+            "role": needed(options.login_role.as_ref(), "--login-role NAME")?,
             "path": options.jwt_file,
         } }),
         LoginKind::Jwt => json!({ "jwt": {
             "mount": options.login_mount.as_deref().unwrap_or("jwt"),
-            "role": needed(options.role.as_ref(), "--role NAME")?,
+            "role": needed(options.login_role.as_ref(), "--login-role NAME")?,
             "jwt": secret,
         } }),
+        LoginKind::Cert => json!({ "certificate": bare(json!({
+            "mount": options.login_mount.as_deref().unwrap_or("cert"),
+            "role": options.login_role,
+            "pem": secret,
+        })) }),
     };
     let server = needed(options.server.as_ref(), "--server https://HOST")?;
     Ok(bare(json!({ "server": server, "namespace": options.namespace, "login": login })))

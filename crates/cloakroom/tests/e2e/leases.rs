@@ -34,7 +34,7 @@ impl Stage {
         let (role, to, url) = (server.app_role("1h"), upstream.url(), server.url());
         let mut arguments =
             vec!["credential", "add", "db", "--to", &to, "--from", "vault-lease", "--server", &url];
-        arguments.extend(["--login", "approle", "--role", &role, "--path", "database/creds/reader"]);
+        arguments.extend(["--login", "approle", "--login-role", &role, "--path", "database/creds/reader"]);
         arguments.extend(["--field", "password", "--user-field", "username"]);
         arguments.extend(more);
         let added = setup.broker.run_with(&arguments, &shaped("secret-id-"));

@@ -51,6 +51,7 @@ mod roles;
 mod run;
 mod scenarios;
 mod seaweed;
+mod secrets_manager;
 mod signing;
 mod sources;
 mod steered;

@@ -155,7 +155,7 @@ fn t103_many_calls_at_once_make_one_reading() {
 fn an_app_role_logs_in_and_a_secret_id_that_is_wrong_asks_for_another() {
     let role = |server: &OpenBao| {
         let role = server.app_role("1h");
-        (["--login", "approle", "--role", &role].map(str::to_owned).to_vec(), shaped("secret-id-"))
+        (["--login", "approle", "--login-role", &role].map(str::to_owned).to_vec(), shaped("secret-id-"))
     };
     let Some(stage) = Stage::new(&["--reread", "1s"], role) else { return };
     assert_eq!(stage.call().status, 200);
@@ -178,7 +178,7 @@ fn an_app_role_logs_in_and_a_secret_id_that_is_wrong_asks_for_another() {
 fn a_login_that_was_ended_at_the_server_is_had_anew_once() {
     let role = |server: &OpenBao| {
         let role = server.app_role("1h");
-        (["--login", "approle", "--role", &role].map(str::to_owned).to_vec(), shaped("secret-id-"))
+        (["--login", "approle", "--login-role", &role].map(str::to_owned).to_vec(), shaped("secret-id-"))
     };
     let Some(stage) = Stage::new(&["--reread", "1s"], role) else { return };
     assert_eq!(stage.call().status, 200);
@@ -262,7 +262,7 @@ fn a_source_that_is_not_complete_is_refused_before_it_is_sealed() {
                 "--login",
                 "jwt",
             ],
-            "--role",
+            "--login-role",
         ),
         (vec!["--kind", "sourced"], "--from"),
     ] {
@@ -399,7 +399,7 @@ mod jwt {
 }
 
 fn by_jwt() -> Vec<String> {
-    ["--login", "jwt", "--role", "robot"].map(str::to_owned).to_vec()
+    ["--login", "jwt", "--login-role", "robot"].map(str::to_owned).to_vec()
 }
 
 #[test]
@@ -418,6 +418,34 @@ fn a_jwt_logs_in_and_one_for_another_subject_does_not() {
         assert_eq!(stage.code().as_deref(), Some("login-required"));
     }
     stage.rotate(&signer.sign("robot"));
+    assert_eq!(stage.call().status, 200);
+}
+
+#[test]
+fn a_certificate_logs_in_and_one_of_another_authority_does_not() {
+    let by_cert = ["--login", "cert", "--login-role", "robot"].map(str::to_owned).to_vec();
+    let own = cloakroom_testkit::TestAuthority::new();
+    let Some(stage) = Stage::new(&[], |server| {
+        server.set("sys/auth/cert", serde_json::json!({ "type": "cert" }));
+        let role = serde_json::json!({ "certificate": own.pem(), "allowed_common_names": ["robot"], "token_policies": ["reader"] });
+        server.set("auth/cert/certs/robot", role);
+        (by_cert, own.client_pem("robot", false))
+    }) else {
+        return;
+    };
+    let answer = stage.call();
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    assert_eq!(stage.presented(), CANARY);
+    for wrong in [
+        own.client_pem("somebody", false),
+        cloakroom_testkit::TestAuthority::new().client_pem("robot", false),
+    ] {
+        stage.rotate(&wrong);
+        assert_eq!(stage.code().as_deref(), Some("login-required"));
+    }
+    let no_pem = stage.broker().run_with(&["credential", "rotate", "c"], &shaped("no-pem-"));
+    assert!(!no_pem.status.success() && no_pem.stderr.contains("PEM"), "{no_pem:?}");
+    stage.rotate(&own.client_pem("robot", false));
     assert_eq!(stage.call().status, 200);
 }
 
@@ -531,8 +559,8 @@ fn a_jwt_in_a_file_is_read_anew_for_each_login() {
     volume.swap(1, &signer.sign("somebody"), 0o400);
     let (url, path) = (server.url(), volume.path());
     let arguments = ["--from", "vault-kv", "--server", &url, "--path", "app/api", "--field", "key"];
-    let added =
-        volume.add(&[&arguments[..], &["--login", "jwt", "--role", "robot", "--jwt-file", &path]].concat());
+    let added = volume
+        .add(&[&arguments[..], &["--login", "jwt", "--login-role", "robot", "--jwt-file", &path]].concat());
     assert!(added.status.success(), "{added:?}");
     let issued = volume.setup.broker.permit("c", "robot", &items(&volume.upstream), &[]);
     let refused = volume.call(&issued);

@@ -21,7 +21,7 @@ pub(crate) use json::write_message;
 pub(crate) use outgoing::Outgoing;
 use outgoing::write;
 pub(crate) use signed::Signature;
-pub(crate) use sigv4::sign_form;
+pub(crate) use sigv4::sign_own;
 
 use crate::secret::Secret;
 use crate::upstream::Identity;

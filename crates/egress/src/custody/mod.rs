@@ -13,9 +13,9 @@ mod kek;
 mod lease_seal;
 mod lending;
 mod login;
+mod report;
 mod role;
 mod safe;
-mod report;
 mod sealed;
 mod shape;
 mod signing_key;
@@ -27,9 +27,9 @@ pub(crate) use certificate::ClientCertificate;
 pub use error::CustodyError;
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
-pub(crate) use safe::{Safe, read_file, replace_file};
 pub(crate) use lease_seal::LeaseSeal;
 pub use report::SourceReport;
+pub(crate) use safe::{Safe, read_file, replace_file};
 pub use sealed::SealedParts;
 pub(crate) use signing_key::{SigningKey, Unsent};
 
@@ -418,7 +418,7 @@ impl Custody {
 
     fn readmitted(&self, deposited: &Secret, id: CredentialId) -> Option<Source> {
         let held = self.held.load().get(&id).cloned()?;
-        let fresh = std::str::from_utf8(deposited.expose()).ok().filter(|text| !text.starts_with('{'))?;
+        let fresh = std::str::from_utf8(deposited.expose()).ok()?;
         self.source(&held).ok()?.with_secret(fresh)
     }
 

@@ -12,7 +12,9 @@ use crate::secret::Secret;
 use crate::source::{self, Asker, Fetched, Source};
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
-use cloakroom_model::{CapturedRecord, Code, CoreId, CredentialId, LeaseId, Refusal, SealedSecret, Timestamp};
+use cloakroom_model::{
+    CapturedRecord, Code, CoreId, CredentialId, LeaseId, Refusal, SealedSecret, Timestamp,
+};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

@@ -2,7 +2,7 @@
 
 use crate::mint::{Failure, read};
 use crate::stage::OutBody;
-use crate::upstream::{Hints, PoolKey, Upstream};
+use crate::upstream::{Hints, Identity, PoolKey, Upstream};
 use bytes::Bytes;
 use cloakroom_model::{CredentialId, Destination};
 use http::header::{self, HeaderMap, HeaderValue};
@@ -44,18 +44,37 @@ impl Asker<'_> {
     /// # Errors
     /// [`Failure::Unavailable`] where no whole answer comes.
     pub(super) async fn ask(&self, destination: &Destination, question: Question) -> Result<Reply, Failure> {
-        let asked = Box::pin(self.exchange(destination, question));
+        self.ask_as(None, destination, question).await
+    }
+
+    /// The same, showing who the broker is, where that is given.
+    ///
+    /// # Errors
+    /// As [`Asker::ask`].
+    pub(super) async fn ask_as(
+        &self,
+        identity: Option<&Identity>,
+        destination: &Destination,
+        question: Question,
+    ) -> Result<Reply, Failure> {
+        let asked = Box::pin(self.exchange(identity, destination, question));
         let silent = |_| Failure::Unavailable("the source did not answer in time", None);
         tokio::time::timeout(PATIENCE, asked).await.map_err(silent)?
     }
 
-    async fn exchange(&self, destination: &Destination, question: Question) -> Result<Reply, Failure> {
+    async fn exchange(
+        &self,
+        identity: Option<&Identity>,
+        destination: &Destination,
+        question: Question,
+    ) -> Result<Reply, Failure> {
         let credential = self.credential;
         let credentials = vec![(credential, self.generation)];
         let key = PoolKey { credentials, destination: destination.clone() };
         let (head, body) = question.parts()?;
         let mut ignore = |_, _| {};
-        let sent = self.upstream.send(head, OutBody::whole(body), key, &mut Hints::new(&mut ignore)).await;
+        let (body, mut hints) = (OutBody::whole(body), Hints::new(&mut ignore));
+        let sent = self.upstream.send_as(head, body, key, identity, &mut hints).await;
         let reply = sent.map_err(|refusal| {
             tracing::warn!(%credential, %refusal, "a source could not be asked");
             Failure::Unavailable("the source could not be reached", None)

@@ -16,7 +16,7 @@ use std::path::{Component, Path, PathBuf};
 use zeroize::Zeroizing;
 
 /// The longest file, in bytes.
-const LONGEST: u64 = 64 * 1024;
+const LONGEST: usize = 64 * 1024;
 
 /// Where the secret is.
 #[derive(Deserialize, Serialize)]
@@ -105,10 +105,12 @@ fn read_below(directory: &Path, rest: &Path) -> Result<Zeroizing<String>, &'stat
             "the file is open to others: nobody but its owner may write it, nor others read it (mode 0440 or narrower)",
         );
     }
-    let mut text = Zeroizing::new(String::with_capacity(LONGEST as usize + 1));
-    let read =
-        File::from(file).take(LONGEST + 1).read_to_string(&mut text).map_err(|_| "the file is no text")?;
-    if read as u64 > LONGEST {
+    let mut text = Zeroizing::new(String::with_capacity(LONGEST + 1));
+    let read = File::from(file)
+        .take(LONGEST as u64 + 1)
+        .read_to_string(&mut text)
+        .map_err(|_| "the file is no text")?;
+    if read > LONGEST {
         return Err("the file is longer than 64 KiB");
     }
     if text.ends_with('\n') {
@@ -165,7 +167,7 @@ mod tests {
         symlink("/proc/self/environ", within("magic")).unwrap();
         write(&within("others"), CANARY, 0o444);
         write(&within("group"), CANARY, 0o460);
-        write(&within("long"), &"a".repeat(LONGEST as usize + 1), 0o400);
+        write(&within("long"), &"a".repeat(LONGEST + 1), 0o400);
         write(&within("good"), CANARY, 0o400);
         fs::create_dir(within("directory")).unwrap();
         rustix::fs::mknodat(rustix::fs::CWD, within("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();

@@ -10,6 +10,7 @@
 //! One file for each source. When a reading is due, and that one reading serves all who wait, is left to `mint`.
 
 mod asker;
+mod aws;
 mod desk;
 mod file;
 mod lease;
@@ -24,6 +25,7 @@ pub(crate) use vault::{Access, spans};
 
 use crate::mint::Failure;
 use crate::secret::Secret;
+use aws::AwsSecret;
 use cloakroom_model::LeaseId;
 use file::SecretFile;
 use serde::{Deserialize, Serialize};
@@ -65,6 +67,8 @@ enum Origin {
     VaultLease(VaultLease),
     /// A file that somebody else writes.
     File(SecretFile),
+    /// A secret of AWS Secrets Manager.
+    AwsSecretsManager(AwsSecret),
 }
 
 /// What may be said of a source.
@@ -110,6 +114,7 @@ impl Source {
             Origin::VaultKv(kv) => kv.check()?,
             Origin::VaultLease(lease) => lease.check()?,
             Origin::File(file) => file.check()?,
+            Origin::AwsSecretsManager(secret) => secret.check()?,
         }
         Ok(source)
     }
@@ -123,6 +128,7 @@ impl Source {
             Origin::VaultKv(kv) => kv.access.login.allowed(desk),
             Origin::VaultLease(lease) => lease.access.login.allowed(desk),
             Origin::File(file) => file.allowed(desk),
+            Origin::AwsSecretsManager(_) => Ok(()),
         }
     }
 
@@ -138,11 +144,16 @@ impl Source {
 
     /// The same, let in with another secret: what `credential rotate` deposits. `None` where nothing secret lets it in.
     pub(crate) fn with_secret(mut self, fresh: &str) -> Option<Self> {
+        // A source that cannot be read is not mistaken for a secret; an access key may be JSON.
+        if fresh.starts_with('{') && !matches!(self.from, Origin::AwsSecretsManager(_)) {
+            return None;
+        }
         match &mut self.from {
             Origin::VaultKv(kv) => kv.access.login.renew(fresh)?,
             Origin::VaultLease(lease) => lease.access.login.renew(fresh)?,
             // Nothing secret lets the broker in.
             Origin::File(_) => return None,
+            Origin::AwsSecretsManager(secret) => secret.renew(fresh),
         }
         Some(self)
     }
@@ -153,6 +164,7 @@ impl Source {
             Origin::VaultKv(kv) => ("vault-kv", kv.place(), Some(kv.access.login.name())),
             Origin::VaultLease(lease) => ("vault-lease", lease.place(), Some(lease.access.login.name())),
             Origin::File(file) => ("file", file.place(), None),
+            Origin::AwsSecretsManager(secret) => ("aws-secrets-manager", secret.place(), Some("access key")),
         };
         Described { from, place, login }
     }
@@ -166,6 +178,7 @@ impl Source {
             Origin::VaultKv(kv) => Ok(self.kept(kv.fetch(asker, desk).await?)),
             Origin::VaultLease(lease) => lease.fetch(asker, desk).await,
             Origin::File(file) => Ok(self.kept(file.fetch(desk).await?)),
+            Origin::AwsSecretsManager(secret) => Ok(self.kept(secret.fetch(asker).await?)),
         }
     }
 
@@ -174,7 +187,7 @@ impl Source {
         let access = match self.from {
             Origin::VaultKv(kv) => kv.access,
             Origin::VaultLease(lease) => lease.access,
-            Origin::File(_) => return None,
+            Origin::File(_) | Origin::AwsSecretsManager(_) => return None,
         };
         access.is_at_the_server_of(other).then_some(access)
     }

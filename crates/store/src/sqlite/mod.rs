@@ -13,8 +13,8 @@ mod write;
 use crate::{Books, BoxFuture, Decision, Store, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
-    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows, SealedSecret, Shape,
-    Timestamp, WorkloadId, WorkloadRecord,
+    CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows,
+    SealedSecret, Shape, Timestamp, WorkloadId, WorkloadRecord,
 };
 use std::path::Path;
 use worker::{After, Worker};

@@ -25,7 +25,7 @@ use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;
 use http_body_util::BodyExt;
 use key::SigningKey;
-pub(crate) use own::sign_form;
+pub(crate) use own::sign_own;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 

@@ -4,7 +4,7 @@
 
 use super::sessions::Asking;
 use super::{Narrowing, Proof, Role};
-use crate::arm::sign_form;
+use crate::arm::sign_own;
 use crate::custody::AccessKey;
 use crate::mint::ask::{Asker, Form, Reply, ask, endpoint, fields, head};
 use crate::mint::exchange::Failure;
@@ -54,7 +54,7 @@ pub(super) async fn assume(
             form.add("Action", "AssumeRole");
             form.add_some("ExternalId", role.external_id.as_deref());
             let body = form.finish(&mut fields);
-            sign_form(&mut fields, &to, path, &body, &key, &role.region, "sts", now)
+            sign_own(&mut fields, (&to, path), &body, &key, (&role.region, "sts"), now)
                 .map_err(|_| unavailable("the question to STS could not be signed"))?;
             body
         }

@@ -180,9 +180,10 @@ impl Access {
             )),
         };
         ended.unwrap_or_else(|failure| match failure {
-            Failure::Refused(why) | Failure::Revoked(why) | Failure::Unreached(why) | Failure::Unavailable(why, _) => {
-                Ended::Lingers(why)
-            }
+            Failure::Refused(why)
+            | Failure::Revoked(why)
+            | Failure::Unreached(why)
+            | Failure::Unavailable(why, _) => Ended::Lingers(why),
         })
     }
 

@@ -1,14 +1,18 @@
-//! How the broker logs in: with a token that it was given, an AppRole, a JWT.
+//! How the broker logs in: with a token that it was given, an AppRole, a JWT, a certificate.
 //!
 //! SPEC: <https://openbao.org/api-docs/auth/approle/#login-with-approle>, <https://openbao.org/api-docs/auth/jwt/#jwt-login>,
+//! <https://openbao.org/api-docs/auth/cert/#login-with-tls-certificate-method>,
 //! <https://openbao.org/api-docs/auth/token/#lookup-a-token-self>
 
 use super::super::file;
 use super::session::Session;
 use super::{Access, Asker, document, encoded, is_path, is_word};
+use crate::custody::ClientCertificate;
 use crate::mint::Failure;
 use crate::secret::Secret;
 use crate::source::Desk;
+use crate::upstream::Identity;
+use cloakroom_model::Timestamp;
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,6 +32,13 @@ pub(in crate::source) enum Login {
     Jwt { mount: String, role: String, jwt: String },
     /// The same from a file, read anew for each login: Kubernetes replaces it before it ends.
     JwtFile { mount: String, role: String, path: PathBuf },
+    /// A certificate and its private key, shown in the TLS handshake.
+    Certificate {
+        mount: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        role: Option<String>,
+        pem: String,
+    },
 }
 
 impl Login {
@@ -48,6 +59,13 @@ impl Login {
                 fine.then_some(()).ok_or("a JWT login needs its mount and a role")?;
                 file::check(path)
             }
+            Self::Certificate { mount, pem, .. } => {
+                is_path(mount).then_some(()).ok_or("a login by certificate needs its mount")?;
+                // Its end is for the handshake to judge.
+                let read = ClientCertificate::read(&secret(pem), Timestamp::from_millis(0));
+                read.map(drop)
+                    .map_err(|_| "a login by certificate needs the certificate and its private key, in PEM")
+            }
         }
     }
 
@@ -57,6 +75,7 @@ impl Login {
             Self::Token { .. } => "token",
             Self::AppRole { .. } => "approle",
             Self::Jwt { .. } | Self::JwtFile { .. } => "jwt",
+            Self::Certificate { .. } => "cert",
         }
     }
 
@@ -68,6 +87,14 @@ impl Login {
         }
     }
 
+    /// What connections to the server show of the broker.
+    pub(super) fn identity(&self) -> Option<Identity> {
+        match self {
+            Self::Certificate { pem, .. } => Some(Identity::new(secret(pem))),
+            _ => None,
+        }
+    }
+
     /// Takes another secret.
     pub(in crate::source) fn renew(&mut self, fresh: &str) -> Option<()> {
         let secret = match self {
@@ -75,10 +102,15 @@ impl Login {
             Self::AppRole { secret_id, .. } => secret_id,
             Self::Jwt { jwt, .. } => jwt,
             Self::JwtFile { .. } => return None,
+            Self::Certificate { pem, .. } => pem,
         };
         fresh.clone_into(secret);
         Some(())
     }
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(Zeroizing::new(text.as_bytes().to_vec()))
 }
 
 impl Access {
@@ -105,6 +137,10 @@ impl Access {
                 };
                 self.exchange(asker, mount, &body).await.map_err(later)
             }
+            Login::Certificate { mount, role, .. } => {
+                let body = role.as_ref().map_or_else(|| json!({}), |role| json!({ "name": role }));
+                self.exchange(asker, mount, &body).await
+            }
         }
     }
 
@@ -123,7 +159,7 @@ impl Access {
 
     /// A token that was given is asked what it is: so a dead one is told from one that may not read.
     async fn look_up(&self, asker: &Asker<'_>, token: &str) -> Result<Session, Failure> {
-        let secret = Secret::new(Zeroizing::new(token.as_bytes().to_vec()));
+        let secret = secret(token);
         let reply = self.ask(asker, Some(&secret), (Method::GET, "auth/token/lookup-self"), None).await?;
         if reply.status == StatusCode::FORBIDDEN {
             return Err(Failure::Refused("the server does not take the login token any more"));
@@ -141,7 +177,7 @@ impl Session {
         let lasts =
             granted["lease_duration"].as_u64().filter(|seconds| *seconds > 0).map(Duration::from_secs);
         Self {
-            token: Secret::new(Zeroizing::new(token.as_bytes().to_vec())),
+            token: secret(token),
             accessor: granted["accessor"].as_str().filter(|text| is_word(text)).map(str::to_owned),
             renewable: granted["renewable"].as_bool().unwrap_or(false),
             had: now,

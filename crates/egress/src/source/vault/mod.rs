@@ -65,7 +65,7 @@ impl Access {
         (to.scheme() == Scheme::Https).then_some(to)
     }
 
-    /// Asks the server, with this login token where there is one.
+    /// Asks the server, with this login token where there is one, and showing the certificate that lets the broker in, where one does.
     async fn ask(
         &self,
         asker: &Asker<'_>,
@@ -73,6 +73,7 @@ impl Access {
         (method, path): (Method, &str),
         body: Option<&Value>,
     ) -> Result<Reply, Failure> {
+        let identity = self.login.identity();
         let odd = Failure::Unavailable("the server's address cannot be read", None);
         let destination = self.destination().ok_or(odd)?;
         let mut fields = HeaderMap::new();
@@ -92,7 +93,7 @@ impl Access {
         }
         let body = body.map(Value::to_string).unwrap_or_default().into_bytes();
         let question = Question { method, target: format!("/v1/{path}"), fields, body: Zeroizing::new(body) };
-        asker.ask(&destination, question).await
+        asker.ask_as(identity.as_ref(), &destination, question).await
     }
 }
 
