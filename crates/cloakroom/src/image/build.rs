@@ -48,8 +48,8 @@ struct Inputs {
     kernel: Vec<u8>,
     modules: Vec<(String, Vec<u8>)>,
     settings: Option<Vec<u8>>,
-    operators: Option<Vec<u8>>,
-    approvers: Option<Vec<u8>>,
+    operators: Vec<u8>,
+    approvers: Vec<u8>,
     trust: Vec<u8>,
 }
 
@@ -77,15 +77,16 @@ impl Inputs {
             operator::trusting(pem, &operator::certificate(data))?;
         }
         let trust = options.trust.clone().unwrap_or_else(|| TRUST.into());
-        Ok(Self {
-            program,
-            kernel: kernel::read(&options.kernel)?,
-            modules: options.modules.as_deref().map(modules::collect).transpose()?.unwrap_or_default(),
-            settings: options.settings.as_deref().map(read).transpose()?,
-            operators,
-            approvers: named(&options.approver, data.approver_keys())?,
-            trust: read(&trust)?,
-        })
+        let kernel = kernel::read(&options.kernel)?;
+        let modules = options.modules.as_deref().map(modules::collect).transpose()?.unwrap_or_default();
+        let settings = options.settings.as_deref().map(read).transpose()?;
+        let approvers = named(&options.approver, data.approver_keys())?;
+        // Nobody could put a secret into it, or approve: the key that a first start makes lies where no command reaches it.
+        let (Some(operators), Some(approvers)) = (operators, approvers) else {
+            return Err(Failure::bad_input("an appliance without operator or approver is of no use")
+                .hinting("make keys first: cloakroom --data DIR image operator; or name the files: --operator, --approver"));
+        };
+        Ok(Self { program, kernel, modules, settings, operators, approvers, trust: read(&trust)? })
     }
 
     /// The root of the appliance: one program, and what it reads.
@@ -95,12 +96,10 @@ impl Inputs {
         root.insert("dev/console".into(), CONSOLE);
         cpio::add(&mut root, "init", 0o555, self.program.clone());
         cpio::add(&mut root, TRUST, 0o444, self.trust.clone());
-        let optional =
-            [(SETTINGS, &self.settings), (OPERATORS, &self.operators), (APPROVERS, &self.approvers)];
-        for (path, content) in optional {
-            if let Some(content) = content {
-                cpio::add(&mut root, path, 0o444, content.clone());
-            }
+        cpio::add(&mut root, OPERATORS, 0o444, self.operators.clone());
+        cpio::add(&mut root, APPROVERS, 0o444, self.approvers.clone());
+        if let Some(settings) = &self.settings {
+            cpio::add(&mut root, SETTINGS, 0o444, settings.clone());
         }
         for (index, (name, content)) in self.modules.iter().enumerate() {
             cpio::add(&mut root, &format!("{MODULES}/{index:02}-{name}.ko"), 0o444, content.clone());

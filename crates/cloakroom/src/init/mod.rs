@@ -24,7 +24,11 @@ use crate::{Outcome, image};
 use arguments::Address;
 pub(crate) use arguments::Arguments;
 use cloakroom_egress::custody::Hardening;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
+
+/// Where the console answers: to nobody, there is no second process.
+const CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8481);
 
 /// Whether the kernel started this very process as the first one: then no command line is read.
 pub(crate) fn is_first_process() -> bool {
@@ -84,7 +88,8 @@ fn options(arguments: &Arguments, network: network::Names) -> ServeArguments {
     ServeArguments {
         config: there(image::SETTINGS),
         listen: Some(socket(&arguments.workloads, image::WORKLOAD_PORT)),
-        console: None,
+        // SECURITY: on no wire, whatever the settings say: it is bound to no card.
+        console: Some(CONSOLE),
         upstream_ca: Vec::new(),
         allow_address: Vec::new(),
         passphrase_file: arguments.kek.as_ref().map(|_| disk::PASSPHRASE.into()),

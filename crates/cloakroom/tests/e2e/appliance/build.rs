@@ -134,4 +134,5 @@ fn an_image_that_could_not_start_is_not_built() {
     let inputs = ["--kernel", kernel, "--executable", program, "--modules", modules];
     refused(&[&inputs[..], &["--settings", &path("odd")]].concat(), "worklods");
     refused(&[&inputs[..], &["--operator", &path("odd")]].concat(), "no certificate");
+    refused(&inputs, "without operator or approver");
 }

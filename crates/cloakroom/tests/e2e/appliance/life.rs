@@ -29,6 +29,10 @@ impl Alone {
     }
 
     fn boot(&self, name: &str, extra: &str) -> Machine {
+        self.boot_with(name, extra, &[])
+    }
+
+    fn boot_with(&self, name: &str, extra: &str, more: &[&str]) -> Machine {
         Machine::appliance(
             &self.image.path("image"),
             name,
@@ -39,7 +43,7 @@ impl Alone {
                 ("WORKLOADS", &user("10.77.0.0/24", self.workloads, "10.77.0.1:8480")),
                 ("OPERATOR", &user("10.79.0.0/24", self.link, "10.79.0.15:8482")),
             ],
-            &[],
+            more,
         )
     }
 
@@ -151,5 +155,16 @@ fn an_appliance_that_is_told_something_unknown_goes_off_before_it_listens() {
     machine.ended();
     let said = machine.said();
     assert!(said.contains("did you mean cloakroom.operator?"), "{said}");
+    assert!(!said.contains("\"ready\":true"));
+}
+
+#[test]
+fn t72_an_appliance_whose_clock_cannot_be_right_goes_off_before_it_listens() {
+    let Some(parts) = Parts::find() else { return };
+    let alone = Alone::new(parts);
+    let mut machine = alone.boot_with("early", "", &["-rtc", "base=2001-01-01T00:00:00"]);
+    machine.ended();
+    let said = machine.said();
+    assert!(said.contains("the clock of this machine is behind"), "{said}");
     assert!(!said.contains("\"ready\":true"));
 }

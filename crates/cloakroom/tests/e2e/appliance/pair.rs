@@ -176,7 +176,10 @@ fn nothing_of_the_canary(place: &str, bytes: &[u8]) {
 #[test]
 fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_permitted_call() {
     let Some(parts) = Parts::find() else { return };
-    let image = Image::build(parts, &format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n"));
+    let image = Image::build(
+        parts,
+        &format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n[listen]\nconsole = \"0.0.0.0:8481\"\n"),
+    );
     let internet = Internet::start(&image.authority);
     let (link, wire) = (free_port(), image.path("wire"));
     let mut broker = Machine::appliance(
@@ -197,7 +200,9 @@ fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_pe
             &format!("filter-dump,id=w,netdev=workloads,file={}", image.path("workloads.pcap")),
         ],
     );
-    broker.line("the broker", |line| line.starts_with("{\"ready\":true"));
+    // Whatever the settings say, the console is on no wire.
+    let ready = broker.line("the broker", |line| line.starts_with("{\"ready\":true"));
+    assert!(ready.contains("\"console\":\"127.0.0.1:8481\""), "{ready}");
     image.operate(
         &["image", "enrol", "--at", &format!("127.0.0.1:{link}"), "--console", &image.path("broker.log")],
         "",
