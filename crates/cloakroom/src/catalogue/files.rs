@@ -10,7 +10,7 @@ macro_rules! files {
 /// Services, by name.
 #[rustfmt::skip]
 pub(super) const SERVICES: &[(&str, &str)] = files!("":
-    "airtable" "anthropic" "asana" "atlassian" "bitbucket" "box" "brave-search" "buildkite" "circleci"
+    "airtable" "anthropic" "asana" "atlassian" "binance" "bitbucket" "box" "brave-search" "buildkite" "bybit" "circleci"
     "cloudflare" "cohere" "crates-io" "datadog" "deepseek" "digitalocean" "dropbox" "elevenlabs" "exa" "figma"
     "firecrawl" "fireworks" "fly" "github" "gitlab" "google-calendar" "google-docs" "google-drive"
     "google-gemini" "google-gmail" "google-sheets" "groq" "heroku" "hetzner-cloud" "hubspot" "huggingface"

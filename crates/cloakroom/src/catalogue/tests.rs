@@ -70,7 +70,7 @@ fn endpoints_are_https_and_facts_are_well_formed() {
             let to = known.destinations[0].to_string();
             let place = &known.place;
             let file = format!(
-                "version = 1\n[[permit]]\nto = {to:?}\ncall = {call:?}\nplace = \"{place}\"\n{more}\n"
+                "version = 1\n[[permit]]\nto = {to:?}\ncall = {call:?}\nplace = '''{place}'''\n{more}\n"
             );
             assert!(Policy::parse(name, &file).is_ok(), "{name}: {call} {more}");
         };

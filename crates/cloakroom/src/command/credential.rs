@@ -61,7 +61,9 @@ fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
     let place = preset.filter(fits).map(|preset| preset.place);
     show(&added, output)?;
     if let Some(place) = place {
-        output.hint(&format!("in its policies: place = \"{place}\""));
+        // A scheme has texts in quotes.
+        let quote = if place.to_string().contains('"') { '\'' } else { '"' };
+        output.hint(&format!("in its policies: place = {quote}{place}{quote}"));
     }
     output.hint(&format!(
         "next: cloakroom placeholder issue --credential {} --workload NAME --policy FILE.toml",
