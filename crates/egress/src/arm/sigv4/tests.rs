@@ -351,5 +351,5 @@ fn the_published_suite_of_signature_version_4_is_signed_as_published_or_refused_
         let key = SigningKey::new(&suite.key, stamp, &suite.region, &suite.service);
         assert_eq!(key.sign_request(&request), *signature, "{name}");
     }
-    assert_eq!((suite.request.len(), refused), (28, 6));
+    assert_eq!((suite.request.len(), refused), (29, 6));
 }
