@@ -2,9 +2,13 @@
 
 use crate::authorization_server::AuthorizationServer;
 use crate::support::{eventually, item, items, setup};
-use cloakroom_testkit::{Broker, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped};
+use cloakroom_testkit::{
+    Broker, H2Upstream, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped,
+};
 use serde_json::Value;
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Echoes what it got, in head and body; an access token `?bad` in the path is called invalid.
 fn service(request: &Received) -> Reply {
@@ -187,6 +191,66 @@ fn t104_a_kill_before_the_question_or_after_the_disk_loses_nothing() {
         assert_eq!(answer.status, 200, "{place}: {}", answer.text());
     }
     assert_eq!(stage.server.test("seen")["refused"], 0);
+}
+
+/// A token endpoint over HTTP/2 that resets the second question so. What the third is answered with says whether it may be one.
+fn refreshed_past(reset: h2::Reason) -> (String, usize, String) {
+    let setup = setup();
+    let upstream = TlsUpstream::start(&setup.authority, service);
+    let count = Arc::new(AtomicUsize::new(0));
+    let asked = Arc::clone(&count);
+    let endpoint = H2Upstream::start_with(&setup.authority, move |_, mut respond| {
+        let number = asked.fetch_add(1, Ordering::SeqCst);
+        async move {
+            let (status, body) = match number {
+                0 | 2 if number == 0 || reset == h2::Reason::REFUSED_STREAM => {
+                    let seconds = if number == 0 { 1 } else { 3600 };
+                    (
+                        200,
+                        format!(
+                            r#"{{"access_token":"{}","token_type":"Bearer","expires_in":{seconds}}}"#,
+                            shaped("at-")
+                        ),
+                    )
+                }
+                1 => return respond.send_reset(reset),
+                _ => (400, r#"{"error":"invalid_grant"}"#.to_owned()),
+            };
+            let reply = http::Response::builder().status(status).body(()).unwrap();
+            let mut stream = respond.send_response(reply, false).unwrap();
+            stream.send_data(body.into(), true).unwrap();
+        }
+    });
+    let (to, url) = (upstream.url(), format!("{}/token", endpoint.url()));
+    let arguments = ["credential", "add", "c", "--to", &to, "--grant", "refresh-token", "--client-id", "app"];
+    let added =
+        setup.broker.run_with(&[&arguments[..], &["--token-endpoint", &url]].concat(), &shaped("rt-"));
+    assert!(added.status.success(), "{added:?}");
+    let issued = setup.broker.permit("c", "robot", &items(&upstream), &[]);
+    let call = || setup.broker.call(Way::Connect, Some(&setup.robot), &item(&upstream, "1", &issued.text));
+    assert_eq!(call().status, 200);
+    eventually("it has ended", || {
+        let shown = setup.broker.cli_json(&["credential", "show", "c"]);
+        let ends = shown["renewal"]["ends"].as_str().unwrap().to_owned();
+        (ends < cloakroom_model::Timestamp::now().to_string()).then_some(())
+    });
+    let answer = call();
+    let outcome = (answer.code().unwrap_or_else(|| answer.status.to_string()), count.load(Ordering::SeqCst));
+    let later = eventually("it is asked again", || {
+        let answer = call();
+        (answer.code().as_deref() != Some("credential-unavailable")).then(|| answer.text())
+    });
+    (outcome.0, outcome.1, later)
+}
+
+#[test]
+fn t65_a_refresh_goes_out_again_only_where_the_server_says_that_it_processed_nothing() {
+    let (outcome, asked, _) = refreshed_past(h2::Reason::REFUSED_STREAM);
+    assert_eq!((outcome.as_str(), asked), ("200", 3));
+    // Here it may have: it is not repeated within the call, and what comes of it later is told as what it is.
+    let (outcome, asked, later) = refreshed_past(h2::Reason::INTERNAL_ERROR);
+    assert_eq!((outcome.as_str(), asked), ("credential-unavailable", 2));
+    assert!(later.contains("login-required") && later.contains("cut off"), "{later}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn granted(body: &[u8], is_proved: bool) -> Result<Granted, Failure> {
     }
     let is = |kind: &str| reply.token_type.as_deref().is_none_or(|said| said.eq_ignore_ascii_case(kind));
     let is_bound = reply.token_type.is_some() && is("dpop");
-    if !is("bearer") && !(is_bound && is_proved) {
+    if !(is("bearer") || is_bound && is_proved) {
         return Err(malformed("the token endpoint gives access tokens of another type than bearer"));
     }
     let says_when = reply.expires_in.as_ref().is_some_and(|said| !said.is_null());

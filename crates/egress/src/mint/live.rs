@@ -154,6 +154,11 @@ impl Live {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn refuse_at_once(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
     /// Whether the destination said so.
     pub(super) fn is_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
@@ -231,6 +236,11 @@ impl Mint {
     /// The recipe that was kept last, where it is newer than the row.
     pub(crate) fn newest(&self) -> Option<SealedSecret> {
         self.sealed.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    #[cfg(test)]
+    pub(super) fn put(&self, live: Live) {
+        self.live.store(Some(Arc::new(live)));
     }
 
     /// This recipe is kept from now on, or will be: newer than the row.

@@ -40,8 +40,7 @@ impl Mint {
         means: &Means,
         seal: impl Fn(&[u8]) -> Option<SealedSecret> + Sync,
     ) -> Result<(Granted, Recipe), Ended> {
-        let is_refused = self.live().is_some_and(|live| live.is_refused());
-        if is_refused && matches!(recipe.grant, Grant::AccessToken { .. }) {
+        if self.has_worn_out(&recipe) {
             return Err(Failure::Refused("the destination does not take the access token any more").into());
         }
         // What is asked for with a key can be asked for again: nothing of it is used up.
@@ -68,6 +67,11 @@ impl Mint {
                 Err(failure.into())
             }
         }
+    }
+
+    /// Whether there is nothing to make another access token of, and the destination does not take the one that there is.
+    fn has_worn_out(&self, recipe: &Recipe) -> bool {
+        matches!(recipe.grant, Grant::AccessToken { .. }) && self.live().is_some_and(|live| live.is_refused())
     }
 
     /// INVARIANT: the new refresh token is durable before anything is done with what it came with. Where that fails, the server may take
@@ -116,5 +120,50 @@ impl Failure {
     /// Whether the server certainly gave nothing new: it said no, or nothing reached it.
     fn leaves_the_grant_as_it_was(self) -> bool {
         matches!(self, Self::Refused(_) | Self::Revoked(_) | Self::Unreached(_))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::live::Live;
+    use super::super::recipe::tests::REFRESH;
+    use super::*;
+    use crate::secret::Secret;
+    use cloakroom_model::CredentialId;
+    use std::time::Duration;
+
+    #[test]
+    fn an_access_token_without_an_end_has_worn_out_where_the_destination_refuses_it() {
+        let mint = Mint::new(CredentialId::fresh().unwrap(), 1);
+        let refreshed = Recipe::read(REFRESH.as_bytes()).unwrap();
+        let client = r#"{"id":"app"}"#;
+        let lasting = format!(
+            r#"{{"token_endpoint":"https://as.example.com/token","grant":{{"access-token":{{"client":{client},"access_token":"abcdefgh"}}}}}}"#
+        );
+        let lasting = Recipe::read(lasting.as_bytes()).unwrap();
+        let live = || {
+            let secret = Secret::new(Zeroizing::new(b"abcdefgh".to_vec()));
+            Live::new(secret, Duration::from_secs(60), Vec::new())
+        };
+        assert!(!mint.has_worn_out(&lasting), "none is there");
+        mint.put(live());
+        assert!(!mint.has_worn_out(&lasting));
+        let refused = live();
+        refused.refuse_at_once();
+        mint.put(refused);
+        assert!(mint.has_worn_out(&lasting));
+        assert!(!mint.has_worn_out(&refreshed), "another one can be had");
+    }
+
+    #[test]
+    fn what_leaves_the_grant_as_it_was_is_told_from_what_may_have_used_it_up() {
+        for (failure, leaves) in [
+            (Failure::Unreached("x"), true),
+            (Failure::Refused("x"), true),
+            (Failure::Revoked("x"), true),
+            (Failure::Unavailable("x", None), false),
+        ] {
+            assert_eq!(failure.leaves_the_grant_as_it_was(), leaves, "{failure:?}");
+        }
     }
 }

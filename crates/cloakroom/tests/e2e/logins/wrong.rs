@@ -1,6 +1,7 @@
 //! The same login, one step wrong: nothing is exchanged where it should not be, and nothing is kept.
 
 use super::{Stage, callback};
+use crate::authorization_server::AuthorizationServer;
 
 /// Answers the login with this change of the right answer, and gives the command's code.
 fn answered_with(stage: &Stage, change: impl FnOnce(&str) -> String) -> String {
@@ -31,6 +32,22 @@ fn t102_an_answer_of_another_server_or_of_none_is_refused_before_its_code_goes_a
     let slash = |url: &str| format!("{}&iss={}%2F", without(url, "iss"), stage.server.issuer());
     assert_eq!(answered_with(&stage, slash), "wrong-issuer", "to the letter");
     assert_eq!(stage.server.requests(), 0);
+    nothing_is_kept(&stage);
+}
+
+/// Two real servers: ann means to log in at the second, which sends her on to the first with the login's own state.
+#[test]
+fn t102_a_code_of_an_honest_server_never_reaches_another() {
+    let Some(stage) = Stage::new() else { return };
+    let redirects = callback(stage.broker());
+    let other = AuthorizationServer::start(&stage.setup.authority, &[("REDIRECTS", &redirects)]).unwrap();
+    let login = stage.begin("app", &["--scope", "openid", "--issuer", &other.issuer()]);
+    let sent_on = login.url().replace(&other.issuer(), &stage.server.issuer());
+    let right = stage.answer_to(&sent_on);
+    assert!(right.contains("code=") && right.starts_with(&redirects), "{right}");
+    assert!(stage.browse(&right).contains("another authorization server"));
+    assert_eq!(login.failure(), "wrong-issuer");
+    assert_eq!((stage.server.requests(), other.requests()), (0, 0));
     nothing_is_kept(&stage);
 }
 

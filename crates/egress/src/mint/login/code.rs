@@ -202,3 +202,130 @@ fn random() -> Result<String, LoginError> {
     getrandom::fill(bytes.as_mut()).map_err(|_| incomplete("the operating system gives no random bytes"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_ref()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mint::Recipe;
+
+    fn draft(more: &str) -> Draft {
+        let text = format!(
+            r#"{{"token_endpoint":"https://as.example/token","grant":{{"refresh-token":{{"client":{{"id":"a b"}},"refresh_token":"the refresh token"}}}},
+            "login":{{"authorization_endpoint":"https://as.example/auth?tenant=1"{more}}}}}"#
+        );
+        Draft::again(Recipe::read(text.as_bytes()).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_url_says_all_that_a_login_needs_and_nothing_that_is_secret() {
+        let draft = draft(
+            r#","scope":"mail read","resource":["https://api.example"],"parameters":{"prompt":"consent"}"#,
+        );
+        let (code, url) = Code::begin(&draft, "http://localhost:8481/oauth/callback").unwrap();
+        let challenge = URL_SAFE_NO_PAD.encode(digest(&SHA256, code.verifier.as_bytes()));
+        assert!(code.verifier.len() == 43 && !url.contains(&*code.verifier));
+        let state = &code.state;
+        assert_eq!(
+            url,
+            format!(
+                "https://as.example/auth?tenant=1&response_type=code&client_id=a%20b&redirect_uri=http%3A%2F%2Flocalhost%3A8481%2Foauth%2Fcallback&state={state}&code_challenge={challenge}&code_challenge_method=S256&scope=mail%20read&resource=https%3A%2F%2Fapi.example&prompt=consent"
+            )
+        );
+        let (another, _) = Code::begin(&draft, "https://console.example/oauth/callback").unwrap();
+        assert_ne!((&another.state, &*another.verifier), (&code.state, &*code.verifier));
+    }
+
+    #[test]
+    fn a_redirect_leads_to_this_machine_or_goes_over_tls() {
+        for good in
+            ["http://127.0.0.1:1/callback", "http://[::1]:1/", "http://localhost/x", "https://a.example/"]
+        {
+            assert!(is_redirect(good), "{good}");
+        }
+        for bad in [
+            "http://127.0.0.1.evil.example/",
+            "http://evil.example/",
+            "http://localhost@evil.example/",
+            "ftp://localhost/",
+            "https://a.example/#x",
+            "https://a.example/ x",
+            "urn:ietf:wg:oauth:2.0:oob",
+            "",
+        ] {
+            assert!(!is_redirect(bad), "{bad}");
+        }
+    }
+
+    fn answer(query: &str) -> Answer {
+        Answer::read(query).unwrap()
+    }
+
+    #[test]
+    fn t101_an_answer_says_each_thing_once() {
+        let (code, _) = Code::begin(&draft(""), "https://a.example/").unwrap();
+        let right = format!("state={}&code=c", code.state);
+        assert!(code.is_for(&answer(&right)));
+        assert!(
+            !code.is_for(&answer("state=&code=c"))
+                && !code.is_for(&answer(&format!("state={}x", code.state)))
+        );
+        for bad in [
+            "",
+            "code=c",
+            "state=a&state=a",
+            "state=a&code=b&code=c",
+            "state=a&iss=b&iss=b",
+            "state=a;code=b",
+            "state=%zz",
+        ] {
+            assert!(Answer::read(bad).is_none(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn t102_who_answers_is_judged_before_what_is_answered() {
+        let judged = |draft: &Draft, query: &str| answer(query).check_issuer(draft).map_err(LoginError::code);
+        let wrong = Err(LoginCode::WrongIssuer);
+        let unknown = draft("");
+        assert_eq!(judged(&unknown, "state=s&code=c"), Ok(()));
+        assert_eq!(
+            judged(&unknown, "state=s&code=c&iss=https%3A%2F%2Fas.example%2Fx"),
+            Ok(()),
+            "where the person was sent"
+        );
+        assert_eq!(judged(&unknown, "state=s&code=c&iss=https%3A%2F%2Fas.example.evil"), wrong);
+        assert_eq!(judged(&unknown, "state=s&code=c&iss=as.example"), wrong);
+        let known = draft(r#","issuer":"https://as.example""#);
+        assert_eq!(judged(&known, "state=s&code=c&iss=https%3A%2F%2Fas.example"), Ok(()));
+        assert_eq!(judged(&known, "state=s&code=c&iss=https%3A%2F%2Fas.example%2F"), wrong, "to the letter");
+        assert_eq!(
+            judged(&known, "state=s&error=access_denied&iss=https%3A%2F%2Fother.example"),
+            wrong,
+            "errors too"
+        );
+        assert_eq!(
+            judged(&known, "state=s&code=c"),
+            Ok(()),
+            "this one does not say that it always names itself"
+        );
+        let proud = draft(r#","issuer":"https://as.example","names_itself":true"#);
+        assert_eq!(judged(&proud, "state=s&code=c"), wrong);
+    }
+
+    #[test]
+    fn a_server_s_no_is_told_in_our_words() {
+        let code = |query: &str| answer(query).code().map(|code| code.to_string()).map_err(LoginError::code);
+        assert_eq!(code("state=s&code=c%2F1"), Ok("c/1".into()));
+        assert_eq!(code("state=s&error=access_denied&code=c"), Err(LoginCode::Denied));
+        assert_eq!(code("state=s&error=server_error"), Err(LoginCode::ServerUnavailable));
+        assert_eq!(code("state=s&error=%3Cscript%3E"), Err(LoginCode::Refused));
+        assert_eq!(code("state=s"), Err(LoginCode::AnswerNotValid));
+        assert_eq!(code("state=s&code="), Err(LoginCode::AnswerNotValid));
+    }
+
+    #[test]
+    fn a_grant_that_no_login_made_begins_none() {
+        let plain = Recipe::read(crate::mint::recipe::tests::REFRESH.as_bytes()).unwrap();
+        assert_eq!(Draft::again(plain).map(drop).map_err(LoginError::code), Err(LoginCode::NotComplete));
+    }
+}
