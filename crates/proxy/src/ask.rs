@@ -12,6 +12,7 @@ const HOLDINGS: &str = "/.cloakroom/";
 const HEALTH: &str = "/.cloakroom/health";
 const REQUESTS: &str = "/.cloakroom/requests";
 const CLAIM: &str = "/.cloakroom/claim";
+const AWS_KEYS: &str = "/.cloakroom/aws/credentials";
 
 /// What is asked for on the listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub(crate) enum Ask {
     Health,
     /// Something that the broker keeps for this workload, or from it.
     Petition(Petition),
+    /// The form of AWS keys for a placeholder that is shown.
+    AwsKeys,
     /// A tunnel to intercept.
     Tunnel(Approach),
     /// One call.
@@ -27,7 +30,7 @@ pub(crate) enum Ask {
 }
 
 /// What a workload asks of the broker itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Petition {
     /// To be told what it holds.
     Holdings(Said),
@@ -35,6 +38,10 @@ pub(crate) enum Petition {
     Propose,
     /// To be given a placeholder that waits for it.
     Claim,
+    /// To be given this placeholder in the form of AWS keys.
+    AwsKeys(String),
+    /// What only AWS's token service would be asked.
+    AwsSts,
 }
 
 /// How an answer of the broker's own is written.
@@ -94,6 +101,9 @@ impl Ask {
             }
             Target::Origin { path, query: None } if path == CLAIM && head.method == Method::POST => {
                 Ok(Self::Petition(Petition::Claim))
+            }
+            Target::Origin { path, query: None } if path == AWS_KEYS && head.method == Method::GET => {
+                Ok(Self::AwsKeys)
             }
             Target::Origin { path, query } => match path.strip_prefix(BASE) {
                 Some(rest) => base_url(rest, query.as_deref()),
@@ -209,7 +219,7 @@ mod tests {
                 (a.way, a.host.to_string(), a.port, a.tls, text)
             }
             Ask::Tunnel(a) => (a.way, a.host.to_string(), a.port, a.tls, String::new()),
-            Ask::Health | Ask::Petition(_) => panic!("an errand of our own"),
+            Ask::Health | Ask::Petition(_) | Ask::AwsKeys => panic!("an errand of our own"),
         }
     }
 
@@ -254,6 +264,8 @@ mod tests {
             "GET /.cloakroom/?x",
             "GET /.cloakroom/claim",
             "POST /.cloakroom/claim?code=x",
+            "POST /.cloakroom/aws/credentials",
+            "GET /.cloakroom/aws/credentials?x",
             "CONNECT h.example",
         ] {
             assert_eq!(asked(line, "h.example"), Err(Code::MalformedCall), "{line}");

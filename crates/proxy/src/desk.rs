@@ -2,6 +2,7 @@
 
 use crate::ask::{Approach, Ask, Petition, inside, not_named};
 use crate::authenticate::authenticate;
+use crate::aws::{self, Ticket};
 use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy, read_until_it_pauses};
 use crate::grpc;
@@ -25,7 +26,7 @@ use cloakroom_model::{
     WorkloadId,
 };
 use cloakroom_policy::{Identified, PolicySet};
-use http::Response;
+use http::{Method, Response};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -105,6 +106,12 @@ impl Desk {
     pub(crate) async fn hear(&self, head: &Head, trace: &mut Trace) -> Result<Errand, Refusal> {
         if let Door::Tunnel { principal, destination, way } = &self.door {
             let (path, query) = inside(head, destination)?;
+            if aws::is_sts(destination) && self.answers_for(destination, principal.workload()) {
+                let asks = head.method == Method::POST && path.encoded() == "/" && query.pairs().is_empty();
+                if asks {
+                    return Ok(Errand::Petition(Petition::AwsSts, principal.clone()));
+                }
+            }
             let (principal, destination) = (principal.clone(), destination.clone());
             let underway = Some(self.shared.calls.begin(principal.workload())?);
             return Ok(Errand::Call(Wish { principal, way: *way, destination, path, query, underway }));
@@ -116,10 +123,18 @@ impl Desk {
                 let principal = self.identify(head, &policies, trace).await?;
                 Ok(Errand::Petition(petition, principal))
             }
+            Ask::AwsKeys => {
+                let policies = self.shared.proxy.policies.load_full();
+                let ticket = Ticket::of(&head.fields)?;
+                let known = ticket.identify(&head.fields, self.peer, &policies);
+                let principal = self.seated(known, ticket.shows_key(), trace).await?;
+                Ok(Errand::Petition(Petition::AwsKeys(ticket.placeholder), principal))
+            }
             Ask::Tunnel(approach) => {
                 let policies = self.shared.proxy.policies.load_full();
                 let principal = self.admit(head, &approach, &policies, trace).await?;
                 let destination = self.destination(&approach, principal.workload(), &policies);
+                let destination = destination.or_else(|| self.token_service(&approach, &principal));
                 let destination =
                     destination.ok_or_else(|| unnamed(&approach.wanted(), &principal, &policies))?;
                 Ok(Errand::Tunnel { principal, destination })
@@ -152,6 +167,19 @@ impl Desk {
     ) -> Option<Destination> {
         let named = approach.permitted(workload, policies);
         named.or_else(|| self.teaches(workload).then(|| approach.wanted()))
+    }
+
+    /// AWS's token service, where this workload holds what programs exchange there: the tunnel ends here, and nothing is sent on.
+    fn token_service(&self, approach: &Approach, principal: &Principal) -> Option<Destination> {
+        let wanted = approach.wanted();
+        let has_key = || self.shared.proxy.policies.load().has_aws_key(principal.workload());
+        (aws::is_sts(&wanted) && has_key()).then_some(wanted)
+    }
+
+    /// Whether the broker itself answers there: no permit leads this workload there.
+    fn answers_for(&self, destination: &Destination, workload: WorkloadId) -> bool {
+        let policies = self.shared.proxy.policies.load();
+        policies.destination_for(workload, destination.host(), Some(destination.port())).is_none()
     }
 
     /// One call through its stages. Informational replies are noted meanwhile, and it is looked whether
@@ -227,6 +255,8 @@ impl Desk {
             Petition::Holdings(said) => self.tell_holdings(principal, said),
             Petition::Propose => self.propose(principal, body).await,
             Petition::Claim => self.claim(principal, body).await,
+            Petition::AwsKeys(placeholder) => self.lend_keys(principal, &placeholder),
+            Petition::AwsSts => self.answer_sts(principal, body).await,
         }
     }
 
@@ -296,10 +326,23 @@ impl Desk {
         policies: &PolicySet,
         trace: &mut Trace,
     ) -> Result<Principal, Refusal> {
-        let principal = match authenticate(&head.fields, self.peer, policies) {
+        let known = authenticate(&head.fields, self.peer, policies);
+        let shows_key =
+            ["proxy-authorization", "cloakroom-workload"].iter().any(|name| head.fields.contains_key(*name));
+        self.seated(known, shows_key, trace).await
+    }
+
+    /// The same for who showed what it is known by elsewhere.
+    async fn seated(
+        &self,
+        known: Result<Principal, Refusal>,
+        shows_key: bool,
+        trace: &mut Trace,
+    ) -> Result<Principal, Refusal> {
+        let principal = match known {
             Ok(principal) => principal,
             Err(refusal) => {
-                self.slow_down_guesses(head, &refusal).await;
+                self.slow_down_guesses(shows_key, &refusal).await;
                 return Err(refusal);
             }
         };
@@ -310,10 +353,8 @@ impl Desk {
     }
 
     /// Only a wrong key is a guess; none at all is how many programs begin.
-    async fn slow_down_guesses(&self, head: &Head, refusal: &Refusal) {
-        let guessed =
-            ["proxy-authorization", "cloakroom-workload"].iter().any(|name| head.fields.contains_key(*name));
-        if guessed && refusal.code() == Code::UnknownWorkload {
+    async fn slow_down_guesses(&self, shows_key: bool, refusal: &Refusal) {
+        if shows_key && refusal.code() == Code::UnknownWorkload {
             tokio::time::sleep(self.shared.guesses.failed(self.peer, std::time::Instant::now())).await;
         }
     }

@@ -6,6 +6,7 @@ mod ask;
 mod asking;
 mod authenticate;
 mod authority;
+mod aws;
 mod calls;
 mod canonical;
 mod claim;

@@ -70,6 +70,8 @@ pub(crate) enum GrantKind {
     JwtBearer,
     /// The key file of a Google service account.
     GoogleServiceAccount,
+    /// The broker's own token, for Google's workload identity federation: the configuration file that gcloud writes, which has no secret in it.
+    GoogleFederation,
     /// A GitHub App's private key, in PEM.
     GithubApp,
 }

@@ -40,6 +40,7 @@ pub(super) fn document(
             (endpoint(options, known)?, json!({ "jwt-bearer": bare(grant) }))
         }
         GrantKind::GoogleServiceAccount => service_account(options, secret)?,
+        GrantKind::GoogleFederation => return federation(options, secret),
         GrantKind::GithubApp => {
             let installation = needed(options.installation.as_ref(), "--installation ID")?;
             let endpoint = match &options.token_endpoint {
@@ -111,6 +112,30 @@ struct ServiceAccount {
     private_key: String,
     private_key_id: Option<String>,
     token_uri: String,
+}
+
+/// The configuration of an external account, as gcloud writes it. How its programs come by a token does not matter here: the broker signs one.
+#[derive(Deserialize)]
+struct ExternalAccount {
+    audience: String,
+    token_url: String,
+    service_account_impersonation_url: Option<String>,
+}
+
+fn federation(options: &GrantArguments, text: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let file: ExternalAccount = serde_json::from_str(text).map_err(|_| {
+        Failure::bad_input("this is not the configuration of an external account")
+            .hinting("pipe in what gcloud iam workload-identity-pools create-cred-config writes")
+    })?;
+    let federation = bare(json!({
+        "token_endpoint": options.token_endpoint.as_ref().unwrap_or(&file.token_url),
+        "provider": file.audience,
+        "audience": options.audience,
+        "scope": needed(options.scope.as_ref(), "--scope SCOPE")?,
+        "impersonation": file.service_account_impersonation_url,
+    }));
+    let document = serde_json::to_vec(&json!({ "federation": federation }));
+    document.map(Zeroizing::new).map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn service_account(options: &GrantArguments, text: &str) -> Result<(String, Value), Failure> {

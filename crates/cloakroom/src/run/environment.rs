@@ -47,6 +47,9 @@ const TRUST: [&str; 11] = [
     "SSL_CERT_FILE",
 ];
 
+/// With a placeholder kept in it, AWS SDKs fetch container credentials from the broker.
+const AWS_TICKET: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+
 /// The command's environment.
 pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsString>, Failure> {
     let mut variables = BTreeMap::new();
@@ -74,6 +77,11 @@ pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsSt
     variables.insert("CLOAKROOM_WORKLOAD".into(), kit.workload.to_string().into());
     variables.insert("CLOAKROOM_KEY".into(), kit.key.clone().into());
     variables.extend(kit.variables.iter().map(|(name, value)| (name.into(), value.into())));
+    if let Some(placeholder) = kit.variables.get(AWS_TICKET) {
+        variables.insert(AWS_TICKET.into(), format!("{}.{placeholder}", kit.key).into());
+        let keys = format!("http://{DIRECT}:{PORT}/.cloakroom/aws/credentials");
+        variables.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI".into(), keys.into());
+    }
     Ok(variables)
 }
 
@@ -120,6 +128,17 @@ mod tests {
         assert_eq!(value("PATH"), std::env::var("PATH").ok().as_deref());
         // Cargo sets this one for tests: it stands for whatever else the caller has.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && value("CARGO_MANIFEST_DIR").is_none());
+    }
+
+    #[test]
+    fn a_placeholder_for_container_credentials_is_shown_with_the_key_and_the_address() {
+        let mut kit = kit();
+        kit.variables.insert(AWS_TICKET.into(), "ASIA2".into());
+        let variables = of(&kit, &[]).unwrap();
+        let value = |name: &str| variables.get(&OsString::from(name)).and_then(|value| value.to_str());
+        assert_eq!(value(AWS_TICKET), Some("the-key.ASIA2"));
+        let uri = "http://127.0.0.2:8480/.cloakroom/aws/credentials";
+        assert_eq!(value("AWS_CONTAINER_CREDENTIALS_FULL_URI"), Some(uri));
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod ends;
 mod epoch;
 mod events;
 mod eyes;
+mod federation;
 mod grants;
 mod grpc;
 mod h2;

@@ -1,6 +1,8 @@
 //! AWS roles without keys: the broker signs its own tokens, an STS verifies them by the broker's published keys, and what calls are signed
 //! with lives in the broker's memory.
 
+mod lent;
+
 use crate::clients::{installed, run, script, surroundings};
 use crate::seaweed::{ID, Ports, SeaweedFs, access_key};
 use crate::support::{BINARY, eventually, settings_of};

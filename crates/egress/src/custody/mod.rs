@@ -7,6 +7,7 @@ mod capture;
 mod captured;
 mod certificate;
 mod error;
+mod federation;
 mod harden;
 mod intake;
 mod kek;
@@ -35,7 +36,7 @@ pub(crate) use signing_key::{SigningKey, Unsent};
 
 use crate::Upstream;
 use crate::issuer::Issuer;
-use crate::mint::{Keeper, Live, Means, Mint, Recipe, Sessions, Stock};
+use crate::mint::{Federation, Keeper, Live, Means, Mint, Recipe, Sessions, Stock};
 use crate::scrub::Needles;
 use crate::secret::{self, Secret};
 use crate::source::{self, Source};
@@ -384,8 +385,17 @@ impl Custody {
     fn stock(&self, held: &Held, mint: &Mint) -> Result<Stock, Refusal> {
         match held.record.kind {
             CredentialKind::Sourced => self.source(held).map(Stock::Source),
-            _ => self.recipe(held, mint).map(Stock::Grant),
+            _ => match self.federation(held)? {
+                Some(federation) => Ok(Stock::Federation(federation, held.record.name.clone())),
+                None => self.recipe(held, mint).map(Stock::Grant),
+            },
         }
+    }
+
+    fn federation(&self, held: &Held) -> Result<Option<Federation>, Refusal> {
+        let secret = self.unsealed(held, &held.record.sealed)?;
+        let federation = Federation::read(secret.expose()).transpose();
+        federation.map_err(|reason| Refusal::new(Code::BrokerSealed, reason))
     }
 
     fn source(&self, held: &Held) -> Result<Source, Refusal> {
@@ -436,6 +446,9 @@ impl Custody {
         destinations: &[Destination],
         generation: u32,
     ) -> Result<Accepted, CustodyError> {
+        if let Some(accepted) = self.accept_federation(&deposited, id, destinations, generation) {
+            return accepted;
+        }
         let recipe = match Recipe::read(deposited.expose()) {
             Ok(recipe) => recipe,
             Err(reason) => self.renewed(&deposited, id).ok_or(CustodyError::Grant(reason))?,

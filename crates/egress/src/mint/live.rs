@@ -1,7 +1,9 @@
 //! The access token that is valid now, and the one exchange that makes the next.
 
+use super::ask;
 use super::dpop::Prover;
 use super::exchange::{Failure, Granted};
+use super::federation::Federation;
 use super::health::Health;
 use super::recipe::Recipe;
 use super::refresh::Ended;
@@ -13,7 +15,7 @@ use crate::source::{self, Asker, Fetched, Source};
 use crate::upstream::Upstream;
 use arc_swap::ArcSwapOption;
 use cloakroom_model::{
-    CapturedRecord, Code, CoreId, CredentialId, LeaseId, Refusal, SealedSecret, Timestamp,
+    CapturedRecord, Code, CoreId, CredentialId, LeaseId, Name, Refusal, SealedSecret, Timestamp,
 };
 use std::future::Future;
 use std::pin::Pin;
@@ -80,6 +82,8 @@ pub(crate) struct Means {
 pub(crate) enum Stock {
     /// A grant, exchanged for an access token.
     Grant(Recipe),
+    /// A federation, and the name of the credential that asks.
+    Federation(Federation, Name),
     /// A place where the secret is read.
     Source(Source),
 }
@@ -305,6 +309,18 @@ impl Mint {
     ) -> Result<(), Refusal> {
         let (credential, generation) = (self.credential, self.generation);
         let failure = match stock {
+            Stock::Federation(federation, name) => {
+                let asker = ask::Asker { credential, generation };
+                match federation.exchange(means, asker, &name).await {
+                    Ok(granted) => {
+                        tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
+                        self.put_federated(granted);
+                        *failures = Failures::default();
+                        return Ok(());
+                    }
+                    Err(failure) => failure,
+                }
+            }
             Stock::Grant(recipe) => match self.exchanged(recipe, means, seal).await {
                 Ok((granted, recipe)) => {
                     tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
@@ -346,6 +362,13 @@ impl Mint {
         Err(failures.standing().unwrap_or_else(|| unavailable("no access token could be had", None)))
     }
 
+    /// An access token that was had for the broker's own token.
+    fn put_federated(&self, granted: Granted) {
+        let before = self.live.load();
+        let also = before.as_ref().map(|before| NeedleCache::default().needles(None, before.secret.expose()));
+        self.store_made(Live::new(granted.access_token, granted.valid_for, also.into_iter().collect()));
+    }
+
     fn put_in_force(&self, granted: Granted, recipe: &Recipe) {
         let needles = |secret: &[u8]| NeedleCache::default().needles(None, secret);
         // Shorter than any credential that custody takes, it would be found in ordinary text.
@@ -353,7 +376,10 @@ impl Mint {
         let mut also: Vec<Arc<Needles>> = secrets.map(|secret| needles(secret.as_bytes())).collect();
         also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
         let prover = recipe.prover().ok().flatten().filter(|_| granted.is_bound).map(Arc::new);
-        let live = Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) };
+        self.store_made(Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) });
+    }
+
+    fn store_made(&self, live: Live) {
         let spans = [&live.stale, &live.ends].map(|span| Duration::from_millis(span.load(Ordering::Relaxed)));
         self.note(|_| Health::made(spans[0], spans[1]));
         self.live.store(Some(Arc::new(live)));

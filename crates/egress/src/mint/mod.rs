@@ -13,6 +13,7 @@
 mod ask;
 mod dpop;
 mod exchange;
+mod federation;
 mod health;
 mod jwt;
 mod live;
@@ -26,6 +27,7 @@ mod role;
 pub(crate) use ask::{Asker, read};
 pub(crate) use dpop::{NONCE, PROOF, Prover, hash_of};
 pub(crate) use exchange::{Failure, retry_after};
+pub(crate) use federation::Federation;
 pub use health::Health;
 pub use live::{Keeper, Kept};
 pub(crate) use live::{Live, Means, Mint, Stock};

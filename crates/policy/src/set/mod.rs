@@ -3,6 +3,7 @@
 //! The cost of a decision does not depend on how many placeholders there are: all look-ups are hash tables.
 
 mod activate;
+mod aws_key;
 mod captured;
 mod held;
 mod holdings;

@@ -8,6 +8,7 @@ mod sessions;
 mod sts;
 
 pub(crate) use sessions::{Asking, Sessions, Whose};
+pub(super) use sts::seconds_of;
 
 use super::ask;
 use crate::custody::AccessKey;

@@ -153,7 +153,7 @@ fn element<'t>(text: &'t str, name: &str) -> Option<&'t str> {
 }
 
 /// `2026-11-29T04:55:08Z`, with or without parts of a second, as seconds since 1970.
-fn seconds_of(text: &str) -> Option<u64> {
+pub(in crate::mint) fn seconds_of(text: &str) -> Option<u64> {
     let (date, clock) = text.strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, mark: char| -> Option<[u64; 3]> {
         let parts: Vec<u64> = text.split(mark).map(|part| part.parse().ok()).collect::<Option<_>>()?;
