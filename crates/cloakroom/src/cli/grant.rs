@@ -35,9 +35,18 @@ pub(crate) struct GrantArguments {
     /// On whose behalf: the JWT's subject
     #[arg(long, value_name = "NAME", requires = "grant")]
     pub(crate) subject: Option<String>,
-    /// The JWT's audience [default: the token endpoint]
+    /// The JWT's audience [default: the token endpoint]; of a token exchange, what the access token is for
     #[arg(long, value_name = "URL", requires = "grant")]
     pub(crate) audience: Option<String>,
+    /// What kind of token is exchanged [default: access-token]
+    #[arg(long, value_name = "KIND", requires = "grant")]
+    pub(crate) subject_token_type: Option<TokenKind>,
+    /// Read the token of the one who acts for the subject from this file
+    #[arg(long, value_name = "FILE", requires = "grant")]
+    pub(crate) actor_token_file: Option<PathBuf>,
+    /// What kind of token that is [default: access-token]
+    #[arg(long, value_name = "KIND", requires = "actor_token_file")]
+    pub(crate) actor_token_type: Option<TokenKind>,
     /// How the JWT is signed [default: RS256]
     #[arg(long, requires = "how")]
     pub(crate) algorithm: Option<Algorithm>,
@@ -68,12 +77,45 @@ pub(crate) enum GrantKind {
     ClientCredentials,
     /// A private key, in PEM, that signs assertions (RFC 7523).
     JwtBearer,
+    /// A token that another server issued (RFC 8693).
+    TokenExchange,
     /// The key file of a Google service account.
     GoogleServiceAccount,
     /// The broker's own token, for Google's workload identity federation: the configuration file that gcloud writes, which has no secret in it.
     GoogleFederation,
     /// A GitHub App's private key, in PEM.
     GithubApp,
+}
+
+/// What kind of token is exchanged (RFC 8693, section 3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum TokenKind {
+    /// An access token of that server.
+    AccessToken,
+    /// A refresh token of that server.
+    RefreshToken,
+    /// An ID token (OpenID Connect).
+    IdToken,
+    /// A JWT of anybody's whom the server trusts.
+    Jwt,
+    /// A SAML 1.1 assertion, in base64url.
+    Saml1,
+    /// A SAML 2.0 assertion, in base64url.
+    Saml2,
+}
+
+impl TokenKind {
+    /// Its name in a grant.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::AccessToken => "access-token",
+            Self::RefreshToken => "refresh-token",
+            Self::IdToken => "id-token",
+            Self::Jwt => "jwt",
+            Self::Saml1 => "saml1",
+            Self::Saml2 => "saml2",
+        }
+    }
 }
 
 /// How assertions are signed (RFC 7518, section 3.1).

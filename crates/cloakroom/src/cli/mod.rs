@@ -13,7 +13,7 @@ mod role;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
-pub(crate) use grant::{Algorithm, GrantArguments, GrantKind};
+pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};

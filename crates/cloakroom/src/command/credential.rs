@@ -138,7 +138,7 @@ fn sealed(
         secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?
     };
     let secret = match (new.grant.grant, new.source.from) {
-        (Some(kind), _) => super::grant::document(&new.grant, kind, known, &secret)?,
+        (Some(kind), _) => super::grant::document(new, kind, known, &secret)?,
         (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret)?,
         (None, None) if new.grant.key_id.is_some() => with_id(new.grant.key_id.as_deref(), &secret)?,
         (None, None) => secret,

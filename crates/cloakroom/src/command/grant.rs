@@ -1,7 +1,7 @@
 //! From the options of `credential add --grant …` and the secret to the grant that is sealed.
 
 use crate::catalogue::Service;
-use crate::cli::{Algorithm, GrantArguments, GrantKind};
+use crate::cli::{AddCredential, Algorithm, GrantArguments, GrantKind, TokenKind};
 use crate::failure::Failure;
 use crate::secret_input;
 use serde::Deserialize;
@@ -10,11 +10,12 @@ use zeroize::Zeroizing;
 
 /// The grant as custody reads it: JSON.
 pub(super) fn document(
-    options: &GrantArguments,
+    new: &AddCredential,
     kind: GrantKind,
     known: Option<&Service>,
     secret: &Zeroizing<Vec<u8>>,
 ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let options = &new.grant;
     let secret = std::str::from_utf8(secret)
         .map_err(|_| Failure::bad_input("the secret is not text").hinting("pipe in exactly the secret"))?;
     let (endpoint, grant) = match kind {
@@ -38,6 +39,10 @@ pub(super) fn document(
                 "subject": options.subject, "audience": options.audience, "scope": options.scope,
             });
             (endpoint(options, known)?, json!({ "jwt-bearer": bare(grant) }))
+        }
+        GrantKind::TokenExchange => {
+            let grant = token_exchange(options, &new.login.resource, secret)?;
+            (endpoint(options, known)?, json!({ "token-exchange": grant }))
         }
         GrantKind::GoogleServiceAccount => service_account(options, secret)?,
         GrantKind::GoogleFederation => return federation(options, secret),
@@ -103,6 +108,28 @@ pub(super) fn client(options: &GrantArguments, secret: Option<&str>) -> Result<V
 
 fn signer(options: &GrantArguments, private_key: &str, algorithm: Algorithm) -> Value {
     bare(json!({ "private_key": private_key, "algorithm": algorithm.name(), "key_id": options.key_id }))
+}
+
+/// RFC 8693: the secret is the subject's token.
+fn token_exchange(options: &GrantArguments, resource: &[String], subject: &str) -> Result<Value, Failure> {
+    let kind = |kind: Option<TokenKind>| kind.unwrap_or(TokenKind::AccessToken).name();
+    let actor = match &options.actor_token_file {
+        Some(file) => {
+            let token = String::from_utf8(secret_input::read(Some(file), "the actor's token")?.to_vec());
+            let token = token.map_err(|_| Failure::bad_input("the actor's token is not text"))?;
+            Some(json!({ "token": token, "type": kind(options.actor_token_type) }))
+        }
+        None => None,
+    };
+    let client = options.client_id.as_ref().map(|_| client(options, None)).transpose()?;
+    Ok(bare(json!({
+        "client": client,
+        "subject": { "token": subject, "type": kind(options.subject_token_type) },
+        "actor": actor,
+        "audience": options.audience.iter().collect::<Vec<_>>(),
+        "resource": resource,
+        "scope": options.scope,
+    })))
 }
 
 /// The key file that Google hands out, as it is.

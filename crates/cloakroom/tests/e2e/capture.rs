@@ -1,10 +1,12 @@
 //! Workloads that run an OAuth grant themselves, with placeholders: what the token endpoint grants becomes placeholders.
 
+use crate::clients::{installed, run, script, surroundings};
 use crate::support::{item, setup};
 use cloakroom_testkit::{
     Broker, Coding, Issued, Received, Reply, Request, Response, Setup, TlsUpstream, Way, shaped,
 };
 use serde_json::{Value, json};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 /// What the token endpoint answers next.
@@ -573,4 +575,49 @@ fn t106_without_capture_a_token_request_is_refused() {
     let answer = stage.refresh();
     assert_eq!(answer.code().as_deref(), Some("body-not-permitted"), "{}", answer.text());
     assert!(stage.endpoint.requests().is_empty());
+}
+
+/// The library as anyone uses it: refresh token and OAuth client's secret are placeholders, and the server replaces the refresh token each time.
+#[test]
+fn google_auth_refreshes_with_placeholders() {
+    let Some(clients) = installed() else { return };
+    let stage = Stage::refreshing();
+    let (endpoint, service) = (stage.endpoint.url(), stage.service.url());
+    stage.broker().deposit("client", "bearer", &[&endpoint, &service], &shaped("GOCSPX-"));
+    let beside = policy(&endpoint, &service, "form client_secret", "").replacen("\"oauth\"", "\"beside\"", 1);
+    let only: String = beside.split("[[permit]]").take(2).collect::<Vec<_>>().join("[[permit]]");
+    let client = stage.broker().permit("client", "robot", &only, &[]);
+    let round = std::sync::atomic::AtomicUsize::new(0);
+    let expected = Mutex::new(shaped("1//0g"));
+    stage.answers(move |request| {
+        // Each refresh token is taken once, with the right secret.
+        let form = String::from_utf8_lossy(&request.body).replace("%2F", "/");
+        let mut expected = expected.lock().unwrap();
+        let wanted = [format!("refresh_token={expected}"), format!("client_secret={}", shaped("GOCSPX-"))];
+        if !wanted.iter().all(|pair| form.split('&').any(|own| own == pair)) {
+            return Reply::status("400 Bad Request")
+                .with("content-type", "application/json")
+                .with_body("{\"error\":\"invalid_grant\"}");
+        }
+        let round = round.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        *expected = shaped(&format!("1//0g{round}"));
+        let mut reply = google();
+        reply["access_token"] = shaped(&format!("ya29.{round}")).into();
+        reply["refresh_token"] = expected.clone().into();
+        reply["id_token"] = shaped("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhbm4ifQ.").into();
+        Reply::ok("application/json", reply.to_string())
+    });
+    let mut command = Command::new(clients.join("venv/bin/python"));
+    command.arg(script("use_google_auth.py"));
+    surroundings(&mut command, stage.broker(), &stage.setup.robot);
+    command
+        .env("DESTINATION", &service)
+        .env("TOKEN_URI", format!("{endpoint}/token"))
+        .env("PLACEHOLDER", &stage.issued.text)
+        .env("CLIENT_SECRET", &client.text);
+    assert!(run(stage.broker(), command).contains("refreshed"));
+    assert_eq!(stage.endpoint.requests().len(), 2);
+    let presented: Vec<String> =
+        stage.service.requests().iter().map(|one| one.header("authorization").unwrap().to_owned()).collect();
+    assert_eq!(presented, [0, 1].map(|round| format!("Bearer {}", shaped(&format!("ya29.{round}")))));
 }

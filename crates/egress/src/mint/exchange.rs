@@ -3,6 +3,7 @@
 use super::ask::{Asker, Form, LONGEST, Reply, ask_proving, fields, head, sensitive};
 use super::jwt::{self, Claims};
 use super::recipe::{Grant, Recipe, printable};
+use super::token_exchange;
 use crate::secret::Secret;
 use crate::upstream::Upstream;
 use bytes::Bytes;
@@ -125,6 +126,7 @@ impl Recipe {
                 form.add("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer");
                 form.add("assertion", &Zeroizing::new(jwt::sign(signer, &claims)?));
             }
+            Grant::TokenExchange(exchange) => exchange.write(self.audience(), now, &mut form, fields)?,
             Grant::GithubApp { .. } => return Err("an app's installation takes no form"),
             Grant::AccessToken { .. } => return Err("an access token without an end is not exchanged"),
         }
@@ -136,7 +138,11 @@ impl Grant {
     fn understand(&self, reply: &Reply, is_proved: bool) -> Result<Granted, Failure> {
         let wanted =
             if matches!(self, Self::GithubApp { .. }) { StatusCode::CREATED } else { StatusCode::OK };
-        understand(reply, wanted, is_proved)
+        let granted = understand(reply, wanted, is_proved)?;
+        if matches!(self, Self::TokenExchange(_)) {
+            token_exchange::require_access_token(reply.body())?;
+        }
+        Ok(granted)
     }
 }
 
@@ -281,6 +287,45 @@ mod tests {
         let (fields, body) = request(&post);
         assert!(!fields.contains_key(header::AUTHORIZATION));
         assert!(body.ends_with("&client_id=app&client_secret=the%20client%27s%20secret"), "{body}");
+    }
+
+    #[test]
+    fn a_token_is_exchanged_as_rfc_8693_says() {
+        let grant = r#"{"token_endpoint":"https://as.example.com/token","grant":{"token-exchange":{"client":{"id":"app","secret":"the client's secret","authentication":"post"},"subject":{"token":"the subject's","type":"jwt"},"actor":{"token":"the actor's","type":"access-token"},"audience":["a","b"],"resource":["https://api.example.com/"],"scope":"read"}}}"#;
+        let (_, body) = request(grant);
+        let uri = |kind: &str| format!("urn%3Aietf%3Aparams%3Aoauth%3Atoken-type%3A{kind}");
+        let expected = format!(
+            "grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Atoken-exchange&subject_token=the%20subject%27s&subject_token_type={}&actor_token=the%20actor%27s&actor_token_type={}&requested_token_type={}&audience=a&audience=b&resource=https%3A%2F%2Fapi.example.com%2F&scope=read&client_id=app&client_secret=the%20client%27s%20secret",
+            uri("jwt"),
+            uri("access_token"),
+            uri("access_token"),
+        );
+        assert_eq!(body, expected);
+        let recipe = Recipe::read(grant.as_bytes()).unwrap();
+        assert_eq!(recipe.secrets(), ["the client's secret", "the subject's", "the actor's"]);
+        let judged = |kind: &str| {
+            let body =
+                format!(r#"{{"access_token":"abcdefgh","token_type":"Bearer","expires_in":60{kind}}}"#);
+            let reply =
+                http::Response::builder().status(200).body(Zeroizing::new(body.into_bytes())).unwrap();
+            recipe.grant.understand(&reply, false).map(|granted| granted.valid_for.as_secs())
+        };
+        let issued = |kind: &str| {
+            judged(&format!(r#","issued_token_type":"urn:ietf:params:oauth:token-type:{kind}""#))
+        };
+        assert_eq!((issued("access_token"), issued("jwt")), (Ok(60), Ok(60)));
+        for bad in [issued("refresh_token"), issued("id_token"), judged("")] {
+            assert!(matches!(bad, Err(Failure::Unavailable(..))), "{bad:?}");
+        }
+        for (good, bad) in [
+            ("the subject's", ""),
+            ("\"jwt\"", "\"jwe\""),
+            ("https://api.example.com/", "api"),
+            ("https://api.example.com/", "https://api.example.com/#x"),
+            ("\"id\":\"app\"", "\"id\":\"\""),
+        ] {
+            assert!(Recipe::read(grant.replacen(good, bad, 1).as_bytes()).is_err(), "{bad}");
+        }
     }
 
     fn judged(status: u16, body: &str) -> Result<Duration, Failure> {

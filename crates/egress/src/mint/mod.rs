@@ -23,6 +23,7 @@ mod recipe;
 mod refresh;
 mod revoke;
 mod role;
+mod token_exchange;
 
 pub(crate) use ask::{Asker, read};
 pub(crate) use dpop::{NONCE, PROOF, Prover, hash_of};

@@ -1,6 +1,7 @@
 //! What an access token is made of: a grant, an OAuth client, a token endpoint. JSON, sealed as a whole.
 
 use super::dpop::Prover;
+use super::token_exchange::TokenExchange;
 use cloakroom_model::Destination;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -92,6 +93,8 @@ pub(super) enum Grant {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         scope: Option<String>,
     },
+    /// RFC 8693.
+    TokenExchange(TokenExchange),
     /// An installation of a GitHub App: `POST /app/installations/ID/access_tokens`, narrowed.
     GithubApp {
         signer: Signer,
@@ -213,6 +216,7 @@ impl Recipe {
                 client.secret.iter().map(String::as_str).chain([access_token.as_str()]).collect()
             }
             Grant::ClientCredentials { client, .. } => client.secret.iter().map(String::as_str).collect(),
+            Grant::TokenExchange(exchange) => exchange.secrets(),
             // A private key goes nowhere, so nobody can echo it.
             Grant::JwtBearer { .. } | Grant::GithubApp { .. } => Vec::new(),
         }
@@ -228,6 +232,7 @@ impl Recipe {
                 Some(signer) => signer.private_key = fresh,
                 None => client.secret = Some(fresh),
             },
+            Grant::TokenExchange(exchange) => exchange.subject.token = fresh,
             Grant::JwtBearer { signer, .. } | Grant::GithubApp { signer, .. } => signer.private_key = fresh,
         }
         self
@@ -253,6 +258,7 @@ impl Grant {
                 has_own.then_some(()).ok_or("client credentials need the OAuth client's secret or key")
             }
             Self::JwtBearer { signer, .. } => super::jwt::check(signer),
+            Self::TokenExchange(exchange) => exchange.check(),
             Self::GithubApp { signer, app, .. } => {
                 printable(app).ok_or("the app's id is missing")?;
                 super::jwt::check(signer)
