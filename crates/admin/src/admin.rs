@@ -159,7 +159,7 @@ impl Admin {
         if let Err(error) = self.uses.hold(&rows.placeholders) {
             tracing::error!(%error, "new counted placeholders cannot be used");
         }
-        self.custody.end_captured(&set);
+        self.custody.end_tokens(&set);
         self.policies.store(Arc::new(set));
         ignored
     }

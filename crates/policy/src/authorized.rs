@@ -1,11 +1,11 @@
 //! Stage 2: a call that is permitted, with the bounds of what may be done next.
 
-use crate::Spot;
 use crate::permit::{Permit, RangeRule};
 use crate::question;
 use crate::repeats::{OF_THE_ATTEMPT, Repeatable, Repeats};
 use crate::set::{Compiled, Held};
 use crate::tokens::Capture;
+use crate::{Narrowing, Spot};
 use cloakroom_model::{
     Call, CoreId, CredentialId, Intent, IntentUse, Place, PlaceholderId, Principal, Timestamp,
 };
@@ -114,6 +114,7 @@ pub struct Use {
     captured: Option<CoreId>,
     capture: Option<Capture>,
     is_refresh_token: bool,
+    narrowing: Option<Arc<Narrowing>>,
 }
 
 impl Use {
@@ -136,6 +137,7 @@ impl Use {
             captured: held.captured.map(|captured| captured.core),
             capture: permit.tokens.capture,
             is_refresh_token: presents_refresh_token(permit),
+            narrowing: held.narrowing(),
         }
     }
 
@@ -172,6 +174,11 @@ impl Use {
     /// The captured token that it stands for, by its placeholder's core; `None`: the credential itself.
     pub fn captured(&self) -> Option<CoreId> {
         self.captured
+    }
+
+    /// What an access token for it is narrowed to, where it is one of a GitHub App's installation.
+    pub fn narrowing(&self) -> Option<&Arc<Narrowing>> {
+        self.narrowing.as_ref()
     }
 
     /// Whether it stands where a token endpoint takes a refresh token (RFC 6749, section 6).

@@ -4,6 +4,7 @@ use crate::Policy;
 use crate::class::{Class, by_method};
 use crate::escape::quoted;
 use crate::permit::{BodyRule, Permit};
+use crate::remarks::{Service, uncaptured};
 use crate::signing_text::leaves_body_out;
 use crate::template::Template;
 use crate::text::warnings;
@@ -13,7 +14,7 @@ use cloakroom_model::Destination;
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Finding {
     /// What kind: `tail-path`, `open-path`, `free-body`, `free-fields`, `no-rate`, `unsigned-body`, `look-twice`,
-    /// `wide-credential` or `unused-permit`.
+    /// `wide-credential`, `uncaptured` or `unused-permit`.
     pub code: &'static str,
     /// The permit's name, where it is about one.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,6 +47,15 @@ impl Policy {
     /// The same, told apart by kind.
     pub fn findings(&self) -> Vec<Finding> {
         self.permits().iter().flat_map(of_permit).collect()
+    }
+
+    /// Permits for token endpoints that are known, without `capture`.
+    pub fn uncaptured(&self, service: &dyn Fn(&Destination) -> Option<Service>) -> Vec<Finding> {
+        let found = |permit: &Permit| {
+            let words = uncaptured(permit, &service(&permit.to)?)?;
+            Some(Finding::of_permit("uncaptured", &permit.name, words))
+        };
+        self.permits().iter().filter_map(found).collect()
     }
 
     /// Where a credential with these destinations may go and no permit of this policy leads.

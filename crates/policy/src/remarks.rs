@@ -28,6 +28,8 @@ pub struct Service {
     pub reads: Vec<String>,
     /// What calls speak: `METHOD /path`, and the word of a policy file.
     pub speaks: Vec<(String, String)>,
+    /// Calls whose reply grants tokens: `METHOD /path`.
+    pub grants: Vec<String>,
 }
 
 impl Background<'_> {
@@ -61,6 +63,7 @@ fn of_permit(permit: &Permit, background: &Background<'_>) -> Vec<String> {
     lines.extend(looks(permit));
     if let Some(service) = (background.service)(&permit.to) {
         lines.extend(undeclared(permit, &service));
+        lines.extend(uncaptured(permit, &service).map(|words| format!("! {words}")));
     }
     lines
 }
@@ -168,6 +171,18 @@ fn undeclared(permit: &Permit, service: &Service) -> Vec<String> {
         }
     }
     lines
+}
+
+/// A token endpoint whose tokens the workload would see.
+pub(crate) fn uncaptured(permit: &Permit, service: &Service) -> Option<String> {
+    let is_one = |text: &&String| {
+        Template::parse(text).is_ok_and(|template| permit.calls.iter().any(|call| call.overlaps(&template)))
+    };
+    let call = service.grants.iter().find(is_one).filter(|_| permit.tokens.capture.is_none())?;
+    let (title, call) = (&service.title, quoted(call));
+    Some(format!(
+        "the catalogue ({title}) says that the reply to {call} grants tokens, and the workload would see them: capture = \"oauth\""
+    ))
 }
 
 /// What the credential could do that no permit here allows.

@@ -91,6 +91,7 @@ fn what_the_credential_could_do_beyond_is_said_where_it_is_known() {
             power: Some("a key can delete everything".into()),
             reads: vec!["POST /v1/search".into(), "POST /v1/other".into()],
             speaks: vec![("POST /graphql".into(), "graphql".into())],
+            grants: vec!["POST /oauth/token".into()],
         })
     };
     let to = |text: &str| text.parse::<Destination>().unwrap();
@@ -114,4 +115,13 @@ fn what_the_credential_could_do_beyond_is_said_where_it_is_known() {
     assert!(!policy(permit).remarks(&background).join("\n").contains("the catalogue"));
     let said = format!("{permit}approve = \"writes\"\nspeaks = \"graphql\"\nreads = [\"POST /v1/search\"]");
     assert!(!policy(&said).remarks(&background).join("\n").contains("the catalogue"));
+    // A token endpoint without capture.
+    let exchange = "name = \"n\"\nto = \"https://api0.example.com\"\ncall = \"POST /oauth/{what}\"\n";
+    let of =
+        |text: &str| (policy(text).remarks(&background).join("\n"), policy(text).uncaptured(&known).len());
+    let (remarks, findings) = of(exchange);
+    assert!(remarks.contains("says that the reply to \"POST /oauth/token\" grants tokens"), "{remarks}");
+    let (captured, none) = of(&format!("{exchange}capture = \"oauth\""));
+    assert!(!captured.contains("grants tokens"), "{captured}");
+    assert_eq!((findings, none), (1, 0));
 }

@@ -15,7 +15,7 @@ use cloakroom_model::{
     ApprovalId, ApprovalRecord, Change, ClaimRecord, CredentialKind, CredentialRecord, PlaceholderId,
     PlaceholderRecord, PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
 };
-use cloakroom_policy::{Containment, Grant, Policy};
+use cloakroom_policy::{Containment, Finding, Grant, Policy};
 use cloakroom_store::NotSpent;
 use std::sync::Arc;
 use std::time::Duration;
@@ -153,7 +153,9 @@ async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<Issue
     let grant = Grant::from_rows(&row, &credential, &workload)
         .map_err(|why| Problem::new(ProblemCode::InternalFault, why))?
         .asked_by(&approval);
-    let warnings = policy.lint().into_iter().chain(admin.approvers().shortfall(&grant)).collect();
+    let uncaptured = policy.uncaptured(&admin.services);
+    let warnings = policy.lint().into_iter().chain(uncaptured.iter().map(Finding::line));
+    let warnings = warnings.chain(admin.approvers().shortfall(&grant)).collect();
     let (claim, code) = wrap(admin, &minted.text, &row, new.wrapped)?.unzip();
     let issued = IssuedPlaceholder {
         id: row.id,

@@ -3,6 +3,7 @@
 use super::recorded::Recorded;
 use crate::Outcome;
 use crate::broker::{Broker, segment};
+use crate::catalogue::known_at;
 use crate::cli::LintArguments;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
@@ -32,6 +33,7 @@ pub(super) fn run(data: Option<&Path>, options: &LintArguments, output: &Output)
         None => of_file(data, options)?,
     };
     let mut findings = subject.policy.findings();
+    findings.extend(subject.policy.uncaptured(&known_at));
     if let Some(destinations) = &subject.credential {
         findings.extend(subject.policy.wider_than_permits(destinations));
     }

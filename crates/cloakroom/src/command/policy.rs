@@ -6,7 +6,7 @@ use crate::cli::PolicyCommand;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
-use cloakroom_policy::{Background, Change, Explained, Policy, Proof, Verdict};
+use cloakroom_policy::{Background, Change, Explained, Finding, Policy, Proof, Verdict};
 use serde_json::json;
 use std::path::Path;
 
@@ -52,7 +52,8 @@ pub(super) fn read(file: &Path) -> Result<Policy, Failure> {
 
 fn check(file: &Path, output: &Output) -> Outcome {
     let policy = read(file)?;
-    let (text, warnings) = (policy.canonical_text(), policy.lint());
+    let (text, mut warnings) = (policy.canonical_text(), policy.lint());
+    warnings.extend(policy.uncaptured(&known_at).iter().map(Finding::line));
     let remarks = policy.remarks(&Background { destinations: Vec::new(), service: &known_at });
     let document = json!({
         "ok": true,

@@ -574,6 +574,69 @@ mod assertions {
         assert_eq!(upstream.requests().len(), 2);
     }
 
+    /// Two policies for one installation: each gets an access token that is good for what it needs, and only that.
+    #[test]
+    fn an_installation_is_narrowed_to_what_each_policy_needs() {
+        let setup = setup();
+        let signing = signing();
+        let asked: Arc<std::sync::Mutex<Vec<Value>>> = Arc::default();
+        let noted = Arc::clone(&asked);
+        let endpoint = TlsUpstream::start(&setup.authority, move |request| {
+            let body: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+            // Another access token for each request.
+            let mut asked = noted.lock().unwrap();
+            asked.push(body);
+            let token = shaped(&format!("ghs_{}", asked.len()));
+            let reply = format!(r#"{{"token":"{token}","expires_at":"2030-01-01T00:00:00Z"}}"#);
+            Reply::status("201 Created").with("content-type", "application/json").with_body(reply)
+        });
+        let upstream = TlsUpstream::start(&setup.authority, service);
+        let (to, url) = (upstream.url(), format!("{}/app/installations/7/access_tokens", endpoint.url()));
+        let mut arguments =
+            vec!["credential", "add", "c", "--to", &to, "--grant", "github-app", "--issuer", "12345"];
+        arguments.extend(["--installation", "7", "--token-endpoint", &url]);
+        arguments.extend(["--repository", "demo", "--repository", "other"]);
+        arguments.extend(["--permission", "issues=write", "--permission", "contents=read"]);
+        let added = setup.broker.run_with(&arguments, &signing.pem);
+        assert!(added.status.success(), "{added:?}");
+        let permit = |call: &str| {
+            let permits = crate::support::policy(&to, call, "header authorization bearer", "");
+            setup.broker.permit("c", "robot", &permits, &[]).text
+        };
+        let (issues, files, again, elsewhere) = (
+            permit("GET /repos/octo/demo/issues"),
+            permit("GET /repos/octo/other/contents/{path...}"),
+            permit("GET /repos/octo/demo/issues/{number}"),
+            permit("GET /repos/octo/secret/issues"),
+        );
+        let call = |path: &str, text: &str| {
+            let request = cloakroom_testkit::Request::new("GET", &upstream.authority(), path)
+                .with("authorization", &format!("Bearer {text}"));
+            setup.broker.call(Way::Connect, Some(&setup.robot), &request)
+        };
+        let bearer = |number: usize| Some(format!("Bearer {}", shaped(&format!("ghs_{number}"))));
+        assert_eq!(call("/repos/octo/demo/issues", &issues).text(), format!("you sent Bearer {issues}"));
+        assert_eq!(bearer_of(&upstream), bearer(1));
+        assert_eq!(call("/repos/octo/other/contents/a", &files).status, 200);
+        assert_eq!(
+            bearer_of(&upstream),
+            bearer(2),
+            "what one policy may do, the other's access token cannot"
+        );
+        // The same needs share an access token while it is valid.
+        assert_eq!(call("/repos/octo/demo/issues/1", &again).status, 200);
+        assert_eq!(bearer_of(&upstream), bearer(1));
+        // What the operator left out, no policy brings in.
+        let refused = call("/repos/octo/secret/issues", &elsewhere);
+        assert_eq!(refused.code().as_deref(), Some("login-required"), "{}", refused.text());
+        let expected = [
+            serde_json::json!({"repositories": ["demo"], "permissions": {"issues": "read"}}),
+            serde_json::json!({"repositories": ["other"], "permissions": {"contents": "read"}}),
+        ];
+        assert_eq!(*asked.lock().unwrap(), expected);
+        assert_eq!(call("/repos/octo/demo/issues", &issues).status, 200, "the others go on");
+    }
+
     #[test]
     fn t67_a_minted_access_token_is_used_no_more_once_its_placeholder_is_revoked() {
         let (setup, endpoint, upstream, issued) = service_account();

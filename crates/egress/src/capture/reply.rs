@@ -73,10 +73,6 @@ const REFUSED: &[(&str, Rule)] = &[
     ("documentation_url", Rule::Plain),
 ];
 
-/// Fields of the head that go on: none that a server could put a token into and a program would look for it.
-const FIELDS: [header::HeaderName; 4] =
-    [header::CACHE_CONTROL, header::PRAGMA, header::DATE, header::RETRY_AFTER];
-
 /// The longest text that is no token: a list of scopes, a description.
 const LONGEST_PLAIN: usize = 4096;
 /// The longest token.
@@ -138,9 +134,9 @@ impl Reading {
             }
         };
         let mut kept = HeaderMap::new();
-        for name in FIELDS {
-            kept.extend(fields.get_all(&name).iter().map(|value| (name.clone(), value.clone())));
-        }
+        // RFC 6749, section 5.1. Nothing of the server's own head goes on but a number.
+        kept.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        kept.extend(seconds_to_wait(fields).map(|value| (header::RETRY_AFTER, value)));
         let kind = match &content {
             Content::Form(_) => HeaderValue::from_static("application/x-www-form-urlencoded"),
             Content::Json(_) | Content::Fixed(_) => HeaderValue::from_static("application/json"),
@@ -222,6 +218,11 @@ impl Kind {
             Self::Json | Self::Other => Content::Json(parts),
         }
     }
+}
+
+fn seconds_to_wait(fields: &HeaderMap) -> Option<HeaderValue> {
+    let seconds: u32 = fields.get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(HeaderValue::from(seconds))
 }
 
 fn is_error(status: StatusCode) -> bool {

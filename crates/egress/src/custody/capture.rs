@@ -52,14 +52,33 @@ impl Custody {
         })
     }
 
-    /// Forgets captured tokens whose placeholder does not count any more.
-    pub fn end_captured(&self, policies: &PolicySet) {
+    /// Forgets tokens that nobody may use any more: captured ones whose placeholder does not count, and access tokens of credentials
+    /// for which no placeholder does.
+    pub fn end_tokens(&self, policies: &PolicySet) {
         self.captures.end(&policies.captured_in_vain());
+        let held = self.held.load();
+        // What was read elsewhere is given back where it was read (`lending`).
+        let granted = held.values().filter(|held| held.record.kind == CredentialKind::Oauth);
+        let mut minted =
+            granted.filter_map(|held| held.mint.as_ref().map(|mint| (held.record.id, mint))).peekable();
+        if minted.peek().is_none() {
+            return;
+        }
+        let used = policies.credentials_in_use();
+        minted.filter(|(id, _)| !used.contains(id)).for_each(|(_, mint)| mint.let_go());
     }
 
-    /// What to look for in replies on behalf of all tokens that were captured for this credential.
+    /// What to look for in replies on behalf of all other tokens of this credential.
     pub(crate) fn captured_needles(&self, id: CredentialId) -> Vec<Arc<Needles>> {
-        self.captures.needles(id)
+        let mut needles = self.captures.needles(id);
+        // Of an installation there are as many access tokens as policies.
+        let held = self.held.load();
+        let lives = held.get(&id).and_then(|held| held.mint.as_ref()).map(|mint| mint.narrowed_lives());
+        for live in lives.into_iter().flatten() {
+            needles.extend(live.derived.get().and_then(|kept| kept.downcast_ref::<NeedleCache>()?.known()));
+            needles.extend(live.also.iter().cloned());
+        }
+        needles
     }
 
     /// What is to be done with the reply to a call, where the permit of this use says that it grants tokens.

@@ -27,9 +27,38 @@ const MOST_BEFORE: usize = 4;
 pub(crate) struct Captures {
     keys: Arc<dyn KeyEncryption>,
     set: OnceLock<Arc<CapturedSet>>,
-    table: ArcSwap<IdMap<CoreId, Arc<Captured>>>,
+    table: ArcSwap<Table>,
     /// Refresh tokens that were deposited, and replaced since: newer than the rows that were read.
     replaced: ArcSwap<IdMap<CredentialId, Arc<Replaced>>>,
+}
+
+/// The tokens, by placeholder, and by credential: with each call the others of its credential are looked for in the reply.
+#[derive(Clone, Default)]
+struct Table {
+    by_core: IdMap<CoreId, Arc<Captured>>,
+    of: IdMap<CredentialId, Vec<CoreId>>,
+}
+
+impl Table {
+    fn put(&mut self, core: CoreId, captured: Arc<Captured>) {
+        let of = self.of.entry(captured.owner.credential).or_default();
+        if !of.contains(&core) {
+            of.push(core);
+        }
+        self.by_core.insert(core, captured);
+    }
+
+    fn remove(&mut self, core: CoreId) {
+        let Some(captured) = self.by_core.remove(&core) else { return };
+        if let Some(of) = self.of.get_mut(&captured.owner.credential) {
+            of.retain(|other| *other != core);
+        }
+    }
+
+    fn of(&self, credential: CredentialId) -> impl Iterator<Item = (CoreId, &Arc<Captured>)> {
+        let cores = self.of.get(&credential).map(Vec::as_slice).unwrap_or_default();
+        cores.iter().filter_map(|core| Some((*core, self.by_core.get(core)?)))
+    }
 }
 
 /// To whom a token belongs.
@@ -114,7 +143,7 @@ impl Captures {
     /// Opens a token for one use.
     pub(super) fn open(&self, core: CoreId) -> Result<(Secret, Arc<Captured>), Refusal> {
         let gone = || Refusal::new(Code::PlaceholderExpired, "the token behind this placeholder is gone");
-        let captured = self.table.load().get(&core).cloned().ok_or_else(gone)?;
+        let captured = self.table.load().by_core.get(&core).cloned().ok_or_else(gone)?;
         Ok((self.unsealed(core, &captured)?, captured))
     }
 
@@ -135,9 +164,9 @@ impl Captures {
     pub(super) fn needles(&self, credential: CredentialId) -> Vec<Arc<Needles>> {
         let table = self.table.load();
         let mut all = Vec::new();
-        for (core, captured) in table.iter().filter(|(_, captured)| captured.owner.credential == credential) {
+        for (core, captured) in table.of(credential) {
             let needles = captured.needles().or_else(|| {
-                let secret = self.unsealed(*core, captured).ok()?;
+                let secret = self.unsealed(core, captured).ok()?;
                 Some(needles_in(&captured.derived, secret.expose()))
             });
             all.extend(needles);
@@ -214,7 +243,8 @@ impl Captures {
         text: &str,
         secret: &Zeroizing<String>,
     ) -> Result<(), Refusal> {
-        let (set, before) = self.set.get().zip(self.table.load().get(&core).cloned()).ok_or_else(unstored)?;
+        let (set, before) =
+            self.set.get().zip(self.table.load().by_core.get(&core).cloned()).ok_or_else(unstored)?;
         let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
         let sealed = self.seal(core, before.owner, before.token, &plain)?;
         let made = Timestamp::now();
@@ -280,12 +310,12 @@ impl Captures {
 
     /// Forgets the tokens of these placeholders. They are recognised still.
     pub(super) fn end(&self, cores: &[CoreId]) {
-        if cores.is_empty() || self.table.load().is_empty() {
+        if cores.is_empty() || self.table.load().by_core.is_empty() {
             return;
         }
         self.table.rcu(|table| {
-            let mut table = IdMap::clone(table);
-            cores.iter().for_each(|core| drop(table.remove(core)));
+            let mut table = Table::clone(table);
+            cores.iter().for_each(|core| table.remove(*core));
             table
         });
     }
@@ -299,14 +329,18 @@ impl Captures {
                 && captured.digest.as_ref() == Some(digest)
                 && captured.ends.is_none_or(|end| now < end)
         };
-        table.values().find(same).and_then(|captured| captured.text.clone())
+        table
+            .of(owner.credential)
+            .map(|(_, captured)| captured)
+            .find(same)
+            .and_then(|captured| captured.text.clone())
     }
 
     fn put(&self, core: CoreId, captured: Captured) {
         let captured = Arc::new(captured);
         self.table.rcu(|table| {
-            let mut table = IdMap::clone(table);
-            table.insert(core, Arc::clone(&captured));
+            let mut table = Table::clone(table);
+            table.put(core, Arc::clone(&captured));
             table
         });
     }
@@ -327,8 +361,9 @@ impl Captures {
         let table = self.table.load_full();
         let is_over = |captured: &Captured| captured.ends.is_some_and(|end| end <= now);
         let ended: Vec<CoreId> =
-            table.iter().filter(|(_, captured)| is_over(captured)).map(|(core, _)| *core).collect();
+            table.by_core.iter().filter(|(_, captured)| is_over(captured)).map(|(core, _)| *core).collect();
         let mut own: Vec<(Timestamp, CoreId)> = table
+            .by_core
             .iter()
             .filter(|(_, captured)| captured.owner.placeholder == of && !is_over(captured))
             .map(|(core, captured)| (captured.made, *core))

@@ -47,7 +47,7 @@ use cloakroom_model::{
     Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
     SealedSecret, Shape, Signing, Timestamp,
 };
-use cloakroom_policy::Spot;
+use cloakroom_policy::{Narrowing, Spot, Use};
 use intake::IntakeKey;
 use kek::{KeyEncryption, handed, key_file, passphrase};
 use std::any::Any;
@@ -253,9 +253,10 @@ impl Custody {
         id: CredentialId,
         destination: &Destination,
         spot: &Spot,
+        narrowing: Option<&Arc<Narrowing>>,
     ) -> Result<Opened, Refusal> {
         self.require_fit(id, destination, spot)?;
-        self.open(id)
+        self.open_narrowed(id, narrowing)
     }
 
     /// Whether this credential may be used at this destination and spot, whatever a permit says.
@@ -302,6 +303,10 @@ impl Custody {
     /// # Errors
     /// `placeholder-revoked` when the credential was removed; `broker-sealed` when it is not held or does not open.
     pub(crate) fn open(&self, id: CredentialId) -> Result<Opened, Refusal> {
+        self.open_narrowed(id, None)
+    }
+
+    fn open_narrowed(&self, id: CredentialId, narrowing: Option<&Arc<Narrowing>>) -> Result<Opened, Refusal> {
         let sealed = |reason| Refusal::new(Code::BrokerSealed, reason);
         let held = self.held.load();
         let held = held.get(&id).ok_or_else(|| sealed("the credential is not held by this broker"))?;
@@ -314,7 +319,7 @@ impl Custody {
             .with(|facts| facts.credential = Some(record.name.clone()))
             .as_event(EventKind::CutShort));
         }
-        if let Some(mint) = &held.mint {
+        if let Some(mint) = self.mint_for(held, narrowing)? {
             let ended = || Refusal::new(Code::CredentialUnavailable, "the access token has ended");
             let live = mint.live().ok_or_else(ended)?;
             self.count_opening();
@@ -361,14 +366,13 @@ impl Custody {
     ///
     /// # Errors
     /// `login-required`, `credential-unavailable`, `broker-sealed`.
-    pub(crate) async fn ready(&self, ids: impl Iterator<Item = CredentialId>) -> Result<(), Refusal> {
-        for id in ids {
+    pub(crate) async fn ready(&self, uses: impl Iterator<Item = &Use>) -> Result<(), Refusal> {
+        for used in uses {
+            let id = used.credential();
             // Most credentials are what they are: nothing of them is copied for that.
             let minted = self.held.load().get(&id).filter(|held| held.mint.is_some()).cloned();
-            let Some((held, mint)) = minted.and_then(|held| held.mint.clone().map(|mint| (held, mint)))
-            else {
-                continue;
-            };
+            let Some(held) = minted else { continue };
+            let Some(mint) = self.mint_for(&held, used.narrowing())? else { continue };
             let faulty = || Refusal::new(Code::InternalFault, "no access tokens can be made in this process");
             let means = self.means.get().ok_or_else(faulty)?;
             let (keys, bound) = (Arc::clone(&self.keys), Arc::clone(&held.bound));
@@ -380,6 +384,26 @@ impl Custody {
             made.map_err(|refusal| refusal.with(|facts| facts.credential = Some(held.record.name.clone())))?;
         }
         Ok(())
+    }
+
+    /// Where the access token for such a use is made: for a GitHub App's installation there is one for each policy.
+    fn mint_for(
+        &self,
+        held: &Held,
+        narrowing: Option<&Arc<Narrowing>>,
+    ) -> Result<Option<Arc<Mint>>, Refusal> {
+        let (Some(mint), Some(narrowing)) = (&held.mint, narrowing) else { return Ok(held.mint.clone()) };
+        if held.record.kind != CredentialKind::Oauth {
+            return Ok(Some(Arc::clone(mint)));
+        }
+        let is_narrowable = match mint.is_narrowable.get() {
+            Some(known) => *known,
+            None => {
+                let known = self.recipe(held, mint)?.is_narrowable();
+                *mint.is_narrowable.get_or_init(|| known)
+            }
+        };
+        Ok(Some(if is_narrowable { mint.narrowed(narrowing) } else { Arc::clone(mint) }))
     }
 
     fn stock(&self, held: &Held, mint: &Mint) -> Result<Stock, Refusal> {

@@ -33,7 +33,7 @@ impl Custody {
     /// As [`Custody::open_for`]; `credential-unavailable` where the session has ended.
     pub(super) fn open_own(&self, used: &Use, destination: &Destination) -> Result<Opened, Refusal> {
         let Some((held, sessions)) = self.role_held(used.credential()) else {
-            return self.open_for(used.credential(), destination, used.spot());
+            return self.open_for(used.credential(), destination, used.spot(), used.narrowing());
         };
         self.require_fit(used.credential(), destination, used.spot())?;
         let ended = || Refusal::new(Code::CredentialUnavailable, "the session of the role has ended");

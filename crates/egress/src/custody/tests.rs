@@ -136,7 +136,7 @@ fn a_secret_is_not_opened_for_a_destination_that_its_credential_does_not_name() 
     custody.hold(&[record(&custody)]);
     let code = |destination: &str| {
         custody
-            .open_for(id(1), &destination.parse().unwrap(), &Spot::Query(0))
+            .open_for(id(1), &destination.parse().unwrap(), &Spot::Query(0), None)
             .map(|_| ())
             .map_err(|refusal| refusal.code())
     };
@@ -247,8 +247,8 @@ fn a_key_that_signs_is_opened_for_a_signature_alone_and_nothing_else_is() {
     ] {
         custody.hold(&[of_kind(kind, secret)]);
         let before = custody.opened();
-        let refusal = custody.open_for(id(1), there, unfit).map(|_| ()).unwrap_err();
+        let refusal = custody.open_for(id(1), there, unfit, None).map(|_| ()).unwrap_err();
         assert_eq!((refusal.code(), custody.opened()), (Code::PlaceNotPermitted, before), "{kind:?}");
-        assert!(custody.open_for(id(1), there, fit).is_ok(), "{kind:?}");
+        assert!(custody.open_for(id(1), there, fit, None).is_ok(), "{kind:?}");
     }
 }

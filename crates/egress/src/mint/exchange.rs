@@ -1,6 +1,7 @@
 //! One exchange with a token endpoint: the request (RFC 6749, sections 2.3, 4.4, 6; RFC 7523) and what is made of the reply.
 
 use super::ask::{Asker, Form, LONGEST, Reply, ask_proving, fields, head, sensitive};
+use super::installation;
 use super::jwt::{self, Claims};
 use super::recipe::{Grant, Recipe, printable};
 use super::token_exchange;
@@ -8,9 +9,10 @@ use crate::secret::Secret;
 use crate::upstream::Upstream;
 use bytes::Bytes;
 use cloakroom_model::{CredentialId, Timestamp};
+use cloakroom_policy::Narrowing;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request};
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -49,6 +51,7 @@ pub(crate) enum Failure {
 /// Exchanges the grant.
 pub(super) async fn exchange(
     recipe: &Recipe,
+    narrowing: Option<&Narrowing>,
     upstream: &Upstream,
     credential: CredentialId,
     generation: u32,
@@ -65,14 +68,19 @@ pub(super) async fn exchange(
     }
     let prover = recipe.prover().map_err(Failure::Refused)?;
     let asker = Asker { credential, generation };
-    let question = |path: &str| recipe.request(path, Timestamp::now().millis() / 1000);
+    let question = |path: &str| recipe.request(path, Timestamp::now().millis() / 1000, narrowing);
     let reply = ask_proving(upstream, asker, &recipe.token_endpoint, prover.as_ref(), question).await?;
     recipe.grant.understand(&reply, prover.is_some())
 }
 
 impl Recipe {
     /// The request, at so many seconds since 1970.
-    fn request(&self, path: &str, now: u64) -> Result<(request::Parts, Bytes), &'static str> {
+    fn request(
+        &self,
+        path: &str,
+        now: u64,
+        narrowing: Option<&Narrowing>,
+    ) -> Result<(request::Parts, Bytes), &'static str> {
         let mut fields = fields();
         let body = match &self.grant {
             Grant::GithubApp { signer, app, repositories, permissions } => {
@@ -89,7 +97,7 @@ impl Recipe {
                 let assertion = Zeroizing::new(format!("Bearer {}", jwt::sign(signer, &claims)?));
                 fields.insert(header::AUTHORIZATION, sensitive(&assertion)?);
                 fields.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-                narrowed(repositories, permissions)
+                installation::narrowed(repositories, permissions, narrowing)?
             }
             grant => self.form(grant, now, &mut fields)?.finish(&mut fields),
         };
@@ -163,17 +171,6 @@ pub(super) fn error_of(body: &[u8]) -> Option<String> {
         error: String,
     }
     serde_json::from_slice::<Error>(body).ok().map(|error| error.error)
-}
-
-fn narrowed(repositories: &[String], permissions: &std::collections::BTreeMap<String, String>) -> Bytes {
-    let mut body = json!({});
-    if !repositories.is_empty() {
-        body["repositories"] = json!(repositories);
-    }
-    if !permissions.is_empty() {
-        body["permissions"] = json!(permissions);
-    }
-    body.to_string().into()
 }
 
 /// RFC 6749, section 5.1; GitHub says `token` and `expires_at`, always an hour ahead.
@@ -270,7 +267,7 @@ mod tests {
     fn request(text: &str) -> (HeaderMap, String) {
         let recipe = Recipe::read(text.as_bytes()).unwrap();
         let (_, path) = recipe.endpoint().unwrap();
-        let (head, body) = recipe.request(path, 1_000_000).unwrap();
+        let (head, body) = recipe.request(path, 1_000_000, None).unwrap();
         assert_eq!((head.method, head.uri.path()), (Method::POST, "/token"));
         (head.headers, String::from_utf8(body.to_vec()).unwrap())
     }

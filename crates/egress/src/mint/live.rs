@@ -17,15 +17,19 @@ use arc_swap::ArcSwapOption;
 use cloakroom_model::{
     CapturedRecord, Code, CoreId, CredentialId, LeaseId, Name, Refusal, SealedSecret, Timestamp,
 };
+use cloakroom_policy::Narrowing;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// A new access token is had this long before the old one ends, or when a tenth of its time is left, whichever is later.
 const AHEAD: Duration = Duration::from_secs(60);
+/// More access tokens of one installation than this are not kept beyond their end.
+const MOST_NARROWED: usize = 64;
 /// An access token that a destination calls invalid is not replaced again before this time is over.
 const SETTLED: Duration = Duration::from_secs(10);
 /// How long after a failure nothing is tried: doubled with each, up to the longest.
@@ -199,6 +203,11 @@ pub(crate) struct Mint {
     /// The recipe as it was kept last: newer than the row that was read when this generation was first held.
     sealed: Mutex<Option<SealedSecret>>,
     flight: Arc<tokio::sync::Mutex<Failures>>,
+    /// What its access token is narrowed to, beside what the recipe says.
+    pub(super) narrowing: Option<Arc<Narrowing>>,
+    /// Whether there is one access token for each policy, once the recipe was read.
+    pub(crate) is_narrowable: OnceLock<bool>,
+    narrowed: Mutex<BTreeMap<Arc<Narrowing>, Arc<Self>>>,
 }
 
 /// What failed since the last success.
@@ -220,7 +229,35 @@ impl Mint {
             health: Mutex::default(),
             sealed: Mutex::default(),
             flight: Arc::default(),
+            narrowing: None,
+            is_narrowable: OnceLock::new(),
+            narrowed: Mutex::default(),
         }
+    }
+
+    /// The one whose access token is narrowed to this: policies with the same needs share it.
+    pub(crate) fn narrowed(&self, narrowing: &Arc<Narrowing>) -> Arc<Self> {
+        let mut all = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() >= MOST_NARROWED {
+            all.retain(|_, mint| mint.live().is_some());
+        }
+        let make = || {
+            let narrowing = Some(Arc::clone(narrowing));
+            Arc::new(Self { narrowing, ..Self::new(self.credential, self.generation) })
+        };
+        Arc::clone(all.entry(Arc::clone(narrowing)).or_insert_with(make))
+    }
+
+    /// The access tokens at hand that are narrowed.
+    pub(crate) fn narrowed_lives(&self) -> Vec<Arc<Live>> {
+        let narrowed = self.narrowed.lock().unwrap_or_else(PoisonError::into_inner);
+        narrowed.values().filter_map(|mint| mint.live()).collect()
+    }
+
+    /// Lets go of every access token: nobody may use one now.
+    pub(crate) fn let_go(&self) {
+        self.live.store(None);
+        self.narrowed.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     pub(crate) fn generation(&self) -> u32 {

@@ -15,6 +15,7 @@ mod dpop;
 mod exchange;
 mod federation;
 mod health;
+mod installation;
 mod jwt;
 mod live;
 pub(crate) mod login;

@@ -180,6 +180,11 @@ impl Recipe {
         Ok(recipe)
     }
 
+    /// Whether each policy gets an access token of its own.
+    pub(crate) fn is_narrowable(&self) -> bool {
+        self.grant.is_narrowable()
+    }
+
     /// As it is sealed.
     pub(crate) fn write(&self) -> Option<Vec<u8>> {
         serde_json::to_vec(self).ok()

@@ -51,7 +51,8 @@ impl Mint {
             self.keep(&recipe, Kept::Asking, means, &seal).await.map_err(Ended::NotKept)?;
         }
         let (credential, generation) = (self.credential, self.generation);
-        match exchange::exchange(&recipe, &means.upstream, credential, generation).await {
+        let narrowing = self.narrowing.as_deref();
+        match exchange::exchange(&recipe, narrowing, &means.upstream, credential, generation).await {
             Ok(granted) if is_used_up => {
                 let recipe = self.replaced(recipe, &granted, means, &seal).await.map_err(Ended::NotKept)?;
                 Ok((granted, recipe))

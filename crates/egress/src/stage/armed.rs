@@ -39,7 +39,7 @@ impl Arm for Authorized {
         ledger.record(&self.intent()).await?;
         // Whatever fails from here until the call is handed to a connection: nothing of it was sent.
         let minted = self.uses().iter().filter(|used| used.captured().is_none());
-        custody.ready(minted.map(Use::credential)).await.map_err(Refusal::unsent)?;
+        custody.ready(minted).await.map_err(Refusal::unsent)?;
         custody.assume(self.uses(), self.principal().name()).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let judge = self.is_handshake().then(|| Box::new(self.message_judge()));

@@ -100,7 +100,7 @@ async fn armed<L: Ledger>(
     // INVARIANT: nothing is opened before its intent is on record (invariant 2).
     terms.ledger.record(message.intent()).await?;
     let used = message.used();
-    terms.custody.ready(std::iter::once(used.credential())).await?;
+    terms.custody.ready(std::iter::once(used)).await?;
     let opened = terms.custody.open_use(used, destination)?;
     // SECURITY: looked for before it goes out, so that the first reply cannot come too early.
     state.look_for(stage::target(&opened, None, used.text())?);

@@ -154,7 +154,7 @@ impl<'a> Activation<'a> {
         let grounds = self.grounds(row, credential, workload);
         if let Some(before) = self.before(row.id).filter(|before| before.grounds == grounds) {
             let (permits, by_destination) = (Arc::clone(&before.permits), Arc::clone(&before.by_destination));
-            return Ok(Check::Holds(Approved { grounds, permits, by_destination, ends: before.ends }));
+            return Ok(Check::Holds(Approved::known(grounds, permits, by_destination, before.ends)));
         }
         let grant = Grant::from_rows(row, credential, workload)?;
         require_destinations(&grant, credential)?;

@@ -3,11 +3,12 @@
 use super::captured::CapturedPlaceholder;
 use super::rate::Limit;
 use crate::permit::Permit;
+use crate::{Narrowing, Policy};
 use cloakroom_model::{
     Code, CredentialId, CredentialKind, Destination, EventKind, Hours, KeyedHash, Name, OnMisuse,
     PlaceholderId, Principal, Proofs, Refusal, Timestamp, Token, WorkloadId,
 };
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// How long what was begun in its time may go on after it: an ordinary reply is not cut because its last byte comes late, and a
@@ -51,9 +52,28 @@ pub(crate) struct Approved {
     pub(crate) by_destination: Arc<[(Destination, Vec<usize>)]>,
     /// When the approval that it rests on ends.
     pub(crate) ends: Option<Timestamp>,
+    /// What the permits need of a GitHub App's installation, found out when somebody asks.
+    narrowing: OnceLock<Option<Arc<Narrowing>>>,
 }
 
 impl Approved {
+    /// What was found in the snapshot before, on the same grounds.
+    pub(crate) fn known(
+        grounds: Grounds,
+        permits: Arc<[Compiled]>,
+        by_destination: Arc<[(Destination, Vec<usize>)]>,
+        ends: Option<Timestamp>,
+    ) -> Self {
+        Self { grounds, permits, by_destination, ends, narrowing: OnceLock::new() }
+    }
+
+    /// What the permits need of a GitHub App's installation.
+    fn narrowing(&self) -> Option<Arc<Narrowing>> {
+        let permits = || self.permits.iter().map(|compiled| compiled.permit.clone()).collect();
+        let find = || Policy::new(permits()).narrowing().map(Arc::new);
+        self.narrowing.get_or_init(find).clone()
+    }
+
     pub(crate) fn new(grounds: Grounds, permits: Vec<Compiled>, ends: Option<Timestamp>) -> Self {
         let mut by_destination: Vec<(Destination, Vec<usize>)> = Vec::new();
         for (index, compiled) in permits.iter().enumerate() {
@@ -63,7 +83,7 @@ impl Approved {
                 None => by_destination.push((to.clone(), vec![index])),
             }
         }
-        Self { grounds, permits: permits.into(), by_destination: by_destination.into(), ends }
+        Self::known(grounds, permits.into(), by_destination.into(), ends)
     }
 }
 
@@ -95,6 +115,16 @@ pub(crate) struct Compiled {
 }
 
 impl Held {
+    /// What its permits need of a GitHub App's installation, where that is what it stands for.
+    pub(crate) fn narrowing(&self) -> Option<Arc<Narrowing>> {
+        match &self.standing {
+            Standing::Active(approved) if approved.grounds.kind == CredentialKind::Oauth => {
+                approved.narrowing()
+            }
+            _ => None,
+        }
+    }
+
     /// The token that it stands for; `None`: the credential itself.
     pub(crate) fn token(&self) -> Option<Token> {
         self.captured.map(|captured| captured.token)

@@ -23,7 +23,7 @@ use cloakroom_model::{
     OnMisuse, PlaceholderId, PlaceholderRecord, Principal, Question, Refusal, Scheme, Timestamp, WorkloadId,
 };
 use held::Standing;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -133,6 +133,12 @@ impl PolicySet {
     /// Whether a placeholder has this core.
     pub(crate) fn is_held(&self, core: CoreId) -> bool {
         self.by_core.contains_key(&core) || self.captured.get(core).is_some()
+    }
+
+    /// The credentials that some placeholder stands for that counts.
+    pub fn credentials_in_use(&self) -> HashSet<CredentialId> {
+        let counts = |held: &&Arc<Held>| matches!(held.standing, Standing::Active(_));
+        self.by_id.values().filter(counts).map(|held| held.credential).collect()
     }
 
     /// The credential that this placeholder stands for, or stood for.
