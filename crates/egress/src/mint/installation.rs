@@ -124,7 +124,10 @@ mod tests {
             (&all, &["other"], issues(Access::Read), None),
             (&[("contents", "read")], &[], issues(Access::Read), None),
         ] {
-            assert_eq!(asked(deposited, repositories, needed.clone()).as_deref(), expected, "{needed:?}");
+            // The order of members has no meaning.
+            let read = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+            let body = asked(deposited, repositories, needed.clone());
+            assert_eq!(body.as_deref().map(read), expected.map(read), "{needed:?}");
         }
     }
 }
