@@ -204,14 +204,14 @@ impl Source {
 mod tests {
     use super::*;
 
-    const KV: &str = r#"{"reread":60,"from":{"vault-kv":{"access":{"server":"https://vault.example.com:8200","namespace":"team","login":{"app-role":{"mount":"approle","role_id":"the role","secret_id":"the secret id"}}},"mount":"secret","path":"app/api","field":"key","version":3}}}"#;
+    const KV: &str = r#"{"reread":60,"from":{"vault-kv":{"access":{"server":"https://vault.example.com:8200","namespace":"team","login":{"app-role":{"mount":"approle","role_id":"the role","secret_id":"the-secret-id"}}},"mount":"secret","path":"app/api","field":"key","version":3}}}"#;
 
     #[test]
     fn a_source_is_read_and_written() {
         let source = Source::read(KV.as_bytes()).unwrap();
         assert_eq!(source.write().unwrap(), KV.as_bytes());
-        let rotated = source.with_secret("another id").unwrap().write().unwrap();
-        assert_eq!(rotated, KV.replace("the secret id", "another id").as_bytes());
+        let rotated = source.with_secret("another-id").unwrap().write().unwrap();
+        assert_eq!(rotated, KV.replace("the-secret-id", "another-id").as_bytes());
     }
 
     #[test]
@@ -224,7 +224,7 @@ mod tests {
             ("\"team\"", "\"a\\r\\nb\""),
             ("app-role", "userpass"),
             ("\"the role\"", "\"\""),
-            ("\"the secret id\"", "\"a\\nb\""),
+            ("\"the-secret-id\"", "\"a\\nb\""),
             ("app/api", "app/../api"),
             ("app/api", "/app"),
             ("\"secret\"", "\"\""),
