@@ -244,7 +244,7 @@ pub(crate) enum LogFormat {
 pub(crate) enum CredentialCommand {
     /// Deposit a credential; the secret comes from stdin, a prompt or a file
     #[command(
-        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n  cloakroom credential add backups --assume-role arn:aws:iam::111122223333:role/backups --to https://backups.s3.eu-west-1.amazonaws.com\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
+        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n  cloakroom credential add billing --preset stripe --from vault-kv --server https://vault.example.com:8200 --path app/billing --field key < token.txt\n  cloakroom credential add backups --assume-role arn:aws:iam::111122223333:role/backups --to https://backups.s3.eu-west-1.amazonaws.com\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
     )]
     Add(AddCredential),
     /// List the credentials
@@ -282,9 +282,9 @@ pub(crate) enum CredentialCommand {
 pub(crate) struct AddCredential {
     /// Your name for it
     pub(crate) name: Name,
-    /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; exchanged as oauth; read elsewhere as sourced; or
-    /// never sent: signed with, as aws, aws-role, hmac or http-signature, or shown by the connection, as mtls. The policy says where it
-    /// stands in a call
+    /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; or never sent: signed with, as aws, hmac or
+    /// http-signature, or shown by the connection, as mtls. The policy says where it stands in a call. Left out with a login, --grant,
+    /// --from or --assume-role, which make it oauth, sourced or aws-role
     #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device", "assume_role"])]
     pub(crate) kind: Option<CredentialKind>,
     /// Where it may go at all; may be repeated

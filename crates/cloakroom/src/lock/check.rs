@@ -144,7 +144,10 @@ impl Inside {
             Came::Nowhere(why) => (true, format!("the kernel there does not let it go: {why}")),
             Came::Refused => (true, "the broker answered that it may not".into()),
             Came::Silence if dropped > 0 => (true, "the lock dropped it".into()),
-            Came::Silence => (false, "no answer, but the lock saw no packet: not proved".into()),
+            Came::Silence => (
+                false,
+                "no answer, but the lock saw no packet: not proved (has this machine a route there?)".into(),
+            ),
             Came::Answered(how) => (false, how),
         };
         let name = at.map_or_else(|| attempt.to_owned(), |at| format!("{attempt} {at}"));

@@ -164,7 +164,11 @@ fn place(value: &Value<'_, '_>, to: &mut Complaints<'_>) -> Option<Place> {
         Ok(Place::WebSocket(pointer)) => canonical(&pointer, value, to).map(Place::WebSocket),
         Ok(place) => Some(place),
         Err(error) => {
-            value.complain(to, error.to_string(), "write: place = \"header authorization bearer\"");
+            value.complain(
+                to,
+                error.to_string(),
+                "the usual one: place = \"header authorization bearer\"; docs/policy.md has them all",
+            );
             None
         }
     }
