@@ -2,7 +2,8 @@
 
 use crate::{Problem, ProblemCode};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialRecord, PlaceholderId, PlaceholderRecord, Rows, WorkloadRecord,
+    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, Name, PlaceholderId, PlaceholderRecord, Rows,
+    WorkloadId, WorkloadRecord,
 };
 use std::str::FromStr;
 
@@ -43,6 +44,19 @@ pub(crate) fn workload<'a>(rows: &'a Rows, text: &str) -> Result<&'a WorkloadRec
         .ok_or_else(|| missing("workload", text, live().map(|row| row.name.as_str())))
 }
 
+/// SECURITY: whoever names a row by its id must not get another one that is called so.
+///
+/// # Errors
+/// Where the name is written as the ids of credentials and workloads are.
+pub(crate) fn require_no_id(name: &Name) -> Result<(), Problem> {
+    let text = name.as_str();
+    if CredentialId::from_str(text).is_err() && WorkloadId::from_str(text).is_err() {
+        return Ok(());
+    }
+    Err(Problem::new(ProblemCode::MalformedRequest, "the name is written as an id is")
+        .hinting("choose a name that tells what it is for"))
+}
+
 /// A placeholder by its id. Never by its text: that belongs to the workload alone.
 pub(crate) fn placeholder<'a>(rows: &'a Rows, text: &str) -> Result<&'a PlaceholderRecord, Problem> {
     let id = PlaceholderId::from_str(text).map_err(|error| not_an_id("placeholder", &error))?;
@@ -78,6 +92,15 @@ mod tests {
         assert_eq!(nearest("githbu", known), Some("github"));
         assert_eq!(nearest("OpenAI", known), Some("openai"));
         assert_eq!(nearest("slack", known), None);
+    }
+
+    #[test]
+    fn nothing_is_called_as_ids_are_written() {
+        let ids = [CredentialId::fresh().unwrap().to_string(), WorkloadId::fresh().unwrap().to_string()];
+        for id in &ids {
+            assert!(require_no_id(&Name::parse(id).unwrap()).is_err(), "{id}");
+            assert!(require_no_id(&Name::parse(&id[..id.len() - 1]).unwrap()).is_ok(), "{id}");
+        }
     }
 
     #[test]

@@ -156,8 +156,10 @@ mod tests {
     use serde_json::{Value, json};
 
     fn of(to: &str, place: &str, calls: &[&str], query: &[&str]) -> Option<Value> {
+        let query =
+            if query.is_empty() { String::new() } else { format!("query = {{ allow = {query:?} }}\n") };
         let file = format!(
-            "version = 1\n[[permit]]\nname = \"x\"\nto = \"{to}\"\nplace = \"{place}\"\ncall = {calls:?}\nquery = {{ allow = {query:?} }}\n"
+            "version = 1\n[[permit]]\nname = \"x\"\nto = \"{to}\"\nplace = \"{place}\"\ncall = {calls:?}\n{query}"
         );
         let policy = Policy::parse("x", &file).unwrap_or_else(|error| panic!("{error:?} in {file}"));
         let text = super::policy(&policy.permits()[0])?;

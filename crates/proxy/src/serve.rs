@@ -239,6 +239,6 @@ mod tests {
             conversation.serve(received, inlet)
         });
         assert!(waiting <= 2 * 1024, "a connection takes {waiting} bytes");
-        assert!(call <= 6 * 1024 && whole <= 9 * 1024, "a call takes {call} bytes, {whole} in all");
+        assert!(call <= 7 * 1024 && whole <= 10 * 1024, "a call takes {call} bytes, {whole} in all");
     }
 }

@@ -92,6 +92,7 @@ pub(super) async fn store_new<'a>(
 }
 
 pub(super) fn unless_taken(rows: &Rows, name: &Name) -> Result<(), Problem> {
+    find::require_no_id(name)?;
     if rows.credentials.iter().any(|row| row.removed.is_none() && row.name == *name) {
         return Err(Problem::new(
             ProblemCode::NameTaken,

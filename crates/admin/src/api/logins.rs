@@ -236,7 +236,9 @@ async fn store(
             store_new(admin, act, fresh, accepted).await
         }
         Purpose::Renew { id } => {
-            let row = find::credential(&act.rows, &id.to_string())?.clone();
+            let live = act.rows.credentials.iter().find(|row| row.id == id && row.removed.is_none());
+            let gone = || Problem::new(ProblemCode::Conflict, "the credential was removed meanwhile");
+            let row = live.ok_or_else(gone)?.clone();
             let generation = row.generation.checked_add(1).ok_or_else(|| {
                 Problem::new(ProblemCode::Conflict, "this credential cannot be renewed any more")
             })?;

@@ -36,6 +36,7 @@ pub(crate) async fn add(
     Body(new): Body<NewWorkload>,
 ) -> Result<Json<AddedWorkload>, Problem> {
     to_the_end(async move {
+        find::require_no_id(&new.name)?;
         let act = Act::begin(&admin, by).await?;
         if act.rows.workloads.iter().any(|row| row.removed.is_none() && row.name == new.name) {
             let detail = format!("workload {:?} exists already", new.name.as_str());

@@ -154,8 +154,20 @@ fn federation(options: &GrantArguments, text: &str) -> Result<Zeroizing<Vec<u8>>
         Failure::bad_input("this is not the configuration of an external account")
             .hinting("pipe in what gcloud iam workload-identity-pools create-cred-config writes")
     })?;
+    let endpoint = options.token_endpoint.as_ref().unwrap_or(&file.token_url);
+    let named = options.token_endpoint.as_deref().and_then(authority);
+    // SECURITY: such files are handed around. Whoever gets the broker's own token can be the credential's service account.
+    let expected = |url: &String| {
+        authority(url).is_some_and(|host| host.ends_with(".googleapis.com") || named == Some(host))
+    };
+    if !expected(endpoint) || !file.service_account_impersonation_url.as_ref().is_none_or(expected) {
+        return Err(Failure::bad_input(
+            "the file would send the broker's own token to somebody else than Google",
+        )
+        .hinting("if that is meant, name who gets it: --token-endpoint URL"));
+    }
     let federation = bare(json!({
-        "token_endpoint": options.token_endpoint.as_ref().unwrap_or(&file.token_url),
+        "token_endpoint": endpoint,
         "provider": file.audience,
         "audience": options.audience,
         "scope": needed(options.scope.as_ref(), "--scope SCOPE")?,
@@ -163,6 +175,11 @@ fn federation(options: &GrantArguments, text: &str) -> Result<Zeroizing<Vec<u8>>
     }));
     let document = serde_json::to_vec(&json!({ "federation": federation }));
     document.map(Zeroizing::new).map_err(|error| Failure::failed(error.to_string()))
+}
+
+/// Host and port of an `https://` URL.
+fn authority(url: &str) -> Option<&str> {
+    url.strip_prefix("https://").map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default())
 }
 
 fn service_account(options: &GrantArguments, text: &str) -> Result<(String, Value), Failure> {

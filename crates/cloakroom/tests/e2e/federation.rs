@@ -140,7 +140,12 @@ impl Stage {
             "--scope",
             "sheets.read mail",
         ];
-        let added = self.broker.run_with(&[&arguments[..], more].concat(), &file.to_string());
+        let refused = self.broker.run_with(&[&arguments[..], more].concat(), &file.to_string());
+        assert_eq!(refused.status.code(), Some(2), "{refused:?}");
+        assert!(refused.stderr.contains("to somebody else than Google"), "{refused:?}");
+        let endpoint = format!("{}/v1/token", self.google.url());
+        let named = [&arguments[..], more, &["--token-endpoint", &endpoint]].concat();
+        let added = self.broker.run_with(&named, &file.to_string());
         assert!(added.status.success(), "{added:?}");
     }
 
