@@ -20,7 +20,7 @@ pub mod login {
     pub use crate::mint::login::{Answer, Invitation, LoggedIn, LoginCode, LoginError, PATIENCE, Waiting};
 }
 
-pub use mint::{Farewell, Health, Keeper, Kept, Revocation};
+pub use mint::{Farewell, Health, Keeper, Kept, Revocation, RoleSession};
 #[cfg(feature = "fuzz")]
 #[doc(hidden)]
 pub use scrub::{fuzz, gauge};

@@ -8,10 +8,14 @@ use crate::wire::{ApprovalText, ApprovalView, GrantRequest};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
+use cloakroom_egress::RoleSession;
 use cloakroom_model::{ApprovalRecord, EventKind, Rows, SecurityEvent, Signature, Timestamp, hexadecimal};
-use cloakroom_policy::{Approvers, Grant, Purpose, phrase};
+use cloakroom_policy::{Approvers, Grant, Purpose, phrase, quoted};
 use cloakroom_store::Decision;
 use std::sync::Arc;
+
+/// The most of a session policy on one line.
+const COLUMNS: usize = 160;
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ApprovalView>>, Problem> {
     let rows = admin.rows().await?;
@@ -46,9 +50,31 @@ pub(crate) async fn show_one(admin: &Admin, approval: &str) -> Result<ApprovalTe
     let row = find::approval(&rows, approval)?;
     let grant = view::grant_of(row, &rows)?;
     let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;
-    let remarks = grant.policy.remarks(&admin.background(&credential.destinations));
+    let mut remarks = grant.policy.remarks(&admin.background(&credential.destinations));
+    if let Some((arn, session)) = admin.custody.role_of(credential.id) {
+        remarks.extend(of_role(&arn, &session));
+    }
     let shown = text_of(view::approval(row, &rows, &admin.approvers())?, grant.canonical_text());
     Ok(ApprovalText { remarks, ..shown })
+}
+
+/// As which role calls are signed, and what its sessions get of it.
+fn of_role(arn: &str, session: &RoleSession) -> Vec<String> {
+    let (gets, policy) = match session {
+        RoleSession::Permit => ("what follows from the permit", ""),
+        RoleSession::Whole => ("all of the role", ""),
+        RoleSession::Policy(policy) => ("what this session policy leaves of it", policy.as_str()),
+    };
+    // SECURITY: nothing of a deposited text moves a cursor or breaks a line.
+    let shown = |c: char| match c {
+        ' '..='~' => vec![c],
+        '\t' | '\n' | '\r' => vec![' '],
+        _ => c.escape_unicode().collect(),
+    };
+    let policy: Vec<char> = policy.chars().flat_map(shown).collect();
+    let mut lines = vec![format!("calls are signed as the role {}; a session gets {gets}", quoted(arn))];
+    lines.extend(policy.chunks(COLUMNS).map(|line| format!("  {}", String::from_iter(line))));
+    lines
 }
 
 /// The text with the phrase by which two screens are compared, and the digest that a passkey signs.
@@ -201,4 +227,21 @@ fn require_pending(admin: &Admin, row: &ApprovalRecord, rows: &Rows) -> Result<(
         decided => format!("approval {} was {decided} already", row.id),
     };
     Err(Problem::new(ProblemCode::Conflict, detail).hinting("issue a new placeholder for a new approval"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn t75_a_session_policy_is_shown_whole_and_in_ascii_only() {
+        let policy = format!("{{\"a\":\n\"{}\u{1b}[2K\u{202e}\"}}", "x".repeat(400));
+        let lines = of_role("arn:aws:iam::1:role/backup", &RoleSession::Policy(policy));
+        assert!(lines[0].contains("\"arn:aws:iam::1:role/backup\"") && lines.len() == 4, "{lines:?}");
+        let joined: String = lines[1..].iter().map(|line| &line[2..]).collect();
+        assert_eq!(joined, format!("{{\"a\": \"{}\\u{{1b}}[2K\\u{{202e}}\"}}", "x".repeat(400)));
+        for session in [RoleSession::Permit, RoleSession::Whole] {
+            assert_eq!(of_role("arn:aws:iam::1:role/backup", &session).len(), 1);
+        }
+    }
 }

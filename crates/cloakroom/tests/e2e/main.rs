@@ -8,6 +8,7 @@ mod approvals;
 mod approvers;
 mod authorization_server;
 mod aws;
+mod beside;
 mod capture;
 mod carriers;
 mod classes;

@@ -186,6 +186,51 @@ fn t93_an_address_that_is_no_workloads_or_two_workloads_is_nobody() {
 }
 
 #[test]
+fn t93_in_a_lesson_the_address_of_another_workloads_name_tells_nothing() {
+    let Some(stage) = Stage::new() else { return };
+    stage.steer();
+    let look = |stage: &Stage| {
+        let given = run(stage.rig.as_workload("getent").args(["ahostsv4", NAME]));
+        String::from_utf8_lossy(&given.stdout).split_whitespace().next().unwrap().to_owned()
+    };
+    let call = format!("http://{}/v1/items/7", look(&stage));
+    run(stage.rig.as_workload("ip").args(["addr", "add", "10.77.0.9/24", "dev", "out0"]));
+    stage.broker.cli(&["workload", "add", "curious", "--from", "10.77.0.9/32"]);
+    let mut lesson = std::process::Command::new(crate::support::BINARY)
+        .args(["learn", "--workload", "curious", "--for", "1h"])
+        .env("CLOAKROOM_DATA", stage.broker.data())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(lesson.stderr.as_mut().unwrap()), &mut line)
+        .unwrap();
+    assert!(line.contains("is in a lesson"), "{line}");
+    let steered = || stage.curl(&["--interface", "10.77.0.9", "-i", &call]).0;
+    let curious = steered();
+    assert!(!curious.contains(NAME), "{curious}");
+    // What it asked for itself it may go to, and is told that it is in a lesson.
+    let ask = "import socket\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\ns.settimeout(5)\ns.bind(('10.77.0.9', 0))\ns.sendto(b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3api\\7example\\4test\\0\\0\\1\\0\\1', ('10.77.0.1', 53))\nassert s.recv(512)[3] & 15 == 0\n";
+    run(stage.rig.as_workload("python3").args(["-c", ask]));
+    let told = steered();
+    assert!(told.contains(NAME), "{told}");
+    lesson.kill().unwrap();
+    lesson.wait().unwrap();
+}
+
+#[test]
+fn t97_questions_over_tcp_of_one_workload_shut_out_no_other() {
+    let Some(stage) = Stage::new() else { return };
+    run(stage.rig.as_workload("ip").args(["addr", "add", "10.77.0.9/24", "dev", "out0"]));
+    stage.broker.cli(&["workload", "add", "greedy", "--from", "10.77.0.9/32"]);
+    let script = "import socket\nq = b'\\0\\1\\1\\0\\0\\1\\0\\0\\0\\0\\0\\0\\3api\\7example\\4test\\0\\0\\1\\0\\1'\nm = len(q).to_bytes(2, 'big') + q\ndef ask(source):\n    s = socket.create_connection(('10.77.0.1', 53), 5, (source, 0))\n    try:\n        s.sendall(m)\n        return s, len(s.recv(512))\n    except OSError:\n        return s, 0\nheld = [ask('10.77.0.9') for n in range(80)]\nprint(sum(1 for s, got in held if got), 1 if ask('10.77.0.2')[1] else 0)\n";
+    let said = run(stage.rig.as_workload("python3").args(["-c", script]));
+    // The first of the eighty are idle for less than the bound while the last are tried.
+    assert_eq!(String::from_utf8_lossy(&said.stdout).trim(), "8 1");
+}
+
+#[test]
 fn what_tproxy_hands_over_is_known_by_its_own_end() {
     let Some(stage) = Stage::new() else { return };
     let rules = format!(

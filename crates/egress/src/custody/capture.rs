@@ -68,15 +68,19 @@ impl Custody {
         minted.filter(|(id, _)| !used.contains(id)).for_each(|(_, mint)| mint.let_go());
     }
 
-    /// What to look for in replies on behalf of all other tokens of this credential.
+    /// What to look for in replies on behalf of all other tokens of this credential, and of all that was read for it.
     pub(crate) fn captured_needles(&self, id: CredentialId) -> Vec<Arc<Needles>> {
         let mut needles = self.captures.needles(id);
-        // Of an installation there are as many access tokens as policies.
         let held = self.held.load();
-        let lives = held.get(&id).and_then(|held| held.mint.as_ref()).map(|mint| mint.narrowed_lives());
+        let Some(held) = held.get(&id).filter(|held| held.record.removed.is_none()) else { return needles };
+        // Of an installation there are as many access tokens as policies.
+        let lives = held.mint.as_ref().map(|mint| mint.narrowed_lives());
         for live in lives.into_iter().flatten() {
-            needles.extend(live.derived.get().and_then(|kept| kept.downcast_ref::<NeedleCache>()?.known()));
             needles.extend(live.also.iter().cloned());
+        }
+        // Also what nobody may use any more: it is good until its end. Nothing is remembered of what was deposited.
+        if held.mint.is_some() || held.sessions.is_some() {
+            needles.extend(held.remembered.needles());
         }
         needles
     }

@@ -2,6 +2,7 @@
 
 mod aead;
 mod aws;
+mod beside;
 mod binding;
 mod capture;
 mod captured;
@@ -20,6 +21,7 @@ mod safe;
 mod sealed;
 mod shape;
 mod signing_key;
+mod sourced;
 
 pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
@@ -36,10 +38,10 @@ pub(crate) use signing_key::{SigningKey, Unsent};
 
 use crate::Upstream;
 use crate::issuer::Issuer;
-use crate::mint::{Federation, Keeper, Live, Means, Mint, Recipe, Sessions, Stock};
+use crate::mint::{Federation, Keeper, Live, Means, Mint, Recipe, Remembered, Sessions, Stock};
 use crate::scrub::Needles;
 use crate::secret::{self, Secret};
-use crate::source::{self, Source};
+use crate::source;
 use arc_swap::ArcSwap;
 use binding::Binding;
 use cloakroom_model::placeholder::Alphabet;
@@ -128,6 +130,8 @@ struct Held {
     mint: Option<Arc<Mint>>,
     /// Where it is a role that is assumed.
     sessions: Option<Arc<Sessions>>,
+    /// What was made of it or read for it, over all generations, and may come back in a reply.
+    remembered: Arc<Remembered>,
 }
 
 impl Opened {
@@ -221,12 +225,17 @@ impl Custody {
         let held = credentials.iter().map(|record| {
             let known = before.get(&record.id);
             let same = known.filter(|held| held.record == *record);
-            let held = same.cloned().unwrap_or_else(|| Held {
-                record: record.clone(),
-                bound: Arc::new(Binding::of(record).bound()),
-                derived: Arc::default(),
-                mint: mint_of(record, known),
-                sessions: role::sessions_of(record, known),
+            let held = same.cloned().unwrap_or_else(|| {
+                let known = known.filter(|_| record.removed.is_none());
+                let remembered = known.map(|held| Arc::clone(&held.remembered)).unwrap_or_default();
+                Held {
+                    record: record.clone(),
+                    bound: Arc::new(Binding::of(record).bound()),
+                    derived: Arc::default(),
+                    mint: mint_of(record, known, &remembered),
+                    sessions: role::sessions_of(record, known, &remembered),
+                    remembered,
+                }
             });
             (record.id, held)
         });
@@ -422,40 +431,6 @@ impl Custody {
         federation.map_err(|reason| Refusal::new(Code::BrokerSealed, reason))
     }
 
-    fn source(&self, held: &Held) -> Result<Source, Refusal> {
-        let secret = self.unsealed(held, &held.record.sealed)?;
-        Source::read(secret.expose()).map_err(|reason| Refusal::new(Code::BrokerSealed, reason))
-    }
-
-    /// Where the secret is, and how the broker is let in there; or, where that is held already, only what lets it in anew.
-    fn accept_source(
-        &self,
-        deposited: Secret,
-        id: CredentialId,
-        destinations: &[Destination],
-        generation: u32,
-    ) -> Result<Accepted, CustodyError> {
-        let source = match Source::read(deposited.expose()) {
-            Ok(source) => source,
-            Err(reason) => self.readmitted(&deposited, id).ok_or(CustodyError::Grant(reason))?,
-        };
-        let text = Zeroizing::new(source.write().ok_or(CustodyError::Cryptography("write the source"))?);
-        // As with grants: what is sealed is read again first.
-        let source = Source::read(&text).map_err(CustodyError::Grant)?;
-        if let Some(means) = self.means.get() {
-            source.allowed(&means.sources).map_err(CustodyError::Grant)?;
-        }
-        let binding = Binding { id, kind: CredentialKind::Sourced, destinations, generation };
-        let sealed = sealed::seal(self.keys.as_ref(), &binding.bound(), &Secret::new(text))?;
-        Ok(Accepted { sealed, shape: shape::learn(&source.likeness()) })
-    }
-
-    fn readmitted(&self, deposited: &Secret, id: CredentialId) -> Option<Source> {
-        let held = self.held.load().get(&id).cloned()?;
-        let fresh = std::str::from_utf8(deposited.expose()).ok()?;
-        self.source(&held).ok()?.with_secret(fresh)
-    }
-
     fn recipe(&self, held: &Held, mint: &Mint) -> Result<Recipe, Refusal> {
         let newest = mint.newest();
         let secret = self.unsealed(held, newest.as_ref().unwrap_or(&held.record.sealed))?;
@@ -540,14 +515,18 @@ fn require_use(record: &CredentialRecord, destination: &Destination) -> Result<(
 }
 
 /// The access token outlives a change of the row, as long as the generation is the same.
-fn mint_of(record: &CredentialRecord, known: Option<&Held>) -> Option<Arc<Mint>> {
+fn mint_of(
+    record: &CredentialRecord,
+    known: Option<&Held>,
+    remembered: &Arc<Remembered>,
+) -> Option<Arc<Mint>> {
     let is_made = matches!(record.kind, CredentialKind::Oauth | CredentialKind::Sourced);
     if !is_made || record.removed.is_some() {
         return None;
     }
     let known =
         known.and_then(|held| held.mint.clone()).filter(|mint| mint.generation() == record.generation);
-    Some(known.unwrap_or_else(|| Arc::new(Mint::new(record.id, record.generation))))
+    Some(known.unwrap_or_else(|| Arc::new(Mint::new(record.id, record.generation, Arc::clone(remembered)))))
 }
 
 impl fmt::Debug for Custody {

@@ -2,7 +2,7 @@
 
 use super::binding::Binding;
 use super::{Accepted, Custody, CustodyError, Held, Opened, sealed, shape};
-use crate::mint::{Asking, Role, Sessions, Whose};
+use crate::mint::{Asking, Remembered, Role, RoleSession, Sessions, Whose};
 use crate::secret::Secret;
 use cloakroom_model::{Code, CredentialId, CredentialKind, CredentialRecord, Destination, Name, Refusal};
 use cloakroom_policy::Use;
@@ -40,6 +40,12 @@ impl Custody {
         let live = sessions.live(&whose(used)).ok_or_else(ended)?;
         self.count_opening();
         Ok(Opened::of_live(live, held.record.kind, held.record.generation))
+    }
+
+    /// The ARN of a role, and what a session gets of it: nothing that lets anybody in. `None` where it is no role, or does not open.
+    pub fn role_of(&self, id: CredentialId) -> Option<(String, RoleSession)> {
+        let (held, _) = self.role_held(id)?;
+        Some(self.role(&held).ok()?.describe())
     }
 
     /// The keys of every session of this role; none where it is no role.
@@ -92,11 +98,18 @@ fn whose(used: &Use) -> Whose {
 }
 
 /// Sessions outlive a change of the row, as long as the generation is the same.
-pub(super) fn sessions_of(record: &CredentialRecord, known: Option<&Held>) -> Option<Arc<Sessions>> {
+pub(super) fn sessions_of(
+    record: &CredentialRecord,
+    known: Option<&Held>,
+    remembered: &Arc<Remembered>,
+) -> Option<Arc<Sessions>> {
     if record.kind != CredentialKind::AwsRole || record.removed.is_some() {
         return None;
     }
     let known = known.and_then(|held| held.sessions.clone());
     let known = known.filter(|sessions| sessions.generation() == record.generation);
-    Some(known.unwrap_or_else(|| Arc::new(Sessions::new(record.id, record.generation))))
+    Some(
+        known
+            .unwrap_or_else(|| Arc::new(Sessions::new(record.id, record.generation, Arc::clone(remembered)))),
+    )
 }

@@ -35,6 +35,13 @@ pub(super) struct Granted {
     pub(super) refresh_token: Option<String>,
 }
 
+impl Granted {
+    /// How long the access token may be good at its destination; `None` where nobody said, or longer than it is used.
+    pub(super) fn lasts(&self) -> Option<Duration> {
+        Some(self.valid_for).filter(|span| self.says_when && *span < LONGEST_LIFE)
+    }
+}
+
 /// Why there is no access token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {

@@ -7,6 +7,7 @@ use super::federation::Federation;
 use super::health::Health;
 use super::recipe::Recipe;
 use super::refresh::Ended;
+use super::remembered::Remembered;
 use crate::custody::Derived;
 use crate::issuer::Issuer;
 use crate::scrub::{BasicHalf, NeedleCache, Needles};
@@ -116,6 +117,11 @@ pub(crate) struct Live {
 }
 
 impl Live {
+    /// What to look for on its behalf, where that was made.
+    fn needles(&self) -> Option<Arc<Needles>> {
+        self.derived.get().and_then(|kept| kept.downcast_ref::<NeedleCache>()?.known())
+    }
+
     /// One that was made just now. A new one is wanted before it ends.
     pub(super) fn new(secret: Secret, valid_for: Duration, also: Vec<Arc<Needles>>) -> Self {
         let made = Instant::now();
@@ -208,6 +214,10 @@ pub(crate) struct Mint {
     /// Whether there is one access token for each policy, once the recipe was read.
     pub(crate) is_narrowable: OnceLock<bool>,
     narrowed: Mutex<BTreeMap<Arc<Narrowing>, Arc<Self>>>,
+    /// Whether its source lends what it reads, once the source was opened.
+    pub(crate) is_lent: OnceLock<bool>,
+    /// All that a destination may still show.
+    remembered: Arc<Remembered>,
 }
 
 /// What failed since the last success.
@@ -221,7 +231,7 @@ struct Failures {
 }
 
 impl Mint {
-    pub(crate) fn new(credential: CredentialId, generation: u32) -> Self {
+    pub(crate) fn new(credential: CredentialId, generation: u32, remembered: Arc<Remembered>) -> Self {
         Self {
             credential,
             generation,
@@ -232,6 +242,8 @@ impl Mint {
             narrowing: None,
             is_narrowable: OnceLock::new(),
             narrowed: Mutex::default(),
+            is_lent: OnceLock::new(),
+            remembered,
         }
     }
 
@@ -243,7 +255,8 @@ impl Mint {
         }
         let make = || {
             let narrowing = Some(Arc::clone(narrowing));
-            Arc::new(Self { narrowing, ..Self::new(self.credential, self.generation) })
+            let remembered = Arc::clone(&self.remembered);
+            Arc::new(Self { narrowing, ..Self::new(self.credential, self.generation, remembered) })
         };
         Arc::clone(all.entry(Arc::clone(narrowing)).or_insert_with(make))
     }
@@ -401,9 +414,12 @@ impl Mint {
 
     /// An access token that was had for the broker's own token.
     fn put_federated(&self, granted: Granted) {
-        let before = self.live.load();
-        let also = before.as_ref().map(|before| NeedleCache::default().needles(None, before.secret.expose()));
-        self.store_made(Live::new(granted.access_token, granted.valid_for, also.into_iter().collect()));
+        let also = self.live.load().as_ref().and_then(|before| before.needles());
+        let lasts = granted.lasts();
+        self.store_made(
+            Live::new(granted.access_token, granted.valid_for, also.into_iter().collect()),
+            lasts,
+        );
     }
 
     fn put_in_force(&self, granted: Granted, recipe: &Recipe) {
@@ -411,12 +427,14 @@ impl Mint {
         // Shorter than any credential that custody takes, it would be found in ordinary text.
         let secrets = recipe.secrets().into_iter().filter(|secret| secret.len() >= crate::custody::SHORTEST);
         let mut also: Vec<Arc<Needles>> = secrets.map(|secret| needles(secret.as_bytes())).collect();
-        also.extend(self.live.load().as_ref().map(|before| needles(before.secret.expose())));
+        also.extend(self.live.load().as_ref().and_then(|before| before.needles()));
+        let lasts = granted.lasts();
         let prover = recipe.prover().ok().flatten().filter(|_| granted.is_bound).map(Arc::new);
-        self.store_made(Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) });
+        self.store_made(Live { prover, ..Live::new(granted.access_token, granted.valid_for, also) }, lasts);
     }
 
-    fn store_made(&self, live: Live) {
+    fn store_made(&self, mut live: Live, lasts: Option<Duration>) {
+        live.derived = self.remembered.keep(live.secret.expose(), Vec::new(), lasts);
         let spans = [&live.stale, &live.ends].map(|span| Duration::from_millis(span.load(Ordering::Relaxed)));
         self.note(|_| Health::made(spans[0], spans[1]));
         self.live.store(Some(Arc::new(live)));
@@ -436,9 +454,11 @@ impl Mint {
             let whole = BasicHalf { before: b"", after: b"" };
             hidden.push(NeedleCache::default().needles(Some(whole), &pair));
         }
+        // Nobody says how long what is read elsewhere is good: what its time here is over may be so for years.
+        let derived = self.remembered.keep(secret.expose(), hidden.clone(), None);
         let before = self.live.load();
         if let Some(before) = before.as_ref().filter(|before| before.secret.expose() != secret.expose()) {
-            hidden.push(needles(before.secret.expose()));
+            hidden.extend(before.needles());
         }
         let made = Instant::now();
         let live = Live {
@@ -451,7 +471,7 @@ impl Mint {
             refused: AtomicBool::new(false),
             read_elsewhere: true,
             prover: None,
-            derived: Arc::default(),
+            derived,
             also: hidden,
         };
         self.note(|_| Health::made(fresh_for, valid_for));

@@ -131,11 +131,12 @@ mod tests {
     use super::*;
     use crate::secret::Secret;
     use cloakroom_model::CredentialId;
+    use std::sync::Arc;
     use std::time::Duration;
 
     #[test]
     fn an_access_token_without_an_end_has_worn_out_where_the_destination_refuses_it() {
-        let mint = Mint::new(CredentialId::fresh().unwrap(), 1);
+        let mint = Mint::new(CredentialId::fresh().unwrap(), 1, Arc::default());
         let refreshed = Recipe::read(REFRESH.as_bytes()).unwrap();
         let client = r#"{"id":"app"}"#;
         let lasting = format!(

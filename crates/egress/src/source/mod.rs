@@ -169,6 +169,11 @@ impl Source {
         Described { from, place, login }
     }
 
+    /// Whether what it gives was made for this process alone.
+    pub(crate) fn lends(&self) -> bool {
+        matches!(self.from, Origin::VaultLease(_))
+    }
+
     /// Reads the secret.
     ///
     /// # Errors

@@ -41,6 +41,7 @@ impl Arm for Authorized {
         let minted = self.uses().iter().filter(|used| used.captured().is_none());
         custody.ready(minted).await.map_err(Refusal::unsent)?;
         custody.assume(self.uses(), self.principal().name()).await.map_err(Refusal::unsent)?;
+        custody.ready_beside(self.beside()).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let judge = self.is_handshake().then(|| Box::new(self.message_judge()));
         let (call, _, uses, _) = self.into_parts();
@@ -52,6 +53,7 @@ impl Arm for OpenChannel {
     /// Nothing is opened: the secret goes into a message, when one comes that may carry it.
     async fn arm<L: Ledger>(self, custody: &Custody, ledger: &L) -> Result<Armed, Refusal> {
         ledger.record(self.intent()).await?;
+        custody.ready_beside(self.beside()).await.map_err(Refusal::unsent)?;
         let beside = others(custody, self.beside());
         let (call, judge) = self.into_parts();
         Armed::with_secrets(call, &[], beside, custody, Some(Box::new(judge))).map_err(Refusal::unsent)
@@ -119,6 +121,7 @@ impl Armed {
         }
         // Behind those of the call: where two credentials have one secret, the workload gets the placeholder it sent.
         targets.extend(beside);
+        once(&mut targets);
         let range_allowed = !uses.is_empty() && uses.iter().all(Use::range_allowed);
         let key = PoolKey { credentials, destination: call.destination.clone() };
         let identity = arm::identity(&mut call, &mut armed)?;
@@ -237,6 +240,17 @@ fn aim(
     };
     targets.extend(parts.iter().map(|needles| aimed(needles, placeholder)));
     Ok(())
+}
+
+/// The same needles are looked for once, on behalf of whom they came for first.
+fn once(targets: &mut Vec<Target>) {
+    let mut seen = Vec::with_capacity(targets.len());
+    targets.retain(|target| {
+        let own = Arc::as_ptr(&target.needles);
+        let is_new = !seen.contains(&own);
+        seen.push(own);
+        is_new
+    });
 }
 
 fn aimed(needles: &Arc<Needles>, placeholder: &str) -> Target {

@@ -87,9 +87,12 @@ impl Session {
         let workload = principal.workload();
         // In a lesson a workload may want to go anywhere: nothing of it is sent.
         let teaches = self.shared.proxy.lessons.is_open(workload, Timestamp::now());
-        // SECURITY: an address that stands for another workload's name stands for none here: nobody learns it by trying them all.
-        let may_know = |host: &Host| teaches || policies.names_host(workload, host);
-        let name = self.shared.proxy.names.as_ref().and_then(|names| names.name_of(self.to.ip()));
+        let names = self.shared.proxy.names.as_ref();
+        // SECURITY: an address that stands for another workload's name stands for none here, in a lesson neither: nobody learns it by
+        // trying them all.
+        let was_told = |host: &Host| teaches && names.is_some_and(|names| names.was_told(workload, host));
+        let may_know = |host: &Host| policies.names_host(workload, host) || was_told(host);
+        let name = names.and_then(|names| names.name_of(self.to.ip()));
         let to = match name.filter(may_know) {
             Some(host) => Named { host, port: Some(self.to.port()) },
             None => named(&self.to),

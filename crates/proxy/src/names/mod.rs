@@ -6,6 +6,7 @@ mod answer;
 mod meter;
 mod pool;
 mod serve;
+mod shares;
 
 pub(crate) use pool::Why;
 pub use pool::{Pool, PoolError};

@@ -1,9 +1,9 @@
 //! Which address stands for which name.
 
-use cloakroom_model::Host;
+use cloakroom_model::{Host, WorkloadId};
 use ipnet::Ipv4Net;
 use siphasher::sip::SipHasher13;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::Hasher;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,8 +27,8 @@ pub enum PoolError {
 pub(crate) enum Why {
     /// A permit names it.
     Permit,
-    /// Its workload is in a lesson.
-    Lesson,
+    /// This workload is in a lesson.
+    Lesson(WorkloadId),
 }
 
 /// Addresses that stand for names. A name keeps its address while the broker runs, and has the same after a start unless two names
@@ -43,6 +43,8 @@ pub struct Pool {
 struct Given {
     places: HashMap<Arc<str>, u32>,
     names: HashMap<u32, Arc<str>>,
+    /// Which workload was told of which name in a lesson.
+    told: HashSet<(WorkloadId, Arc<str>)>,
 }
 
 impl Pool {
@@ -64,18 +66,20 @@ impl Pool {
     pub(crate) fn address_of(&self, host: &Host, why: Why) -> Option<Ipv4Addr> {
         let Host::Name(name) = host else { return None };
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(place) = given.places.get(name) {
-            return Some(self.at(*place));
+        if let Some(place) = given.places.get(name).copied() {
+            given.tell(why, name);
+            return Some(self.at(place));
         }
         let full = MOST_NAMES.min(usize::try_from(self.size() / SPARE).unwrap_or(usize::MAX));
         // SECURITY: names that a workload made up leave room for those that a permit names.
-        let room = if why == Why::Lesson { full / 2 } else { full };
+        let room = if matches!(why, Why::Lesson(_)) { full / 2 } else { full };
         if given.names.len() >= room {
             return None;
         }
         let place = self.free_place(name, &given);
         given.places.insert(Arc::clone(name), place);
         given.names.insert(place, Arc::clone(name));
+        given.tell(why, name);
         Some(self.at(place))
     }
 
@@ -85,6 +89,13 @@ impl Pool {
         let place = u32::from(address).checked_sub(u32::from(self.range.network()))?.checked_sub(1)?;
         let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         given.names.get(&place).map(|name| Host::Name(Arc::clone(name)))
+    }
+
+    /// Whether this workload was told of this name in a lesson. SECURITY: what it was not told, it does not find out by trying addresses.
+    pub(crate) fn was_told(&self, workload: WorkloadId, host: &Host) -> bool {
+        let Host::Name(name) = host else { return false };
+        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
+        given.told.contains(&(workload, Arc::clone(name)))
     }
 
     fn free_place(&self, name: &str, given: &Given) -> u32 {
@@ -102,6 +113,14 @@ impl Pool {
 
     fn at(&self, place: u32) -> Ipv4Addr {
         Ipv4Addr::from(u32::from(self.range.network()) + 1 + place)
+    }
+}
+
+impl Given {
+    fn tell(&mut self, why: Why, name: &Arc<str>) {
+        if let Why::Lesson(workload) = why {
+            self.told.insert((workload, Arc::clone(name)));
+        }
     }
 }
 
@@ -147,13 +166,27 @@ mod tests {
     }
 
     #[test]
+    fn a_workload_in_a_lesson_knows_the_names_that_it_asked_for_and_no_others() {
+        let pool = pool("198.18.0.0/15");
+        let [one, other] = [(); 2].map(|()| WorkloadId::fresh().unwrap());
+        let (permitted, asked) = (host("api.example.com"), host("asked.example.com"));
+        pool.address_of(&permitted, Why::Permit).unwrap();
+        pool.address_of(&asked, Why::Lesson(one)).unwrap();
+        assert!(pool.was_told(one, &asked) && !pool.was_told(other, &asked));
+        assert!(!pool.was_told(one, &permitted));
+        pool.address_of(&permitted, Why::Lesson(one)).unwrap();
+        assert!(pool.was_told(one, &permitted) && !pool.was_told(other, &permitted));
+    }
+
+    #[test]
     fn names_share_no_place_and_a_full_pool_gives_no_more() {
         let pool = pool("198.18.0.0/24");
         let give = |stem: &str, why| -> Vec<Ipv4Addr> {
             (0..100).map_while(|n| pool.address_of(&host(&format!("{stem}{n}.example")), why)).collect()
         };
-        let (made_up, permitted) = (give("l", Why::Lesson), give("p", Why::Permit));
-        let all: std::collections::HashSet<_> = made_up.iter().chain(&permitted).collect();
+        let (made_up, permitted) =
+            (give("l", Why::Lesson(WorkloadId::fresh().unwrap())), give("p", Why::Permit));
+        let all: HashSet<_> = made_up.iter().chain(&permitted).collect();
         assert_eq!((made_up.len(), permitted.len(), all.len()), (31, 32, 63));
         assert!(Pool::new("198.18.0.0/25".parse().unwrap()).is_err());
         assert!(Pool::new("0.0.0.0/0".parse().unwrap()).is_ok());

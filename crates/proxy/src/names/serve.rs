@@ -3,17 +3,19 @@
 use super::Why;
 use super::answer::{Known, answer};
 use super::meter::Meter;
+use super::shares::Shares;
 use crate::authenticate::resident;
 use crate::peer::Peer;
 use crate::{Proxy, ProxyError};
-use cloakroom_model::{Destination, EventKind, Host, Principal, Scheme, SecurityEvent, Timestamp};
+use cloakroom_model::{
+    Destination, EventKind, Host, Principal, Scheme, SecurityEvent, Timestamp, WorkloadId,
+};
 use std::net::IpAddr;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 /// The longest question over UDP; what is longer is cut and so malformed.
@@ -24,8 +26,9 @@ const QUESTION_EVERY: Duration = Duration::from_millis(1);
 /// Names outside that are put on record: so many at once, and one more every ten seconds.
 const EVENTS: u32 = 10;
 const EVENT_EVERY: Duration = Duration::from_secs(10);
-/// Connections at once, and how long one may take for a question.
-const CONNECTIONS: usize = 64;
+/// Connections at once, those of one workload or of all strangers, and how long one may take for a question or be idle.
+const CONNECTIONS: usize = 512;
+const SHARE: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait when the system has nothing to receive with.
 const BREATH: Duration = Duration::from_millis(50);
@@ -49,7 +52,7 @@ pub async fn serve_names(
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), ProxyError> {
     let desk = Arc::new(NameDesk::new(proxy));
-    let (mut shutdown, seats) = (pin!(shutdown), Arc::new(Semaphore::new(CONNECTIONS)));
+    let (mut shutdown, shares) = (pin!(shutdown), Shares::new(CONNECTIONS, SHARE));
     let NameListeners { udp, tcp } = listeners;
     let mut bytes = [0; LONGEST];
     loop {
@@ -66,10 +69,10 @@ pub async fn serve_names(
             },
             accepted = tcp.accept() => match accepted {
                 Ok((stream, from)) => {
-                    let Ok(seat) = Arc::clone(&seats).try_acquire_owned() else { continue };
+                    let Some(share) = shares.take(desk.who(from.ip())) else { continue };
                     let desk = Arc::clone(&desk);
                     tokio::spawn(async move {
-                        let _seat = seat;
+                        let _share = share;
                         converse(stream, from.ip(), &desk).await;
                     });
                 }
@@ -109,6 +112,12 @@ impl NameDesk {
         }
     }
 
+    /// The workload that is at this address.
+    fn who(&self, from: IpAddr) -> Option<WorkloadId> {
+        let principal = resident(Peer::at(from).source, &self.proxy.policies.load()).ok();
+        principal.as_ref().map(Principal::workload)
+    }
+
     fn answer(&self, question: &[u8], from: IpAddr) -> Option<Vec<u8>> {
         let peer = Peer::at(from);
         let principal = resident(peer.source, &self.proxy.policies.load()).ok();
@@ -130,7 +139,7 @@ impl NameDesk {
             Some(Why::Permit)
         } else {
             // In a lesson a workload may want to go anywhere: nothing of it is sent.
-            self.proxy.lessons.is_open(workload, Timestamp::now()).then_some(Why::Lesson)
+            self.proxy.lessons.is_open(workload, Timestamp::now()).then_some(Why::Lesson(workload))
         };
         let address = why.and_then(|why| self.proxy.names.as_ref()?.address_of(host, why));
         address.map_or_else(

@@ -41,6 +41,17 @@ pub(crate) struct Role {
     external_id: Option<String>,
 }
 
+/// What a session gets of a role, as approvers see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RoleSession {
+    /// What follows from the permit.
+    Permit,
+    /// All of it.
+    Whole,
+    /// What this policy leaves of it: JSON, as it was deposited.
+    Policy(String),
+}
+
 /// As whom the broker asks.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -100,6 +111,16 @@ impl Role {
         let Proof::AccessKey { key } = &mut self.proof else { return None };
         fresh.clone_into(key);
         Some(self)
+    }
+
+    /// What may be said of it: its ARN, and what a session gets of it.
+    pub(crate) fn describe(&self) -> (String, RoleSession) {
+        let session = match &self.narrowing {
+            Narrowing::Permit => RoleSession::Permit,
+            Narrowing::Whole => RoleSession::Whole,
+            Narrowing::Policy(policy) => RoleSession::Policy(policy.clone()),
+        };
+        (self.role.clone(), session)
     }
 
     fn check(&self) -> Result<(), &'static str> {

@@ -5,6 +5,7 @@ use crate::issuer::Subject;
 use crate::mint::ask::Asker;
 use crate::mint::exchange::Failure;
 use crate::mint::live::{Live, Means};
+use crate::mint::remembered::Remembered;
 use crate::scrub::{NeedleCache, Needles};
 use crate::secret::Secret;
 use arc_swap::ArcSwapOption;
@@ -43,6 +44,8 @@ impl Asking {
 pub(crate) struct Sessions {
     asker: Asker,
     by: Mutex<HashMap<Whose, Arc<Session>>>,
+    /// All that a destination may still show.
+    remembered: Arc<Remembered>,
 }
 
 #[derive(Default)]
@@ -62,8 +65,8 @@ struct Pause {
 }
 
 impl Sessions {
-    pub(crate) fn new(credential: CredentialId, generation: u32) -> Self {
-        Self { asker: Asker { credential, generation }, by: Mutex::default() }
+    pub(crate) fn new(credential: CredentialId, generation: u32, remembered: Arc<Remembered>) -> Self {
+        Self { asker: Asker { credential, generation }, by: Mutex::default(), remembered }
     }
 
     pub(crate) fn generation(&self) -> u32 {
@@ -111,7 +114,7 @@ impl Sessions {
             Ok(assumed) => {
                 let credential = self.asker.credential;
                 tracing::info!(%credential, placeholder = %whose.placeholder, valid_for = assumed.valid_for.as_secs(), "role assumed");
-                session.put_in_force(assumed, &role);
+                session.put_in_force(assumed, &role, &self.remembered);
                 *pause = Pause::default();
                 Ok(())
             }
@@ -145,10 +148,15 @@ impl Session {
         self.live.load_full().filter(|live| live.is_valid(Instant::now()))
     }
 
-    fn put_in_force(&self, assumed: sts::Assumed, role: &Role) {
+    fn put_in_force(&self, assumed: sts::Assumed, role: &Role, remembered: &Remembered) {
         let mut also = role.needles();
         also.extend(self.live().iter().flat_map(|before| parts(&before.open())));
-        self.live.store(Some(Arc::new(Live::new(assumed.key, assumed.valid_for, also))));
+        let lasts = assumed.valid_for;
+        let mut live = Live::new(assumed.key, lasts, also);
+        if let Ok(key) = crate::custody::AccessKey::read(live.open().expose()) {
+            live.derived = remembered.keep_parts(&key.parts(), lasts);
+        }
+        self.live.store(Some(Arc::new(live)));
     }
 }
 
