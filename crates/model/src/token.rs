@@ -49,7 +49,7 @@ pub struct CapturedRecord {
     pub placeholder: PlaceholderId,
     /// What it stands for.
     pub token: Token,
-    /// The sealed token; `None` where it is kept in memory only, or its placeholder was revoked.
+    /// The sealed token; `None` where it has ended, or its placeholder was revoked.
     pub sealed: Option<SealedSecret>,
     /// When it was granted.
     pub made: Timestamp,

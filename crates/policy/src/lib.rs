@@ -62,6 +62,7 @@ pub use authorized::{Authorized, Use};
 pub use channel::OpenChannel;
 pub use class::Class;
 pub use contain::Containment;
+pub use decide::is_refresh;
 pub use escape::quoted;
 pub use file::Complaint;
 pub use github::{Access, Narrowing};

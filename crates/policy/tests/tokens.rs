@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use cloakroom_policy::{Containment, Policy};
+mod kit;
+
+use cloakroom_policy::{Containment, Policy, is_refresh};
 
 const EXCHANGE: &str = r#"
 [[permit]]
@@ -81,4 +83,37 @@ fn a_policy_that_treats_tokens_otherwise_is_not_contained() {
         assert_eq!(good.contains(other), Containment::NotProved);
         assert_eq!(other.contains(&good), Containment::NotProved);
     }
+}
+
+#[test]
+fn t106_a_refresh_is_what_every_reader_takes_for_one() {
+    let is = |kind: &str, query: &str, body: &str| {
+        let headers = [("content-type".to_owned(), kind.to_owned())];
+        let call = kit::call("POST", &format!("https://as.example/token{query}"), &headers, body.as_bytes());
+        is_refresh(&call.unwrap())
+    };
+    let (form, json) = ("application/x-www-form-urlencoded", "application/json");
+    let good = "grant_type=refresh_token&client_id=app&scope=a&refresh_token=x";
+    assert!(is(form, "", good) && is(form, "?api-version=1", good));
+    assert!(is(json, "", r#"{"grant_type":"refresh_token","refresh_token":"x","client_id":"app"}"#));
+    for bad in [
+        "refresh_token=x",
+        "grant_type=authorization_code&code=mine&refresh_token=x",
+        "grant_type=Refresh_Token&refresh_token=x",
+        "grant_type=refresh_token&grant.type=authorization_code&refresh_token=x",
+        "grant_type=refresh_token&grant_type%5B%5D=password&refresh_token=x",
+        "grant_type=refresh_token&grant_type=refresh_token&refresh_token=x",
+        "grant_type=refresh_token&refresh_token=x&refresh.token=mine",
+        "grant_type=refresh_token&refresh_token=x&code=mine",
+        "grant_type=refresh_token&refresh_token=x;grant_type=authorization_code",
+        "grant_type=refresh_token",
+    ] {
+        assert!(!is(form, "", bad), "{bad}");
+    }
+    for query in ["?grant_type=authorization_code", "?refresh_token=mine", "?code=mine"] {
+        assert!(!is(form, query, good), "{query}");
+    }
+    assert!(!is("text/plain", "", good));
+    assert!(!is(json, "", r#"{"grant_type":"refresh_token","grant_type":"password","refresh_token":"x"}"#));
+    assert!(!is(json, "", r#"{"grant_type":["refresh_token"],"refresh_token":"x"}"#));
 }

@@ -74,7 +74,7 @@ pub(crate) struct Wish {
     path: Path,
     query: Query,
     /// Counted as under way; not where the call is only judged.
-    underway: Option<Underway>,
+    underway: Option<Arc<Underway>>,
 }
 
 impl Desk {
@@ -113,7 +113,7 @@ impl Desk {
                 }
             }
             let (principal, destination) = (principal.clone(), destination.clone());
-            let underway = Some(self.shared.calls.begin(principal.workload())?);
+            let underway = Some(Arc::new(self.shared.calls.begin(principal.workload())?));
             return Ok(Errand::Call(Wish { principal, way: *way, destination, path, query, underway }));
         }
         match Ask::of(head)? {
@@ -148,7 +148,7 @@ impl Desk {
                 let mut wish =
                     Wish { principal, way: approach.way, destination, path, query, underway: None };
                 if is_named {
-                    wish.underway = Some(self.shared.calls.begin(wish.principal.workload())?);
+                    wish.underway = Some(Arc::new(self.shared.calls.begin(wish.principal.workload())?));
                     trace.destination = Some(wish.destination.clone());
                     Ok(Errand::Call(wish))
                 } else {
@@ -215,7 +215,8 @@ impl Desk {
         }
         let ledger = CallLedger::new(&self.shared, self.peer);
         let answer = {
-            let served = pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims));
+            let served =
+                pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims, underway.clone()));
             while_live(served, meanwhile.beat, &proxy.policies, &ledger).await
         };
         let answer = answer.map_err(|no| ledger.conclude(no));

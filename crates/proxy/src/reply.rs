@@ -29,7 +29,7 @@ pub(crate) fn relay(
     trace: &Trace,
     journal: Arc<Journal>,
     live: Liveness,
-    underway: Option<Underway>,
+    underway: Option<Arc<Underway>>,
 ) -> Response<AnswerBody> {
     let (request, status) = (trace.request, answer.status().as_u16());
     let (mut parts, body) = answer.into_response().into_parts();

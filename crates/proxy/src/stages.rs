@@ -1,6 +1,7 @@
 //! One call through its stages.
 
 use crate::Proxy;
+use crate::calls::Underway;
 use crate::interims::Interims;
 use crate::ledger::CallLedger;
 use crate::repeats::{Kept, Met, Ticket};
@@ -11,7 +12,7 @@ use cloakroom_store::fault;
 use std::sync::Arc;
 
 impl Proxy {
-    /// From a canonical call to a reply without secrets. What comes in between goes to `interims`.
+    /// From a canonical call to a reply without secrets. What comes in between goes to `interims`; `underway` is what counts it.
     ///
     /// # Errors
     /// Whatever stage says no.
@@ -21,6 +22,7 @@ impl Proxy {
         principal: Principal,
         ledger: &CallLedger<'_>,
         interims: &Interims,
+        underway: Option<Arc<Underway>>,
     ) -> Result<Came, Refusal> {
         let policies = self.policies.load_full();
         if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
@@ -36,7 +38,7 @@ impl Proxy {
             Met::Fresh => None,
             Met::First(ticket) | Met::Again(ticket, _) => Some(ticket),
         };
-        let armed = authorized.arm(&self.custody, ledger).await?;
+        let armed = authorized.arm(&self.custody, ledger).await?.holding(underway);
         ticket.iter().for_each(Ticket::is_spent);
         fault::point("before-send");
         let sent = armed.send(&self.upstream, &mut |interim| interims.push(interim)).await;

@@ -23,7 +23,7 @@ pub(crate) struct Switch {
     trace: Trace,
     outcome: Outcome,
     /// Counted as a call for as long as it lasts.
-    _underway: Option<Underway>,
+    _underway: Option<Arc<Underway>>,
 }
 
 impl Switch {
@@ -34,7 +34,7 @@ impl Switch {
         fields: HeaderMap,
         trace: &Trace,
         journal: Arc<Journal>,
-        underway: Option<Underway>,
+        underway: Option<Arc<Underway>>,
     ) -> Self {
         let outcome = Outcome { journal, request: trace.request, tally: ChannelTally::default() };
         Self { channel, greeting, fields, trace: trace.clone(), outcome, _underway: underway }

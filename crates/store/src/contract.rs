@@ -134,8 +134,9 @@ pub trait Store: Send + Sync + 'static {
     /// The placeholders of tokens that replies brought, oldest first.
     fn captured(&self) -> BoxFuture<'_, Result<Vec<CapturedRecord>, StoreError>>;
 
-    /// Keeps the placeholder of a token that a reply brought; one of the same core gets another token. What has ended long ago is
-    /// forgotten. What was sealed is erased with the revocation of its placeholder and the removal of its credential.
+    /// Keeps the placeholder of a token that a reply brought; one of the same core gets another token. What has ended is erased,
+    /// and forgotten long after. What was sealed is erased with the revocation of its placeholder and the removal of its credential; where
+    /// these came before, nothing sealed is kept.
     fn keep_captured(&self, row: CapturedRecord) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// Forgets them, all or none. One that is not there is passed over.

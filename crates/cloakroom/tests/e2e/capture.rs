@@ -1,5 +1,6 @@
 //! Workloads that run an OAuth grant themselves, with placeholders: what the token endpoint grants becomes placeholders.
 
+mod hostile;
 mod replies;
 
 use crate::support::{item, setup};
@@ -7,7 +8,7 @@ use cloakroom_testkit::{
     Broker, Issued, Received, Reply, Request, Response, Setup, TlsUpstream, Way, shaped,
 };
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 /// What the token endpoint answers next.
 type Next = Arc<Mutex<Box<dyn Fn(&Received) -> Reply + Send>>>;
@@ -21,9 +22,15 @@ struct Stage {
     next: Next,
 }
 
-fn service(request: &Received) -> Reply {
-    let presented = request.header("authorization").unwrap_or_default().to_owned();
-    Reply::ok("text/plain", format!("you sent {presented}")).with("x-echo", &presented)
+/// Shows what a call presents, and what the first one presented.
+fn service() -> impl Fn(&Received) -> Reply {
+    let first = OnceLock::new();
+    move |request| {
+        let presented = request.header("authorization").unwrap_or_default().to_owned();
+        let first = first.get_or_init(|| presented.clone());
+        let reply = Reply::ok("text/plain", format!("you sent {presented}"));
+        reply.with("x-echo", &presented).with("x-first", first)
+    }
 }
 
 fn granting(reply: Value) -> impl Fn(&Received) -> Reply + Send {
@@ -71,7 +78,7 @@ impl Stage {
         let answering = Arc::clone(&next);
         let endpoint =
             TlsUpstream::start(&setup.authority, move |request| (answering.lock().unwrap())(request));
-        let service = TlsUpstream::start(&setup.authority, service);
+        let service = TlsUpstream::start(&setup.authority, service());
         setup.broker.deposit("c", "bearer", &[&endpoint.url(), &service.url()], secret);
         let issued = setup.broker.permit("c", "robot", &policy(&endpoint.url(), &service.url()), options);
         Self { setup, endpoint, service, issued, next }
@@ -225,19 +232,6 @@ fn t103_a_replaced_refresh_token_keeps_its_placeholder_and_survives_a_kill_right
         let sent = String::from_utf8(stage.endpoint.last().body).unwrap();
         assert!(sent.ends_with(&fresh.replace('/', "%2F")), "round {round}: {sent}");
     }
-}
-
-#[test]
-fn an_access_token_in_memory_is_gone_after_a_start_and_its_placeholder_says_so() {
-    let mut stage = Stage::refreshing();
-    let placeholder = stage.access_token(&stage.refresh());
-    stage.setup.broker.kill();
-    stage.setup.broker.launch();
-    let answer = stage.item(&placeholder);
-    assert_eq!(answer.code().as_deref(), Some("placeholder-expired"), "{}", answer.text());
-    let again = stage.access_token(&stage.refresh());
-    assert_ne!(again, placeholder);
-    assert_eq!(stage.item(&again).status, 200);
 }
 
 /// The OAuth client's secret is what is deposited; what it is exchanged for is captured whole.

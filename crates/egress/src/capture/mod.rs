@@ -5,8 +5,7 @@
 //! workload ── refresh_token=placeholder ──► armed ──► token endpoint
 //!          ◄── access_token=placeholder' ── rewritten ◄── access_token=ya29.…
 //!                                             │
-//!             in memory while it lasts ◄──────┤ access and ID tokens that say when they end
-//!             sealed, durable first    ◄──────┘ refresh tokens, and what never ends
+//!               sealed, durable first ◄───────┘ each of them
 //! ```
 //!
 //! Which calls are exchanges, and what their tokens are good for, was decided in `policy`; this reads the reply. A reply is rewritten from

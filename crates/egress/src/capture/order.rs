@@ -9,6 +9,7 @@ use crate::stage::{Returned, read_whole};
 use crate::upstream::{Hints, PoolKey};
 use cloakroom_model::{Code, CoreId, Refusal, Token};
 use cloakroom_policy::Capture;
+use std::any::Any;
 use std::sync::Arc;
 
 /// The longest reply that is read, in bytes, its codings undone.
@@ -25,7 +26,7 @@ pub(crate) struct Order {
     pub(crate) presented: Option<RefreshToken>,
 }
 
-/// The refresh token that the call presents: what replaces it keeps its placeholder.
+/// The refresh token that the call asks to refresh with, and with nothing else: what replaces it keeps its placeholder.
 pub(crate) struct RefreshToken {
     /// Its placeholder, as the workload has it.
     pub(crate) text: Box<str>,
@@ -55,8 +56,13 @@ impl Order {
         outgoing: Outgoing,
         key: PoolKey,
         finder: Arc<Finder>,
+        seat: Option<Box<dyn Any + Send>>,
     ) -> Result<Returned, Refusal> {
-        let exchange = tokio::spawn(async move { self.exchange(outgoing, key, finder).await });
+        let exchange = tokio::spawn(async move {
+            // SECURITY: who hangs up has this call under way still, and no more of them at once than others (T97).
+            let _seat = seat;
+            self.exchange(outgoing, key, finder).await
+        });
         exchange
             .await
             .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "an exchange did not finish")))

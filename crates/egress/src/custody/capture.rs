@@ -4,8 +4,8 @@ use super::captured::{Owner, digest_of};
 use super::{Custody, Opened, require_use};
 use crate::capture::{Order, RefreshToken, RefreshTokenIs};
 use crate::scrub::{NeedleCache, Needles};
-use cloakroom_model::{CapturedRecord, Code, CredentialId, CredentialKind, Destination, Refusal};
-use cloakroom_policy::{Capture, PolicySet, Spot, Use};
+use cloakroom_model::{Call, CapturedRecord, Code, CredentialId, CredentialKind, Destination, Refusal};
+use cloakroom_policy::{Capture, PolicySet, Spot, Use, is_refresh};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -57,6 +57,7 @@ impl Custody {
     pub fn end_tokens(&self, policies: &PolicySet) {
         self.captures.end(&policies.captured_in_vain());
         let held = self.held.load();
+        self.captures.forget(|id| held.get(&id).is_none_or(|held| held.record.removed.is_some()));
         // What was read elsewhere is given back where it was read (`lending`).
         let granted = held.values().filter(|held| held.record.kind == CredentialKind::Oauth);
         let mut minted =
@@ -89,14 +90,16 @@ impl Custody {
     ///
     /// # Errors
     /// `internal-fault` where this process was not furnished for it.
-    pub(crate) fn order(&self, used: &Use, opened: &Opened) -> Result<Option<Order>, Refusal> {
+    pub(crate) fn order(&self, used: &Use, opened: &Opened, call: &Call) -> Result<Option<Order>, Refusal> {
         let Some(capture) = used.capture().filter(|capture| *capture != Capture::Beside) else {
             return Ok(None);
         };
         let faulty = || Refusal::new(Code::InternalFault, "no tokens can be captured in this process");
         let means = self.means.get().cloned().ok_or_else(faulty)?;
         let owner = Owner { placeholder: used.placeholder(), credential: used.credential() };
-        let presented = used.is_refresh_token().then(|| self.presented(used, opened)).flatten();
+        // SECURITY: by another grant the workload could put a token of its own account in place of one that others share.
+        let refreshes = used.is_refresh_token() && is_refresh(call);
+        let presented = refreshes.then(|| self.presented(used, opened)).flatten();
         Ok(Some(Order { captures: Arc::clone(&self.captures), means, owner, capture, presented }))
     }
 

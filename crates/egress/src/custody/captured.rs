@@ -1,4 +1,4 @@
-//! Captured tokens: in memory while they last, sealed where they may outlast the process.
+//! Captured tokens: sealed, and looked for in replies for as long as they may be good, whatever became of their placeholders.
 
 use super::binding::Bound;
 use super::kek::KeyEncryption;
@@ -16,10 +16,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Longer than this no token is kept in memory, whatever the reply says (T105).
+/// Longer than this no token is kept that says when it ends, whatever it says (T105).
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// More tokens than this are not kept for one placeholder: the oldest goes first.
 const MOST: usize = 64;
+/// So many that ended are still recognised for one placeholder; and no longer than [`RECOGNISED`].
+const MOST_ENDED: usize = 64;
+const RECOGNISED: Duration = Duration::from_secs(24 * 3600);
+/// So many tokens of one credential that no placeholder stands for any more are looked for in replies; beyond, the oldest are not.
+const MOST_PAST: usize = 256;
 /// How many earlier secrets of a token that is replaced are looked for in replies.
 const MOST_BEFORE: usize = 4;
 
@@ -37,6 +42,21 @@ pub(crate) struct Captures {
 struct Table {
     by_core: IdMap<CoreId, Arc<Captured>>,
     of: IdMap<CredentialId, Vec<CoreId>>,
+    /// What nobody may use here any more, and may be good still where it was made; oldest first.
+    past: IdMap<CredentialId, Vec<Past>>,
+}
+
+/// A token without a placeholder.
+#[derive(Clone)]
+struct Past {
+    needles: Vec<Arc<Needles>>,
+    ends: Option<Timestamp>,
+}
+
+impl Past {
+    fn is_over(&self, now: Timestamp) -> bool {
+        self.ends.is_some_and(|end| end <= now)
+    }
 }
 
 impl Table {
@@ -53,6 +73,17 @@ impl Table {
         if let Some(of) = self.of.get_mut(&captured.owner.credential) {
             of.retain(|other| *other != core);
         }
+    }
+
+    /// Looked for from now on, until it ends.
+    fn outlive(&mut self, credential: CredentialId, past: Past, now: Timestamp) {
+        let all = self.past.entry(credential).or_default();
+        all.retain(|one| !one.is_over(now));
+        if !past.is_over(now) && !past.needles.is_empty() {
+            all.push(past);
+        }
+        let beyond = all.len().saturating_sub(MOST_PAST);
+        all.drain(..beyond);
     }
 
     fn of(&self, credential: CredentialId) -> impl Iterator<Item = (CoreId, &Arc<Captured>)> {
@@ -75,17 +106,12 @@ pub(crate) struct Captured {
     /// As the workload has it; not known any more after a start.
     text: Option<Box<str>>,
     digest: Option<[u8; 32]>,
-    kept: Kept,
+    sealed: SealedSecret,
     made: Timestamp,
     ends: Option<Timestamp>,
     pub(crate) derived: Arc<Derived>,
     /// What it replaced.
     pub(crate) before: Vec<Arc<Needles>>,
-}
-
-enum Kept {
-    InMemory(Secret),
-    Sealed(SealedSecret),
 }
 
 /// A deposited refresh token that its server replaced.
@@ -125,13 +151,14 @@ impl Captures {
             ends: row.ends,
             is_kept: row.sealed.is_some(),
         });
-        let Some(sealed) = row.sealed else { return };
+        let is_over = row.ends.is_some_and(|end| end <= Timestamp::now());
+        let Some(sealed) = row.sealed.filter(|_| !is_over) else { return };
         let captured = Captured {
             owner: Owner { placeholder: row.placeholder, credential },
             token: row.token,
             text: None,
             digest: None,
-            kept: Kept::Sealed(sealed),
+            sealed,
             made: row.made,
             ends: row.ends,
             derived: Arc::default(),
@@ -148,16 +175,11 @@ impl Captures {
     }
 
     fn unsealed(&self, core: CoreId, captured: &Captured) -> Result<Secret, Refusal> {
-        match &captured.kept {
-            Kept::InMemory(secret) => Ok(Secret::new(Zeroizing::new(secret.expose().to_vec()))),
-            Kept::Sealed(sealed) => {
-                let bound = bound(core, captured.owner.placeholder, captured.token);
-                sealed::open(self.keys.as_ref(), &bound, &sealed.0).map_err(|closed| {
-                    tracing::error!(placeholder = %captured.owner.placeholder, "a captured token does not open: {closed}");
-                    Refusal::new(Code::BrokerSealed, "the record of a captured token does not open")
-                })
-            }
-        }
+        let bound = bound(core, captured.owner.placeholder, captured.token);
+        sealed::open(self.keys.as_ref(), &bound, &captured.sealed.0).map_err(|closed| {
+            tracing::error!(placeholder = %captured.owner.placeholder, "a captured token does not open: {closed}");
+            Refusal::new(Code::BrokerSealed, "the record of a captured token does not open")
+        })
     }
 
     /// What to look for in replies on behalf of all tokens that were captured for this credential.
@@ -165,17 +187,23 @@ impl Captures {
         let table = self.table.load();
         let mut all = Vec::new();
         for (core, captured) in table.of(credential) {
-            let needles = captured.needles().or_else(|| {
-                let secret = self.unsealed(core, captured).ok()?;
-                Some(needles_in(&captured.derived, secret.expose()))
-            });
-            all.extend(needles);
-            all.extend(captured.before.iter().cloned());
+            all.extend(self.needles_of(core, captured));
         }
+        let now = Timestamp::now();
+        let past = table.past.get(&credential).into_iter().flatten();
+        all.extend(past.filter(|one| !one.is_over(now)).flat_map(|one| one.needles.iter().cloned()));
         all
     }
 
-    /// Makes a placeholder for a token; the same one for the same token. What may outlast the process is durable when this returns.
+    fn needles_of(&self, core: CoreId, captured: &Captured) -> Vec<Arc<Needles>> {
+        let needles = captured.needles().or_else(|| {
+            let secret = self.unsealed(core, captured).ok()?;
+            Some(needles_in(&captured.derived, secret.expose()))
+        });
+        needles.into_iter().chain(captured.before.iter().cloned()).collect()
+    }
+
+    /// Makes a placeholder for a token; the same one for the same token. It is durable when this returns.
     ///
     /// # Errors
     /// `credential-unavailable` where it cannot be stored.
@@ -196,18 +224,16 @@ impl Captures {
         let made = Timestamp::now();
         let ends = valid_for.map(|span| made.plus(span.min(LONGEST_LIFE)));
         let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
-        let is_sealed = ends.is_none();
-        let sealed = is_sealed.then(|| self.seal(minted.core, owner, token, &plain)).transpose()?;
+        let sealed = self.seal(minted.core, owner, token, &plain)?;
         let row = CapturedRecord {
             core: minted.core,
             text: minted.hash,
             placeholder: owner.placeholder,
             token,
-            sealed: sealed.clone(),
+            sealed: Some(sealed.clone()),
             made,
             ends,
         };
-        keeper.keep_captured(row).await.map_err(|error| failed(owner, &error))?;
         let derived: Arc<Derived> = Arc::default();
         needles_in(&derived, secret.as_bytes());
         let text: Box<str> = minted.text.reveal().into();
@@ -216,13 +242,18 @@ impl Captures {
             token,
             text: Some(text.clone()),
             digest: Some(own),
-            kept: sealed.map_or(Kept::InMemory(plain), Kept::Sealed),
+            sealed,
             made,
             ends,
             derived,
             before: Vec::new(),
         };
+        // Before it is stored: the token exists, and may come back in a reply, whether it can be stored or not.
         self.put(minted.core, captured);
+        if let Err(error) = keeper.keep_captured(row).await {
+            self.end(&[minted.core]);
+            return Err(failed(owner, &error));
+        }
         set.add(CapturedPlaceholder {
             core: minted.core,
             text: minted.hash,
@@ -255,7 +286,7 @@ impl Captures {
             token: before.token,
             text: Some(text.into()),
             digest: Some(digest_of(secret.as_bytes())),
-            kept: Kept::Sealed(sealed.clone()),
+            sealed: sealed.clone(),
             made,
             ends: None,
             derived,
@@ -308,14 +339,32 @@ impl Captures {
         all.get(&credential).filter(|replaced| replaced.generation == generation).cloned()
     }
 
-    /// Forgets the tokens of these placeholders. They are recognised still.
+    /// Forgets the tokens of these placeholders. They are recognised still, and what is good where it was made is looked for.
     pub(super) fn end(&self, cores: &[CoreId]) {
         if cores.is_empty() || self.table.load().by_core.is_empty() {
             return;
         }
+        let now = Timestamp::now();
         self.table.rcu(|table| {
             let mut table = Table::clone(table);
-            cores.iter().for_each(|core| table.remove(*core));
+            for core in cores {
+                let Some(captured) = table.by_core.get(core).cloned() else { continue };
+                let past = Past { needles: self.needles_of(*core, &captured), ends: captured.ends };
+                table.remove(*core);
+                table.outlive(captured.owner.credential, past, now);
+            }
+            table
+        });
+    }
+
+    /// Looks no more for what these credentials were exchanged for: they were removed.
+    pub(super) fn forget(&self, is_removed: impl Fn(CredentialId) -> bool) {
+        if !self.table.load().past.keys().any(|credential| is_removed(*credential)) {
+            return;
+        }
+        self.table.rcu(|table| {
+            let mut table = Table::clone(table);
+            table.past.retain(|credential, _| !is_removed(*credential));
             table
         });
     }
@@ -372,13 +421,23 @@ impl Captures {
         let oldest: Vec<CoreId> =
             own.iter().take(own.len().saturating_sub(MOST)).map(|(_, core)| *core).collect();
         self.end(&[&ended[..], &oldest[..]].concat());
-        if !oldest.is_empty() {
-            oldest.iter().for_each(|core| set.remove(*core));
-            if let Err(error) = keeper.forget_captured(oldest).await {
+        let forgotten = [oldest, ended_beyond(set.of(of), now)].concat();
+        if !forgotten.is_empty() {
+            forgotten.iter().for_each(|core| set.remove(*core));
+            if let Err(error) = keeper.forget_captured(forgotten).await {
                 tracing::error!(placeholder = %of, %error, "captured tokens could not be forgotten");
             }
         }
     }
+}
+
+/// Those that ended, but for the latest.
+fn ended_beyond(mut all: Vec<CapturedPlaceholder>, now: Timestamp) -> Vec<CoreId> {
+    all.retain(|one| one.ends.is_some_and(|end| end <= now));
+    all.sort_unstable_by_key(|one| std::cmp::Reverse(one.ends));
+    let is_long_ago = |one: &CapturedPlaceholder| one.ends.is_some_and(|end| end <= now.minus(RECOGNISED));
+    let beyond = all.iter().enumerate().filter(|(at, one)| *at >= MOST_ENDED || is_long_ago(one));
+    beyond.map(|(_, one)| one.core).collect()
 }
 
 impl Captured {

@@ -76,6 +76,8 @@ pub struct Armed {
     capture: Option<Box<Order>>,
     /// What proves possession of the key that one of them is bound to.
     proving: Option<Proving>,
+    /// Dropped when nothing of the call is under way any more.
+    seat: Option<Box<dyn Any + Send>>,
 }
 
 impl Armed {
@@ -99,7 +101,7 @@ impl Armed {
             // A login brings its own user name; what its credentials look like is among what goes with it.
             let half = if opened.user.is_some() { None } else { arm::half_of(&call, used.spot()) };
             aim(&mut targets, &opened, half.as_ref().map(arm::Half::as_basic), used.text())?;
-            if let Some(order) = custody.order(used, &opened)? {
+            if let Some(order) = custody.order(used, &opened, &call)? {
                 capture = Some(Box::new(order));
             }
             targets.extend(opened.before.iter().map(|needles| aimed(needles, used.text())));
@@ -159,7 +161,14 @@ impl Armed {
             capture,
             proving,
             identity,
+            seat: None,
         })
+    }
+
+    /// The same, with something to hold for as long as the call is under way: an exchange goes on when its caller is gone.
+    #[must_use]
+    pub fn holding(self, seat: impl Any + Send) -> Self {
+        Self { seat: Some(Box::new(seat)), ..self }
     }
 
     /// Sends the call to its destination, and nowhere else. Informational replies go to `on_interim` as they come, without
@@ -174,7 +183,7 @@ impl Armed {
         on_interim: &mut (dyn FnMut(Interim) + Send),
     ) -> Result<Returned, Refusal> {
         if let Some(order) = self.capture {
-            return Box::pin(order.carry_out(self.outgoing, self.key, self.finder)).await;
+            return Box::pin(order.carry_out(self.outgoing, self.key, self.finder, self.seat)).await;
         }
         let Outgoing { head, body } = self.outgoing;
         let method = head.method.clone();

@@ -4,11 +4,13 @@ pub(crate) mod body;
 mod class;
 pub(crate) mod json_body;
 pub(crate) mod message;
+mod names;
 pub(crate) mod place;
 pub(crate) mod shape;
 mod token_request;
 
 pub(crate) use class::Waits;
+pub use token_request::is_refresh;
 
 use body::BodyView;
 use cloakroom_model::{Call, Code, Place};
@@ -90,7 +92,7 @@ pub(crate) fn judge(
     shape::check(permit, call)?;
     let spot = place::find(permit, call, body, wanted)?;
     body::check(permit, call, body)?;
-    token_request::check(permit, call, body)?;
+    token_request::check(permit, call)?;
     let waits = class::check(permit, call, body)?;
     Ok(Judged { spot, waits })
 }

@@ -23,7 +23,7 @@ pub struct CapturedPlaceholder {
     pub token: Token,
     /// When the token ends, where that was said.
     pub ends: Option<Timestamp>,
-    /// Whether the token is still there: what was kept in memory only ends with the process.
+    /// Whether the token is still there.
     pub is_kept: bool,
 }
 

@@ -272,7 +272,7 @@ impl CapturedPlaceholder {
                 .with(|facts| facts.hint = Some("ask the token endpoint for another one, as before"))
         };
         if !self.is_kept {
-            return Err(ended("the token behind this placeholder was kept in memory and is gone"));
+            return Err(ended("the token behind this placeholder is not kept any more"));
         }
         if self.ends.is_some_and(|end| now >= end) {
             return Err(ended("the token behind this placeholder is past its end"));

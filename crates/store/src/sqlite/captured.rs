@@ -17,7 +17,14 @@ pub(super) fn all(db: &Connection) -> Result<Vec<CapturedRecord>, StoreError> {
 pub(super) fn keep(db: &Connection, row: &CapturedRecord) -> Result<(), StoreError> {
     let sql = "DELETE FROM captured WHERE ends < ?1";
     changed(db, sql, params![millis(row.made.minus(RECOGNISED))])?;
-    let sql = "INSERT INTO captured (core, text, placeholder, token, sealed, made, ends) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    let sql = "UPDATE captured SET sealed = NULL WHERE ends <= ?1 AND sealed IS NOT NULL";
+    changed(db, sql, params![millis(row.made)])?;
+    // What was revoked or removed during the exchange had its triggers: what is sealed now would stay.
+    let sql = "INSERT INTO captured (core, text, placeholder, token, sealed, made, ends) 
+               SELECT ?1, ?2, ?3, ?4, CASE WHEN EXISTS (
+                   SELECT 1 FROM placeholder JOIN credential ON credential.id = placeholder.credential
+                   WHERE placeholder.id = ?3 AND placeholder.state NOT IN ('revoked', 'denied') AND credential.removed IS NULL
+               ) THEN ?5 END, ?6, ?7 WHERE true
                ON CONFLICT (core) DO UPDATE SET sealed = excluded.sealed, made = excluded.made, ends = excluded.ends";
     let values = params![
         row.core.to_string(),

@@ -33,6 +33,7 @@ cases! {
     what_was_revoked_cannot_be_granted
     freezing_leaves_the_state
     a_captured_token_is_kept_replaced_and_erased_with_its_placeholder
+    what_was_sealed_of_a_token_that_ended_is_erased
     a_claim_is_taken_once_and_what_was_sealed_is_gone_then
     many_are_revoked_or_none
     uses_are_noted_as_they_were_tallied
@@ -93,7 +94,34 @@ async fn a_captured_token_is_kept_replaced_and_erased_with_its_placeholder(store
     let third = CapturedRecord { sealed: Some(SealedSecret(vec![3])), ..row(1, None, None) };
     store.keep_captured(third.clone()).await.unwrap();
     store.remove_credential(rows.placeholders[1].credential, at(90)).await.unwrap();
-    assert!(store.captured().await.unwrap().contains(&CapturedRecord { sealed: None, ..third }));
+    assert!(store.captured().await.unwrap().contains(&CapturedRecord { sealed: None, ..third.clone() }));
+    // What comes after the end is kept without what was sealed, new or in place of another.
+    for (late, index) in [(4, 0), (5, 1)] {
+        let late = CapturedRecord { sealed: Some(SealedSecret(vec![late])), ..row(index, None, None) };
+        store.keep_captured(late.clone()).await.unwrap();
+        store.forget_captured(vec![late.core]).await.unwrap();
+        store.keep_captured(late.clone()).await.unwrap();
+        assert!(store.captured().await.unwrap().contains(&CapturedRecord { sealed: None, ..late }));
+    }
+}
+
+async fn what_was_sealed_of_a_token_that_ended_is_erased(store: Arc<dyn Store>) {
+    let ids = active(&*store, &[None, None]).await;
+    let rows = store.load().await.unwrap();
+    let row = |index: usize, made: u64, ends: u64| CapturedRecord {
+        core: rows.placeholders[index].core,
+        text: rows.placeholders[index].text,
+        placeholder: ids[index],
+        token: Token::AccessToken,
+        sealed: Some(SealedSecret(vec![7])),
+        made: at(made),
+        ends: Some(at(ends)),
+    };
+    let (first, next) = (row(0, 60, 70), row(1, 70, 90));
+    store.keep_captured(first.clone()).await.unwrap();
+    store.keep_captured(next.clone()).await.unwrap();
+    let all = store.captured().await.unwrap();
+    assert!(all.contains(&CapturedRecord { sealed: None, ..first }) && all.contains(&next), "{all:?}");
 }
 
 async fn a_claim_is_taken_once_and_what_was_sealed_is_gone_then(store: Arc<dyn Store>) {
