@@ -322,6 +322,9 @@ fn two_roles_are_not_mixed_and_each_placeholder_has_a_session_of_its_own() {
     stage.deposit("two", "Two", &["--whole-role"]);
     let calls = ["GET /one/{key...}", "GET /two/{key...}"];
     let (one, two) = (stage.permit("one", "robot", &calls), stage.permit("two", "robot", &calls));
+    let shown = stage.broker.cli_json(&["approval", "show", &two.approval]);
+    let remark = format!("calls are signed as the role \"{}\"; a session gets all of the role", arn("Two"));
+    assert!(shown["remarks"].as_array().unwrap().contains(&json!(remark)), "{shown}");
     for _ in 0..2 {
         let said = stage.with_placeholder(&one.text, &["get one a", "get two a"]);
         assert!(said.contains("get one a: ok") && said.contains("get two a: 403 AccessDenied"), "{said}");
