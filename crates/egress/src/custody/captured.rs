@@ -479,3 +479,32 @@ fn unstored() -> Refusal {
 }
 
 const _: () = assert!(SHORTEST >= 8, "what is shorter cannot be told from ordinary text");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CANARY: &[u8] = b"canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
+
+    #[test]
+    fn t09_a_token_without_a_placeholder_is_looked_for_until_it_ends_or_so_many_are_newer() {
+        let credential = CredentialId::new(Timestamp::from_millis(1), [1; 10]);
+        let needles = NeedleCache::default().needles(None, CANARY);
+        let past = |ends: Option<u64>| Past {
+            needles: vec![Arc::clone(&needles)],
+            ends: ends.map(Timestamp::from_millis),
+        };
+        let (mut table, now) = (Table::default(), Timestamp::from_millis(100));
+        let ends = |table: &Table| table.past[&credential].iter().map(|one| one.ends).collect::<Vec<_>>();
+        for one in [Some(200), None, Some(100)] {
+            table.outlive(credential, past(one), now);
+        }
+        assert_eq!(ends(&table), [Some(Timestamp::from_millis(200)), None], "one had ended");
+        table.outlive(credential, past(Some(300)), Timestamp::from_millis(200));
+        assert_eq!(ends(&table), [None, Some(Timestamp::from_millis(300))]);
+        for _ in 0..MOST_PAST {
+            table.outlive(credential, past(Some(400)), now);
+        }
+        assert_eq!(ends(&table), vec![Some(Timestamp::from_millis(400)); MOST_PAST]);
+    }
+}
