@@ -166,13 +166,9 @@ pub(super) async fn open(
     let captured = store.captured().await.map_err(|error| Failure::failed(error.to_string()))?;
     custody.capture_into(&policies.load(), captured);
     let socket = admin_socket(sockets.admin, &data.socket())?;
-    let offered =
-        [workloads.as_fd(), console.as_fd(), socket.as_fd()].map(|socket| socket.try_clone_to_owned());
-    let [of_workloads, of_console, of_admin] = offered;
-    let mut offered = vec![of_workloads?, of_console?, of_admin?];
-    if let Some(unix) = &unix {
-        offered.push(unix.as_fd().try_clone_to_owned()?);
-    }
+    let open = [workloads.as_fd(), console.as_fd(), socket.as_fd()];
+    let open = open.into_iter().chain(unix.as_ref().map(AsFd::as_fd));
+    let mut offered = open.map(|socket| socket.try_clone_to_owned()).collect::<Result<Vec<_>, _>>()?;
     if let Some(steered) = &steered {
         offered.extend(steered.offered()?);
     }
@@ -186,10 +182,12 @@ pub(super) async fn open(
     let keeper = Arc::new(GrantKeeper { store: Arc::clone(&store), journal: Arc::clone(&journal) });
     custody.mint_through(Arc::clone(&upstream), keeper, issuer.clone());
     custody.read_below(settings.source_directories);
-    let (store_of_leases, journal_of_leases) = (Arc::clone(&store), Arc::clone(&journal));
-    let book =
-        LeaseKeeper { store: store_of_leases, journal: journal_of_leases, events: Arc::clone(&events) };
-    custody.lease_through(Arc::new(book)).await.map_err(Failure::failed)?;
+    let book = Arc::new(LeaseKeeper {
+        store: Arc::clone(&store),
+        journal: Arc::clone(&journal),
+        events: Arc::clone(&events),
+    });
+    custody.lease_through(book).await.map_err(Failure::failed)?;
     let proxy = Proxy {
         policies,
         custody,

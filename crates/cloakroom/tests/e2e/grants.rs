@@ -3,7 +3,7 @@
 mod assertions;
 
 use crate::authorization_server::AuthorizationServer;
-use crate::support::{eventually, item, items, setup};
+use crate::support::{eventually, item, items, presented, setup};
 use cloakroom_testkit::{
     Broker, H2Upstream, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped,
 };
@@ -70,9 +70,7 @@ impl Stage {
 
     /// What reached the destination last.
     fn presented(&self) -> String {
-        let requests = self.upstream.requests();
-        let last = requests.last().unwrap().header("authorization").unwrap();
-        last.strip_prefix("Bearer ").unwrap().to_owned()
+        presented(&self.upstream)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::clients::{installed, script};
 use crate::openbao::hunt_for;
-use crate::support::{eventually, item, items, setup};
+use crate::support::{eventually, item, items, presented, setup};
 use cloakroom_testkit::{CANARY, Issued, Response, Setup, TlsUpstream, Way, echo, shaped};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Write};
@@ -57,8 +57,7 @@ impl Stage {
     }
 
     fn presented(&self) -> String {
-        let requests = self.upstream.requests();
-        requests.last().unwrap().header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned()
+        presented(&self.upstream)
     }
 
     fn put(&mut self, value: &str) {

@@ -1,7 +1,7 @@
 //! Secrets that live elsewhere: the broker reads them at a real OpenBao server; the workload holds a placeholder for what it read.
 
 use crate::openbao::OpenBao;
-use crate::support::{eventually, item, items, setup};
+use crate::support::{eventually, item, items, presented, setup};
 use cloakroom_testkit::{Broker, CANARY, Issued, Received, Reply, Response, Setup, TlsUpstream, Way, shaped};
 
 /// Echoes what it got, in head and body; `/refused` calls it wrong.
@@ -71,9 +71,7 @@ impl Stage {
 
     /// What reached the destination last.
     fn presented(&self) -> String {
-        let requests = self.upstream.requests();
-        let last = requests.last().unwrap().header("authorization").unwrap();
-        last.strip_prefix("Bearer ").unwrap().to_owned()
+        presented(&self.upstream)
     }
 }
 
@@ -505,8 +503,7 @@ impl Volume {
     }
 
     fn presented(&self) -> String {
-        let requests = self.upstream.requests();
-        requests.last().unwrap().header("authorization").unwrap().strip_prefix("Bearer ").unwrap().to_owned()
+        presented(&self.upstream)
     }
 }
 

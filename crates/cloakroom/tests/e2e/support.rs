@@ -67,6 +67,13 @@ pub(crate) fn item(upstream: &TlsUpstream, id: &str, placeholder: &str) -> Reque
         .with("authorization", &format!("Bearer {placeholder}"))
 }
 
+/// The bearer credential that reached the destination last.
+pub(crate) fn presented(upstream: &TlsUpstream) -> String {
+    let requests = upstream.requests();
+    let last = requests.last().unwrap().header("authorization").unwrap();
+    last.strip_prefix("Bearer ").unwrap().to_owned()
+}
+
 /// Tries until `done` gives something; for what takes a moment that nobody announces.
 pub(crate) fn eventually<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(30);
