@@ -23,6 +23,7 @@ mod callgrind;
 mod candidate;
 mod chart;
 mod connection;
+mod contact;
 mod engines;
 mod events;
 mod handshakes;
@@ -54,7 +55,7 @@ usage: cargo xtask bench [callgrind | overload | stream | streams | revocation |
   --runs N        paired runs (5)
   --seconds N     length of each loop (3)
   --idle N        idle connections whose memory is measured (5000)
-  --only SECTION  requests, latency, handshakes, bodies, memory, syscalls or http2; may be repeated
+  --only SECTION  requests, latency, handshakes, contact, bodies, memory, syscalls or http2; may be repeated
   callgrind [NAME ..]   instructions per request of nginx, relay, connect, absolute, base-url (broker: the last three)
   overload        calls answered at once, twice and four times the rate that saturates; takes --seconds
   streams         memory with 1,000 streams of HTTP/2 at once; takes --seconds
@@ -164,12 +165,13 @@ fn measure(bed: &Bed, plan: &Plan) {
     {
         let field = Field::new(bed);
         field.absent.iter().for_each(|absent| report.absent(absent));
-        for section in ["requests", "latency", "handshakes", "bodies", "syscalls", "http2"] {
+        for section in ["requests", "latency", "handshakes", "contact", "bodies", "syscalls", "http2"] {
             match section {
                 _ if !plan.wants(section) => {}
                 "requests" => requests::run(bed, &field, plan, &mut report),
                 "latency" => latency::run(bed, &field, plan, &mut report),
                 "handshakes" => handshakes::run(&field, plan, &mut report),
+                "contact" => contact::run(bed, plan, &mut report),
                 "bodies" => bodies::run(&field, plan, &mut report),
                 "syscalls" => syscalls::run(&field, plan, &mut report),
                 _ => http2::run(&field, plan, &mut report),

@@ -9,7 +9,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsage
 use std::cell::Cell;
 use std::fs::Permissions;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -43,7 +43,15 @@ impl Server {
             body("items", 12),
             file.display()
         );
-        Self::start_nginx(pinned(REST, "nginx"), authority, "", &location)
+        Self::start_nginx(pinned(REST, "nginx"), authority, NAMES, "", &location)
+    }
+
+    /// nginx that answers with 1 KiB of JSON at each of these addresses of this machine, and at the usual one.
+    pub(crate) fn of_many(authority: &TestAuthority, addresses: &[String]) -> Self {
+        let names: Vec<&str> = NAMES.iter().copied().chain(addresses.iter().map(String::as_str)).collect();
+        let body = format!("{{\"items\":\"{}\"}}", "x".repeat(1024 - 12));
+        let location = format!("default_type application/json; return 200 '{body}';");
+        Self::start_nginx(pinned(REST, "nginx"), authority, &names, "", &location)
     }
 
     /// nginx that hands every call on to the upstream over kept TLS connections, and sets a header; counted into a file
@@ -54,7 +62,7 @@ impl Server {
             format!("upstream up {{ server 127.0.0.1:{port}; keepalive 64; keepalive_requests 100000000; }}");
         let location = "proxy_pass https://up; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
                         proxy_set_header Authorization \"Bearer other\"; proxy_ssl_session_reuse on;";
-        Self::start_nginx(under(counted, "nginx"), &bed.authority, &pool, location)
+        Self::start_nginx(under(counted, "nginx"), &bed.authority, NAMES, &pool, location)
     }
 
     /// HAProxy, the same as nginx; absent where it is not installed.
@@ -120,7 +128,7 @@ impl Server {
     /// The bare relay of `relay.rs`.
     pub(crate) fn relay(bed: &Bed, counted: Option<&Path>) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        write_leaf(&bed.authority, directory.path());
+        write_leaf(&bed.authority, NAMES, directory.path());
         let program = std::env::current_exe().unwrap().with_file_name("relay");
         let mut command = under(counted, &program.to_string_lossy());
         command.args([
@@ -136,13 +144,23 @@ impl Server {
         Self { child, port, status: 0, asked: Cell::new(0), _directory: directory }
     }
 
-    fn start_nginx(mut command: Command, authority: &TestAuthority, http: &str, location: &str) -> Self {
+    fn start_nginx(
+        mut command: Command,
+        authority: &TestAuthority,
+        names: &[&str],
+        http: &str,
+        location: &str,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().display();
         let (port, status) = (free_port(), free_port());
-        write_leaf(authority, directory.path());
+        write_leaf(authority, names, directory.path());
         // The upstream speaks HTTP/1.1 alone, so that everybody's way out is the same.
         let http2 = if http.is_empty() { "" } else { " http2" };
+        // Beside the usual one, every name that is an address.
+        let addresses = names.iter().filter(|name| name.parse::<IpAddr>().is_ok());
+        let listen: String =
+            addresses.map(|address| format!("listen {address}:{port} ssl{http2}; ")).collect();
         let configuration = format!(
             "daemon off; master_process off; pid {path}/pid; error_log {path}/error.log;\n\
              events {{ worker_connections 20000; }}\n\
@@ -150,7 +168,7 @@ impl Server {
              client_body_temp_path {path}/body; proxy_temp_path {path}/proxy; fastcgi_temp_path {path}/f;\n\
              uwsgi_temp_path {path}/u; scgi_temp_path {path}/s;\n{http}\n\
              server {{ listen 127.0.0.1:{status}; location / {{ stub_status; }} }}\n\
-             server {{ listen 127.0.0.1:{port} ssl{http2}; ssl_certificate {path}/leaf.pem; ssl_certificate_key {path}/leaf.key;\n\
+             server {{ {listen} ssl_certificate {path}/leaf.pem; ssl_certificate_key {path}/leaf.key;\n\
              location / {{ {location} }} }} }}\n"
         );
         let file = directory.path().join("nginx.conf");
@@ -251,8 +269,8 @@ fn authority_pem() -> (String, String) {
     (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
 }
 
-fn write_leaf(authority: &TestAuthority, directory: &Path) {
-    let (certificate, key) = authority.leaf_pem(NAMES);
+fn write_leaf(authority: &TestAuthority, names: &[&str], directory: &Path) {
+    let (certificate, key) = authority.leaf_pem(names);
     std::fs::write(directory.join("leaf.pem"), certificate).unwrap();
     std::fs::write(directory.join("leaf.key"), key).unwrap();
 }

@@ -66,7 +66,7 @@ pub async fn serve(
     let (stop, stopped) = watch::channel(false);
     let drain = proxy.limits.drain;
     let shared = Arc::new(Shared::new(proxy, stopped)?);
-    let workers = Workers::start()?;
+    let workers = Workers::start(&shared.proxy.journal)?;
     let mut crowd = Crowd::default();
     let accepted = accept(&listeners, &shared, &workers, &mut crowd, shutdown).await;
     drop(listeners);

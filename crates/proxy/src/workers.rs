@@ -2,6 +2,7 @@
 //! shared runtime every second event wakes a sleeping one to look for work, which costs more than the call.
 
 use crate::ProxyError;
+use cloakroom_store::journal::Journal;
 use std::sync::Arc;
 use std::thread;
 use tokio::runtime::{Builder, Handle};
@@ -19,10 +20,15 @@ pub(crate) struct Worker {
 pub(crate) struct Workers(Vec<Worker>);
 
 impl Workers {
-    /// Starts them.
-    pub(crate) fn start() -> Result<Self, ProxyError> {
+    /// Starts them. Calls that wait for the journal are woken together on each.
+    pub(crate) fn start(journal: &Journal) -> Result<Self, ProxyError> {
         let count = thread::available_parallelism().map_or(1, usize::from);
-        (0..count).map(Worker::start).collect::<Result<_, _>>().map(Self)
+        let start = |number| {
+            let worker = Worker::start(number)?;
+            worker.handle.spawn(journal.bell());
+            Ok(worker)
+        };
+        (0..count).map(start).collect::<Result<_, _>>().map(Self)
     }
 
     /// The one with the fewest connections, and what a connection holds to be counted there.

@@ -1,21 +1,52 @@
 //! Grouped flushing: one thread calls `fdatasync` for all who wait, and every now and then for those who do not.
 
 use super::Position;
+use super::bells::Sleeper;
 use super::error::JournalError;
 use super::shared::{Shared, broken};
 use super::tree::Head;
-use std::sync::PoisonError;
+use std::sync::{MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 /// What those who wait look at.
-#[derive(Clone, Debug, Default)]
+#[derive(Default)]
 pub(super) struct Flushed {
     /// Every record up to this position is on the disk, but for those that were lost.
     pub(super) durable: u64,
     /// How far the journal has come on the disk.
     pub(super) head: Head,
     /// The last flush failed, and would have covered records up to here.
-    pub(super) failed: Option<(u64, JournalError)>,
+    failed: Option<(u64, JournalError)>,
+    /// How often something was announced.
+    announced: u64,
+    sleepers: Vec<Sleeper>,
+}
+
+impl Flushed {
+    /// What became of a flush that covers `position` and was announced after `since`; `None` while that is open, and whoever polls is woken
+    /// by the next announcement then.
+    fn outcome(
+        &mut self,
+        position: Position,
+        since: &mut Option<u64>,
+        context: &Context<'_>,
+    ) -> Option<Result<(), JournalError>> {
+        if self.durable >= position.0 {
+            return Some(Ok(()));
+        }
+        let before = since.replace(self.announced);
+        if before == Some(self.announced) {
+            return None;
+        }
+        match &self.failed {
+            Some((upto, error)) if before.is_some() && *upto >= position.0 => Some(Err(error.clone())),
+            _ => {
+                self.sleepers.push(Sleeper::new(context));
+                None
+            }
+        }
+    }
 }
 
 /// What the flushing thread is asked for.
@@ -39,30 +70,31 @@ enum Thread {
 impl Shared {
     pub(super) async fn durable(&self, position: Position) -> Result<(), JournalError> {
         self.written(position).await?;
-        let mut flushed = self.flushed.subscribe();
-        if flushed.borrow_and_update().durable >= position.0 {
-            return Ok(());
-        }
-        if self.demand_flush() == Thread::Stopped {
-            return self.flush();
-        }
-        loop {
-            let stopped = || JournalError::Failed("the journal was closed".into());
-            flushed.changed().await.map_err(|_| stopped())?;
-            let now = flushed.borrow_and_update();
-            match &now.failed {
-                _ if now.durable >= position.0 => return Ok(()),
-                Some((upto, error)) if *upto >= position.0 => return Err(error.clone()),
-                _ => {}
+        let mut since = None;
+        std::future::poll_fn(|context| {
+            let first = since.is_none();
+            if let Some(outcome) = self.flushed().outcome(position, &mut since, context) {
+                return Poll::Ready(outcome);
             }
-        }
+            match first && self.demand_flush() == Thread::Stopped {
+                true => Poll::Ready(self.flush()),
+                false => Poll::Pending,
+            }
+        })
+        .await
     }
 
-    /// Asks for a flush. A thread that runs now will begin one after this; a stopped one never will.
+    pub(super) fn flushed(&self) -> MutexGuard<'_, Flushed> {
+        self.flushed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for a flush. A thread that runs now will begin one after this; a stopped one never will. Costs a system call only where nobody
+    /// has asked before.
     fn demand_flush(&self) -> Thread {
         let mut demand = self.demand.lock().unwrap_or_else(PoisonError::into_inner);
-        demand.flush = true;
-        self.wake.notify_one();
+        if !std::mem::replace(&mut demand.flush, true) {
+            self.wake.notify_one();
+        }
         if demand.stop { Thread::Stopped } else { Thread::Running }
     }
 
@@ -165,14 +197,26 @@ impl Shared {
     }
 
     fn announce(&self, upto: u64, head: Head) {
-        self.flushed.send_modify(|flushed| {
-            let head = if head.records > flushed.head.records { head } else { flushed.head };
-            *flushed = Flushed { durable: flushed.durable.max(upto), head, failed: None };
+        self.tell_all(|flushed| {
+            flushed.durable = flushed.durable.max(upto);
+            if head.records > flushed.head.records {
+                flushed.head = head;
+            }
+            flushed.failed = None;
         });
     }
 
-    fn announce_failure(&self, upto: u64, error: &JournalError) {
-        self.flushed.send_modify(|flushed| flushed.failed = Some((upto, error.clone())));
+    pub(super) fn announce_failure(&self, upto: u64, error: &JournalError) {
+        self.tell_all(|flushed| flushed.failed = Some((upto, error.clone())));
+    }
+
+    fn tell_all(&self, change: impl FnOnce(&mut Flushed)) {
+        let mut flushed = self.flushed();
+        change(&mut flushed);
+        flushed.announced += 1;
+        let sleepers = std::mem::take(&mut flushed.sleepers);
+        drop(flushed);
+        self.bells.wake(sleepers);
     }
 }
 

@@ -14,6 +14,7 @@ use super::verify::{signed_by_record, signed_for};
 use super::writer::Wanted;
 use super::{Entry, JournalError, Position};
 use cloakroom_model::Intent;
+use std::convert::Infallible;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -172,6 +173,11 @@ impl Journal {
         self.shared.durable(position).await
     }
 
+    /// For a thread that serves calls, to run there for ever: those who wait there are woken together from then on, with one system call.
+    pub fn bell(&self) -> impl Future<Output = Infallible> + Send + 'static {
+        self.shared.bells.answer()
+    }
+
     /// How long a disk may take to answer.
     pub(crate) fn write_timeout(&self) -> Duration {
         self.shared.settings.write_timeout
@@ -179,7 +185,7 @@ impl Journal {
 
     /// How far it has come on the disk, as far as somebody waited for that.
     pub fn on_disk(&self) -> Head {
-        self.shared.flushed.borrow().head
+        self.shared.flushed().head
     }
 
     /// How many records are written.

@@ -2,6 +2,7 @@
 //!
 //! `docs/journal.md` draws the format; `docs/decisions/0030-a-log-that-proves.md` says why it is so.
 
+mod bells;
 mod disk;
 mod drafts;
 mod entry;

@@ -1,10 +1,11 @@
 //! Records between `append` and the operating system, and what became of those that went before.
 
 use super::Position;
+use super::bells::Sleeper;
 use super::drafts::Drafts;
 use super::error::JournalError;
 use serde::Serialize;
-use std::task::Waker;
+use std::task::Context;
 
 /// So many bytes wait at most, but for one record that may be longer. Whoever appends to a full queue writes it out first.
 pub(super) const FULL: usize = 256 << 10;
@@ -26,7 +27,7 @@ pub(super) struct Queue {
     /// The disk has not answered for too long.
     pub(super) stalled: Option<JournalError>,
     /// Those who wait until something is settled.
-    waiters: Vec<Waker>,
+    waiters: Vec<Sleeper>,
     /// How often they were all called.
     calls: u64,
     /// The writing thread looks here every few milliseconds, until it finds nothing new.
@@ -82,16 +83,16 @@ impl Queue {
         Position(self.last)
     }
 
-    /// Calls `waker` with the next call, unless it is among those already: `since` is what was returned last time.
-    pub(super) fn wait(&mut self, waker: &Waker, since: Option<u64>) -> u64 {
+    /// Wakes whoever polls with the next call, unless it is among those already: `since` is what was returned last time.
+    pub(super) fn wait(&mut self, context: &Context<'_>, since: Option<u64>) -> u64 {
         if since != Some(self.calls) {
-            self.waiters.push(waker.clone());
+            self.waiters.push(Sleeper::new(context));
         }
         self.calls
     }
 
-    /// Hands out those who wait, to be called outside of the lock.
-    pub(super) fn waiters(&mut self) -> Vec<Waker> {
+    /// Hands out those who wait, to be woken outside of the lock.
+    pub(super) fn waiters(&mut self) -> Vec<Sleeper> {
         self.calls += 1;
         std::mem::take(&mut self.waiters)
     }

@@ -1,6 +1,7 @@
 //! What the journal's handle and its threads share: records go into a queue, and from there in batches to the operating system, by a
 //! thread that may be held up by the disk so that nobody else is.
 
+use super::bells::Bells;
 use super::error::JournalError;
 use super::flush::{Demand, Flushed};
 use super::key::SigningKey;
@@ -12,7 +13,7 @@ use super::{JournalSettings, Position};
 use serde::Serialize;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Poll;
 use tokio::sync::watch;
 
@@ -31,7 +32,8 @@ pub(super) struct Shared {
     pub(super) busy: Busy,
     /// How many records are written.
     pub(super) records: AtomicU64,
-    pub(super) flushed: watch::Sender<Flushed>,
+    pub(super) flushed: Mutex<Flushed>,
+    pub(super) bells: Arc<Bells>,
     pub(super) demand: Mutex<Demand>,
     pub(super) wake: Condvar,
     /// Held as long as anything can write.
@@ -51,7 +53,8 @@ impl Shared {
             settings,
             writer: Writer::default(),
             busy: Busy::new(),
-            flushed: watch::Sender::default(),
+            flushed: Mutex::default(),
+            bells: Arc::default(),
             demand: Mutex::default(),
             wake: Condvar::new(),
             _lock: lock,
@@ -88,6 +91,8 @@ impl Shared {
     }
 
     /// Waits until the record is with the operating system, or the disk has not answered for too long.
+    ///
+    /// The thread is asked for it a turn later: what else is ready on this one comes first, and shares the write.
     pub(super) async fn written(&self, position: Position) -> Result<(), JournalError> {
         let mut waiting = None;
         std::future::poll_fn(|context| {
@@ -98,8 +103,12 @@ impl Shared {
             if let Some(known) = self.known(&queue, position) {
                 return Poll::Ready(known);
             }
-            waiting = Some(queue.wait(context.waker(), waiting));
+            let before = waiting.replace(queue.wait(context, waiting));
             drop(queue);
+            if before.is_none() {
+                context.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             match self.writer.demand(Wanted::NOW) {
                 true => Poll::Pending,
                 false => Poll::Ready(self.without_the_thread(position)),
@@ -193,7 +202,7 @@ impl Shared {
         let waiters = queue.waiters();
         drop(queue);
         self.settled.notify_all();
-        waiters.into_iter().for_each(std::task::Waker::wake);
+        self.bells.wake(waiters);
         Ok(())
     }
 
@@ -201,7 +210,7 @@ impl Shared {
     pub(super) fn call_all(&self) {
         let waiters = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiters();
         self.settled.notify_all();
-        waiters.into_iter().for_each(std::task::Waker::wake);
+        self.bells.wake(waiters);
     }
 
     /// Signs all that was appended until now, where that is not signed yet. Returns the checkpoint, and a position that it covers.

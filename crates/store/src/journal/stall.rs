@@ -85,7 +85,7 @@ impl Shared {
 
     fn tell_of_stall(&self, error: &JournalError) {
         self.call_all();
-        self.flushed.send_modify(|flushed| flushed.failed = Some((u64::MAX, error.clone())));
+        self.announce_failure(u64::MAX, error);
         // One that is under way tells its own outcome later; nobody waits for it any more.
         let _ = self.signed.send_replace(Err(error.clone()));
     }
