@@ -81,7 +81,12 @@ fn read(mut wire: Wire, request: &[u8]) -> Vec<Duration> {
             late.extend(written.map(|nanos| now.saturating_sub(Duration::from_nanos(nanos))));
         }
         if ended {
-            assert!(late.len() > EVENTS / 2, "{} events of {EVENTS} came", late.len());
+            assert!(
+                late.len() > EVENTS / 2,
+                "{} events of {EVENTS} came: {}",
+                late.len(),
+                String::from_utf8_lossy(&text)
+            );
             return late;
         }
     }

@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 /// Who wait at once.
 const WAITERS: usize = 64;
 /// Placeholders with one use each.
-const STOCK: usize = 300_000;
+const STOCK: usize = 1_500_000;
 /// How long uses are taken by all.
 const TOGETHER: Duration = Duration::from_secs(4);
 /// How long alone, and how long the disk is asked by itself; so often in turn.
@@ -74,7 +74,7 @@ impl Desk {
         })
     }
 
-    /// Takes one use after another for a time; how long each took.
+    /// Takes one use after another for a time, as long as there are some; how long each took.
     async fn spend(&self, time: Duration) -> Vec<Duration> {
         let (end, mut took) = (Instant::now() + time, Vec::new());
         while Instant::now() < end {

@@ -30,6 +30,8 @@ pub(super) struct Queue {
     waiters: Vec<Sleeper>,
     /// How often they were all called.
     calls: u64,
+    /// Threads wait too, which a condition variable wakes.
+    pub(super) blocks: bool,
     /// The writing thread looks here every few milliseconds, until it finds nothing new.
     pub(super) watched: bool,
     /// What it saw as last when it looked.

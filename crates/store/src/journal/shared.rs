@@ -162,6 +162,7 @@ impl Shared {
                 drop(queue);
                 return self.write_now();
             }
+            queue.blocks = true;
             queue = self.settled.wait(queue).map_err(|_| broken())?;
         }
     }
@@ -173,6 +174,7 @@ impl Shared {
             if let Some(outcome) = self.closed.get().or(queue.stalled.clone().map(Err).as_ref()) {
                 return outcome.clone();
             }
+            queue.blocks = true;
             queue = self.settled.wait(queue).map_err(|_| broken())?;
         }
         self.closed.get().cloned().unwrap_or(Ok(()))
@@ -199,17 +201,21 @@ impl Shared {
         let mut queue = self.queue()?;
         queue.settle(upto, outcome);
         queue.refuse(tail.refusing());
-        let waiters = queue.waiters();
-        drop(queue);
-        self.settled.notify_all();
-        self.bells.wake(waiters);
+        self.call(queue);
         Ok(())
     }
 
     /// Calls all who wait: what they wait for has changed, and not for the better.
     pub(super) fn call_all(&self) {
-        let waiters = self.queue.lock().unwrap_or_else(PoisonError::into_inner).waiters();
-        self.settled.notify_all();
+        self.call(self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn call(&self, mut queue: MutexGuard<'_, Queue>) {
+        let (waiters, blocks) = (queue.waiters(), std::mem::take(&mut queue.blocks));
+        drop(queue);
+        if blocks {
+            self.settled.notify_all();
+        }
         self.bells.wake(waiters);
     }
 
