@@ -71,7 +71,7 @@ impl Server {
         let (certificate, key) = bed.authority.leaf_pem(NAMES);
         std::fs::write(directory.path().join("both.pem"), certificate + &key).unwrap();
         let configuration = format!(
-            "global\n nbthread 1\n maxconn 8000\n\
+            "global\n nbthread 1\n maxconn 25000\n\
              defaults\n mode http\n timeout connect 10s\n timeout client 300s\n timeout server 300s\n http-reuse always\n\
              frontend in\n bind 127.0.0.1:{port} ssl crt {both}\n default_backend out\n\
              backend out\n http-request set-header Authorization \"Bearer other\"\n \
@@ -106,7 +106,7 @@ impl Server {
              acl first at_step SslBump1\nssl_bump peek first\nssl_bump bump all\n\
              tls_outgoing_options cafile={}\nhttp_access allow all\ncache deny all\nmemory_cache_shared off\naccess_log none\n\
              cache_log {path}/cache.log\npid_filename none\nhosts_file {path}/hosts\ncoredump_dir {path}\n\
-             shutdown_lifetime 0 seconds\nmax_filedescriptors 16384\nrequest_header_access Authorization deny all\n\
+             shutdown_lifetime 0 seconds\nmax_filedescriptors 65536\nrequest_header_access Authorization deny all\n\
              request_header_add Authorization \"Bearer other\" all\n",
             bed.authority.file().display()
         );
