@@ -20,6 +20,11 @@ pub(crate) fn raise_file_limit() {
     }
 }
 
+/// How many files a process may have.
+pub(crate) fn files() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(FILES)
+}
+
 /// A command that runs on one core.
 pub(crate) fn pinned(core: &str, program: &str) -> Command {
     let mut command = Command::new("taskset");

@@ -3,7 +3,7 @@
 use crate::bed::Bed;
 use crate::bodies;
 use crate::callgrind::{COPYING, callgrind};
-use crate::machine::{PROXY, REST, pinned};
+use crate::machine::{self, PROXY, REST, pinned};
 use cloakroom_testkit::TestAuthority;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose};
 use std::cell::Cell;
@@ -71,13 +71,15 @@ impl Server {
         let (certificate, key) = bed.authority.leaf_pem(NAMES);
         std::fs::write(directory.path().join("both.pem"), certificate + &key).unwrap();
         let configuration = format!(
-            "global\n nbthread 1\n maxconn 25000\n\
+            "global\n nbthread 1\n maxconn {most}\n\
              defaults\n mode http\n timeout connect 10s\n timeout client 300s\n timeout server 300s\n http-reuse always\n\
              frontend in\n bind 127.0.0.1:{port} ssl crt {both}\n default_backend out\n\
              backend out\n http-request set-header Authorization \"Bearer other\"\n \
              server up 127.0.0.1:{} ssl verify required ca-file {}\n",
             bed.upstream.port(),
             bed.authority.file().display(),
+            // Two files for each, and some of its own.
+            most = machine::files().saturating_sub(200) / 2,
             both = directory.path().join("both.pem").display(),
         );
         let file = directory.path().join("haproxy.cfg");
