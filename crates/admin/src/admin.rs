@@ -5,6 +5,7 @@ use crate::ballot::Ballots;
 use crate::handover::Handover;
 use crate::login::Logins;
 use crate::pin::Pin;
+use crate::rewrap::Rewrap;
 use crate::wire::IssuedCertificate;
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
@@ -67,6 +68,8 @@ pub struct Admin {
     pub locks: Locks,
     /// Where the broker signs tokens of its own.
     pub issuer: Option<Arc<Issuer>>,
+    /// Brings everything under the current root key.
+    pub rewrap: Rewrap,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
 }

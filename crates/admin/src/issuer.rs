@@ -56,7 +56,12 @@ async fn discovery(State(issuer): State<Arc<Issuer>>) -> Response {
 }
 
 async fn key_set(State(issuer): State<Arc<Issuer>>) -> Response {
-    document(issuer.key_set(Timestamp::now()))
+    match issuer.key_set(Timestamp::now()) {
+        Ok(set) => document(set),
+        Err(_) => {
+            Problem::new(ProblemCode::BrokerSealed, "the issuer's keys are not open yet").into_response()
+        }
+    }
 }
 
 fn document(text: String) -> Response {

@@ -58,6 +58,11 @@ impl Logins {
         self.keep(None, view, now)
     }
 
+    /// Lets go of every login that waits: what it holds is a secret.
+    pub(crate) fn let_go(&self) {
+        self.lock().retain(|login| login.open.is_none());
+    }
+
     fn keep(&self, open: Option<Open>, view: LoginView, now: Instant) -> Result<(), Full> {
         let mut logins = self.lock();
         logins.retain(|login| login.until + PATIENCE > now);

@@ -76,6 +76,12 @@ codes! {
     /// The console was called under a name that is not its own.
     HostNotPermitted "host-not-permitted" FORBIDDEN "the console does not answer to this host name"
         "open the console as http://127.0.0.1:PORT/ or http://localhost:PORT/";
+    /// The broker holds no root key, and this needs one.
+    BrokerSealed "broker-sealed" SERVICE_UNAVAILABLE "the broker is sealed"
+        "look at: cloakroom custody status; then run: cloakroom custody unseal";
+    /// What was brought does not unseal.
+    NotUnsealed "not-unsealed" FORBIDDEN "the broker was not unsealed"
+        "look at: cloakroom custody status";
     /// The record cannot be written, so nothing was done.
     JournalUnavailable "journal-unavailable" SERVICE_UNAVAILABLE "the journal cannot be written"
         "nothing was changed; repair the disk below DIR/journal, then restart the broker";

@@ -2,6 +2,7 @@
 //! secrets come as a [`DropOff`](cloakroom_egress::custody::DropOff), sealed, and never go back.
 
 mod credential;
+mod custody;
 mod health;
 mod issuer;
 mod lock;
@@ -9,6 +10,7 @@ mod login;
 mod source;
 
 pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
+pub use custody::{CustodyView, RewrapView, RootVersion, Unsealing};
 pub use health::Health;
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockReport, LockView, LocksView};

@@ -3,6 +3,7 @@
 //! No plaintext secret leaves this crate but towards the upstream that a permit names (invariant 1). What a call may do is
 //! decided in `policy`; how calls arrive is `proxy`'s business.
 
+pub mod age;
 mod arm;
 mod capture;
 pub mod custody;

@@ -64,6 +64,10 @@ events! {
     RevokedUsed "revoked-used" Warning;
     /// A text with the core of a placeholder and another end: somebody altered it.
     Altered "altered" Warning;
+    /// The root keys were wiped: an operator sealed the broker, or whoever wraps them went away.
+    CustodySealed "custody-sealed" Critical;
+    /// The broker opens secrets again.
+    CustodyUnsealed "custody-unsealed" Notice;
     /// A placeholder of this broker's making that is in none of its rows.
     NotInRows "not-in-rows" Notice;
     /// A placeholder on its way to a destination that none of its permits names.

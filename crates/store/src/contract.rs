@@ -23,6 +23,17 @@ pub enum Decision {
     Denied,
 }
 
+/// A row with something sealed in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealedRow {
+    /// A credential's secret.
+    Credential(CredentialId),
+    /// A token that a reply brought.
+    Captured(CoreId),
+    /// What ends a lease.
+    Lease(LeaseId),
+}
+
 /// What a store knows about the journal beside it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Books {
@@ -70,6 +81,14 @@ pub trait Store: Send + Sync + 'static {
         generation: u32,
         sealed: SealedSecret,
     ) -> BoxFuture<'_, Result<(), StoreError>>;
+
+    /// Puts `new` in the place of `old`, where exactly that is still sealed there; whether it was. The same secret under another root key.
+    fn rewrap(
+        &self,
+        row: SealedRow,
+        old: SealedSecret,
+        new: SealedSecret,
+    ) -> BoxFuture<'_, Result<bool, StoreError>>;
 
     /// Marks removed and erases the ciphertext.
     fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;

@@ -12,7 +12,7 @@ mod uses;
 pub mod fault;
 pub mod journal;
 
-pub use contract::{Books, BoxFuture, Decision, Store};
+pub use contract::{Books, BoxFuture, Decision, SealedRow, Store};
 pub use epoch::{Epoch, EpochError, Found};
 pub use error::StoreError;
 pub use events::{Events, Warden};

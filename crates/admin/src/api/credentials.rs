@@ -164,5 +164,8 @@ pub(crate) async fn remove(
 }
 
 pub(super) fn not_accepted(error: CustodyError) -> Problem {
-    Problem::new(ProblemCode::SecretNotAccepted, error.to_string())
+    match error {
+        CustodyError::Sealed => Problem::new(ProblemCode::BrokerSealed, error.to_string()),
+        error => Problem::new(ProblemCode::SecretNotAccepted, error.to_string()),
+    }
 }

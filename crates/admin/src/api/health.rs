@@ -22,7 +22,7 @@ pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
     let in_state =
         |state| rows.placeholders.iter().filter(|row| view::state(row, &rows, now) == state).count();
     Ok(Health {
-        status: "ok".into(),
+        status: if admin.custody.is_sealed() { "sealed" } else { "ok" }.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         credentials: rows.credentials.iter().filter(|row| row.removed.is_none()).count(),
         workloads: rows.workloads.iter().filter(|row| row.removed.is_none()).count(),
@@ -30,6 +30,7 @@ pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
         pending: in_state("pending"),
         unverified,
         locked: admin.locks.is_locked(now),
+        custody: Some(super::custody::view(admin)),
     })
 }
 

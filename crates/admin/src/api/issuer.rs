@@ -8,13 +8,14 @@ use crate::wire::{IssuerKeyView, IssuerRotation, IssuerView};
 use crate::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::{Extension, Json};
+use cloakroom_egress::custody::CustodyError;
 use cloakroom_egress::issuer::{Issuer, IssuerError};
 use cloakroom_model::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
 pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<IssuerView>, Problem> {
-    Ok(Json(view(issuer(&admin)?)))
+    view(issuer(&admin)?).map(Json)
 }
 
 pub(crate) async fn rotate(
@@ -39,7 +40,7 @@ pub(crate) async fn rotate(
             act.note(&format!("{what}: failed"), issuer.url(), None).await?;
             return Err(problem(&error));
         }
-        Ok(view(&issuer))
+        view(&issuer)
     })
     .await
 }
@@ -57,26 +58,30 @@ fn problem(error: &IssuerError) -> Problem {
             .hinting("wait until it signs; or, where keys are compromised, add --withdraw"),
         IssuerError::TooMany => Problem::new(ProblemCode::Conflict, error.to_string())
             .hinting("wait some minutes; or, where keys are compromised, add --withdraw"),
+        IssuerError::Custody(CustodyError::Sealed) => {
+            Problem::new(ProblemCode::BrokerSealed, error.to_string())
+        }
         IssuerError::Custody(custody) => {
             Problem::new(ProblemCode::StoreFailed, custody.to_string()).hinting(custody.hint())
         }
     }
 }
 
-fn view(issuer: &Issuer) -> IssuerView {
+fn view(issuer: &Issuer) -> Result<IssuerView, Problem> {
     let now = Timestamp::now();
     let document = |text: &str| serde_json::from_str(text).unwrap_or_default();
-    let keys = issuer.keys(now).into_iter().map(|key| IssuerKeyView {
+    let closed = |error| problem(&IssuerError::Custody(error));
+    let keys = issuer.keys(now).map_err(closed)?.into_iter().map(|key| IssuerKeyView {
         id: key.id,
         made: key.made.to_string(),
         signs_from: key.signs_from.to_string(),
         signs: key.signs,
         withdrawn: key.withdrawn.map(|end| end.to_string()),
     });
-    IssuerView {
+    Ok(IssuerView {
         url: issuer.url().to_owned(),
         keys: keys.collect(),
         discovery: document(&issuer.discovery()),
-        key_set: document(&issuer.key_set(now)),
-    }
+        key_set: document(&issuer.key_set(now).map_err(closed)?),
+    })
 }

@@ -3,6 +3,7 @@
 pub(crate) mod approvals;
 pub(crate) mod approvers;
 mod credentials;
+pub(crate) mod custody;
 pub(crate) mod health;
 pub(crate) mod input;
 mod issuer;
@@ -49,6 +50,11 @@ fn routes() -> Vec<Route> {
         ("POST", "/api/v1/logins", post(logins::begin)),
         ("POST", "/api/v1/logins/answer", post(logins::answer)),
         ("GET", "/api/v1/logins/{login}", get(logins::show)),
+        ("GET", "/api/v1/custody", get(custody::show)),
+        ("POST", "/api/v1/custody/rewrap", post(custody::rewrap)),
+        ("POST", "/api/v1/custody/rotate", post(custody::rotate)),
+        ("POST", "/api/v1/custody/seal", post(custody::seal)),
+        ("POST", "/api/v1/custody/unseal", post(custody::unseal)),
         ("GET", "/api/v1/issuer", get(issuer::show)),
         ("POST", "/api/v1/issuer/rotate", post(issuer::rotate)),
         ("GET", "/api/v1/leases", get(leases::list)),

@@ -88,6 +88,7 @@ impl House {
             certifier: Arc::new(NoAuthority),
             locks: crate::Locks::default(),
             issuer: None,
+            rewrap: crate::Rewrap::default(),
             handover: Handover::default(),
         };
         Self { admin: Arc::new(admin), approver, data }

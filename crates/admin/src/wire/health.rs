@@ -1,11 +1,12 @@
 //! Whether the broker runs, in figures.
 
+use super::CustodyView;
 use serde::{Deserialize, Serialize};
 
 /// `GET /api/v1/health`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Health {
-    /// `ok`.
+    /// `ok`; `sealed` where no secret opens.
     pub status: String,
     /// The broker's version.
     pub version: String,
@@ -22,4 +23,7 @@ pub struct Health {
     /// Whether the locks on workloads' networks were proved lately.
     #[serde(default)]
     pub locked: bool,
+    /// How custody stands.
+    #[serde(default)]
+    pub custody: Option<CustodyView>,
 }

@@ -2,6 +2,7 @@
 
 use crate::command::ProposalCommand;
 mod approval;
+mod custody;
 mod grant;
 mod image;
 mod issuer;
@@ -13,6 +14,7 @@ mod role;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
+pub(crate) use custody::{CustodyCommand, UnsealCustody};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
@@ -93,6 +95,9 @@ pub(crate) enum Command {
     /// Credentials: deposit, show, rotate, remove
     #[command(subcommand)]
     Credential(CredentialCommand),
+    /// Custody: seal and unseal, and the root key that everything is sealed under
+    #[command(subcommand)]
+    Custody(CustodyCommand),
     /// Leases: what sources have lent and was not given back yet
     #[command(subcommand)]
     Lease(LeaseCommand),

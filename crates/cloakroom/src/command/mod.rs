@@ -6,6 +6,7 @@ mod authority;
 mod catalogue;
 mod claim;
 mod credential;
+mod custody;
 mod drift;
 mod explain;
 mod grant;
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Init => init::run(hardening),
         Command::Lock(command) => lock::run(arguments.data.as_deref(), command, output),
         Command::Credential(command) => credential::run(&find()?, command, output),
+        Command::Custody(command) => custody::run(&find()?, command, output),
         Command::Lease(command) => lease::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

@@ -1,6 +1,7 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
 mod certify;
+mod custody;
 mod doors;
 mod files;
 mod grants;

@@ -1,6 +1,7 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
 use super::certify::WorkloadCertifier;
+use super::custody;
 use super::doors::Doors;
 use super::grants::GrantKeeper;
 use super::leases::LeaseKeeper;
@@ -14,13 +15,12 @@ use super::witness::Witnesses;
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::{Failure, plain};
-use crate::secret_input;
-use crate::settings::{CertificateSetting, IssuerSetting, KekSetting, Settings};
+use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, in_force};
+use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, Rewrap, in_force};
 use cloakroom_egress::Upstream;
-use cloakroom_egress::custody::{Custody, KekSource};
+use cloakroom_egress::custody::Custody;
 use cloakroom_egress::issuer::{Issuer, IssuerSettings};
 use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
@@ -30,7 +30,7 @@ use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use tokio::net::{TcpListener, TcpSocket, UnixListener};
 use tokio::sync::mpsc::Receiver;
@@ -50,6 +50,8 @@ pub(super) struct Opened {
     pub(super) witnesses: Option<Witnesses>,
     /// Where the issuer's documents are served.
     pub(super) issuer: Option<(Arc<Issuer>, TcpListener)>,
+    /// How often the provider of the root key is asked.
+    pub(super) ask_every: std::time::Duration,
 }
 
 /// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
@@ -80,7 +82,8 @@ pub(super) async fn open(
     let operators = operators.map(|operator| link::Bound::open(&operator)).transpose()?;
     let issuer_listener =
         settings.issuer.as_ref().and_then(|issuer| issuer.listen).map(shared_listener).transpose()?;
-    let custody = Arc::new(custody(data, &settings.kek)?);
+    let custody = Arc::new(custody::open(data, &settings.kek)?);
+    custody::begin(&custody).await?;
     let issuer = settings.issuer.as_ref().map(|setting| issuer(data, setting, &custody)).transpose()?;
     approver::create_if_missing(data)?;
     let enrolled = approver::enrolled(data)?.with_rules(settings.approval);
@@ -99,6 +102,7 @@ pub(super) async fn open(
         authority: Authority::of_workloads(data.path()).map_err(of_authority)?,
     });
 
+    let ask_every = settings.ask_every;
     let mut out = settings.upstream;
     out.own = vec![workloads.local_addr()?, console.local_addr()?];
     let of_steered = steered.as_ref().map(SteeredListeners::addresses).transpose()?;
@@ -160,6 +164,7 @@ pub(super) async fn open(
         certifier: Arc::clone(&certifier) as _,
         locks: Locks::default(),
         issuer: issuer.clone(),
+        rewrap: Rewrap::default(),
         handover: Handover::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -215,7 +220,20 @@ pub(super) async fn open(
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
     let workloads = Listeners { network: workloads, unix, transparent };
     let (proxy, issuer) = (Arc::new(proxy), issuer.zip(issuer_listener));
-    Ok(Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses, issuer })
+    Ok(Opened {
+        proxy,
+        admin,
+        journal,
+        workloads,
+        names,
+        console,
+        socket,
+        link,
+        webhook,
+        witnesses,
+        issuer,
+        ask_every,
+    })
 }
 
 fn issuer(data: &DataDir, setting: &IssuerSetting, custody: &Custody) -> Result<Arc<Issuer>, Failure> {
@@ -292,57 +310,6 @@ fn lookup_key(data: &DataDir) -> Result<LookupKey, Failure> {
         .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
     write_private(&path, bytes.as_ref())?;
     Ok(LookupKey::from_bytes(&bytes))
-}
-
-/// A data directory belongs to the kind of key that it was made with: each kind has a file of its own there.
-fn custody(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
-    const KEY: &str = "kek";
-    const SALT: &str = "kek.salt";
-    const HANDED: &str = "kek.handed";
-    const KINDS: [(&str, &str, &str); 3] = [
-        (KEY, "a key file", "set kek = \"file\" in [custody], or begin with an empty data directory"),
-        (
-            SALT,
-            "a passphrase",
-            "set kek = \"passphrase\" in [custody], or name the file: --passphrase-file FILE",
-        ),
-        (HANDED, "a key from systemd", "set kek = \"systemd\" in [custody]"),
-    ];
-    let file = match setting {
-        KekSetting::File => KEY,
-        KekSetting::Passphrase(_) => SALT,
-        KekSetting::Systemd => HANDED,
-    };
-    let made = KINDS.iter().find(|(file, ..)| data.key(file).exists());
-    match made {
-        Some((other, with, hint)) if *other != file => {
-            return Err(
-                Failure::bad_input(format!("this data directory was made with {with}")).hinting(*hint)
-            );
-        }
-        Some(_) => {}
-        None => data.require_first_start(&data.key(file))?,
-    }
-    let source = match setting {
-        KekSetting::File => KekSource::KeyFile(data.key(KEY)),
-        KekSetting::Passphrase(file) => {
-            let read = if made.is_some() { secret_input::read } else { secret_input::read_new };
-            let passphrase = read(file.as_deref(), secret_input::PASSPHRASE)?;
-            KekSource::Passphrase { salt_file: data.key(SALT), passphrase }
-        }
-        KekSetting::Systemd => KekSource::Handed { file: handed_by_systemd()?, mark: data.key(HANDED) },
-    };
-    Custody::assert_unlocked(source).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
-}
-
-/// Where systemd shows this service its credentials (systemd.exec(5)).
-fn handed_by_systemd() -> Result<PathBuf, Failure> {
-    let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    let directory = directory.filter(|directory| directory.is_absolute()).ok_or_else(|| {
-        Failure::failed("systemd has handed no credentials to the broker")
-            .hinting("start it by systemd, with LoadCredentialEncrypted=cloakroom-kek:FILE in its unit")
-    })?;
-    Ok(directory.join("cloakroom-kek"))
 }
 
 /// The socket that is open already, or a new one.

@@ -1,8 +1,8 @@
 //! Runs an opened broker: says that it is ready, waits for a signal or a listener's end, drains, closes the journal.
 
-use super::leases;
 use super::link::Introduction;
 use super::open::Opened;
+use super::{custody, leases};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output::Output;
@@ -22,8 +22,20 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     // What is not asked for must not end the broker either.
     let mut hangup = signal(SignalKind::hangup())?;
-    let Opened { proxy, admin, journal, workloads, names, console, socket, link, webhook, witnesses, issuer } =
-        opened;
+    let Opened {
+        proxy,
+        admin,
+        journal,
+        workloads,
+        names,
+        console,
+        socket,
+        link,
+        webhook,
+        witnesses,
+        issuer,
+        ask_every,
+    } = opened;
     let ready = Ready {
         listen: workloads.network.local_addr()?,
         console: console.local_addr()?,
@@ -44,6 +56,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     drop(tokio::spawn(Arc::clone(&admin).record_ends()));
     let (stop, stopped) = watch::channel(false);
     let lending = tokio::spawn(leases::tend(Arc::clone(&admin), Arc::clone(&proxy.custody), stopped.clone()));
+    drop(tokio::spawn(custody::watch(Arc::clone(&admin), ask_every, stopped.clone())));
     let mut servers = JoinSet::new();
     let (shutdown, serving) = (until(&stopped), Arc::clone(&proxy));
     servers.spawn(async move {

@@ -308,6 +308,7 @@ impl Console {
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct Custody {
     pub(super) kek: Kek,
+    pub(super) ask_every: Option<Span>,
 }
 
 /// Where the key-encryption key comes from.

@@ -23,6 +23,9 @@ use std::time::Duration;
 use webhook::Webhook;
 use witness::Witness;
 
+/// A provider of the root key that went away is noticed so soon.
+const ASK_EVERY: Duration = Duration::from_secs(10);
+
 /// What the broker runs with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -52,6 +55,8 @@ pub(crate) struct Settings {
     pub(crate) witness: Option<WitnessSetting>,
     /// Where the key-encryption key comes from.
     pub(crate) kek: KekSetting,
+    /// How often a provider of the root key that can go away is asked.
+    pub(crate) ask_every: Duration,
     /// How many approvers have to sign.
     pub(crate) approval: ApprovalRules,
     /// How many calls may wait for a human, and for how long.
@@ -157,6 +162,26 @@ pub(crate) enum KekSetting {
     Systemd,
 }
 
+impl KekSetting {
+    /// As it is written in `[custody]`, and in `keys/root.json`.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::File => "file",
+            Self::Passphrase(_) => "passphrase",
+            Self::Systemd => "systemd",
+        }
+    }
+
+    /// The file below `keys` that the first start makes.
+    pub(crate) fn file(&self) -> &'static str {
+        match self {
+            Self::File => "kek",
+            Self::Passphrase(_) => "kek.salt",
+            Self::Systemd => "kek.handed",
+        }
+    }
+}
+
 impl Settings {
     /// Reads the settings file, if one is named, and lays the command line over it.
     pub(crate) fn read(options: &ServeArguments) -> Result<Self, Failure> {
@@ -210,6 +235,7 @@ impl Settings {
             witness: journal.witness.map(Witness::setting).transpose()?,
             durability,
             kek,
+            ask_every: custody.ask_every.map_or(ASK_EVERY, |span| span.0),
             pin_generation: approval.pin_generation,
             parking: approval.parking(),
             approval_lifetime: approval.expires.map(|span| span.0),

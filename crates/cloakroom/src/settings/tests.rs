@@ -257,6 +257,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("journal", "witness.allow-address", "none".into()),
         ("journal", "durability", "\"grouped\"".into()),
         ("custody", "kek", "\"file\"".into()),
+        ("custody", "ask-every", span(ASK_EVERY)),
         ("approval", "quorum", approval.quorum.to_string()),
         ("approval", "not-requester", approval.not_requester.to_string()),
         ("approval", "pin-generation", pin_generation.to_string()),

@@ -2,7 +2,7 @@
 
 use super::reply::{Granted, Reading};
 use crate::arm::Outgoing;
-use crate::custody::{Bound, Captures, Owner, digest_of};
+use crate::custody::{Captures, Envelope, Owner, digest_of};
 use crate::mint::Means;
 use crate::scrub::{Finder, NeedleCache, Needles, Target};
 use crate::stage::{Returned, read_whole};
@@ -33,12 +33,14 @@ pub(crate) struct RefreshToken {
     pub(crate) digest: [u8; 32],
     pub(crate) needles: Option<Arc<Needles>>,
     pub(crate) kept: RefreshTokenIs,
+    /// What the one that replaces it is sealed in.
+    pub(crate) envelope: Envelope,
 }
 
 /// Where a refresh token is kept.
 pub(crate) enum RefreshTokenIs {
     /// It was deposited.
-    Credential(u32, Arc<Bound>),
+    Credential(u32),
     /// It was captured.
     Captured(CoreId),
 }
@@ -127,11 +129,11 @@ impl Order {
         let keeper = &*self.means.keeper;
         match &presented.kept {
             RefreshTokenIs::Captured(core) => {
-                self.captures.renew(keeper, *core, &presented.text, &fresh.secret).await
+                self.captures.renew(keeper, *core, &presented.text, &fresh.secret, &presented.envelope).await
             }
-            RefreshTokenIs::Credential(generation, bound) => {
-                let old = presented.needles.clone();
-                self.captures.replace(keeper, self.owner, *generation, bound, &fresh.secret, old).await
+            RefreshTokenIs::Credential(generation) => {
+                let (old, envelope) = (presented.needles.clone(), &presented.envelope);
+                self.captures.replace(keeper, self.owner, *generation, envelope, &fresh.secret, old).await
             }
         }
     }

@@ -19,6 +19,7 @@ impl Custody {
     /// # Errors
     /// `credential-unavailable`; `broker-sealed` where the source does not open.
     pub(crate) async fn ready_beside(&self, beside: &[CredentialId]) -> Result<(), Refusal> {
+        self.require_unsealed()?;
         let unread = self.unread(beside)?;
         if unread.is_empty() {
             return Ok(());
@@ -48,7 +49,7 @@ impl Custody {
     async fn read_beside(&self, held: &Held) -> Result<(), Refusal> {
         let faulty = || Refusal::new(Code::InternalFault, "nothing can be read elsewhere in this process");
         let (means, mint) = (self.means.get().ok_or_else(faulty)?, held.mint.as_ref().ok_or_else(faulty)?);
-        mint.ready(means, || self.source(held).map(Stock::Source), |_| None).await
+        mint.ready(means, || self.source(held).map(Stock::Source)).await
     }
 
     /// Those of which nothing was read in this process. What was lent is not among them: each process has leases of its own.

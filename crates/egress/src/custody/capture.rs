@@ -31,6 +31,7 @@ impl Custody {
         let Some(core) = used.captured() else {
             return self.open_own(used, destination);
         };
+        self.require_unsealed()?;
         let held = self.held.load();
         let gone = || Refusal::new(Code::BrokerSealed, "the credential is not held by this broker");
         let record = &held.get(&used.credential()).ok_or_else(gone)?.record;
@@ -99,21 +100,28 @@ impl Custody {
         let owner = Owner { placeholder: used.placeholder(), credential: used.credential() };
         // SECURITY: by another grant the workload could put a token of its own account in place of one that others share.
         let refreshes = used.is_refresh_token() && is_refresh(call);
-        let presented = refreshes.then(|| self.presented(used, opened)).flatten();
+        let presented = if refreshes { self.presented(used, opened)? } else { None };
         Ok(Some(Order { captures: Arc::clone(&self.captures), means, owner, capture, presented }))
     }
 
-    fn presented(&self, used: &Use, opened: &Opened) -> Option<RefreshToken> {
-        let kept = match used.captured() {
-            Some(core) => RefreshTokenIs::Captured(core),
+    fn presented(&self, used: &Use, opened: &Opened) -> Result<Option<RefreshToken>, Refusal> {
+        let (kept, envelope) = match used.captured() {
+            Some(core) => match self.captures.envelope(core) {
+                Some(envelope) => (RefreshTokenIs::Captured(core), envelope.map_err(|_| super::is_sealed())?),
+                None => return Ok(None),
+            },
             None => {
                 let held = self.held.load();
-                let held = held.get(&used.credential()).filter(|held| held.mint.is_none())?;
-                RefreshTokenIs::Credential(opened.generation, Arc::clone(&held.bound))
+                let Some(held) = held.get(&used.credential()).filter(|held| held.mint.is_none()) else {
+                    return Ok(None);
+                };
+                let envelope = self.envelope(Arc::clone(&held.bound))?;
+                (RefreshTokenIs::Credential(opened.generation), envelope)
             }
         };
         let secret = opened.secret.expose();
         let needles = opened.derived.get().and_then(|kept| kept.downcast_ref::<NeedleCache>()?.known());
-        Some(RefreshToken { text: used.text().into(), digest: digest_of(secret), needles, kept })
+        let (text, digest) = (used.text().into(), digest_of(secret));
+        Ok(Some(RefreshToken { text, digest, needles, kept, envelope }))
     }
 }

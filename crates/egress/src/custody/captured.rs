@@ -1,8 +1,9 @@
 //! Captured tokens: sealed, and looked for in replies for as long as they may be good, whatever became of their placeholders.
 
 use super::binding::Bound;
-use super::kek::KeyEncryption;
-use super::{Derived, SHORTEST, sealed, shape};
+use super::keyring::Keyring;
+use super::sealed::Closed;
+use super::{CustodyError, Derived, Envelope, SHORTEST, sealed, shape};
 use crate::mint::Keeper;
 use crate::scrub::{NeedleCache, Needles};
 use crate::secret::Secret;
@@ -30,7 +31,7 @@ const MOST_BEFORE: usize = 4;
 
 /// What is armed in place of a placeholder that a reply brought.
 pub(crate) struct Captures {
-    keys: Arc<dyn KeyEncryption>,
+    keys: Arc<Keyring>,
     set: OnceLock<Arc<CapturedSet>>,
     table: ArcSwap<Table>,
     /// Refresh tokens that were deposited, and replaced since: newer than the rows that were read.
@@ -100,6 +101,7 @@ pub(crate) struct Owner {
 }
 
 /// One token.
+#[derive(Clone)]
 pub(crate) struct Captured {
     owner: Owner,
     token: Token,
@@ -115,7 +117,9 @@ pub(crate) struct Captured {
 }
 
 /// A deposited refresh token that its server replaced.
+#[derive(Clone)]
 pub(crate) struct Replaced {
+    bound: Arc<Bound>,
     pub(super) generation: u32,
     pub(super) sealed: SealedSecret,
     pub(crate) derived: Arc<Derived>,
@@ -130,7 +134,7 @@ pub(crate) fn digest_of(secret: &[u8]) -> [u8; 32] {
 }
 
 impl Captures {
-    pub(super) fn new(keys: Arc<dyn KeyEncryption>) -> Self {
+    pub(super) fn new(keys: Arc<Keyring>) -> Self {
         Self { keys, set: OnceLock::new(), table: ArcSwap::default(), replaced: ArcSwap::default() }
     }
 
@@ -174,9 +178,73 @@ impl Captures {
         Ok((self.unsealed(core, &captured)?, captured))
     }
 
+    /// What another refresh token behind a captured one's placeholder is sealed in. `None` where it is gone.
+    pub(super) fn envelope(&self, core: CoreId) -> Option<Result<Envelope, CustodyError>> {
+        let captured = self.table.load().by_core.get(&core).cloned()?;
+        let bound = bound(core, captured.owner.placeholder, captured.token);
+        Some(Envelope::prepare(&self.keys, Arc::new(bound)))
+    }
+
+    /// Brings what is held under the current root key.
+    ///
+    /// # Errors
+    /// When something does not open.
+    pub(super) fn rewrap(&self) -> Result<(), Closed> {
+        for (core, captured) in &self.table.load().by_core {
+            let bound = bound(*core, captured.owner.placeholder, captured.token);
+            let Some(sealed) = sealed::rewrap(&self.keys, &bound, &captured.sealed.0)? else { continue };
+            self.table.rcu(|table| {
+                let mut table = Table::clone(table);
+                // One that took its place meanwhile is under the current one already.
+                if table.by_core.get(core).is_some_and(|now| Arc::ptr_eq(now, captured)) {
+                    let sealed = sealed.clone();
+                    table.by_core.insert(*core, Arc::new(Captured { sealed, ..Captured::clone(captured) }));
+                }
+                table
+            });
+        }
+        for (id, newer) in &**self.replaced.load() {
+            let Some(sealed) = sealed::rewrap(&self.keys, &newer.bound, &newer.sealed.0)? else { continue };
+            self.replaced.rcu(|all| {
+                let mut all = IdMap::clone(all);
+                if all.get(id).is_some_and(|now| Arc::ptr_eq(now, newer)) {
+                    let sealed = sealed.clone();
+                    all.insert(*id, Arc::new(Replaced { sealed, ..Replaced::clone(newer) }));
+                }
+                all
+            });
+        }
+        Ok(())
+    }
+
+    /// Wipes what is held in memory of the tokens, but for their ciphertext. What none of them is any more is not looked for afterwards, as
+    /// after a start.
+    pub(super) fn wipe(&self) {
+        self.table.rcu(|table| {
+            let wiped = |captured: &Arc<Captured>| {
+                Arc::new(Captured {
+                    derived: Arc::default(),
+                    before: Vec::new(),
+                    ..Captured::clone(captured)
+                })
+            };
+            let by_core = table.by_core.iter().map(|(core, captured)| (*core, wiped(captured))).collect();
+            Table { by_core, of: table.of.clone(), past: IdMap::default() }
+        });
+        self.replaced.rcu(|all| {
+            let wiped = |newer: &Arc<Replaced>| {
+                Arc::new(Replaced { derived: Arc::default(), before: Vec::new(), ..Replaced::clone(newer) })
+            };
+            all.iter().map(|(id, newer)| (*id, wiped(newer))).collect::<IdMap<_, _>>()
+        });
+    }
+
     fn unsealed(&self, core: CoreId, captured: &Captured) -> Result<Secret, Refusal> {
         let bound = bound(core, captured.owner.placeholder, captured.token);
         sealed::open(self.keys.as_ref(), &bound, &captured.sealed.0).map_err(|closed| {
+            if closed == Closed::Sealed {
+                return super::is_sealed();
+            }
             tracing::error!(placeholder = %captured.owner.placeholder, "a captured token does not open: {closed}");
             Refusal::new(Code::BrokerSealed, "the record of a captured token does not open")
         })
@@ -220,6 +288,7 @@ impl Captures {
         if let Some(text) = self.known(owner, token, &own) {
             return Ok(text);
         }
+        let _writing = self.keys.writing();
         let minted = set.key().mint(&shape::learn(secret)).map_err(|_| unstored())?;
         let made = Timestamp::now();
         let ends = valid_for.map(|span| made.plus(span.min(LONGEST_LIFE)));
@@ -273,11 +342,12 @@ impl Captures {
         core: CoreId,
         text: &str,
         secret: &Zeroizing<String>,
+        envelope: &Envelope,
     ) -> Result<(), Refusal> {
         let (set, before) =
             self.set.get().zip(self.table.load().by_core.get(&core).cloned()).ok_or_else(unstored)?;
         let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
-        let sealed = self.seal(core, before.owner, before.token, &plain)?;
+        let sealed = envelope.seal(&plain).ok_or_else(unstored)?;
         let made = Timestamp::now();
         let derived: Arc<Derived> = Arc::default();
         needles_in(&derived, secret.as_bytes());
@@ -313,17 +383,18 @@ impl Captures {
         keeper: &dyn Keeper,
         owner: Owner,
         generation: u32,
-        bound: &Bound,
+        envelope: &Envelope,
         secret: &Zeroizing<String>,
         old: Option<Arc<Needles>>,
     ) -> Result<(), Refusal> {
         let plain = Secret::new(Zeroizing::new(secret.as_bytes().to_vec()));
-        let sealed = sealed::seal(self.keys.as_ref(), bound, &plain).map_err(|_| unstored())?;
+        let sealed = envelope.seal(&plain).ok_or_else(unstored)?;
         let derived: Arc<Derived> = Arc::default();
         needles_in(&derived, secret.as_bytes());
         let before = self.replaced(owner.credential, generation);
         let before = latest(old, before.as_ref().map_or(&[], |before| &before.before));
-        let replaced = Arc::new(Replaced { generation, sealed: sealed.clone(), derived, before });
+        let bound = envelope.bound();
+        let replaced = Arc::new(Replaced { bound, generation, sealed: sealed.clone(), derived, before });
         self.replaced.rcu(|all| {
             let mut all = IdMap::clone(all);
             all.insert(owner.credential, Arc::clone(&replaced));
@@ -464,7 +535,7 @@ fn latest(newest: Option<Arc<Needles>>, before: &[Arc<Needles>]) -> Vec<Arc<Need
 /// ```text
 /// "cloakroom captured v1" | core | placeholder | kind          lengths as in `binding`
 /// ```
-fn bound(core: CoreId, placeholder: PlaceholderId, token: Token) -> Bound {
+pub(super) fn bound(core: CoreId, placeholder: PlaceholderId, token: Token) -> Bound {
     let facts = [core.to_string(), placeholder.to_string(), token.as_str().to_owned()];
     Bound::of_facts("cloakroom captured v1", &facts)
 }

@@ -9,32 +9,47 @@ mod captured;
 mod certificate;
 mod error;
 mod federation;
+mod guard;
 mod harden;
 mod intake;
 mod kek;
+mod keyring;
 mod lease_seal;
 mod lending;
 mod login;
 mod report;
 mod role;
+mod roots;
+mod rotation;
 mod safe;
 mod sealed;
+mod setup;
+mod shamir;
 mod shape;
+mod share;
 mod signing_key;
 mod sourced;
+mod standing;
 
 pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
 pub(crate) use captured::{Captures, Owner, digest_of};
 pub(crate) use certificate::ClientCertificate;
-pub use error::CustodyError;
+pub use error::{CustodyError, UnsealError};
+pub use guard::{Turned, Why};
 pub use harden::{Hardening, harden_process};
 pub use intake::{DropOff, Intake};
+pub use kek::{KekSource, Wants, made_with};
 pub(crate) use lease_seal::LeaseSeal;
 pub use report::SourceReport;
+pub use rotation::root_of;
 pub(crate) use safe::{Safe, read_file, replace_file};
+pub(crate) use sealed::Envelope;
 pub use sealed::SealedParts;
+pub use setup::init_shares;
+pub use share::Share;
 pub(crate) use signing_key::{SigningKey, Unsent};
+pub use standing::{Standing, unseal_name};
 
 use crate::Upstream;
 use crate::issuer::Issuer;
@@ -50,8 +65,10 @@ use cloakroom_model::{
     SealedSecret, Shape, Signing, Timestamp,
 };
 use cloakroom_policy::{Narrowing, Spot, Use};
+use guard::Guard;
 use intake::IntakeKey;
-use kek::{KeyEncryption, handed, key_file, passphrase};
+use keyring::Keyring;
+use sealed::Closed;
 use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
@@ -63,26 +80,6 @@ use zeroize::Zeroizing;
 pub(crate) const SHORTEST: usize = 8;
 /// The greatest length of a secret, in bytes.
 const LONGEST: usize = 16 * 1024;
-
-/// Where the key-encryption key comes from.
-pub enum KekSource {
-    /// A file of 32 random bytes, made at first start.
-    KeyFile(PathBuf),
-    /// A file of 32 bytes that whoever starts the broker hands to it, such as a credential of systemd.
-    Handed {
-        /// The file.
-        file: PathBuf,
-        /// Where the key's verifier is kept, made at first start.
-        mark: PathBuf,
-    },
-    /// A passphrase; its salt and parameters are kept in a file that is made at first start.
-    Passphrase {
-        /// The file with salt, parameters and verifier.
-        salt_file: PathBuf,
-        /// The passphrase.
-        passphrase: Zeroizing<Vec<u8>>,
-    },
-}
 
 /// What a deposit becomes.
 #[derive(Debug)]
@@ -111,9 +108,10 @@ pub(crate) struct Opened {
     pub(crate) before: Vec<Arc<Needles>>,
 }
 
-/// Opens secrets for one use. Holds ciphertext of every credential and the key-encryption key.
+/// Opens secrets for one use. Holds ciphertext of every credential and, while it is unsealed, the root keys.
 pub struct Custody {
-    keys: Arc<dyn KeyEncryption>,
+    keys: Arc<Keyring>,
+    guard: Guard,
     means: OnceLock<Means>,
     captures: Arc<Captures>,
     intake: IntakeKey,
@@ -144,23 +142,28 @@ impl Opened {
 }
 
 impl Custody {
-    /// ASSERTION POINT: the caller declares that secrets may be opened from now on.
+    /// ASSERTION POINT: the caller declares that secrets may be opened from now on, as far as whoever wraps the root key lets them: with a
+    /// key of this machine at once, else after [`Custody::begin`].
     ///
     /// # Errors
-    /// When the key-encryption key cannot be had: see [`CustodyError::hint`].
+    /// When a key of this machine cannot be had: see [`CustodyError::hint`].
     pub fn assert_unlocked(source: KekSource) -> Result<Self, CustodyError> {
-        let keys: Arc<dyn KeyEncryption> = Arc::new(match source {
-            KekSource::KeyFile(path) => key_file::load(&path)?,
-            KekSource::Passphrase { salt_file, passphrase } => passphrase::load(&salt_file, &passphrase)?,
-            KekSource::Handed { file, mark } => handed::load(&file, &mark)?,
-        });
-        let intake = IntakeKey::fresh()?;
-        let captures = Arc::new(Captures::new(Arc::clone(&keys)));
+        let (provider, roots) = source.provider()?;
+        let guard = Guard::new(provider, roots);
+        if guard.provider.own_root().is_some() {
+            guard.open_at_once()?;
+        }
+        Self::guarded(guard)
+    }
+
+    fn guarded(guard: Guard) -> Result<Self, CustodyError> {
+        let keys = Arc::clone(&guard.ring);
         Ok(Self {
+            captures: Arc::new(Captures::new(Arc::clone(&keys))),
             keys,
-            captures,
+            guard,
             means: OnceLock::new(),
-            intake,
+            intake: IntakeKey::fresh()?,
             held: ArcSwap::default(),
             opened: AtomicU64::new(0),
         })
@@ -286,6 +289,12 @@ impl Custody {
         Ok(())
     }
 
+    /// # Errors
+    /// `broker-sealed`.
+    fn require_unsealed(&self) -> Result<(), Refusal> {
+        if self.keys.is_sealed() { Err(is_sealed()) } else { Ok(()) }
+    }
+
     fn count_opening(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
@@ -316,6 +325,7 @@ impl Custody {
     }
 
     fn open_narrowed(&self, id: CredentialId, narrowing: Option<&Arc<Narrowing>>) -> Result<Opened, Refusal> {
+        self.require_unsealed()?;
         let sealed = |reason| Refusal::new(Code::BrokerSealed, reason);
         let held = self.held.load();
         let held = held.get(&id).ok_or_else(|| sealed("the credential is not held by this broker"))?;
@@ -376,6 +386,7 @@ impl Custody {
     /// # Errors
     /// `login-required`, `credential-unavailable`, `broker-sealed`.
     pub(crate) async fn ready(&self, uses: impl Iterator<Item = &Use>) -> Result<(), Refusal> {
+        self.require_unsealed()?;
         for used in uses {
             let id = used.credential();
             // Most credentials are what they are: nothing of them is copied for that.
@@ -384,12 +395,7 @@ impl Custody {
             let Some(mint) = self.mint_for(&held, used.narrowing())? else { continue };
             let faulty = || Refusal::new(Code::InternalFault, "no access tokens can be made in this process");
             let means = self.means.get().ok_or_else(faulty)?;
-            let (keys, bound) = (Arc::clone(&self.keys), Arc::clone(&held.bound));
-            let seal = move |recipe: &[u8]| {
-                let recipe = Secret::new(Zeroizing::new(recipe.to_vec()));
-                sealed::seal(keys.as_ref(), &bound, &recipe).ok()
-            };
-            let made = mint.ready(means, || self.stock(&held, &mint), seal).await;
+            let made = mint.ready(means, || self.stock(&held, &mint)).await;
             made.map_err(|refusal| refusal.with(|facts| facts.credential = Some(held.record.name.clone())))?;
         }
         Ok(())
@@ -420,9 +426,18 @@ impl Custody {
             CredentialKind::Sourced => self.source(held).map(Stock::Source),
             _ => match self.federation(held)? {
                 Some(federation) => Ok(Stock::Federation(federation, held.record.name.clone())),
-                None => self.recipe(held, mint).map(Stock::Grant),
+                None => {
+                    // Before anything is asked: what comes back is kept even if the broker is sealed meanwhile.
+                    let envelope = self.envelope(Arc::clone(&held.bound))?;
+                    Ok(Stock::Grant(self.recipe(held, mint)?, envelope))
+                }
             },
         }
+    }
+
+    fn envelope(&self, bound: Arc<Bound>) -> Result<Envelope, Refusal> {
+        let failed = |_| Refusal::new(Code::BrokerSealed, "the broker cannot seal what this call may bring");
+        Envelope::prepare(&self.keys, bound).map_err(failed)
     }
 
     fn federation(&self, held: &Held) -> Result<Option<Federation>, Refusal> {
@@ -484,6 +499,9 @@ impl Custody {
     fn unsealed(&self, held: &Held, sealed: &SealedSecret) -> Result<Secret, Refusal> {
         let record = &held.record;
         let opened = sealed::open(self.keys.as_ref(), &held.bound, &sealed.0).map_err(|closed| {
+            if closed == Closed::Sealed {
+                return is_sealed();
+            }
             tracing::error!(credential = %record.id, generation = record.generation, "a secret does not open: {closed}");
             Refusal::new(Code::BrokerSealed, "the credential's record does not open")
                 .with(|facts| facts.credential = Some(record.name.clone()))
@@ -491,6 +509,11 @@ impl Custody {
         self.count_opening();
         Ok(opened)
     }
+}
+
+/// While no root key is held nothing is opened, whatever is in memory.
+fn is_sealed() -> Refusal {
+    Refusal::new(Code::BrokerSealed, "the broker is sealed: it holds no key to open secrets with")
 }
 
 /// That a credential is there, and may go to this destination.

@@ -15,6 +15,7 @@ impl Custody {
     /// # Errors
     /// `credential-unavailable`, `login-required`, `broker-sealed`.
     pub(crate) async fn assume(&self, uses: &[Use], workload: &Name) -> Result<(), Refusal> {
+        self.require_unsealed()?;
         for used in uses {
             let Some((held, sessions)) = self.role_held(used.credential()) else { continue };
             let faulty = || Refusal::new(Code::InternalFault, "no role can be assumed in this process");
@@ -35,6 +36,7 @@ impl Custody {
         let Some((held, sessions)) = self.role_held(used.credential()) else {
             return self.open_for(used.credential(), destination, used.spot(), used.narrowing());
         };
+        self.require_unsealed()?;
         self.require_fit(used.credential(), destination, used.spot())?;
         let ended = || Refusal::new(Code::CredentialUnavailable, "the session of the role has ended");
         let live = sessions.live(&whose(used)).ok_or_else(ended)?;

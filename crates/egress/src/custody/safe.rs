@@ -2,7 +2,8 @@
 
 use super::binding::Bound;
 use super::error::CustodyError;
-use super::kek::{KeyEncryption, create_private, read_private};
+use super::kek::{create_private, read_private};
+use super::keyring::Keyring;
 use super::sealed;
 use crate::secret::Secret;
 use std::path::Path;
@@ -11,16 +12,30 @@ use std::sync::Arc;
 /// Seals and opens what is no credential: what it is for is said each time, and is part of what is sealed.
 #[derive(Clone)]
 pub(crate) struct Safe {
-    pub(super) keys: Arc<dyn KeyEncryption>,
+    pub(super) keys: Arc<Keyring>,
 }
 
 impl Safe {
+    /// Whether nothing opens now.
+    pub(crate) fn is_sealed(&self) -> bool {
+        self.keys.is_sealed()
+    }
+
     /// Seals, bound to `purpose`.
     ///
     /// # Errors
     /// When random bytes or the cryptography library fail.
     pub(crate) fn seal(&self, purpose: &[u8], secret: &Secret) -> Result<Vec<u8>, CustodyError> {
         sealed::seal(self.keys.as_ref(), &bound(purpose), secret).map(|sealed| sealed.0)
+    }
+
+    /// The same under the current root key; `None` where it is already.
+    ///
+    /// # Errors
+    /// When it does not open.
+    pub(crate) fn rewrap(&self, purpose: &[u8], sealed: &[u8]) -> Result<Option<Vec<u8>>, CustodyError> {
+        let rewrapped = sealed::rewrap(&self.keys, &bound(purpose), sealed)?;
+        Ok(rewrapped.map(|sealed| sealed.0))
     }
 
     /// Opens what was sealed for the same purpose; `None` for anything else.

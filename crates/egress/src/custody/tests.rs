@@ -4,7 +4,7 @@ use super::*;
 use cloakroom_model::Timestamp;
 use std::os::unix::fs::MetadataExt;
 
-const CANARY: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
+pub(super) const CANARY: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
 
 fn custody() -> (Custody, tempfile::TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -12,7 +12,7 @@ fn custody() -> (Custody, tempfile::TempDir) {
     (custody, directory)
 }
 
-fn id(n: u8) -> CredentialId {
+pub(super) fn id(n: u8) -> CredentialId {
     CredentialId::new(Timestamp::from_millis(1), [n; 10])
 }
 
@@ -20,14 +20,18 @@ fn destinations(texts: &[&str]) -> Vec<Destination> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn try_deposit(custody: &Custody, secret: &[u8], kind: CredentialKind) -> Result<Accepted, CustodyError> {
+pub(super) fn deposited(
+    custody: &Custody,
+    secret: &[u8],
+    kind: CredentialKind,
+) -> Result<Accepted, CustodyError> {
     let name = Name::parse("stripe").unwrap();
     let drop_off = custody.intake().seal(Zeroizing::new(secret.to_vec()), &name).unwrap();
     custody.accept(&drop_off, &name, id(1), kind, &destinations(&["https://api.example.com"]), 1)
 }
 
-fn record(custody: &Custody) -> CredentialRecord {
-    let accepted = try_deposit(custody, CANARY.as_bytes(), CredentialKind::Bearer).unwrap();
+pub(super) fn record(custody: &Custody) -> CredentialRecord {
+    let accepted = deposited(custody, CANARY.as_bytes(), CredentialKind::Bearer).unwrap();
     CredentialRecord {
         id: id(1),
         name: Name::parse("stripe").unwrap(),
@@ -173,7 +177,7 @@ fn t45_secrets_that_a_call_cannot_carry_are_refused() {
     let with = |text: &str| format!("canary-{text}-7Q2mZ9xKp4").into_bytes();
     let long = |n: usize| CANARY.bytes().cycle().take(n).collect::<Vec<u8>>();
     let refused =
-        |secret: Vec<u8>, kind| try_deposit(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
+        |secret: Vec<u8>, kind| deposited(&custody, &secret, kind).map(|_| ()).map_err(|e| e.to_string());
     // Of a grant and of an access key nothing goes into a call as it is.
     let whole = |kind: &CredentialKind| {
         !matches!(kind, CredentialKind::Oauth | CredentialKind::Sourced) && !kind.is_never_sent()
@@ -226,6 +230,9 @@ fn a_sealed_secret_of_any_bytes_parses_without_a_fault() {
     }
     assert_eq!(SealedParts::parse(&[]), None);
     assert_eq!(SealedParts::parse(&[2, 0, 0]), None);
+    assert_eq!(SealedParts::parse(&[3, 0, 0, 0, 0, 0, 0]), None);
+    let versioned = SealedParts::parse(&[2, 0, 0, 1, 2, 0, 1, 7, 8]).unwrap();
+    assert_eq!((versioned.root, versioned.wrapped, versioned.ciphertext), (258, &[7][..], &[8][..]));
     assert_eq!(SealedParts::parse(&[1, 0xff, 0xff, 0]), None);
 }
 
@@ -235,7 +242,7 @@ fn a_key_that_signs_is_opened_for_a_signature_alone_and_nothing_else_is() {
     let key =
         format!("[default]\naws_access_key_id = AKIAIOSFODNN7EXAMPLE\naws_secret_access_key = {CANARY}\n");
     let of_kind = |kind, secret: &str| {
-        let accepted = try_deposit(&custody, secret.as_bytes(), kind).unwrap();
+        let accepted = deposited(&custody, secret.as_bytes(), kind).unwrap();
         CredentialRecord { kind, shape: accepted.shape, sealed: accepted.sealed, ..record(&custody) }
     };
     let there = &destinations(&["https://api.example.com"])[0];

@@ -84,7 +84,7 @@ fn pair(safe: &Safe, made: Timestamp, signs_from: Timestamp, sealed: &[u8]) -> O
 }
 
 /// Its times are part of what is sealed: an edited file does not make a key sign for longer.
-fn purpose(made: Timestamp, signs_from: Timestamp) -> Vec<u8> {
+pub(super) fn purpose(made: Timestamp, signs_from: Timestamp) -> Vec<u8> {
     format!("issuer key {} {}", made.millis(), signs_from.millis()).into_bytes()
 }
 

@@ -12,10 +12,11 @@ mod ring;
 use crate::custody::{Custody, CustodyError, Safe};
 use cloakroom_model::{Name, Timestamp, hexadecimal};
 use ring::Ring;
+pub(crate) use ring::{rewrap_file, roots_of};
 use serde_json::json;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 use zeroize::Zeroizing;
 
@@ -68,7 +69,8 @@ pub struct IssuerKey {
 pub struct Issuer {
     settings: IssuerSettings,
     safe: Safe,
-    ring: Mutex<Ring>,
+    /// `None` until they were opened: a broker may start sealed.
+    ring: Mutex<Option<Ring>>,
 }
 
 /// For whom the broker asks.
@@ -90,14 +92,16 @@ impl fmt::Display for Subject<'_> {
 }
 
 impl Issuer {
-    /// Opens the keys; the first time, makes one.
+    /// Opens the keys; the first time, makes one. In a sealed broker that is done once it is unsealed.
     ///
     /// # Errors
     /// When they cannot be read, do not open, or cannot be made.
     pub fn open(settings: IssuerSettings, custody: &Custody) -> Result<Self, CustodyError> {
-        let safe = custody.safe();
-        let ring = Ring::load(&settings.file, &safe, settings.lifetime, Timestamp::now())?;
-        Ok(Self { settings, safe, ring: Mutex::new(ring) })
+        let issuer = Self { settings, safe: custody.safe(), ring: Mutex::default() };
+        if !custody.is_sealed() {
+            issuer.with_ring(|_| Ok::<(), CustodyError>(()))?;
+        }
+        Ok(issuer)
     }
 
     /// Its URL.
@@ -120,24 +124,32 @@ impl Issuer {
     }
 
     /// The key set (RFC 7517, section 5).
-    pub fn key_set(&self, now: Timestamp) -> String {
-        let ring = self.ring();
-        let keys: Vec<_> = ring.published(now).map(key::Key::public).collect();
-        json!({ "keys": keys }).to_string()
+    ///
+    /// # Errors
+    /// When the keys were not opened yet, and cannot be.
+    pub fn key_set(&self, now: Timestamp) -> Result<String, CustodyError> {
+        self.with_ring(|ring| {
+            let keys: Vec<_> = ring.published(now).map(key::Key::public).collect();
+            Ok(json!({ "keys": keys }).to_string())
+        })
     }
 
     /// The keys that are published.
-    pub fn keys(&self, now: Timestamp) -> Vec<IssuerKey> {
-        let ring = self.ring();
-        let signing = ring.signing(now).map(|key| key.id.clone());
-        let shown = ring.published(now).map(|key| IssuerKey {
-            id: key.id.clone(),
-            made: key.made,
-            signs_from: key.signs_from,
-            signs: signing.as_deref() == Some(&key.id),
-            withdrawn: ring.withdrawn_at(key),
-        });
-        shown.collect()
+    ///
+    /// # Errors
+    /// As [`Issuer::key_set`].
+    pub fn keys(&self, now: Timestamp) -> Result<Vec<IssuerKey>, CustodyError> {
+        self.with_ring(|ring| {
+            let signing = ring.signing(now).map(|key| key.id.clone());
+            let shown = ring.published(now).map(|key| IssuerKey {
+                id: key.id.clone(),
+                made: key.made,
+                signs_from: key.signs_from,
+                signs: signing.as_deref() == Some(&key.id),
+                withdrawn: ring.withdrawn_at(key),
+            });
+            Ok(shown.collect())
+        })
     }
 
     /// Publishes a new key, which signs after this span. The one before is published until its last token has ended.
@@ -145,11 +157,12 @@ impl Issuer {
     /// # Errors
     /// When one is announced already, or the keys cannot be kept. Then nothing has changed.
     pub fn rotate(&self, after: Duration) -> Result<(), IssuerError> {
-        let mut ring = self.ring();
-        let next = ring.with_another(&self.safe, Timestamp::now(), after)?;
-        next.keep(&self.settings.file)?;
-        *ring = next;
-        Ok(())
+        self.with_ring(|ring| {
+            let next = ring.with_another(&self.safe, Timestamp::now(), after)?;
+            next.keep(&self.settings.file)?;
+            *ring = next;
+            Ok(())
+        })
     }
 
     /// Withdraws every key at once, and signs with a new one: for keys that others may have.
@@ -157,11 +170,25 @@ impl Issuer {
     /// # Errors
     /// When the keys cannot be kept. Then nothing has changed.
     pub fn withdraw(&self) -> Result<(), IssuerError> {
-        let mut ring = self.ring();
-        let next = ring.anew(&self.safe, Timestamp::now())?;
-        next.keep(&self.settings.file)?;
-        *ring = next;
-        Ok(())
+        self.with_ring(|ring| {
+            let next = ring.anew(&self.safe, Timestamp::now())?;
+            next.keep(&self.settings.file)?;
+            *ring = next;
+            Ok(())
+        })
+    }
+
+    /// Brings the keys under the current root key.
+    ///
+    /// # Errors
+    /// When they do not open or cannot be kept.
+    pub(crate) fn rewrap(&self) -> Result<(), CustodyError> {
+        self.with_ring(|ring| {
+            let next = ring.rewrapped(&self.safe)?;
+            next.keep(&self.settings.file)?;
+            *ring = next;
+            Ok(())
+        })
     }
 
     /// A token about `subject`, for `audience` alone.
@@ -185,12 +212,26 @@ impl Issuer {
             "iat": seconds, "exp": seconds + self.settings.lifetime.as_secs(), "jti": hexadecimal(&id),
         });
         // The lock is not held while RSA computes.
-        let key = self.ring().signing(now).cloned().ok_or("the issuer has no key")?;
+        let signing = |ring: &mut Ring| {
+            ring.signing(now).cloned().ok_or(CustodyError::Cryptography("find the issuer's key"))
+        };
+        let key = self.with_ring(signing).map_err(|_| "the issuer's keys cannot be opened")?;
         key.sign(&self.safe, &claims).ok_or("the issuer's key does not open")
     }
 
-    fn ring(&self) -> MutexGuard<'_, Ring> {
-        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Opens the keys where that was not done yet.
+    fn with_ring<T, E: From<CustodyError>>(
+        &self,
+        act: impl FnOnce(&mut Ring) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        match &mut *ring {
+            Some(ring) => act(ring),
+            None => {
+                let IssuerSettings { file, lifetime, .. } = &self.settings;
+                act(ring.insert(Ring::load(file, &self.safe, *lifetime, Timestamp::now())?))
+            }
+        }
     }
 }
 

@@ -8,7 +8,7 @@
 
 use super::key::Key;
 use super::{IssuerError, SLACK};
-use crate::custody::{CustodyError, Safe, read_file, replace_file};
+use crate::custody::{CustodyError, Safe, read_file, replace_file, root_of};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_model::Timestamp;
@@ -44,6 +44,57 @@ struct WrittenKey {
     sealed: String,
 }
 
+impl Written {
+    /// What the file says; `None` where there is none.
+    fn read(path: &Path) -> Result<Option<Self>, CustodyError> {
+        let Some(bytes) = read_file(path)? else { return Ok(None) };
+        let damaged = |what| CustodyError::Damaged { path: path.into(), what };
+        let written: Self =
+            serde_json::from_slice(&bytes).map_err(|_| damaged("it is no list of the issuer's keys"))?;
+        if written.version != 1 || written.keys.is_empty() || written.keys.len() > MOST {
+            return Err(damaged("it is of another version, or has no keys or too many"));
+        }
+        Ok(Some(written))
+    }
+
+    fn keep(&self, path: &Path) -> Result<(), CustodyError> {
+        let bytes = serde_json::to_vec(self).map_err(|_| CustodyError::Cryptography("write the keys"))?;
+        replace_file(path, &bytes)
+    }
+}
+
+impl WrittenKey {
+    fn sealed(&self, path: &Path) -> Result<Vec<u8>, CustodyError> {
+        let what = "a key of the issuer is not base64";
+        STANDARD.decode(&self.sealed).map_err(|_| CustodyError::Damaged { path: path.into(), what })
+    }
+}
+
+/// Brings the keys of a file under the current root key, where no issuer has them open. Nothing where there is no file.
+///
+/// # Errors
+/// When one does not open, or they cannot be written.
+pub(crate) fn rewrap_file(path: &Path, safe: &Safe) -> Result<(), CustodyError> {
+    let Some(mut written) = Written::read(path)? else { return Ok(()) };
+    for key in &mut written.keys {
+        let purpose = super::key::purpose(key.made, key.signs_from);
+        if let Some(rewrapped) = safe.rewrap(&purpose, &key.sealed(path)?)? {
+            key.sealed = STANDARD.encode(rewrapped);
+        }
+    }
+    written.keep(path)
+}
+
+/// The version of the root key that each key of a file is sealed under.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn roots_of(path: &Path) -> Result<Vec<u32>, CustodyError> {
+    let Some(written) = Written::read(path)? else { return Ok(Vec::new()) };
+    let roots = written.keys.iter().map(|key| Ok(root_of(&key.sealed(path)?).unwrap_or_default()));
+    roots.collect()
+}
+
 impl Ring {
     /// The keys of this file; the first time, one that signs at once.
     ///
@@ -55,16 +106,14 @@ impl Ring {
         lifetime: Duration,
         now: Timestamp,
     ) -> Result<Self, CustodyError> {
-        let Some(bytes) = read_file(path)? else {
+        let Some(written) = Written::read(path)? else {
             let ring = Self { keys: vec![Key::fresh(safe, now, now)?], lifetime };
             ring.keep(path)?;
             return Ok(ring);
         };
         let damaged = |what| CustodyError::Damaged { path: path.into(), what };
-        let written: Written =
-            serde_json::from_slice(&bytes).map_err(|_| damaged("it is no list of the issuer's keys"))?;
-        if written.version != 1 || written.keys.is_empty() || written.keys.len() > MOST {
-            return Err(damaged("it is of another version, or has no keys or too many"));
+        if safe.is_sealed() {
+            return Err(CustodyError::Sealed);
         }
         let kept = |key: &WrittenKey| {
             let sealed = STANDARD.decode(&key.sealed).ok()?;
@@ -82,9 +131,21 @@ impl Ring {
             signs_from: key.signs_from,
             sealed: STANDARD.encode(&key.sealed),
         });
-        let written = Written { version: 1, keys: keys.collect() };
-        let bytes = serde_json::to_vec(&written).map_err(|_| CustodyError::Cryptography("write the keys"))?;
-        replace_file(path, &bytes)
+        Written { version: 1, keys: keys.collect() }.keep(path)
+    }
+
+    /// The same keys under the current root key.
+    ///
+    /// # Errors
+    /// When one does not open.
+    pub(super) fn rewrapped(&self, safe: &Safe) -> Result<Self, CustodyError> {
+        let mut keys = self.keys.clone();
+        for key in &mut keys {
+            if let Some(sealed) = safe.rewrap(&super::key::purpose(key.made, key.signs_from), &key.sealed)? {
+                key.sealed = sealed;
+            }
+        }
+        Ok(Self { keys, ..*self })
     }
 
     /// The same with a key more, which signs after this span.

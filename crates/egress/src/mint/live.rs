@@ -8,7 +8,7 @@ use super::health::Health;
 use super::recipe::Recipe;
 use super::refresh::Ended;
 use super::remembered::Remembered;
-use crate::custody::Derived;
+use crate::custody::{Derived, Envelope};
 use crate::issuer::Issuer;
 use crate::scrub::{BasicHalf, NeedleCache, Needles};
 use crate::secret::Secret;
@@ -85,8 +85,8 @@ pub(crate) struct Means {
 
 /// What is opened for one exchange or one reading.
 pub(crate) enum Stock {
-    /// A grant, exchanged for an access token.
-    Grant(Recipe),
+    /// A grant, exchanged for an access token; and what a new refresh token is sealed in.
+    Grant(Recipe, Envelope),
     /// A federation, and the name of the credential that asks.
     Federation(Federation, Name),
     /// A place where the secret is read.
@@ -302,6 +302,24 @@ impl Mint {
         *self.sealed.lock().unwrap_or_else(PoisonError::into_inner) = Some(sealed);
     }
 
+    /// Brings the recipe that was kept last under the current root key.
+    ///
+    /// # Errors
+    /// What `rewrap` gives.
+    pub(crate) fn rewrap<E>(
+        &self,
+        rewrap: impl FnOnce(&SealedSecret) -> Result<Option<SealedSecret>, E>,
+    ) -> Result<(), E> {
+        // Under the lock: a refresh meanwhile is not undone.
+        let mut newest = self.sealed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sealed) = &mut *newest
+            && let Some(rewrapped) = rewrap(sealed)?
+        {
+            *sealed = rewrapped;
+        }
+        Ok(())
+    }
+
     /// How it goes.
     pub(crate) fn health(&self) -> Health {
         *self.health.lock().unwrap_or_else(PoisonError::into_inner)
@@ -321,7 +339,6 @@ impl Mint {
         self: &Arc<Self>,
         means: &Means,
         open: impl Fn() -> Result<Stock, Refusal>,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + Sync + 'static,
     ) -> Result<(), Refusal> {
         if self.live().is_some_and(|live| live.is_fresh(Instant::now())) {
             return Ok(());
@@ -337,7 +354,7 @@ impl Mint {
         let stock = open()?;
         let (mint, means) = (Arc::clone(self), means.clone());
         // A task of its own: a workload that hangs up must not lose a refresh token or a lease on its way.
-        let flight = tokio::spawn(async move { mint.fly(failures, stock, &means, seal).await });
+        let flight = tokio::spawn(async move { mint.fly(failures, stock, &means).await });
         let flown = flight
             .await
             .unwrap_or_else(|_| Err(Refusal::new(Code::InternalFault, "an exchange did not finish")));
@@ -355,7 +372,6 @@ impl Mint {
         mut failures: tokio::sync::OwnedMutexGuard<Failures>,
         stock: Stock,
         means: &Means,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Send + Sync,
     ) -> Result<(), Refusal> {
         let (credential, generation) = (self.credential, self.generation);
         let failure = match stock {
@@ -371,7 +387,7 @@ impl Mint {
                     Err(failure) => failure,
                 }
             }
-            Stock::Grant(recipe) => match self.exchanged(recipe, means, seal).await {
+            Stock::Grant(recipe, envelope) => match self.exchanged(recipe, means, &envelope).await {
                 Ok((granted, recipe)) => {
                     tracing::info!(%credential, generation, valid_for = granted.valid_for.as_secs(), "access token made");
                     self.put_in_force(granted, &recipe);

@@ -11,7 +11,9 @@
 use super::exchange::{self, Failure, Granted};
 use super::live::{Kept, Means, Mint, unavailable};
 use super::recipe::{Grant, Recipe};
-use cloakroom_model::{Refusal, SealedSecret};
+use crate::custody::Envelope;
+use crate::secret::Secret;
+use cloakroom_model::Refusal;
 use zeroize::Zeroizing;
 
 /// Said where the mark was found and the refresh token does not work any more.
@@ -38,7 +40,7 @@ impl Mint {
         &self,
         mut recipe: Recipe,
         means: &Means,
-        seal: impl Fn(&[u8]) -> Option<SealedSecret> + Sync,
+        envelope: &Envelope,
     ) -> Result<(Granted, Recipe), Ended> {
         if self.has_worn_out(&recipe) {
             return Err(Failure::Refused("the destination does not take the access token any more").into());
@@ -48,13 +50,14 @@ impl Mint {
         let was_cut_off = recipe.unanswered;
         if is_used_up && !was_cut_off {
             recipe.unanswered = true;
-            self.keep(&recipe, Kept::Asking, means, &seal).await.map_err(Ended::NotKept)?;
+            self.keep(&recipe, Kept::Asking, means, envelope).await.map_err(Ended::NotKept)?;
         }
         let (credential, generation) = (self.credential, self.generation);
         let narrowing = self.narrowing.as_deref();
         match exchange::exchange(&recipe, narrowing, &means.upstream, credential, generation).await {
             Ok(granted) if is_used_up => {
-                let recipe = self.replaced(recipe, &granted, means, &seal).await.map_err(Ended::NotKept)?;
+                let recipe =
+                    self.replaced(recipe, &granted, means, envelope).await.map_err(Ended::NotKept)?;
                 Ok((granted, recipe))
             }
             Ok(granted) => Ok((granted, recipe)),
@@ -63,7 +66,7 @@ impl Mint {
                 if is_used_up && !was_cut_off && failure.leaves_the_grant_as_it_was() {
                     recipe.unanswered = false;
                     // Where this fails the mark stays: then a later refusal is told less exactly.
-                    let _ = self.keep(&recipe, Kept::Answered, means, &seal).await;
+                    let _ = self.keep(&recipe, Kept::Answered, means, envelope).await;
                 }
                 Err(failure.into())
             }
@@ -82,19 +85,19 @@ impl Mint {
         mut recipe: Recipe,
         granted: &Granted,
         means: &Means,
-        seal: &(impl Fn(&[u8]) -> Option<SealedSecret> + Sync),
+        envelope: &Envelope,
     ) -> Result<Recipe, Refusal> {
         recipe.unanswered = false;
         let fresh = match (&recipe.grant, &granted.refresh_token) {
             (Grant::RefreshToken { refresh_token, .. }, Some(fresh)) if fresh != refresh_token => fresh,
             _ => {
                 // Nothing is lost where this fails: a mark that stays makes a later refusal less exact.
-                let _ = self.keep(&recipe, Kept::Answered, means, seal).await;
+                let _ = self.keep(&recipe, Kept::Answered, means, envelope).await;
                 return Ok(recipe);
             }
         };
         let recipe = recipe.with_secret(fresh);
-        self.keep(&recipe, Kept::Replaced, means, seal).await?;
+        self.keep(&recipe, Kept::Replaced, means, envelope).await?;
         Ok(recipe)
     }
 
@@ -103,11 +106,11 @@ impl Mint {
         recipe: &Recipe,
         kept: Kept,
         means: &Means,
-        seal: &(impl Fn(&[u8]) -> Option<SealedSecret> + Sync),
+        envelope: &Envelope,
     ) -> Result<(), Refusal> {
         let failed = || unavailable("a refresh token could not be kept", None);
-        let text = Zeroizing::new(recipe.write().ok_or_else(failed)?);
-        let sealed = seal(&text).ok_or_else(failed)?;
+        let text = Secret::new(Zeroizing::new(recipe.write().ok_or_else(failed)?));
+        let sealed = envelope.seal(&text).ok_or_else(failed)?;
         self.remember(sealed.clone());
         let stored = means.keeper.keep(self.credential, self.generation, sealed, kept).await;
         stored.map_err(|error| {
@@ -129,7 +132,6 @@ mod tests {
     use super::super::live::Live;
     use super::super::recipe::tests::REFRESH;
     use super::*;
-    use crate::secret::Secret;
     use cloakroom_model::CredentialId;
     use std::sync::Arc;
     use std::time::Duration;

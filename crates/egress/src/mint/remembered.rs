@@ -52,6 +52,11 @@ impl Remembered {
         self.lock().is_empty()
     }
 
+    /// Wipes all of it: nothing more is looked for, as after a start.
+    pub(crate) fn wipe(&self) {
+        self.lock().clear();
+    }
+
     /// What to look for.
     pub(crate) fn needles(&self) -> Vec<Arc<Needles>> {
         let mut values = self.lock();

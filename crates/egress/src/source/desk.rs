@@ -15,6 +15,11 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
+    /// Lets go of every login.
+    pub(crate) fn log_out(&self) {
+        self.sessions.let_go();
+    }
+
     /// Lets leases be taken from now on. Once.
     pub(crate) fn lease_through(&self, leases: Leases) {
         // A second call can only be a mistake of ours; the first holds.

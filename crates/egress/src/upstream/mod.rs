@@ -106,6 +106,11 @@ impl Upstream {
         self.pool.made()
     }
 
+    /// Closes every connection that no call has.
+    pub(crate) fn close_idle(&self) {
+        self.pool.clear();
+    }
+
     /// Sends one call to exactly `key.destination`, at most once.
     ///
     /// On a kept connection where there is one. Where that proves to have been closed before a byte of the request was

@@ -288,6 +288,17 @@ impl Pool {
         places.is_empty()
     }
 
+    /// Lets go of every connection that no call has: what was sent there may stand in its buffers, and what it shows of itself is a secret.
+    pub(super) fn clear(&self) {
+        for shelf in &self.shelves {
+            for shelf in lock(shelf).values_mut() {
+                shelf.sweep(Duration::ZERO);
+            }
+        }
+        lock(&self.places).values_mut().for_each(|place| place.shared.clear());
+        self.sweep();
+    }
+
     fn shelf(&self, thread: usize) -> MutexGuard<'_, HashMap<Arc<PoolKey>, Shelf>> {
         lock(&self.shelves[thread % self.shelves.len()])
     }

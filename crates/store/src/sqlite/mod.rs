@@ -10,7 +10,7 @@ mod read;
 mod worker;
 mod write;
 
-use crate::{Books, BoxFuture, Decision, Store, StoreError};
+use crate::{Books, BoxFuture, Decision, SealedRow, Store, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
     CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows,
@@ -70,6 +70,15 @@ impl Store for SqliteStore {
         sealed: SealedSecret,
     ) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::EraseLog, move |db| write::reseal_credential(db, id, generation, &sealed))
+    }
+
+    fn rewrap(
+        &self,
+        row: SealedRow,
+        old: SealedSecret,
+        new: SealedSecret,
+    ) -> BoxFuture<'_, Result<bool, StoreError>> {
+        self.writer.submit(After::EraseLog, move |db| write::rewrap(db, row, &old, &new))
     }
 
     fn remove_credential(&self, id: CredentialId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {

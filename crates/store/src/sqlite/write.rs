@@ -1,7 +1,7 @@
 //! The changes, each inside a savepoint that the caller opened: an error rolls back all that it did.
 
 use super::life;
-use crate::{Decision, StoreError};
+use crate::{Decision, SealedRow, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, Change, CredentialId, CredentialRecord, PlaceholderId,
     PlaceholderRecord, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
@@ -66,6 +66,26 @@ pub(super) fn reseal_credential(
         1 => Ok(()),
         _ => Err(StoreError::Conflict(format!("credential {id} was rotated or removed meanwhile"))),
     }
+}
+
+pub(super) fn rewrap(
+    db: &Connection,
+    row: SealedRow,
+    old: &SealedSecret,
+    new: &SealedSecret,
+) -> Result<bool, StoreError> {
+    let (sql, id) = match row {
+        SealedRow::Credential(id) => {
+            ("UPDATE credential SET sealed = ?3 WHERE id = ?1 AND sealed = ?2", id.to_string())
+        }
+        SealedRow::Captured(core) => {
+            ("UPDATE captured SET sealed = ?3 WHERE core = ?1 AND sealed = ?2", core.to_string())
+        }
+        SealedRow::Lease(id) => {
+            ("UPDATE lease SET sealed = ?3 WHERE id = ?1 AND sealed = ?2", id.to_string())
+        }
+    };
+    Ok(changed(db, sql, params![id, old.0, new.0])? == 1)
 }
 
 pub(super) fn remove_credential(db: &Connection, id: CredentialId, at: Timestamp) -> Done {

@@ -23,6 +23,7 @@ cases! {
     a_name_is_taken_until_its_row_is_removed
     rotating_takes_the_next_generation_only
     resealing_stays_in_its_generation
+    what_is_sealed_is_exchanged_only_where_it_is_what_was_read
     removing_erases_the_ciphertext_and_happens_once
     a_placeholder_needs_its_credential_and_workload
     a_placeholder_that_does_not_fit_leaves_no_trace
@@ -324,6 +325,22 @@ async fn resealing_stays_in_its_generation(store: Arc<dyn Store>) {
 
 fn placeholder_alphabet() -> placeholder::Alphabet {
     placeholder::Alphabet::Hex
+}
+
+async fn what_is_sealed_is_exchanged_only_where_it_is_what_was_read(store: Arc<dyn Store>) {
+    let row = credential(1, "a");
+    store.add_credential(row.clone()).await.unwrap();
+    let other = SealedSecret(vec![7]);
+    let exchange = |old: &SealedSecret, new: &SealedSecret| {
+        store.rewrap(cloakroom_store::SealedRow::Credential(row.id), old.clone(), new.clone())
+    };
+    assert!(!exchange(&other, &row.sealed).await.unwrap());
+    assert!(exchange(&row.sealed, &other).await.unwrap());
+    assert!(!exchange(&row.sealed, &other).await.unwrap(), "it was exchanged already");
+    let stored = store.load().await.unwrap().credentials;
+    assert_eq!((&stored[0].sealed, stored[0].generation), (&other, row.generation));
+    store.remove_credential(row.id, Timestamp::from_millis(9)).await.unwrap();
+    assert!(!exchange(&other, &row.sealed).await.unwrap(), "a removed credential stays erased");
 }
 
 async fn removing_erases_the_ciphertext_and_happens_once(store: Arc<dyn Store>) {

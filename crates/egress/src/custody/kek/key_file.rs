@@ -14,16 +14,25 @@ use zeroize::Zeroizing;
 /// # Errors
 /// When others can read the file, it is damaged, or it cannot be made.
 pub(in crate::custody) fn load(path: &Path) -> Result<LocalKey, CustodyError> {
-    if let Some(bytes) = read_private(path)? {
-        let bytes = Zeroizing::new(bytes);
-        if bytes.len() != KEY {
-            return Err(CustodyError::Damaged { path: path.into(), what: "a key has 32 bytes" });
-        }
-        return Ok(LocalKey(Secret::new(bytes)));
+    if let Some(key) = read(path)? {
+        return Ok(key);
     }
     let key = aead::fresh_key().map_err(|_| CustodyError::Cryptography("make a key"))?;
     create_private(path, key.expose())?;
     Ok(LocalKey(key))
+}
+
+/// Reads the key; `None` where there is no file.
+///
+/// # Errors
+/// When others can read the file, or it is damaged.
+pub(super) fn read(path: &Path) -> Result<Option<LocalKey>, CustodyError> {
+    let Some(bytes) = read_private(path)? else { return Ok(None) };
+    let bytes = Zeroizing::new(bytes);
+    if bytes.len() != KEY {
+        return Err(CustodyError::Damaged { path: path.into(), what: "a key has 32 bytes" });
+    }
+    Ok(Some(LocalKey(Secret::new(bytes))))
 }
 
 #[cfg(test)]

@@ -2,9 +2,19 @@
 
 pub(super) mod handed;
 pub(super) mod key_file;
+mod local;
 pub(super) mod passphrase;
+mod provider;
+pub(super) mod shares;
+mod source;
 
-use super::aead::{self, NotAuthentic};
+pub(super) use local::{Local, Place};
+#[cfg(test)]
+pub(super) use provider::Answer;
+pub use provider::Wants;
+pub(super) use provider::{Provider, ProviderError};
+pub use source::{KekSource, made_with};
+
 use super::error::CustodyError;
 use crate::secret::Secret;
 use std::fs::{File, OpenOptions};
@@ -15,33 +25,8 @@ use std::path::Path;
 /// More than any file of keys has, in bytes.
 const LONGEST: u64 = 64 * 1024;
 
-/// Wraps and unwraps the keys that encrypt secrets. `context` is authenticated, not encrypted.
-pub(super) trait KeyEncryption: Send + Sync {
-    /// Encrypts a key.
-    ///
-    /// # Errors
-    /// When the provider fails.
-    fn wrap(&self, context: &[u8], key: &Secret) -> Result<Vec<u8>, CustodyError>;
-
-    /// Decrypts a key.
-    ///
-    /// # Errors
-    /// When `wrapped` was made under another key or for another context.
-    fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Secret, NotAuthentic>;
-}
-
-/// A key-encryption key in this process's memory.
+/// A key-encryption key that was read on this machine.
 pub(super) struct LocalKey(Secret);
-
-impl KeyEncryption for LocalKey {
-    fn wrap(&self, context: &[u8], key: &Secret) -> Result<Vec<u8>, CustodyError> {
-        aead::encrypt(&self.0, context, key).map_err(|_| CustodyError::Cryptography("wrap a key"))
-    }
-
-    fn unwrap(&self, context: &[u8], wrapped: &[u8]) -> Result<Secret, NotAuthentic> {
-        aead::decrypt(&self.0, context, wrapped)
-    }
-}
 
 /// Reads a small private file. `None` when there is none.
 ///

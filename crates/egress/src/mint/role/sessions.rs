@@ -83,6 +83,11 @@ impl Sessions {
         self.by().values().filter_map(|session| session.live()).collect()
     }
 
+    /// Lets go of the keys of every session.
+    pub(crate) fn let_go(&self) {
+        self.by().clear();
+    }
+
     /// Sees to it that the keys of this session are at hand. Many who ask at once wait for one question.
     ///
     /// # Errors

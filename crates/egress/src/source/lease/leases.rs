@@ -5,7 +5,7 @@ use super::super::{Asker, Desk, Source};
 use super::book::{LeaseBook, LeaseStep};
 use super::entry::{Entry, Held, Phase};
 use super::handle::Handle;
-use crate::custody::LeaseSeal;
+use crate::custody::{CustodyError, LeaseSeal};
 use crate::mint::Failure;
 use cloakroom_model::{LeaseId, LeaseRecord, LeaseState, Timestamp};
 use std::collections::BTreeMap;
@@ -50,6 +50,19 @@ impl Leases {
         Ok(())
     }
 
+    /// Brings what is held under the current root key.
+    ///
+    /// # Errors
+    /// When something does not open.
+    pub(crate) fn rewrap(&self) -> Result<(), CustodyError> {
+        for entry in self.lock().values_mut() {
+            if let Some(sealed) = self.seal.rewrap(&entry.row)? {
+                entry.row.sealed = sealed;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.lock().is_empty()
     }
@@ -62,6 +75,7 @@ impl Leases {
         accessor: Option<&str>,
         ends_by: Option<Duration>,
     ) -> Result<LeaseId, Failure> {
+        let _writing = self.seal.writing();
         let id = LeaseId::fresh().map_err(|_| unkept())?;
         let now = Timestamp::now();
         let handle = Handle { access, lease: None, accessor: accessor.map(str::to_owned) };
@@ -106,6 +120,7 @@ impl Leases {
         lasts: Duration,
         renewable: bool,
     ) -> Result<(), Failure> {
+        let _writing = self.seal.writing();
         let row = {
             let mut entries = self.lock();
             let entry = entries.get_mut(&id).ok_or_else(unkept)?;
@@ -134,6 +149,7 @@ impl Leases {
 
     /// It is to be gone. What cannot be written is tried all the same: the row that is kept leads to the same end at the next start.
     pub(crate) async fn end(&self, id: LeaseId) {
+        let _writing = self.seal.writing();
         let row = {
             let mut entries = self.lock();
             let Some(entry) = entries.get_mut(&id) else { return };
@@ -203,6 +219,7 @@ impl Leases {
         let handle = self.handle(row)?;
         let access = newer.as_ref().unwrap_or(&handle.access);
         let renewed = access.renew_lease(asker, desk, handle.lease.as_deref()?, lasts).await;
+        let _writing = self.seal.writing();
         let row = {
             let mut entries = self.lock();
             let entry = entries.get_mut(&row.id)?;
@@ -258,6 +275,7 @@ impl Leases {
     }
 
     async fn lingers(&self, id: LeaseId, why: &'static str) {
+        let _writing = self.seal.writing();
         let row = {
             let mut entries = self.lock();
             let Some(entry) = entries.get_mut(&id) else { return };

@@ -42,6 +42,11 @@ impl Sessions {
         slots.retain(|(of, at), _| *of != credential || at.saturating_add(1) >= generation);
         Arc::clone(slots.entry((credential, generation)).or_default())
     }
+
+    /// Lets go of every login.
+    pub(in crate::source) fn let_go(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 impl Session {

@@ -1,0 +1,54 @@
+//! `cloakroom custody …`
+
+use crate::Outcome;
+use crate::broker::Broker;
+use crate::cli::{CustodyCommand, UnsealCustody};
+use crate::data_dir::DataDir;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::output::{Output, fields};
+use crate::secret_input;
+use cloakroom_admin::wire::{CustodyView, Unsealing};
+use cloakroom_egress::custody::{Intake, unseal_name};
+
+pub(super) fn run(data: &DataDir, command: CustodyCommand, output: &Output) -> Outcome {
+    let broker = Broker::of(data)?;
+    match command {
+        CustodyCommand::Status => show(&broker.read("custody")?, output),
+        CustodyCommand::Seal => show(&broker.tell("custody/seal")?, output),
+        CustodyCommand::Unseal(options) => unseal(&broker, &options, output),
+    }
+}
+
+fn unseal(broker: &Broker, options: &UnsealCustody, output: &Output) -> Outcome {
+    let standing: CustodyView = broker.read("custody")?;
+    let part = match &standing.wants {
+        None => None,
+        Some(what) => {
+            let name = unseal_name().ok_or_else(|| Failure::failed("nothing can be sealed to the broker"))?;
+            let brought = secret_input::read(options.file.as_deref(), what)?;
+            let intake: Intake = broker.read("intake")?;
+            Some(intake.seal(brought, &name).map_err(|error| Failure::failed(error.to_string()))?)
+        }
+    };
+    show(&broker.post("custody/unseal", &Unsealing { part })?, output)
+}
+
+fn show(custody: &CustodyView, output: &Output) -> Outcome {
+    output.data(custody, || fields(&lines(custody)))?;
+    Ok(Exit::Done)
+}
+
+fn lines(custody: &CustodyView) -> Vec<(&'static str, String)> {
+    let mut lines = vec![("custody", custody.state.clone()), ("kek", custody.kek.clone())];
+    lines.extend(custody.reason.clone().map(|reason| ("because", reason)));
+    match (&custody.wants, custody.given, custody.threshold) {
+        (Some(_), Some(given), Some(threshold)) => {
+            lines.push(("shares", format!("{given} of {threshold} given")));
+        }
+        (Some(what), ..) => lines.push(("wanted", format!("the {what}"))),
+        _ => {}
+    }
+    lines.extend(custody.current.map(|version| ("root key", format!("version {version}"))));
+    lines
+}
