@@ -69,6 +69,7 @@ use guard::Guard;
 use intake::IntakeKey;
 use keyring::Keyring;
 use sealed::Closed;
+use standing::is_sealed;
 use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
@@ -289,12 +290,6 @@ impl Custody {
         Ok(())
     }
 
-    /// # Errors
-    /// `broker-sealed`.
-    fn require_unsealed(&self) -> Result<(), Refusal> {
-        if self.keys.is_sealed() { Err(is_sealed()) } else { Ok(()) }
-    }
-
     fn count_opening(&self) {
         self.opened.fetch_add(1, Ordering::Relaxed);
     }
@@ -435,11 +430,6 @@ impl Custody {
         }
     }
 
-    fn envelope(&self, bound: Arc<Bound>) -> Result<Envelope, Refusal> {
-        let failed = |_| Refusal::new(Code::BrokerSealed, "the broker cannot seal what this call may bring");
-        Envelope::prepare(&self.keys, bound).map_err(failed)
-    }
-
     fn federation(&self, held: &Held) -> Result<Option<Federation>, Refusal> {
         let secret = self.unsealed(held, &held.record.sealed)?;
         let federation = Federation::read(secret.expose()).transpose();
@@ -509,11 +499,6 @@ impl Custody {
         self.count_opening();
         Ok(opened)
     }
-}
-
-/// While no root key is held nothing is opened, whatever is in memory.
-fn is_sealed() -> Refusal {
-    Refusal::new(Code::BrokerSealed, "the broker is sealed: it holds no key to open secrets with")
 }
 
 /// That a credential is there, and may go to this destination.

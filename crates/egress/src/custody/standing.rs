@@ -1,8 +1,8 @@
 //! Sealed or not, and everything that follows from it: what a seal wipes, and what operators are told.
 
 use super::guard::{Turned, Why};
-use super::{Custody, CustodyError, DropOff, Held, UnsealError, Wants};
-use cloakroom_model::Name;
+use super::{Bound, Custody, CustodyError, DropOff, Envelope, Held, UnsealError, Wants};
+use cloakroom_model::{Code, Name, Refusal};
 use std::sync::Arc;
 
 /// Under this name what operators bring is sealed to the broker's intake key.
@@ -90,6 +90,21 @@ impl Custody {
         self.guard.unseal(part.as_ref(), by).await
     }
 
+    /// # Errors
+    /// `broker-sealed`.
+    pub(super) fn require_unsealed(&self) -> Result<(), Refusal> {
+        if self.keys.is_sealed() { Err(is_sealed()) } else { Ok(()) }
+    }
+
+    /// What is sealed in it whatever happens to the root key meanwhile.
+    ///
+    /// # Errors
+    /// `broker-sealed`.
+    pub(super) fn envelope(&self, bound: Arc<Bound>) -> Result<Envelope, Refusal> {
+        let failed = |_| Refusal::new(Code::BrokerSealed, "the broker cannot seal what this call may bring");
+        Envelope::prepare(&self.keys, bound).map_err(failed)
+    }
+
     /// Lets go of all that was opened, and of what was made of it. Ciphertext stays.
     ///
     /// What calls under way hold ends with them.
@@ -109,6 +124,11 @@ impl Custody {
             means.upstream.close_idle();
         }
     }
+}
+
+/// While no root key is held nothing is opened, whatever is in memory.
+pub(super) fn is_sealed() -> Refusal {
+    Refusal::new(Code::BrokerSealed, "the broker is sealed: it holds no key to open secrets with")
 }
 
 /// The name that what operators bring to unseal is sealed under.
