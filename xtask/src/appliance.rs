@@ -8,8 +8,16 @@ use crate::shell::{capture, command, run, target};
 use crate::tools;
 use std::path::{Path, PathBuf};
 
-/// Whose dependency names the kernel of the day.
-const KERNEL: &str = "linux-image-cloud-amd64";
+/// The kernel of the day: the package whose dependency names it, and where it is unpacked.
+struct Kernel {
+    package: &'static str,
+    place: &'static str,
+}
+
+/// The appliance's: small, for virtual machines.
+const OF_APPLIANCE: Kernel = Kernel { package: "linux-image-cloud-amd64", place: "kernel" };
+/// That of a workload's machine: a distribution's ordinary one, which reads its host's files over 9P.
+const OF_WORKLOAD: Kernel = Kernel { package: "linux-image-amd64", place: "workload/kernel" };
 
 /// Where everything is put.
 pub(crate) fn directory() -> PathBuf {
@@ -26,7 +34,8 @@ pub(crate) fn for_tests() -> Result<(), Fault> {
     tools::ensure_for_appliance()?;
     link("dev", "cloakroom", "cloakroom")?;
     link("dev", "cloakroom-testkit", "robot")?;
-    kernel()
+    OF_APPLIANCE.unpack()?;
+    workload()
 }
 
 /// Makes the program for an image, in one of Cargo's profiles, and says how to go on.
@@ -36,7 +45,8 @@ pub(crate) fn build(profile: &str) -> Result<(), Fault> {
     }
     tools::ensure_for_appliance()?;
     link(profile, "cloakroom", "cloakroom")?;
-    kernel()?;
+    OF_APPLIANCE.unpack()?;
+    workload()?;
     let directory = directory();
     let bytes = std::fs::metadata(directory.join("cloakroom"))?.len();
     println!("    {} has {:.1} MiB ({profile})", directory.join("cloakroom").display(), to_mib(bytes));
@@ -78,36 +88,46 @@ fn link(profile: &str, package: &str, program: &str) -> Result<(), Fault> {
     run(command(&["strip", "-o", &to.to_string_lossy(), &from]))
 }
 
-/// Unpacks the kernel's package, without installing it: `kernel/vmlinuz` and `kernel/modules`.
-fn kernel() -> Result<(), Fault> {
-    let kernel = directory().join("kernel");
-    if kernel.join("vmlinuz").exists() && kernel.join("modules").exists() {
-        return Ok(());
-    }
-    let by_hand = format!(
-        "unpack a kernel's vmlinuz and lib/modules/VERSION to {0}/vmlinuz and {0}/modules",
-        kernel.display()
-    );
-    let unpacked = directory().join("kernel.new");
-    let _ = std::fs::remove_dir_all(&unpacked);
-    std::fs::create_dir_all(&unpacked)?;
-    fetch(&unpacked).map_err(|fault| Fault::new(format!("{fault}\nby hand: {by_hand}")))?;
-    let one = |directory: &Path, begin: &str| -> Result<PathBuf, Fault> {
-        let mut entries = std::fs::read_dir(directory)?.flatten();
-        let found = entries.find(|entry| entry.file_name().to_string_lossy().starts_with(begin));
-        found.map(|entry| entry.path()).ok_or_else(|| Fault::new(format!("the package has no {begin}")))
-    };
-    std::fs::rename(one(&unpacked.join("boot"), "vmlinuz-")?, unpacked.join("vmlinuz"))?;
-    std::fs::rename(one(&unpacked.join("lib/modules"), "")?, unpacked.join("modules"))?;
-    let _ = std::fs::remove_dir_all(&kernel);
-    Ok(std::fs::rename(&unpacked, &kernel)?)
+/// What `cloakroom run --vm --vm-parts` takes: the same program, and the other kernel.
+fn workload() -> Result<(), Fault> {
+    OF_WORKLOAD.unpack()?;
+    let (program, place) = (directory().join("cloakroom"), directory().join("workload/cloakroom"));
+    let _ = std::fs::remove_file(&place);
+    Ok(std::fs::hard_link(program, place)?)
 }
 
-fn fetch(into: &Path) -> Result<(), Fault> {
+impl Kernel {
+    /// Unpacks its package, without installing it: `vmlinuz` and `modules`.
+    fn unpack(&self) -> Result<(), Fault> {
+        let kernel = directory().join(self.place);
+        if kernel.join("vmlinuz").exists() && kernel.join("modules").exists() {
+            return Ok(());
+        }
+        let by_hand = format!(
+            "unpack a kernel's vmlinuz and lib/modules/VERSION to {0}/vmlinuz and {0}/modules",
+            kernel.display()
+        );
+        let unpacked = kernel.with_extension("new");
+        let _ = std::fs::remove_dir_all(&unpacked);
+        std::fs::create_dir_all(&unpacked)?;
+        fetch(self.package, &unpacked).map_err(|fault| Fault::new(format!("{fault}\nby hand: {by_hand}")))?;
+        let one = |directory: &Path, begin: &str| -> Result<PathBuf, Fault> {
+            let mut entries = std::fs::read_dir(directory)?.flatten();
+            let found = entries.find(|entry| entry.file_name().to_string_lossy().starts_with(begin));
+            found.map(|entry| entry.path()).ok_or_else(|| Fault::new(format!("the package has no {begin}")))
+        };
+        std::fs::rename(one(&unpacked.join("boot"), "vmlinuz-")?, unpacked.join("vmlinuz"))?;
+        std::fs::rename(one(&unpacked.join("lib/modules"), "")?, unpacked.join("modules"))?;
+        let _ = std::fs::remove_dir_all(&kernel);
+        Ok(std::fs::rename(&unpacked, &kernel)?)
+    }
+}
+
+fn fetch(kernel: &str, into: &Path) -> Result<(), Fault> {
     let name = || -> Result<String, Fault> {
-        let depends = capture(command(&["apt-cache", "depends", KERNEL]))?;
+        let depends = capture(command(&["apt-cache", "depends", kernel]))?;
         let mut names = depends.lines().filter_map(|line| line.trim().strip_prefix("Depends: linux-image-"));
-        let name = names.next().ok_or_else(|| Fault::new(format!("apt knows no {KERNEL}")))?;
+        let name = names.next().ok_or_else(|| Fault::new(format!("apt knows no {kernel}")))?;
         Ok(format!("linux-image-{name}"))
     };
     let download = || -> Result<(), Fault> {

@@ -8,6 +8,7 @@ mod command;
 mod data_dir;
 mod exit;
 mod failure;
+mod guest;
 mod image;
 mod init;
 mod listener;
@@ -34,6 +35,9 @@ fn main() -> ExitCode {
     // Every command may hold a secret for a moment, so every command is hardened.
     let hardening = cloakroom_egress::custody::harden_process();
     if init::is_first_process() {
+        if guest::machine::is_this_one() {
+            guest::machine::run();
+        }
         return end(init::run(hardening), &Output::new(true));
     }
     let arguments = match cli::Arguments::try_parse() {

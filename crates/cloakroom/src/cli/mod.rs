@@ -11,6 +11,7 @@ mod lock;
 mod login;
 mod policy;
 mod role;
+mod run;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
@@ -27,12 +28,12 @@ pub(crate) use policy::{
 pub(crate) use source::{LeaseCommand, LoginKind, SourceArguments, SourceKind};
 
 pub(crate) use role::{Assume, RoleArguments};
+pub(crate) use run::{InitArguments, InsideArguments, Part, RunArguments};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
 use cloakroom_model::{CredentialKind, Destination, Hours, Name, OnMisuse, Proofs, RequestId};
 use ipnet::IpNet;
-use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -71,7 +72,7 @@ pub(crate) enum Command {
     Try,
     /// Run a command as a workload: only the broker can be reached, and it sees placeholders only
     #[command(
-        after_help = "Examples:\n  cloakroom run -- curl https://api.stripe.com/v1/balance\n  cloakroom run --workload robot --write ../cache -- python agent.py\n\nThe command gets the exit code, the terminal and the signals as if it ran alone. It can write in the present directory\nand in /tmp of its own. Needs bubblewrap."
+        after_help = "Examples:\n  cloakroom run -- curl https://api.stripe.com/v1/balance\n  cloakroom run --workload robot --write ../cache -- python agent.py\n  cloakroom run --vm -- python agent.py      on a kernel of its own\n\nThe command gets the exit code, the terminal and the signals as if it ran alone. It can write in the present directory\nand in /tmp of its own. Needs bubblewrap; with --vm also QEMU."
     )]
     Run(RunArguments),
     /// The first program in the namespaces that `run` makes
@@ -83,12 +84,11 @@ pub(crate) enum Command {
     /// Appliances: the broker as a virtual machine of its own, and nothing else in it
     #[command(subcommand)]
     Image(ImageCommand),
-    /// The first and only process of an appliance
+    /// The first process of a workload's container: leads the command to the broker
     #[command(
-        hide = true,
-        after_help = "Example:\n  cloakroom image build --out image --kernel vmlinuz\n\nThe kernel of an appliance starts this; nobody needs to run it by hand."
+        after_help = "Examples:\n  cloakroom init --broker http://10.77.0.1:8480 --ca /etc/cloakroom/ca.pem -- python agent.py\n  cloakroom init --broker unix:/run/broker.sock --ca ca.pem --user 1000 -- ./agent\n\nCLOAKROOM_WORKLOAD and CLOAKROOM_KEY say who calls, unless the connection itself does. Without a command this is what the\nkernel of an appliance starts."
     )]
-    Init,
+    Init(InitArguments),
     /// Locks: close a workload's network but for the broker's listeners, and prove it
     #[command(subcommand)]
     Lock(LockCommand),
@@ -206,34 +206,6 @@ pub(crate) struct ServeArguments {
     /// The wires of an appliance: said by `init`, never on the command line.
     #[arg(skip)]
     pub(crate) appliance: Option<crate::serve::Appliance>,
-}
-
-/// Options of `run`.
-#[derive(Args)]
-pub(crate) struct RunArguments {
-    /// The workload, whose key is kept [default: the only one with a kept key]
-    #[arg(long, value_name = "NAME")]
-    pub(crate) workload: Option<String>,
-    /// Pass this variable of your environment on; may be repeated
-    #[arg(long, value_name = "VARIABLE")]
-    pub(crate) pass: Vec<String>,
-    /// Let the command read this directory too, although it is below a hidden one; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub(crate) read: Vec<PathBuf>,
-    /// Let the command write in this directory too; may be repeated
-    #[arg(long, value_name = "DIR")]
-    pub(crate) write: Vec<PathBuf>,
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// Options of `inside`.
-#[derive(Args)]
-pub(crate) struct InsideArguments {
-    /// The command and its arguments
-    #[arg(last = true, required = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
 }
 
 /// How the log is written.

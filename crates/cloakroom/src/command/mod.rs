@@ -31,7 +31,7 @@ pub(crate) use proposal::ProposalCommand;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, image, init, lock, run as running, serve, tour};
+use crate::{Outcome, guest, image, init, lock, run as running, serve, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -43,7 +43,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Run(options) => running::run(&find()?, &options, output),
         Command::Inside(options) => running::inside(&options),
         Command::Image(command) => image::run(find, command, output),
-        Command::Init => init::run(hardening),
+        Command::Init(options) if options.command.is_empty() => init::run(hardening),
+        Command::Init(options) => guest::run(&options),
         Command::Lock(command) => lock::run(arguments.data.as_deref(), command, output),
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Custody(command) => custody::run(&find()?, command, output),

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 /// Directories that file systems are mounted on.
 const PLACES: [&str; 6] = ["data", "dev", "proc", "run", "sys", "tmp"];
 /// `/dev/console`, so that a start that fails early can say why.
-const CONSOLE: Node = Node::Device(0o600, 5, 1);
+pub(crate) const CONSOLE: Node = Node::Device(0o600, 5, 1);
 
 pub(super) fn run(data: &DataDir, options: &BuildImage, output: &Output) -> Outcome {
     let inputs = Inputs::read(data, options)?;
@@ -78,7 +78,12 @@ impl Inputs {
         }
         let trust = options.trust.clone().unwrap_or_else(|| TRUST.into());
         let kernel = kernel::read(&options.kernel)?;
-        let modules = options.modules.as_deref().map(modules::collect).transpose()?.unwrap_or_default();
+        let modules = options
+            .modules
+            .as_deref()
+            .map(|directory| modules::collect(directory, &modules::OF_APPLIANCE))
+            .transpose()?
+            .unwrap_or_default();
         let settings = options.settings.as_deref().map(read).transpose()?;
         let approvers = named(&options.approver, data.approver_keys())?;
         // Nobody could put a secret into it, or approve: the key that a first start makes lies where no command reaches it.
@@ -109,7 +114,7 @@ impl Inputs {
 }
 
 /// Whether this is an ELF program for 64 bits, little-endian, that names no interpreter (`PT_INTERP`) to load libraries with.
-fn is_static(program: &[u8]) -> bool {
+pub(crate) fn is_static(program: &[u8]) -> bool {
     const INTERPRETER: u32 = 3;
     let two = |at: usize| program.get(at..at + 2).map(|b| usize::from(u16::from_le_bytes([b[0], b[1]])));
     let table = program.get(32..40).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 /// What stands at a path.
 #[derive(Debug)]
-pub(super) enum Node {
+pub(crate) enum Node {
     Directory(u32),
     /// Permissions and content.
     File(u32, Vec<u8>),
@@ -14,10 +14,10 @@ pub(super) enum Node {
 }
 
 /// Paths without the leading slash; a directory sorts before what is in it.
-pub(super) type Tree = BTreeMap<String, Node>;
+pub(crate) type Tree = BTreeMap<String, Node>;
 
 /// Adds a file and the directories above it.
-pub(super) fn add(tree: &mut Tree, path: &str, mode: u32, content: Vec<u8>) {
+pub(crate) fn add(tree: &mut Tree, path: &str, mode: u32, content: Vec<u8>) {
     let path = path.trim_start_matches('/');
     for (at, _) in path.match_indices('/') {
         tree.entry(path[..at].to_owned()).or_insert(Node::Directory(0o755));
@@ -26,7 +26,7 @@ pub(super) fn add(tree: &mut Tree, path: &str, mode: u32, content: Vec<u8>) {
 }
 
 /// The archive.
-pub(super) fn archive(tree: &Tree) -> Vec<u8> {
+pub(crate) fn archive(tree: &Tree) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, (name, node)) in tree.iter().enumerate() {
         let number = u32::try_from(index + 1).unwrap_or(u32::MAX);

@@ -1,12 +1,12 @@
 //! `cloakroom image …`: the broker as an appliance: a kernel, this program, and nothing else. What the program does there is in `init`.
 
-mod build;
-mod cpio;
+pub(crate) mod build;
+pub(crate) mod cpio;
 mod enrol;
 mod hosts;
-mod kernel;
+pub(crate) mod kernel;
 mod manifest;
-mod modules;
+pub(crate) mod modules;
 mod oci;
 mod sbom;
 
@@ -55,6 +55,6 @@ fn make_operator(data: &DataDir, output: &Output) -> Outcome {
 }
 
 /// Reads a file that an image is built from.
-fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     std::fs::read(path).map_err(|error| Failure::file("read", path, &error))
 }

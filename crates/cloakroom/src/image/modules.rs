@@ -1,21 +1,23 @@
-//! Which of the kernel's modules an appliance needs, and in which order: each behind what it depends on, as the module itself says.
+//! Which of the kernel's modules a machine needs, and in which order: each behind what it depends on, as the module itself says.
 
 use crate::failure::Failure;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The drivers of virtual machines, the data disk's file system and checksum, random numbers. One that is built into the kernel is no file.
-const WANTED: [&str; 7] =
+pub(crate) const OF_APPLIANCE: [&str; 7] =
     ["virtio_mmio", "virtio_pci", "virtio_net", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4"];
+/// What the machine of a workload needs, which has a share of its host's files for a disk.
+pub(crate) const OF_WORKLOAD: [&str; 5] = ["virtio_mmio", "virtio_net", "virtio_rng", "9pnet_virtio", "9p"];
 
 /// Their files in the order in which they are loaded: name and content.
-pub(super) fn collect(directory: &Path) -> Result<Vec<(String, Vec<u8>)>, Failure> {
+pub(crate) fn collect(directory: &Path, every: &[&str]) -> Result<Vec<(String, Vec<u8>)>, Failure> {
     let mut files = BTreeMap::new();
     find(directory, &mut files).map_err(|error| Failure::file("read", directory, &error))?;
     let builtin = std::fs::read_to_string(directory.join("modules.builtin")).unwrap_or_default();
     let builtin: Vec<String> = builtin.lines().map(|line| name_of(Path::new(line))).collect();
     let mut collected = Vec::new();
-    for wanted in WANTED {
+    for wanted in every {
         take(wanted, &files, &builtin, &mut collected)?;
     }
     Ok(collected)
@@ -89,10 +91,10 @@ mod tests {
         let builtin = "kernel/fs/ext4/ext4.ko\nkernel/a/virtio_pci.ko\nkernel/b/virtio_blk.ko\nkernel/c/crc32c_generic.ko\nkernel/d/failover.ko\n";
         std::fs::write(directory.path().join("modules.builtin"), builtin).unwrap();
         let names: Vec<String> =
-            collect(directory.path()).unwrap().into_iter().map(|(name, _)| name).collect();
+            collect(directory.path(), &OF_APPLIANCE).unwrap().into_iter().map(|(name, _)| name).collect();
         let order = ["virtio_ring", "virtio", "virtio_mmio", "net_failover", "virtio_net", "virtio_rng"];
         assert_eq!(names, order);
         std::fs::remove_file(directory.path().join("net_failover.ko")).unwrap();
-        assert!(collect(directory.path()).is_err());
+        assert!(collect(directory.path(), &OF_APPLIANCE).is_err());
     }
 }

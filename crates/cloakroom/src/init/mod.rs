@@ -9,11 +9,11 @@ mod clock;
 mod confine;
 mod console;
 mod disk;
-mod modules;
-mod mounts;
-mod netlink;
-mod network;
-mod power;
+pub(crate) mod modules;
+pub(crate) mod mounts;
+pub(crate) mod netlink;
+pub(crate) mod network;
+pub(crate) mod power;
 
 use crate::cli::{LogFormat, ServeArguments};
 use crate::data_dir::DataDir;

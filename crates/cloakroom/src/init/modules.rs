@@ -8,7 +8,7 @@ use std::io;
 use std::path::Path;
 
 /// Loads every file of the directory, in the order of their names, and closes the door.
-pub(super) fn load(directory: &Path) -> Result<(), Failure> {
+pub(crate) fn load(directory: &Path) -> Result<(), Failure> {
     let mut files: Vec<_> = match std::fs::read_dir(directory) {
         Ok(entries) => entries.flatten().map(|entry| entry.path()).collect(),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),

@@ -7,7 +7,7 @@ use std::io;
 use std::path::Path;
 
 /// What is never needed on them.
-pub(super) const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
+pub(crate) const PLAIN: MountFlags = MountFlags::NOSUID.union(MountFlags::NODEV).union(MountFlags::NOEXEC);
 
 /// Mounts what the kernel offers, and room in memory.
 pub(super) fn system() -> Result<(), Failure> {
@@ -19,7 +19,8 @@ pub(super) fn system() -> Result<(), Failure> {
     at("tmpfs", "/tmp", PLAIN, c"mode=0700,size=16m")
 }
 
-fn at(kind: &str, place: &str, flags: MountFlags, data: &std::ffi::CStr) -> Result<(), Failure> {
+/// Mounts what the kernel itself makes.
+pub(crate) fn at(kind: &str, place: &str, flags: MountFlags, data: &std::ffi::CStr) -> Result<(), Failure> {
     match mount(kind, place, kind, flags, Some(data)) {
         // The kernel may have mounted /dev itself (CONFIG_DEVTMPFS_MOUNT).
         Err(rustix::io::Errno::BUSY) if kind == "devtmpfs" => Ok(()),

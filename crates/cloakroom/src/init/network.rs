@@ -4,6 +4,7 @@ use super::arguments::{Address, Arguments};
 use super::netlink::{Netlink, address, default_route, up};
 use crate::failure::{Failure, plain};
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What the kernel calls the cards that something listens on.
@@ -57,6 +58,16 @@ pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
     }
     let last = operator.as_ref().and_then(|_| cards.last());
     Ok(Names { workloads: cards[0].name.clone(), operator: last.map(|card| card.name.clone()) })
+}
+
+/// One card with one address: the machine of a workload.
+pub(crate) fn attach(card: &str, ip: IpAddr, prefix: u8) -> Result<(), Failure> {
+    rules(ip.is_ipv6())?;
+    let netlink = Netlink::open()?;
+    netlink.ask(&up(Card::named("lo").ok_or_else(|| absent("lo"))?.index))?;
+    let card = Card::find(card)?;
+    let given = Address { card: card.name.clone(), ip, prefix, gateway: None, port: None };
+    Ok(wire(&netlink, &card, &given)?)
 }
 
 fn wire(netlink: &Netlink, card: &Card, given: &Address) -> io::Result<()> {

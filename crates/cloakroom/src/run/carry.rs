@@ -3,7 +3,7 @@
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 /// Both directions, until both ended. That a side broke off is its own affair: the other is closed.
-pub(super) async fn carry(
+pub(crate) async fn carry(
     mut one: impl AsyncRead + AsyncWrite + Unpin,
     mut other: impl AsyncRead + AsyncWrite + Unpin,
 ) {

@@ -5,10 +5,11 @@ use super::{DIRECT, PORT};
 use crate::catalogue;
 use crate::failure::Failure;
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
 
 /// Where the authority's certificate lies in the command's file system.
-pub(super) const AUTHORITY: &str = "/run/cloakroom/ca.pem";
+pub(crate) const AUTHORITY: &str = "/run/cloakroom/ca.pem";
 
 /// What the caller's environment may say to any command: who, where, which language and terminal. None holds a credential by its meaning.
 const PASSED: [&str; 17] = [
@@ -48,7 +49,7 @@ const TRUST: [&str; 11] = [
 ];
 
 /// With a placeholder kept in it, AWS SDKs fetch container credentials from the broker.
-const AWS_TICKET: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
+pub(crate) const AWS_TICKET: &str = "AWS_CONTAINER_AUTHORIZATION_TOKEN";
 
 /// The command's environment.
 pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsString>, Failure> {
@@ -63,26 +64,88 @@ pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsSt
         }
     }
     refuse_credentials(wanted)?;
-    let proxy = format!("http://{}:{}@127.0.0.1:{PORT}", kit.workload, kit.key);
-    for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"] {
-        variables.insert(name.into(), proxy.clone().into());
-    }
-    for name in ["NO_PROXY", "no_proxy"] {
-        variables.insert(name.into(), DIRECT.to_string().into());
-    }
-    variables.insert("CLOAKROOM_URL".into(), format!("http://{DIRECT}:{PORT}").into());
-    // Without it Node's own fetch passes by the proxy, and finds nothing there.
-    variables.insert("NODE_USE_ENV_PROXY".into(), "1".into());
-    variables.extend(TRUST.iter().map(|name| ((*name).into(), AUTHORITY.into())));
-    variables.insert("CLOAKROOM_WORKLOAD".into(), kit.workload.to_string().into());
-    variables.insert("CLOAKROOM_KEY".into(), kit.key.clone().into());
+    let leading = Leading {
+        workload: Some(kit.workload.to_string()),
+        key: Some(kit.key.clone()),
+        authority: AUTHORITY.into(),
+    };
+    leading.fill(&mut variables)?;
     variables.extend(kit.variables.iter().map(|(name, value)| (name.into(), value.into())));
     if let Some(placeholder) = kit.variables.get(AWS_TICKET) {
-        variables.insert(AWS_TICKET.into(), format!("{}.{placeholder}", kit.key).into());
-        let keys = format!("http://{DIRECT}:{PORT}/.cloakroom/aws/credentials");
-        variables.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI".into(), keys.into());
+        container_credentials(&mut variables, Some(&kit.key), placeholder);
     }
     Ok(variables)
+}
+
+/// What leads a program to the broker.
+pub(crate) struct Leading {
+    /// The workload's name and key. Where the connection itself says who calls, there are none.
+    pub(crate) workload: Option<String>,
+    pub(crate) key: Option<String>,
+    /// The broker's certificate authority, as the program names the file.
+    pub(crate) authority: PathBuf,
+}
+
+impl Leading {
+    /// Adds the variables.
+    ///
+    /// # Errors
+    /// Where name or key are none: they would be read as something else in a URL.
+    pub(crate) fn fill(&self, variables: &mut BTreeMap<OsString, OsString>) -> Result<(), Failure> {
+        let mut set = |name: &str, value: &OsStr| drop(variables.insert(name.into(), value.into()));
+        let whom = match (&self.workload, &self.key) {
+            (Some(workload), Some(key)) if is_plain(workload) && is_plain(key) => {
+                format!("{workload}:{key}@")
+            }
+            (None, None) => String::new(),
+            _ => {
+                return Err(Failure::bad_input("the workload's name and key do not fit together")
+                    .hinting("give both, as \"cloakroom workload add\" printed them, or neither where the connection says who calls"));
+            }
+        };
+        let proxy = format!("http://{whom}127.0.0.1:{PORT}");
+        for name in ["HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"] {
+            set(name, proxy.as_ref());
+        }
+        for name in ["NO_PROXY", "no_proxy"] {
+            set(name, DIRECT.to_string().as_ref());
+        }
+        set("CLOAKROOM_URL", format!("http://{DIRECT}:{PORT}").as_ref());
+        // Without it Node's own fetch passes by the proxy, and finds nothing there.
+        set("NODE_USE_ENV_PROXY", "1".as_ref());
+        TRUST.iter().for_each(|name| set(name, self.authority.as_os_str()));
+        for (name, value) in [("CLOAKROOM_WORKLOAD", &self.workload), ("CLOAKROOM_KEY", &self.key)] {
+            value.iter().for_each(|value| set(name, value.as_ref()));
+        }
+        Ok(())
+    }
+}
+
+/// Nothing that ends a part of a URL.
+fn is_plain(text: &str) -> bool {
+    !text.is_empty()
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// Where AWS SDKs fetch keys that are this placeholder, and what they show for it.
+pub(crate) fn container_credentials(
+    variables: &mut BTreeMap<OsString, OsString>,
+    key: Option<&str>,
+    placeholder: &str,
+) {
+    let ticket = key.map_or_else(|| placeholder.to_owned(), |key| format!("{key}.{placeholder}"));
+    variables.insert(AWS_TICKET.into(), ticket.into());
+    // SDKs look here first, and would find the cloud's own.
+    variables.remove(OsStr::new("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"));
+    let keys = format!("http://{DIRECT}:{PORT}/.cloakroom/aws/credentials");
+    variables.insert("AWS_CONTAINER_CREDENTIALS_FULL_URI".into(), keys.into());
+}
+
+/// Takes away what is for `cloakroom init` alone.
+pub(crate) fn forget_own(variables: &mut BTreeMap<OsString, OsString>) {
+    for name in ["CLOAKROOM_BROKER", "CLOAKROOM_CA", "CLOAKROOM_AWS_PLACEHOLDER_FILE"] {
+        variables.remove(OsStr::new(name));
+    }
 }
 
 /// SECURITY: a variable that a known service reads a credential from is filled with a placeholder or not at all; the caller's own may hold
@@ -139,6 +202,23 @@ mod tests {
         assert_eq!(value(AWS_TICKET), Some("the-key.ASIA2"));
         let uri = "http://127.0.0.2:8480/.cloakroom/aws/credentials";
         assert_eq!(value("AWS_CONTAINER_CREDENTIALS_FULL_URI"), Some(uri));
+    }
+
+    #[test]
+    fn a_key_that_would_end_a_url_is_refused_and_without_one_the_connection_says_who_calls() {
+        let leading = |workload: Option<&str>, key: Option<&str>| {
+            let mut variables = BTreeMap::new();
+            let (workload, key) = (workload.map(str::to_owned), key.map(str::to_owned));
+            let filled = Leading { workload, key, authority: "/ca".into() }.fill(&mut variables);
+            filled.map(|()| variables[OsStr::new("HTTPS_PROXY")].clone())
+        };
+        assert_eq!(leading(None, None).unwrap(), "http://127.0.0.1:8480");
+        assert_eq!(leading(Some("a"), Some("cwk_b")).unwrap(), "http://a:cwk_b@127.0.0.1:8480");
+        for (workload, key) in
+            [(None, Some("k")), (Some("a"), None), (Some("a"), Some("k@evil/")), (Some(""), Some("k"))]
+        {
+            assert!(leading(workload, key).is_err(), "{workload:?} {key:?}");
+        }
     }
 
     #[test]

@@ -9,15 +9,19 @@
 //! The namespace has no network but its own loopback. What connects there to the proxy's port is carried over one Unix socket to the broker's
 //! workload listener; every other address is unreachable, whatever the command does. That does not depend on the broker being alive.
 
+mod attend;
 mod carry;
-mod environment;
+pub(crate) mod environment;
 mod filter;
 mod inside;
 mod kit;
+mod machine;
 mod sandbox;
-mod signals;
+pub(crate) mod signals;
 
-pub(crate) use inside::inside;
+pub(crate) use attend::blocking;
+pub(crate) use carry::carry;
+pub(crate) use inside::{code_of, inside, not_started};
 pub(crate) use kit::Kit;
 
 use crate::Outcome;
@@ -31,10 +35,10 @@ use sandbox::Sandbox;
 use std::net::{Ipv4Addr, SocketAddr};
 
 /// The port on the loopback of the namespace at which the broker answers.
-const PORT: u16 = 8480;
+pub(crate) const PORT: u16 = 8480;
 /// Where it answers to base URLs and `/.cloakroom/…`. Not the proxy's own address: clients go there past the proxy (`NO_PROXY`), and would so
 /// to every destination on it.
-const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+pub(crate) const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Runs the command, and ends as it ends.
 pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {

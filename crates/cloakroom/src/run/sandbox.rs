@@ -1,13 +1,14 @@
 //! The namespaces, made by bubblewrap, and what of the file system is seen in them.
 
 use super::kit::Kit;
+use super::machine::{Machine, Wanted};
 use super::signals::{Kept, Outside};
 use super::{carry::carry, environment, inside};
 use crate::cli::RunArguments;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use std::collections::BTreeMap;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use tokio::net::{TcpStream, UnixListener};
@@ -28,6 +29,8 @@ pub(super) struct Sandbox {
     command: Vec<OsString>,
     workload: String,
     directory: PathBuf,
+    /// What runs instead of the command where that has a machine of its own.
+    machine: Option<Machine>,
     /// Where the sockets are made, outside.
     sockets: tempfile::TempDir,
 }
@@ -44,31 +47,49 @@ impl Sandbox {
         let mut view = View::new(&hidden);
         let sockets = tempfile::Builder::new().prefix("cloakroom-run-").tempdir()?;
         for path in &asked.read {
-            view.show("--ro-bind", path)?;
+            view.show(path, Right::Read)?;
         }
         for path in std::iter::once(&directory).chain(&asked.write) {
-            view.show("--bind", path)?;
+            view.show(path, Right::Write)?;
         }
-        let mut arguments = view.arguments;
+        let variables = environment::of(kit, &asked.pass)?;
+        let (mut arguments, shown) = (view.arguments, view.shown);
         arguments.extend(of_broker(data, sockets.path())?);
+        let machine = if asked.vm {
+            let (hidden, authority) = (&hidden.paths[..], std::fs::read_to_string(data.ca())?);
+            let (directory, shown, variables) = (&*directory, &shown[..], &variables);
+            let wanted = Wanted { asked, variables, directory, hidden, shown, authority };
+            let machine = Machine::plan(&wanted, sockets.path())?;
+            arguments.extend(machine.view(sockets.path(), hidden));
+            Some(machine)
+        } else {
+            None
+        };
         arguments.extend(words(&["--chdir"]));
         arguments.push(directory.clone().into());
+        let workload = kit.workload.to_string();
+        let command = asked.command.clone();
         Ok(Self {
             bubblewrap: bubblewrap()?,
             arguments,
-            variables: environment::of(kit, &asked.pass)?,
-            command: asked.command.clone(),
-            workload: kit.workload.to_string(),
+            variables,
+            command,
+            workload,
             directory,
+            machine,
             sockets,
         })
     }
 
     /// One line: what is isolated, and what is not.
     pub(super) fn says(&self) -> String {
+        let (within, kernel) = match &self.machine {
+            None => (String::new(), "the kernel is shared, and "),
+            Some(machine) => (format!(" in {}", machine.accelerator.says()), ""),
+        };
         format!(
-            "cloakroom: running as workload {}; isolated: network (only the broker), processes, home, /tmp, the broker's files; \
-             writable: {}; not isolated: the kernel is shared, and the rest of the file system can be read",
+            "cloakroom: running as workload {}{within}; isolated: network (only the broker), processes, home, /tmp, the broker's files; \
+             writable: {}; not isolated: {kernel}the rest of the file system can be read",
             self.workload,
             self.directory.display()
         )
@@ -103,9 +124,18 @@ impl Sandbox {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", "trap '' INT QUIT HUP TERM USR1 USR2; exec \"$@\"", "sh"]);
         command.arg(&self.bubblewrap).args(&self.arguments);
-        command.args(["--", PROGRAM, "inside", "--"]).args(&self.command);
         // SECURITY: not as arguments of bubblewrap, which every user of the machine can read.
-        command.env_clear().envs(&self.variables);
+        command.env_clear();
+        match &self.machine {
+            None => {
+                command.args(["--", PROGRAM, "inside", "--"]).args(&self.command).envs(&self.variables);
+            }
+            Some(machine) => {
+                // The command's variables are in the machine's plan; QEMU needs none.
+                command.args(["--", PROGRAM, "inside", "--part", "machine", "--"]).args(machine.command());
+                command.envs(std::env::var_os("PATH").map(|path| ("PATH", path)));
+            }
+        }
         command
     }
 }
@@ -134,6 +164,15 @@ impl Hidden {
 struct View<'h> {
     hidden: &'h Hidden,
     arguments: Vec<OsString>,
+    /// Each directory that is shown, and whether it can be written.
+    shown: Vec<(PathBuf, bool)>,
+}
+
+/// What the command may do in a directory that is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Right {
+    Read,
+    Write,
 }
 
 impl<'h> View<'h> {
@@ -166,11 +205,11 @@ impl<'h> View<'h> {
         for path in &hidden.paths {
             arguments.extend(["--tmpfs".into(), path.clone().into_os_string()]);
         }
-        Self { hidden, arguments }
+        Self { hidden, arguments, shown: Vec::new() }
     }
 
     /// Shows this directory, although what is around it may be hidden.
-    fn show(&mut self, how: &str, path: &Path) -> Result<(), Failure> {
+    fn show(&mut self, path: &Path, right: Right) -> Result<(), Failure> {
         let path = path.canonicalize().map_err(|error| Failure::file("show", path, &error))?;
         if let Some(hidden) = self.hidden.is_shown_by(&path) {
             let text =
@@ -179,7 +218,9 @@ impl<'h> View<'h> {
                 Failure::bad_input(text).hinting("run it in a directory of its own, such as a project's")
             );
         }
-        self.arguments.extend([OsString::from(how), path.clone().into(), path.into()]);
+        let how = if right == Right::Write { "--bind" } else { "--ro-bind" };
+        self.arguments.extend([OsString::from(how), path.clone().into(), path.clone().into()]);
+        self.shown.push((path, right == Right::Write));
         Ok(())
     }
 }
@@ -219,15 +260,16 @@ async fn carry_to(relay: UnixListener, broker: SocketAddr) {
 
 /// SECURITY: there is no fallback: without it the command would run unprotected.
 fn bubblewrap() -> Result<PathBuf, Failure> {
-    let found = std::env::var_os("PATH")
-        .iter()
-        .flat_map(|path| std::env::split_paths(OsStr::new(path)).collect::<Vec<_>>())
-        .map(|directory| directory.join("bwrap"))
-        .find(|path| path.is_file());
-    found.ok_or_else(|| {
+    program("bwrap").ok_or_else(|| {
         Failure::failed("bubblewrap (bwrap) is not installed, and nothing runs without it")
             .hinting("install the package bubblewrap")
     })
+}
+
+/// Where the caller's `PATH` has this program.
+pub(super) fn program(name: &str) -> Option<PathBuf> {
+    let directories = std::env::var_os("PATH")?;
+    std::env::split_paths(&directories).map(|directory| directory.join(name)).find(|path| path.is_file())
 }
 
 fn words(words: &[&str]) -> Vec<OsString> {

@@ -30,6 +30,7 @@ mod handover;
 mod holders;
 mod holdings;
 mod hostile;
+mod init;
 mod internet;
 mod kills;
 mod learn;

@@ -1,6 +1,7 @@
 //! AWS roles without keys: the broker signs its own tokens, an STS verifies them by the broker's published keys, and what calls are signed
 //! with lives in the broker's memory.
 
+mod guest;
 mod lent;
 
 use crate::clients::{installed, run, script, surroundings};

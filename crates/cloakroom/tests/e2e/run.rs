@@ -2,6 +2,8 @@
 //!
 //! Namespaces on one kernel: this proves function, not hardware isolation.
 
+mod vm;
+
 use crate::support::{BINARY, eventually, items, setup};
 use cloakroom_testkit::{CANARY, Issued, Setup, TlsUpstream, echo, hunt, shaped};
 use std::io::Write;

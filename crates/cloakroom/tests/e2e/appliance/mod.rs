@@ -7,5 +7,5 @@ mod build;
 mod life;
 mod machine;
 mod pair;
-mod parts;
+pub(crate) mod parts;
 mod wire;

@@ -18,7 +18,7 @@ impl Parts {
             eprintln!("LEFT OUT: no appliance is built on this kind of machine");
             return None;
         }
-        for file in ["cloakroom", "robot", "kernel/vmlinuz", "kernel/modules"] {
+        for file in ["cloakroom", "robot", "kernel/vmlinuz", "kernel/modules", "workload/kernel/modules"] {
             assert!(directory.join(file).exists(), "{file} is missing: run cargo xtask appliance");
         }
         Some(Self(directory.canonicalize().unwrap()))
@@ -32,6 +32,11 @@ impl Parts {
     /// The hostile guest's program.
     pub(crate) fn robot(&self) -> PathBuf {
         self.0.join("robot")
+    }
+
+    /// What the machine of a workload is made of.
+    pub(crate) fn workload(&self) -> PathBuf {
+        self.0.join("workload")
     }
 
     pub(crate) fn kernel(&self) -> PathBuf {
