@@ -9,6 +9,8 @@ mod clients;
 mod coverage;
 mod deps;
 mod fault;
+mod hop_bench;
+mod narrow_bench;
 mod refusals;
 mod shell;
 mod source;
@@ -29,6 +31,9 @@ usage: cargo xtask COMMAND
   appliance [PROFILE]   link the program statically (profile dev, release or dist) and fetch a kernel, under target/appliance; without a
                         profile what the tests boot
   bench appliance       measure how long an appliance takes to its first answer, and how large it is
+  bench hop             measure what asking another process costs
+  bench narrow [PROFILE [BROKERS]]
+                        measure memory and start of 50 brokers on one host
   bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
@@ -45,6 +50,8 @@ fn main() -> ExitCode {
         ["appliance"] => appliance::build("dev").and_then(|()| appliance::for_tests()),
         ["appliance", profile] => appliance::build(profile),
         ["bench", "appliance"] => appliance_bench::measure(),
+        ["bench", "hop"] => hop_bench::measure(),
+        ["bench", "narrow", words @ ..] => narrow_bench::measure(words),
         ["bench", words @ ..] => bench::run(words),
         _ => {
             eprint!("{USAGE}");

@@ -6,7 +6,7 @@ use crate::handover::Handover;
 use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
-use crate::wire::IssuedCertificate;
+use crate::wire::{IssuedCertificate, LayerView};
 use crate::{Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
@@ -18,7 +18,7 @@ use cloakroom_policy::{Approvers, Background, Ignored, Lessons, PolicySet, Servi
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, Store, StoreError, Uses};
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard};
 
@@ -72,6 +72,8 @@ pub struct Admin {
     pub rewrap: Rewrap,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
+    /// How the process is closed in, said once it is.
+    pub confinement: OnceLock<Vec<LayerView>>,
 }
 
 /// Makes certificates for workloads. The authority that signs them is left to whoever wires the broker.

@@ -11,9 +11,9 @@ mod source;
 
 pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
 pub use custody::{CustodyView, RewrapView, RootVersion, Unsealing};
-pub use health::Health;
+pub use health::{Health, LayerView};
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
-pub use lock::{LockAttempt, LockReport, LockView, LocksView};
+pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
 pub use source::{LeaseView, SourceView};
 

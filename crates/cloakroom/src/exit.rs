@@ -18,6 +18,8 @@ pub(crate) enum Exit {
     Refused,
     /// No broker answers in the data directory.
     NoBroker,
+    /// A check could not find out.
+    NotProved,
     /// As the command ended that `cloakroom run` ran.
     OfCommand(u8),
 }
@@ -30,6 +32,7 @@ impl From<Exit> for ExitCode {
             Exit::BadInput => 2,
             Exit::Refused => 3,
             Exit::NoBroker => 4,
+            Exit::NotProved => 5,
             Exit::OfCommand(code) => code,
         })
     }

@@ -5,6 +5,7 @@ mod broker;
 mod catalogue;
 mod cli;
 mod command;
+mod confine;
 mod data_dir;
 mod exit;
 mod failure;

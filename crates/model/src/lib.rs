@@ -24,6 +24,7 @@ mod query;
 mod question;
 mod record;
 mod refusal;
+mod required_locks;
 mod timestamp;
 mod token;
 
@@ -58,6 +59,7 @@ pub use record::{
     OnMisuse, PlaceholderRecord, PlaceholderState, Rows, SealedSecret, Signature, WorkloadRecord,
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
+pub use required_locks::RequiredLocks;
 pub use signing::Signing;
 pub use timestamp::Timestamp;
 pub use token::{CapturedRecord, Token};

@@ -111,6 +111,9 @@ codes! {
     /// The grant behind the credential was revoked or has expired.
     LoginRequired "login-required" 503 "the credential needs a new login"
         "the operator has to log in again and deposit the new grant: cloakroom credential rotate NAME";
+    /// A lock that the operator insists on is not proved.
+    NotLocked "not-locked" 503 "the lock on the workload's network is not proved"
+        "nothing was sent; the operator has to prove the lock: cloakroom lock check NAME";
     /// The record cannot be written, so the call is not made.
     JournalUnavailable "journal-unavailable" 503 "the journal cannot be written"
         "nothing was sent; try again when the operator has repaired the disk";

@@ -79,6 +79,7 @@ const fn status(code: Code) -> u32 {
         | Code::BrokerSealed
         | Code::CredentialUnavailable
         | Code::LoginRequired
+        | Code::NotLocked
         | Code::JournalUnavailable => UNAVAILABLE,
         Code::UpstreamTimeout => DEADLINE_EXCEEDED,
         Code::ResponseNotScrubbable | Code::InternalFault => INTERNAL,

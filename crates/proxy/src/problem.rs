@@ -141,7 +141,8 @@ const fn proxy_error(code: Code) -> &'static str {
         | Code::BodyNotPermitted
         | Code::RateLimited
         | Code::ApprovalRequired
-        | Code::ApprovalDenied => "http_request_denied",
+        | Code::ApprovalDenied
+        | Code::NotLocked => "http_request_denied",
         Code::AddressNotPermitted => "destination_ip_prohibited",
         Code::UpstreamUnreachable => "destination_unavailable",
         Code::UpstreamUntrusted => "tls_certificate_error",

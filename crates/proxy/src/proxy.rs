@@ -10,6 +10,7 @@ use crate::seats::Seats;
 use crate::{Authority, Limits, Pool, ProxyError};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
+use cloakroom_model::RequiredLocks;
 use cloakroom_policy::{Lessons, PolicySet};
 use cloakroom_store::{Events, Parking, Proposals, Store, Uses, Warden, journal::Journal};
 use std::sync::Arc;
@@ -61,6 +62,8 @@ pub struct Proxy {
     pub names: Option<Arc<Pool>>,
     /// How long such a call is held before it is told to come again.
     pub hold: Duration,
+    /// The locks without which no call goes out.
+    pub locks: Arc<RequiredLocks>,
 }
 
 /// What all connections of one listener share.

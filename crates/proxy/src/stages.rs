@@ -24,6 +24,7 @@ impl Proxy {
         interims: &Interims,
         underway: Option<Arc<Underway>>,
     ) -> Result<Came, Refusal> {
+        self.locks.hold(Timestamp::now())?;
         let policies = self.policies.load_full();
         if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
             return Box::pin(self.open_channel(call, principal, &policies, ledger, interims)).await;
@@ -64,6 +65,7 @@ impl Proxy {
         };
         let approval = Box::pin(self.ask_a_human(question)).await?;
         // What was revoked or changed meanwhile counts.
+        self.locks.hold(Timestamp::now())?;
         let policies = self.policies.load_full();
         identified.authorize_with(&policies, Timestamp::now(), Some(&approval))
     }

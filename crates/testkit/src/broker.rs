@@ -47,6 +47,7 @@ pub struct BrokerBuilder {
     arguments: Vec<OsString>,
     variables: Vec<(String, String)>,
     ignore_file_size_signal: bool,
+    owner: Option<u32>,
 }
 
 impl BrokerBuilder {
@@ -66,6 +67,7 @@ impl BrokerBuilder {
             arguments: Vec::new(),
             variables: Vec::new(),
             ignore_file_size_signal: false,
+            owner: None,
         }
     }
 
@@ -73,6 +75,13 @@ impl BrokerBuilder {
     #[must_use]
     pub fn with_a_disk_that_can_fill(mut self) -> Self {
         self.ignore_file_size_signal = true;
+        self
+    }
+
+    /// Gives the data directory to this user, for a broker that becomes it.
+    #[must_use]
+    pub fn owned_by(mut self, user: u32) -> Self {
+        self.owner = Some(user);
         self
     }
 
@@ -93,6 +102,9 @@ impl BrokerBuilder {
     /// Starts it and waits until it is ready.
     pub fn start(self) -> Broker {
         let data = tempfile::tempdir().unwrap();
+        if let Some(user) = self.owner {
+            std::os::unix::fs::chown(data.path(), Some(user), Some(user)).unwrap();
+        }
         let mut broker = Broker {
             builder: self,
             data,

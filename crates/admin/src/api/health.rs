@@ -31,6 +31,8 @@ pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
         unverified,
         locked: admin.locks.is_locked(now),
         custody: Some(super::custody::view(admin)),
+        confinement: admin.confinement.get().cloned().unwrap_or_default(),
+        unlocked_blocks: admin.custody.unlocked_blocks(),
     })
 }
 

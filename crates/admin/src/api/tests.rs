@@ -23,7 +23,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
 const CANARY: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";
@@ -90,6 +90,7 @@ impl House {
             issuer: None,
             rewrap: crate::Rewrap::default(),
             handover: Handover::default(),
+            confinement: OnceLock::new(),
         };
         Self { admin: Arc::new(admin), approver, data }
     }

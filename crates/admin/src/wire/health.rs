@@ -26,4 +26,21 @@ pub struct Health {
     /// How custody stands.
     #[serde(default)]
     pub custody: Option<CustodyView>,
+    /// How the broker's process is closed in.
+    #[serde(default)]
+    pub confinement: Vec<LayerView>,
+    /// Blocks of memory for secrets that could not be locked, so that they may be swapped out.
+    #[serde(default)]
+    pub unlocked_blocks: usize,
+}
+
+/// One layer of the process's confinement.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LayerView {
+    /// `memory`, `privileges`, `files` or `calls`.
+    pub name: String,
+    /// `holds`, `in-part`, `missing` where the system does not have it, `off` where the settings say so.
+    pub state: String,
+    /// What holds, or why it does not.
+    pub detail: String,
 }

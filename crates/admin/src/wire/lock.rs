@@ -14,9 +14,14 @@ pub struct LockReport {
 }
 
 impl LockReport {
-    /// Whether something was tried, and all of it held.
-    pub fn held(&self) -> bool {
-        !self.attempts.is_empty() && self.attempts.iter().all(|attempt| attempt.held)
+    /// What the check as a whole came to: open where any attempt was, and proved only where something was tried and all of it is closed.
+    pub fn outcome(&self) -> LockOutcome {
+        let any = |outcome| self.attempts.iter().any(|attempt| attempt.outcome == outcome);
+        match () {
+            () if any(LockOutcome::Open) => LockOutcome::Open,
+            () if self.attempts.is_empty() || any(LockOutcome::NotProved) => LockOutcome::NotProved,
+            () => LockOutcome::Closed,
+        }
     }
 }
 
@@ -26,17 +31,32 @@ impl LockReport {
 pub struct LockAttempt {
     /// What was tried.
     pub name: String,
-    /// Whether it is proved that it goes nowhere.
-    pub held: bool,
+    /// What is known of it.
+    pub outcome: LockOutcome,
     /// What came of it.
     pub detail: String,
+}
+
+/// What is known of a way out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockOutcome {
+    /// It is proved that it leads nowhere.
+    Closed,
+    /// Somebody was reached, or could be.
+    Open,
+    /// Neither is known.
+    NotProved,
 }
 
 /// `GET /api/v1/locks`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LocksView {
-    /// Whether the broker calls itself locked: each lock was checked within a day, and held.
+    /// Whether the broker calls itself locked: each lock, and each that is required, was checked within a day, and held.
     pub locked: bool,
+    /// The locks without which no call goes out.
+    #[serde(default)]
+    pub required: Vec<Name>,
     /// The locks that were checked since the broker started.
     pub locks: Vec<LockView>,
 }
@@ -46,8 +66,8 @@ pub struct LocksView {
 pub struct LockView {
     /// Its name.
     pub name: Name,
-    /// Whether all of its last check held.
-    pub held: bool,
+    /// What its last check came to.
+    pub outcome: LockOutcome,
     /// When it was checked (RFC 3339).
     pub checked: String,
 }

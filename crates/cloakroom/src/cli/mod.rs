@@ -43,7 +43,8 @@ Exit codes:
   1  failed: a conflict, an unknown name, a disk
   2  bad input: the command line, a file or a value is wrong
   3  refused, not permitted, or does not verify
-  4  no broker answers in the data directory";
+  4  no broker answers in the data directory
+  5  a check could not find out: not proved";
 
 /// Leave the credential at the cloakroom, walk away with a placeholder.
 #[derive(Parser)]
@@ -188,12 +189,18 @@ pub(crate) struct ServeArguments {
     /// Trust these certificate authorities upstream too; may be repeated
     #[arg(long, value_name = "FILE")]
     pub(crate) upstream_ca: Vec<PathBuf>,
+    /// Let no call out until "cloakroom lock check" has proved this lock; may be repeated
+    #[arg(long, value_name = "NAME")]
+    pub(crate) require_lock: Vec<Name>,
     /// Let upstream addresses of this range be dialled although they are not public; may be repeated
     #[arg(long, value_name = "CIDR", value_parser = parse_range)]
     pub(crate) allow_address: Vec<IpNet>,
     /// Read the passphrase for the key-encryption key from this file
     #[arg(long, value_name = "FILE", env = "CLOAKROOM_PASSPHRASE_FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// Become this user once the ports are open, where root starts it: NAME, NUMBER or NUMBER:GROUP
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
     /// Take the listening sockets of the broker that runs on this directory: no connection is refused meanwhile
     #[arg(long)]
     pub(crate) take_over: bool,

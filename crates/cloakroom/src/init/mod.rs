@@ -91,10 +91,12 @@ fn options(arguments: &Arguments, network: network::Names) -> ServeArguments {
         // SECURITY: on no wire, whatever the settings say: it is bound to no card.
         console: Some(CONSOLE),
         upstream_ca: Vec::new(),
+        require_lock: Vec::new(),
         allow_address: Vec::new(),
         passphrase_file: arguments.kek.as_ref().map(|_| disk::PASSPHRASE.into()),
         transparent: None,
         dns: None,
+        user: None,
         take_over: false,
         trust_approvers: false,
         log_format: LogFormat::Json,

@@ -10,7 +10,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, table};
 use crate::serve::Listening;
-use cloakroom_admin::wire::{LockAttempt, LockReport};
+use cloakroom_admin::wire::{LockAttempt, LockOutcome, LockReport};
 use std::net::SocketAddr;
 use std::process::Command;
 
@@ -20,15 +20,15 @@ const OTHERS: [u16; 3] = [22, 8481, 8480];
 /// Checks a lock, says what was found, and tells the broker.
 pub(super) fn run(data: &DataDir, lock: &Lock, pid: Option<u32>, output: &Output) -> Outcome {
     let inside = Inside::of(lock, pid)?;
-    let mut attempts = vec![rules_in_force(lock)?, no_stray(&inside, lock)];
+    let mut attempts = vec![rules_in_force(lock), no_stray(&inside, lock)];
     if !lock.names_bridges {
         attempts.push(no_new_port(lock));
     }
     for attempt in ATTEMPTS {
-        attempts.push(inside.attempt(lock, attempt, None)?);
+        attempts.push(inside.attempt(lock, attempt, None));
     }
     for at in closed_ports(data, lock) {
-        attempts.push(inside.attempt(lock, PORT, Some(at))?);
+        attempts.push(inside.attempt(lock, PORT, Some(at)));
     }
     let report = LockReport { name: lock.name.clone(), attempts };
     let told = Broker::of(data)?.post::<serde_json::Value>("locks", &report);
@@ -36,38 +36,52 @@ pub(super) fn run(data: &DataDir, lock: &Lock, pid: Option<u32>, output: &Output
     if let Err(failure) = told {
         output.warning(&format!("the broker could not be told: {failure}"));
     }
-    Ok(if report.held() { Exit::Done } else { Exit::Refused })
+    Ok(match report.outcome() {
+        LockOutcome::Closed => Exit::Done,
+        LockOutcome::Open => Exit::Refused,
+        LockOutcome::NotProved => Exit::NotProved,
+    })
 }
 
 fn said(report: &LockReport) -> String {
-    let rows: Vec<Vec<String>> = report
-        .attempts
-        .iter()
-        .map(|one| {
-            vec![one.name.clone(), if one.held { "closed" } else { "OPEN" }.into(), one.detail.clone()]
-        })
-        .collect();
-    let failed = report.attempts.iter().filter(|one| !one.held).count();
-    let verdict = match failed {
-        0 => format!("lock {} holds", report.name),
-        _ => format!(
-            "lock {} does NOT hold: {failed} of {} attempts are open or not proved",
-            report.name,
-            report.attempts.len()
-        ),
+    let word = |outcome| match outcome {
+        LockOutcome::Closed => "closed",
+        LockOutcome::Open => "OPEN",
+        LockOutcome::NotProved => "NOT PROVED",
+    };
+    let row = |one: &LockAttempt| vec![one.name.clone(), word(one.outcome).into(), one.detail.clone()];
+    let rows: Vec<Vec<String>> = report.attempts.iter().map(row).collect();
+    let count = |outcome| report.attempts.iter().filter(|one| one.outcome == outcome).count();
+    let (name, all) = (&report.name, report.attempts.len());
+    let (open, unknown) = (count(LockOutcome::Open), count(LockOutcome::NotProved));
+    let verdict = match report.outcome() {
+        LockOutcome::Closed => format!("lock {name} holds"),
+        LockOutcome::Open => {
+            format!("lock {name} does NOT hold: of {all} attempts {open} are open and {unknown} not proved")
+        }
+        LockOutcome::NotProved => {
+            format!(
+                "lock {name} is NOT PROVED: {unknown} of {all} attempts could not be judged; none was seen to be open"
+            )
+        }
     };
     format!("{}{verdict}", table(&["attempt", "", "what came of it"], &rows))
 }
 
-fn rules_in_force(lock: &Lock) -> Result<LockAttempt, Failure> {
-    let listed = nft::listed(lock).unwrap_or_default();
-    let held = !listed.is_empty() && listed == lock.in_force;
-    let detail = match (held, listed.is_empty()) {
-        (true, _) => "as they were applied",
-        (false, true) => "there are none: apply the lock again",
-        (false, false) => "they are not those that were applied",
+fn found(name: &str, outcome: LockOutcome, detail: impl Into<String>) -> LockAttempt {
+    LockAttempt { name: name.into(), outcome, detail: detail.into() }
+}
+
+fn rules_in_force(lock: &Lock) -> LockAttempt {
+    let (outcome, detail) = match nft::listed(lock) {
+        Ok(Some(listed)) if listed == lock.in_force && !listed.is_empty() => {
+            (LockOutcome::Closed, "as they were applied".into())
+        }
+        Ok(Some(_)) => (LockOutcome::Open, "they are not those that were applied".into()),
+        Ok(None) => (LockOutcome::Open, "there are none: apply the lock again".into()),
+        Err(failure) => (LockOutcome::NotProved, failure.to_string()),
     };
-    Ok(LockAttempt { name: "rules".into(), held, detail: detail.into() })
+    found("rules", outcome, detail)
 }
 
 /// Attempts go one way out; there may be others.
@@ -77,22 +91,30 @@ fn no_stray(inside: &Inside, lock: &Lock) -> LockAttempt {
         .iter()
         .flat_map(|one| [vec![one.name.clone()], one.ports.clone(), one.new_ports()].concat());
     let known: Vec<String> = known.collect();
-    let strays = match namespace::near_ends(&inside.0) {
-        Ok(ends) => ends.into_iter().map(|end| end.name).filter(|name| !known.contains(name)).collect(),
-        Err(failure) => vec![failure.to_string()],
+    let ends = match namespace::near_ends(&inside.0) {
+        Ok(ends) => ends,
+        Err(namespace::Unlockable::Leads(failure)) => {
+            return found("wires", LockOutcome::Open, failure.to_string());
+        }
+        Err(namespace::Unlockable::Unknown(failure)) => {
+            return found("wires", LockOutcome::NotProved, failure.to_string());
+        }
     };
-    let detail = if strays.is_empty() { "every wire ends at the lock".into() } else { strays.join(", ") };
-    LockAttempt { name: "wires".into(), held: strays.is_empty(), detail }
+    let strays: Vec<String> =
+        ends.into_iter().map(|end| end.name).filter(|name| !known.contains(name)).collect();
+    match strays.is_empty() {
+        true => found("wires", LockOutcome::Closed, "every wire ends at the lock"),
+        false => found("wires", LockOutcome::Open, strays.join(", ")),
+    }
 }
 
 /// Where rules cannot name a bridge they name its ports.
 fn no_new_port(lock: &Lock) -> LockAttempt {
     let new: Vec<String> = lock.interfaces.iter().flat_map(super::model::Interface::new_ports).collect();
-    let detail = match new.is_empty() {
-        true => "every port of the bridge is closed to the others".to_owned(),
-        false => format!("apply the lock again: {}", new.join(", ")),
-    };
-    LockAttempt { name: "ports".into(), held: new.is_empty(), detail }
+    match new.is_empty() {
+        true => found("ports", LockOutcome::Closed, "every port of the bridge is closed to the others"),
+        false => found("ports", LockOutcome::Open, format!("apply the lock again: {}", new.join(", "))),
+    }
 }
 
 /// Ports at the addresses where the broker can be reached that are none of its doors.
@@ -135,23 +157,37 @@ impl Inside {
         Ok(Self(enter))
     }
 
-    /// One attempt. SECURITY: silence alone proves nothing, for nobody may be there to answer; a packet that the lock dropped does.
-    fn attempt(&self, lock: &Lock, attempt: &str, at: Option<SocketAddr>) -> Result<LockAttempt, Failure> {
+    /// One attempt. SECURITY: silence alone proves nothing, for nobody may be there to answer; a packet that the lock dropped does. What
+    /// cannot be tried proves nothing either.
+    fn attempt(&self, lock: &Lock, attempt: &str, at: Option<SocketAddr>) -> LockAttempt {
+        let name = at.map_or_else(|| attempt.to_owned(), |at| format!("{attempt} {at}"));
+        let (outcome, detail) = self
+            .judged(lock, attempt, at)
+            .unwrap_or_else(|failure| (LockOutcome::NotProved, failure.to_string()));
+        found(&name, outcome, detail)
+    }
+
+    fn judged(
+        &self,
+        lock: &Lock,
+        attempt: &str,
+        at: Option<SocketAddr>,
+    ) -> Result<(LockOutcome, String), Failure> {
         let before = nft::dropped(&lock.name)?;
         let came = self.came(attempt, at)?;
         let dropped = nft::dropped(&lock.name)?.saturating_sub(before);
-        let (held, detail) = match came {
-            Came::Nowhere(why) => (true, format!("the kernel there does not let it go: {why}")),
-            Came::Refused => (true, "the broker answered that it may not".into()),
-            Came::Silence if dropped > 0 => (true, "the lock dropped it".into()),
+        Ok(match came {
+            Came::Nowhere(why) => {
+                (LockOutcome::Closed, format!("the kernel there does not let it go: {why}"))
+            }
+            Came::Refused => (LockOutcome::Closed, "the broker answered that it may not".into()),
+            Came::Silence if dropped > 0 => (LockOutcome::Closed, "the lock dropped it".into()),
             Came::Silence => (
-                false,
-                "no answer, but the lock saw no packet: not proved (has this machine a route there?)".into(),
+                LockOutcome::NotProved,
+                "no answer, but the lock saw no packet (has this machine a route there?)".into(),
             ),
-            Came::Answered(how) => (false, how),
-        };
-        let name = at.map_or_else(|| attempt.to_owned(), |at| format!("{attempt} {at}"));
-        Ok(LockAttempt { name, held, detail })
+            Came::Answered(how) => (LockOutcome::Open, how),
+        })
     }
 
     fn came(&self, attempt: &str, at: Option<SocketAddr>) -> Result<Came, Failure> {

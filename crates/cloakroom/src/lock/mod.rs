@@ -24,7 +24,7 @@ use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, table};
-use cloakroom_admin::wire::LocksView;
+use cloakroom_admin::wire::{LockOutcome, LocksView};
 use cloakroom_model::Name;
 use model::Lock;
 use serde_json::json;
@@ -76,7 +76,7 @@ fn apply(data: &DataDir, arguments: LockArguments, shelf: &Shelf, output: &Outpu
     let text = rules::text(&lock);
     model::require_own(shelf)?;
     nft::load(&text)?;
-    lock.in_force = nft::listed(&lock)?;
+    lock.in_force = nft::listed(&lock)?.unwrap_or_default();
     lock.keep(shelf, &text)?;
     let interfaces: Vec<&str> = lock.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     let document = json!({ "name": lock.name, "interfaces": interfaces, "doors": lock.doors });
@@ -107,7 +107,12 @@ fn list(data: &DataDir, output: &Output) -> Result<(), Failure> {
             .map(|lock| {
                 vec![
                     lock.name.to_string(),
-                    if lock.held { "held" } else { "open" }.into(),
+                    match lock.outcome {
+                        LockOutcome::Closed => "held",
+                        LockOutcome::Open => "open",
+                        LockOutcome::NotProved => "not proved",
+                    }
+                    .into(),
                     lock.checked.clone(),
                 ]
             })

@@ -37,23 +37,42 @@ pub(super) fn entered(namespace: &str) -> Vec<String> {
     vec![format!("--net={}", Path::new("/run/netns").join(namespace).display())]
 }
 
+/// Why the wires of a namespace cannot be named.
+#[derive(Debug)]
+pub(super) enum Unlockable {
+    /// One of them leads elsewhere than to this machine, or there is none: there is nothing to lock from here.
+    Leads(Failure),
+    /// They could not be listed.
+    Unknown(Failure),
+}
+
+impl From<Unlockable> for Failure {
+    fn from(why: Unlockable) -> Self {
+        match why {
+            Unlockable::Leads(failure) | Unlockable::Unknown(failure) => failure,
+        }
+    }
+}
+
 /// The near ends of the wires that lead out of the network namespace that nsenter(1) enters like this.
 ///
 /// # Errors
-/// When a wire ends elsewhere than on this machine, or there is none: such a namespace cannot be locked from here.
-pub(super) fn near_ends(enter: &[String]) -> Result<Vec<Interface>, Failure> {
+/// When a wire ends elsewhere than on this machine, there is none, or they cannot be listed.
+pub(super) fn near_ends(enter: &[String]) -> Result<Vec<Interface>, Unlockable> {
     let mut command = Command::new("nsenter");
     command.args(enter).args(["--", "ip"]);
-    let inside = links(command)?;
-    let here = links(Command::new("ip"))?;
+    let inside = links(command).map_err(Unlockable::Unknown)?;
+    let here = links(Command::new("ip")).map_err(Unlockable::Unknown)?;
     let ends = ends(&inside, &here).map_err(|name| {
-        Failure::failed(format!("its interface {name} leads elsewhere than to this machine"))
-            .hinting("give the namespace veth pairs whose other ends are here, and nothing else")
+        Unlockable::Leads(
+            Failure::failed(format!("its interface {name} leads elsewhere than to this machine"))
+                .hinting("give the namespace veth pairs whose other ends are here, and nothing else"),
+        )
     })?;
     if ends.is_empty() {
-        return Err(Failure::failed("no wire leads out of the namespace").hinting(
+        return Err(Unlockable::Leads(Failure::failed("no wire leads out of the namespace").hinting(
             "there is nothing to lock, and nothing to reach the broker by: ip link add … type veth peer …",
-        ));
+        )));
     }
     Ok(ends)
 }

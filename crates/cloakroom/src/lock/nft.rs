@@ -14,18 +14,22 @@ pub(super) fn load(rules: &str) -> Result<(), Failure> {
     if output.status.success() { Ok(()) } else { Err(refused("load the rules", &output)) }
 }
 
-/// How the kernel lists the rules of a lock, without what is counted.
-pub(super) fn listed(lock: &Lock) -> Result<String, Failure> {
+/// How the kernel lists the rules of a lock, without what is counted; `None` where it has none.
+///
+/// # Errors
+/// Where that cannot be found out.
+pub(super) fn listed(lock: &Lock) -> Result<Option<String>, Failure> {
     let mut text = String::new();
     let is_bridged = lock.interfaces.iter().any(|interface| interface.is_bridge);
     for family in ["inet", "bridge"].into_iter().take(if is_bridged { 2 } else { 1 }) {
         let output = run(&["-s", "list", "table", family, &table(&lock.name)], "")?;
         if !output.status.success() {
-            return Err(refused("list the rules", &output));
+            let is_missing = String::from_utf8_lossy(&output.stderr).contains("No such file or directory");
+            return if is_missing { Ok(None) } else { Err(refused("list the rules", &output)) };
         }
         text.push_str(&String::from_utf8_lossy(&output.stdout));
     }
-    Ok(text)
+    Ok(Some(text))
 }
 
 /// Whether the kernel knows of which bridge a packet is (`nft_meta_bridge`). Where that cannot be found out, it is taken to.

@@ -1,9 +1,10 @@
 //! The wires of an appliance: each listener is bound to its network card, not to an address only, because Linux answers on any card for the
 //! address of any other. Operators come over a card of their own, and show a certificate.
 
+use super::bound::{heard, on_card};
 use super::listening::Listening;
 use crate::data_dir::DataDir;
-use crate::failure::{Failure, plain};
+use crate::failure::Failure;
 use crate::operator;
 use cloakroom_admin::Link;
 use cloakroom_proxy::Authority;
@@ -11,13 +12,9 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::TLS13;
 use rustls::{RootCertStore, ServerConfig};
 use serde::{Deserialize, Serialize};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-use tokio::net::{TcpListener, TcpSocket};
-
-/// Connections that may wait to be accepted.
-const WAITING: u32 = 1024;
 
 /// Which card is whose.
 #[derive(Clone, Debug)]
@@ -51,21 +48,7 @@ pub(crate) struct Introduction {
     pub(crate) authority: String,
 }
 
-/// A listener that hears one card only.
-pub(super) fn bound_to(device: &str, address: SocketAddr) -> Result<TcpListener, Failure> {
-    let open = || -> std::io::Result<TcpListener> {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
-        socket.set_reuseaddr(true)?;
-        socket.bind_device(Some(device.as_bytes()))?;
-        socket.bind(address)?;
-        socket.listen(WAITING)
-    };
-    open().map_err(|error| {
-        Failure::failed(format!("cannot listen on {address} of {device}: {}", plain(&error)))
-    })
-}
-
-/// The link, heard but not yet able to say who it is.
+/// The link, bound but not yet able to say who it is.
 pub(super) struct Bound {
     listener: TcpListener,
     address: SocketAddr,
@@ -81,7 +64,7 @@ impl Bound {
             )
         })?;
         let trusted = operator::trusting(&pem, &link.trusted)?;
-        let listener = bound_to(&link.device, link.address)?;
+        let listener = on_card(&link.device, link.address)?;
         Ok(Self { address: listener.local_addr()?, listener, trusted })
     }
 
@@ -117,6 +100,6 @@ impl Bound {
             certificate: identity.pem,
             authority: authority.pem().to_owned(),
         };
-        Ok((Link { listener: self.listener, tls: Arc::new(tls) }, introduction))
+        Ok((Link { listener: heard(self.listener)?, tls: Arc::new(tls) }, introduction))
     }
 }

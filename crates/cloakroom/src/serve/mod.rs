@@ -1,5 +1,6 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
+mod bound;
 mod certify;
 mod custody;
 mod doors;
@@ -23,11 +24,13 @@ pub(crate) use listening::{BROKER_ADDRESS, Listening};
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};
+use crate::confine::{Confinement, Files, Privileges};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::settings::Settings;
+use bound::Bound;
 use cloakroom_egress::custody::Hardening;
 use sockets::Sockets;
 use std::time::{Duration, Instant};
@@ -42,28 +45,44 @@ const STEP: Duration = Duration::from_millis(20);
 pub(crate) fn run(data: &DataDir, options: ServeArguments, output: &Output, hardening: Hardening) -> Outcome {
     let settings = Settings::read(&options)?;
     log_to_stderr(options.log_format);
-    if !hardening.no_core_dumps || !hardening.not_dumpable {
-        tracing::warn!(?hardening, "this system does not let the process protect its memory fully");
-    }
+    let confinement = Confinement::begin(settings.process.clone(), hardening)?;
+    let privileges = Privileges::become_user(settings.process.user.as_deref())?;
     data.create()?;
     files::raise_bound(&settings.limits);
     open::check(&settings)?;
     let taken = if options.take_over { Sockets::taken_over(data)? } else { None };
     let is_taken = taken.is_some();
-    let ran = serve(data, settings, taken, output);
+    let ran = serve(data, settings, taken, (confinement, privileges), output);
     if let (true, Err(failure)) = (is_taken, &ran) {
         tracing::error!(%failure, "the former broker has handed over and ends: mend this, then start one without --take-over");
     }
     ran.map(|()| Exit::Done)
 }
 
-fn serve(data: &DataDir, settings: Settings, taken: Option<Sockets>, output: &Output) -> Result<(), Failure> {
+fn serve(
+    data: &DataDir,
+    settings: Settings,
+    taken: Option<Sockets>,
+    (mut confinement, privileges): (Confinement, Privileges),
+    output: &Output,
+) -> Result<(), Failure> {
     // Held until the end: two brokers on one directory would spend a placeholder twice.
     let _lock = if taken.is_some() { wait_for_lock(data)? } else { data.lock()? };
     let sockets = taken.map_or_else(Sockets::passed, Ok)?;
+    let bound = Bound::open(&settings, sockets)?;
+    // From here on no program can be started: a helper has to run by now.
+    let is_appliance = settings.appliance.is_some();
+    match is_appliance {
+        true => confinement.given_up_before()?,
+        false => confinement.give_up(privileges)?,
+    }
+    confinement.close_files(&Files::of(data, &settings))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ran = runtime.block_on(async {
-        let opened = open::open(data, settings, sockets).await?;
+        let opened = open::open(data, settings, bound).await?;
+        confinement.close_calls(is_appliance)?;
+        // Nobody else sets it.
+        let _ = opened.admin.confinement.set(confinement.view());
         run::until_stopped(data, opened, output).await
     });
     runtime.shutdown_timeout(Duration::from_secs(1));

@@ -1,5 +1,6 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
+use super::bound::{Bound, heard};
 use super::certify::WorkloadCertifier;
 use super::custody;
 use super::doors::Doors;
@@ -7,14 +8,14 @@ use super::grants::GrantKeeper;
 use super::leases::LeaseKeeper;
 use super::link;
 use super::listening::Listening;
-use super::sockets::{Sockets, unix_listener};
-use super::steered::SteeredListeners;
+use super::sockets::unix_listener;
+use super::steered::{SteeredListeners, SteeredSockets};
 use super::uses;
 use super::webhook::{self, Webhook};
 use super::witness::Witnesses;
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
-use crate::failure::{Failure, plain};
+use crate::failure::Failure;
 use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
@@ -22,7 +23,7 @@ use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, Rew
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::Custody;
 use cloakroom_egress::issuer::{Issuer, IssuerSettings};
-use cloakroom_model::{LookupKey, Rows, SecurityEvent, Timestamp};
+use cloakroom_model::{LookupKey, RequiredLocks, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
 use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy};
 use cloakroom_store::journal::{Entry, Journal};
@@ -31,8 +32,8 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
-use tokio::net::{TcpListener, TcpSocket, UnixListener};
+use std::sync::{Arc, OnceLock};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::Receiver;
 use zeroize::Zeroizing;
 
@@ -60,28 +61,14 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
-pub(super) async fn open(
-    data: &DataDir,
-    settings: Settings,
-    mut sockets: Sockets,
-) -> Result<Opened, Failure> {
+pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Result<Opened, Failure> {
     // What settings and the machine can refuse comes first: a start that failed has made no keys.
     let tls = settings.certificate.as_ref().map(certificate).transpose()?;
-    let steered =
-        settings.steered.map(|steered| SteeredListeners::open(steered, &mut sockets)).transpose()?;
-    if let (Some(steered), Some(wires)) = (&steered, &settings.appliance) {
-        steered.hear_only(&wires.workloads)?;
-    }
-    let workloads = match &settings.appliance {
-        Some(wires) => link::bound_to(&wires.workloads, settings.listen)?,
-        None => listen(sockets.workloads, settings.listen, "--listen").await?,
-    };
-    let console = listen(sockets.console, settings.console, "--console").await?;
-    let unix = unix_listener(sockets.unix, settings.unix.as_deref())?;
-    let operators = settings.appliance.and_then(|wires| wires.operator);
-    let operators = operators.map(|operator| link::Bound::open(&operator)).transpose()?;
-    let issuer_listener =
-        settings.issuer.as_ref().and_then(|issuer| issuer.listen).map(shared_listener).transpose()?;
+    let steered = bound.steered.map(SteeredSockets::heard).transpose()?;
+    let (workloads, console) = (heard(bound.workloads)?, heard(bound.console)?);
+    let unix = unix_listener(bound.unix, settings.unix.as_deref())?;
+    let operators = bound.operators;
+    let issuer_listener = bound.issuer.map(heard).transpose()?;
     let custody = Arc::new(custody::open(data, &settings.kek)?);
     custody::begin(&custody).await?;
     let issuer = settings.issuer.as_ref().map(|setting| issuer(data, setting, &custody)).transpose()?;
@@ -141,6 +128,10 @@ pub(super) async fn open(
     let parking = Arc::new(Parking::new(settings.parking));
     let proposals: Arc<Proposals> = Arc::default();
     let lessons: Arc<Lessons> = Arc::default();
+    let required_locks = Arc::new(RequiredLocks::new(settings.required_locks));
+    for lock in required_locks.names() {
+        tracing::warn!(%lock, "no call goes out until this lock is proved: cloakroom lock check");
+    }
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         uses: Arc::clone(&uses),
@@ -162,15 +153,16 @@ pub(super) async fn open(
         data: data.path().to_owned(),
         changes: Changes::default(),
         certifier: Arc::clone(&certifier) as _,
-        locks: Locks::default(),
+        locks: Locks::requiring(Arc::clone(&required_locks)),
         issuer: issuer.clone(),
         rewrap: Rewrap::default(),
         handover: Handover::default(),
+        confinement: OnceLock::new(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
     let captured = store.captured().await.map_err(|error| Failure::failed(error.to_string()))?;
     custody.capture_into(&policies.load(), captured);
-    let socket = admin_socket(sockets.admin, &data.socket())?;
+    let socket = admin_socket(bound.admin, &data.socket())?;
     let open = [workloads.as_fd(), console.as_fd(), socket.as_fd()];
     let open = open.into_iter().chain(unix.as_ref().map(AsFd::as_fd));
     let mut offered = open.map(|socket| socket.try_clone_to_owned()).collect::<Result<Vec<_>, _>>()?;
@@ -216,6 +208,7 @@ pub(super) async fn open(
         lessons,
         names: steered.as_ref().map(|steered| Arc::clone(&steered.pool)),
         hold: settings.hold,
+        locks: required_locks,
     };
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
     let workloads = Listeners { network: workloads, unix, transparent };
@@ -242,21 +235,6 @@ fn issuer(data: &DataDir, setting: &IssuerSetting, custody: &Custody) -> Result<
     let settings = IssuerSettings { url, audiences, lifetime, file };
     let issuer = Issuer::open(settings, custody);
     issuer.map(Arc::new).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
-}
-
-/// A broker that takes over opens it beside the former one: both say the same there.
-fn shared_listener(address: SocketAddr) -> Result<TcpListener, Failure> {
-    let open = || {
-        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-        socket.set_reuseaddr(true)?;
-        socket.set_reuseport(true)?;
-        socket.bind(address)?;
-        socket.listen(128)
-    };
-    open().map_err(|error: std::io::Error| {
-        Failure::failed(format!("cannot listen on {address}: {}", plain(&error)))
-            .hinting("choose another address: [issuer] listen; port 0 takes any free one")
-    })
 }
 
 /// Said by the start that trusts, whichever start made the key: one that failed before may have.
@@ -310,22 +288,6 @@ fn lookup_key(data: &DataDir) -> Result<LookupKey, Failure> {
         .map_err(|_| Failure::failed("the operating system gives no random bytes"))?;
     write_private(&path, bytes.as_ref())?;
     Ok(LookupKey::from_bytes(&bytes))
-}
-
-/// The socket that is open already, or a new one.
-async fn listen(
-    open: Option<std::net::TcpListener>,
-    address: SocketAddr,
-    option: &str,
-) -> Result<TcpListener, Failure> {
-    if let Some(open) = open {
-        open.set_nonblocking(true)?;
-        return Ok(TcpListener::from_std(open)?);
-    }
-    TcpListener::bind(address).await.map_err(|error| {
-        Failure::failed(format!("cannot listen on {address}: {}", plain(&error)))
-            .hinting(format!("choose another address: {option} ADDR; port 0 takes any free one"))
-    })
 }
 
 /// The admin socket that is open already, or a new one. Whoever holds the lock owns it, so one that is there is stale.

@@ -92,6 +92,8 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     });
     let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
     ready.say(data, scheme, introduction, output)?;
+    #[cfg(debug_assertions)]
+    crate::confine::attempt();
 
     let mut is_handed_over = false;
     let ended = loop {

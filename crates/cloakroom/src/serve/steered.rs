@@ -1,5 +1,6 @@
 //! The listeners of workloads behind a lock: where their connections end, and where they ask for names.
 
+use super::bound::heard;
 use super::sockets::Sockets;
 use crate::failure::{Failure, plain};
 use crate::settings::Steered;
@@ -11,14 +12,15 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 
-/// Open, and what stands for names.
-pub(super) struct SteeredListeners {
-    pub(super) transparent: TcpListener,
-    pub(super) names: NameListeners,
-    pub(super) pool: Arc<Pool>,
+/// Bound, and not yet heard.
+pub(super) struct SteeredSockets {
+    transparent: std::net::TcpListener,
+    tcp: std::net::TcpListener,
+    udp: std::net::UdpSocket,
+    pool: Pool,
 }
 
-impl SteeredListeners {
+impl SteeredSockets {
     /// Those that are open already, or new ones.
     ///
     /// # Errors
@@ -27,16 +29,14 @@ impl SteeredListeners {
         let transparent = tcp(sockets, settings.transparent, "--transparent")?;
         // With this the listener also takes what a TPROXY rule hands it. Where it may not be set, redirected connections still come.
         let _ = SockRef::from(&transparent).set_ip_transparent_v4(true);
-        let names = tcp(sockets, settings.dns, "--dns")?;
-        let at = names.local_addr()?;
-        let datagrams = match sockets.take_steered(SocketType::DGRAM, at) {
+        let tcp = tcp(sockets, settings.dns, "--dns")?;
+        let at = tcp.local_addr()?;
+        let udp = match sockets.take_steered(SocketType::DGRAM, at) {
             Some(open) => open.into(),
             None => std::net::UdpSocket::bind(at).map_err(|error| busy(at, "--dns", &error))?,
         };
-        datagrams.set_nonblocking(true)?;
-        let names = NameListeners { udp: UdpSocket::from_std(datagrams)?, tcp: names };
         let pool = Pool::new(settings.pool).map_err(|error| Failure::bad_input(error.to_string()))?;
-        Ok(Self { transparent, names, pool: Arc::new(pool) })
+        Ok(Self { transparent, tcp, udp, pool })
     }
 
     /// Lets them hear one network card only.
@@ -44,10 +44,29 @@ impl SteeredListeners {
     /// # Errors
     /// Where the kernel refuses.
     pub(super) fn hear_only(&self, device: &str) -> std::io::Result<()> {
-        let all = [self.transparent.as_fd(), self.names.tcp.as_fd(), self.names.udp.as_fd()];
+        let all = [self.transparent.as_fd(), self.tcp.as_fd(), self.udp.as_fd()];
         all.iter().try_for_each(|socket| SockRef::from(socket).bind_device(Some(device.as_bytes())))
     }
 
+    /// Lets the runtime hear them.
+    ///
+    /// # Errors
+    /// Where it cannot.
+    pub(super) fn heard(self) -> Result<SteeredListeners, Failure> {
+        self.udp.set_nonblocking(true)?;
+        let names = NameListeners { udp: UdpSocket::from_std(self.udp)?, tcp: heard(self.tcp)? };
+        Ok(SteeredListeners { transparent: heard(self.transparent)?, names, pool: Arc::new(self.pool) })
+    }
+}
+
+/// Open, and what stands for names.
+pub(super) struct SteeredListeners {
+    pub(super) transparent: TcpListener,
+    pub(super) names: NameListeners,
+    pub(super) pool: Arc<Pool>,
+}
+
+impl SteeredListeners {
     /// Copies, for a broker that takes over.
     pub(super) fn offered(&self) -> std::io::Result<Vec<OwnedFd>> {
         let all = [self.transparent.as_fd(), self.names.tcp.as_fd(), self.names.udp.as_fd()];
@@ -60,13 +79,11 @@ impl SteeredListeners {
     }
 }
 
-fn tcp(sockets: &mut Sockets, at: SocketAddr, option: &str) -> Result<TcpListener, Failure> {
-    let listener = match sockets.take_steered(SocketType::STREAM, at) {
-        Some(open) => open.into(),
-        None => std::net::TcpListener::bind(at).map_err(|error| busy(at, option, &error))?,
-    };
-    listener.set_nonblocking(true)?;
-    Ok(TcpListener::from_std(listener)?)
+fn tcp(sockets: &mut Sockets, at: SocketAddr, option: &str) -> Result<std::net::TcpListener, Failure> {
+    match sockets.take_steered(SocketType::STREAM, at) {
+        Some(open) => Ok(open.into()),
+        None => std::net::TcpListener::bind(at).map_err(|error| busy(at, option, &error)),
+    }
 }
 
 fn busy(at: SocketAddr, option: &str, error: &std::io::Error) -> Failure {

@@ -2,6 +2,7 @@
 
 use super::CertificateSetting;
 use super::issuer::Issuer;
+use super::process::Process;
 use super::unit::{Size, Span};
 use super::webhook::Webhook;
 use super::witness::Witness;
@@ -34,6 +35,7 @@ pub(super) struct ConfigFile {
     pub(super) issuer: Option<Issuer>,
     pub(super) epoch: Epoch,
     pub(super) sources: Sources,
+    pub(super) process: Process,
 }
 
 /// `[sources]`
@@ -79,6 +81,7 @@ pub(super) struct Listen {
     pub(super) dns: Option<SocketAddr>,
     pub(super) dns_pool: Ipv4Net,
     pub(super) unix: Option<PathBuf>,
+    pub(super) require_lock: Vec<Name>,
     pub(super) tls: Option<ListenTls>,
 }
 
@@ -94,6 +97,7 @@ impl Default for Listen {
             // Set aside for tests of networks (RFC 2544), so nobody answers there.
             dns_pool: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
             unix: None,
+            require_lock: Vec::new(),
             tls: None,
         }
     }

@@ -2,6 +2,7 @@
 
 mod file;
 mod issuer;
+mod process;
 mod unit;
 mod webhook;
 mod witness;
@@ -9,7 +10,7 @@ mod witness;
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_egress::UpstreamSettings;
-use cloakroom_model::{Destination, Host, Severity};
+use cloakroom_model::{Destination, Host, Name, Severity};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits, Pool};
 use cloakroom_store::ParkingBounds;
@@ -17,6 +18,7 @@ use cloakroom_store::journal::JournalSettings;
 use file::{ConfigFile, Kek, Listen, ListenTls};
 use ipnet::{IpNet, Ipv4Net};
 use issuer::Issuer;
+pub(crate) use process::ProcessSetting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -81,6 +83,10 @@ pub(crate) struct Settings {
     pub(crate) epoch: Option<PathBuf>,
     /// Below which directories secrets may be read from files.
     pub(crate) source_directories: Vec<PathBuf>,
+    /// The locks without which no call goes out.
+    pub(crate) required_locks: Vec<Name>,
+    /// Who the broker is, and how it is closed in.
+    pub(crate) process: ProcessSetting,
 }
 
 /// For workloads behind a lock, which know of no broker.
@@ -205,6 +211,7 @@ impl Settings {
             issuer,
             epoch,
             sources,
+            process,
         } = file;
         let durability = journal.durability.into();
         let journal_settings = journal.settings();
@@ -248,6 +255,12 @@ impl Settings {
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,
             source_directories: sources.directories()?,
+            required_locks: listen
+                .require_lock
+                .into_iter()
+                .chain(options.require_lock.iter().cloned())
+                .collect(),
+            process: process.setting(options.user.as_deref())?,
         })
     }
 }

@@ -197,6 +197,69 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
 }
 
 #[test]
+fn t112_what_a_check_cannot_judge_is_not_proved_which_is_neither_open_nor_locked() {
+    let Some(stage) = Stage::new() else { return };
+    let locked = || stage.broker.cli_json(&["lock", "list"])["locked"].clone();
+    stage.apply();
+    assert!(stage.check().status.success());
+    // Nobody is there to be entered.
+    let nobody = stage.lock(&["check", "robot", "--pid", "4194303"]);
+    assert_eq!(nobody.status.code(), Some(5), "{nobody:?}");
+    assert!(nobody.stdout.contains("NOT PROVED") && !nobody.stdout.contains("OPEN"), "{nobody:?}");
+    assert_eq!(locked(), false, "what was proved before is in doubt");
+    assert!(stage.check().status.success());
+    assert_eq!(locked(), true);
+    // Without a route a packet is gone before the lock could drop it.
+    for family in ["-4", "-6"] {
+        run(stage.rig.beside_broker("ip").args([family, "route", "del", "default"]));
+    }
+    let lost = stage.check();
+    assert_eq!(lost.status.code(), Some(5), "{lost:?}");
+    assert!(lost.stdout.contains("lock robot is NOT PROVED") && !lost.stdout.contains("OPEN"), "{lost:?}");
+    assert_eq!(locked(), false);
+    assert!(stage.broker.cli(&["lock", "list"]).stdout.contains("not proved"));
+    assert!(stage.broker.cli(&["journal", "show"]).stdout.contains("lock not proved"));
+    // What is open is said to be, whatever else is unknown.
+    run(stage.rig.beside_broker("nft").args(["flush", "ruleset"]));
+    let open = stage.check();
+    assert_eq!(open.status.code(), Some(3), "{open:?}");
+    assert!(open.stdout.contains("OPEN") && open.stdout.contains("NOT PROVED"), "{open:?}");
+}
+
+#[test]
+fn t112_a_broker_that_has_to_be_locked_lets_no_call_out_before_a_check_has_held() {
+    let Some(mut stage) = Stage::new() else { return };
+    stage.apply();
+    assert!(stage.permitted().0.contains("/v1/items/7"));
+    stage.broker.stop();
+    stage.broker.launch_with(&["--require-lock", "robot"]);
+    assert!(stage.broker.output().contains("no call goes out until this lock is proved"));
+    let sent = stage.rig.requests().len();
+    let waits = |why: &str| {
+        let (body, output) = stage.permitted();
+        assert!(body.contains("\"code\":\"not-locked\""), "{why}: {body} {output:?}");
+        assert_eq!(stage.broker.cli_json(&["lock", "list"])["locked"], false, "{why}");
+    };
+    waits("nothing was checked since the start");
+    assert_eq!(stage.rig.requests().len(), sent);
+    assert!(stage.check().status.success(), "a broker that waits for the proof can be proved");
+    assert!(stage.permitted().0.contains("/v1/items/7"));
+    run(stage
+        .rig
+        .beside_broker("nft")
+        .args("insert rule inet cloakroom_robot input tcp dport 8480 accept".split(' ')));
+    assert_eq!(stage.check().status.code(), Some(3));
+    waits("it was found open");
+    stage.apply();
+    waits("it was applied again, and nobody has looked");
+    assert_eq!(stage.lock(&["check", "robot", "--pid", "4194303"]).status.code(), Some(5));
+    waits("it could not be proved");
+    assert!(stage.check().status.success());
+    assert!(stage.permitted().0.contains("/v1/items/7"));
+    assert_eq!(stage.broker.cli_json(&["lock", "list"])["required"][0], "robot");
+}
+
+#[test]
 fn a_lock_is_put_on_in_one_step_survives_a_reload_and_is_taken_off_without_a_trace() {
     let Some(stage) = Stage::new() else { return };
     run(stage

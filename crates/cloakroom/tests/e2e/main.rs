@@ -13,6 +13,7 @@ mod capture;
 mod carriers;
 mod classes;
 mod clients;
+mod confined;
 mod corpora;
 mod crash;
 mod custody;

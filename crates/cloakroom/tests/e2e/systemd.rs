@@ -70,6 +70,15 @@ fn the_unit_that_ships_leaves_little_to_the_broker() {
     };
     let measured = exposure("20", &unit);
     assert!(measured.status.success(), "{}", String::from_utf8_lossy(&measured.stdout));
+    // With these the broker closes itself in: systemd's sets leave them out.
+    let filters = std::fs::read_to_string(&unit).unwrap();
+    for call in ["seccomp", "landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"] {
+        let lets = |line: &str| {
+            line.strip_prefix("SystemCallFilter=")
+                .is_some_and(|calls| calls.split(' ').any(|one| one == call))
+        };
+        assert!(filters.lines().any(lets), "{call}");
+    }
     // The same with one protection less is more than that.
     let open = tempfile::tempdir().unwrap();
     let open = open.path().join("cloakroom@.service");

@@ -106,6 +106,7 @@ impl House {
                 parking: Arc::new(Parking::new(ParkingBounds::default())),
                 names: None,
                 hold: Duration::ZERO,
+                locks: Arc::default(),
                 proposals: Arc::default(),
                 lessons: Arc::default(),
                 policies: Arc::new(ArcSwap::from_pointee(policies)),

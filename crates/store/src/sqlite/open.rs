@@ -41,6 +41,8 @@ fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DML, false)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DQS_DDL, false)?;
+    // SECURITY: no rows in files elsewhere, where a confined process could not write either.
+    db.pragma_update(None, "temp_store", "memory")?;
     db.pragma_update(None, "foreign_keys", true)?;
     Ok(db)
 }
