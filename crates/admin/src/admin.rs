@@ -3,6 +3,7 @@
 use crate::Locks;
 use crate::ballot::Ballots;
 use crate::handover::Handover;
+use crate::identity::Identity;
 use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
@@ -40,6 +41,8 @@ pub struct Admin {
     pub pin: Pin,
     /// Changes of the approvers that wait for signatures, and links for passkeys.
     pub ballots: Ballots,
+    /// Who uses the console, and how long without being asked again.
+    pub identity: Identity,
     /// Logins that wait for a person.
     pub logins: Logins,
     /// How long an approval counts, where it ends before its placeholder.

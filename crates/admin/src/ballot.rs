@@ -1,7 +1,7 @@
 //! Changes of the approvers that wait for signatures, links for new passkeys, and how often passkeys have signed: in memory, and
 //! bounded. What was begun before a restart is begun again.
 
-use cloakroom_model::{ApprovalId, ApproverChange, Name, Timestamp};
+use cloakroom_model::{ApprovalId, ApproverChange, Name, Roles, Timestamp};
 use cloakroom_policy::RelyingParty;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -39,8 +39,19 @@ pub(crate) struct Ballot {
 #[derive(Debug)]
 struct Link {
     code: String,
-    name: Name,
+    invitation: Invitation,
     until: Instant,
+}
+
+/// What the passkey that somebody makes will be good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Invitation {
+    /// Whose passkey it will be.
+    pub(crate) name: Name,
+    /// What its person may do at once, but for approving.
+    pub(crate) roles: Roles,
+    /// Whether the approvers are asked to let it approve.
+    pub(crate) approver: bool,
 }
 
 /// A bound is reached.
@@ -86,27 +97,27 @@ impl Ballots {
         self.lock().changes.clear();
     }
 
-    /// Makes a link good for this name. `code` is the link's secret.
-    pub(crate) fn invite(&self, code: String, name: Name, now: Instant) -> Result<(), Full> {
-        let mut open = self.lock();
+    /// Makes a link good until then. `code` is the link's secret.
+    pub(crate) fn invite(&self, code: String, invitation: Invitation, until: Instant) -> Result<(), Full> {
+        let (mut open, now) = (self.lock(), Instant::now());
         open.links.retain(|link| link.until > now);
         if open.links.len() >= MOST {
             return Err(Full);
         }
-        open.links.push(Link { code, name, until: now + LINK });
+        open.links.push(Link { code, invitation, until });
         Ok(())
     }
 
-    /// Whose passkey this link may make.
-    pub(crate) fn invited(&self, code: &str, now: Instant) -> Option<Name> {
-        self.lock().links.iter().find(|link| link.is(code, now)).map(|link| link.name.clone())
+    /// What a passkey is good for that is made by this link.
+    pub(crate) fn invited(&self, code: &str, now: Instant) -> Option<Invitation> {
+        self.lock().links.iter().find(|link| link.is(code, now)).map(|link| link.invitation.clone())
     }
 
     /// Takes the link: it is good once.
-    pub(crate) fn take_link(&self, code: &str, now: Instant) -> Option<Name> {
+    pub(crate) fn take_link(&self, code: &str, now: Instant) -> Option<Invitation> {
         let mut open = self.lock();
         let at = open.links.iter().position(|link| link.is(code, now))?;
-        Some(open.links.swap_remove(at).name)
+        Some(open.links.swap_remove(at).invitation)
     }
 
     /// How often the passkey had signed when this process last saw it.
@@ -139,17 +150,19 @@ mod tests {
     fn a_link_is_good_once_and_not_for_ever() {
         let party = RelyingParty::new("https://console.example.org", None).unwrap();
         let (ballots, now) = (Ballots::new(party), Instant::now());
-        let name = || Name::parse("bob").unwrap();
-        ballots.invite("code".into(), name(), now).unwrap();
-        assert_eq!(ballots.invited("code", now), Some(name()));
+        let bob =
+            || Invitation { name: Name::parse("bob").unwrap(), roles: Roles::default(), approver: true };
+        ballots.invite("code".into(), bob(), now + LINK).unwrap();
+        assert_eq!(ballots.invited("code", now), Some(bob()));
         assert_eq!(ballots.take_link("cod", now), None);
         assert_eq!(ballots.take_link("code", now + LINK), None);
-        assert_eq!(ballots.take_link("code", now), Some(name()));
+        assert_eq!(ballots.take_link("code", now), Some(bob()));
         assert_eq!(ballots.take_link("code", now), None);
         for number in 0..MOST {
-            ballots.invite(number.to_string(), name(), now).unwrap();
+            ballots.invite(number.to_string(), bob(), now + LINK).unwrap();
         }
-        assert!(ballots.invite("more".into(), name(), now).is_err());
-        assert!(ballots.invite("later".into(), name(), now + LINK).is_ok(), "old ones are forgotten");
+        assert!(ballots.invite("more".into(), bob(), now + LINK).is_err());
+        ballots.lock().links.iter_mut().for_each(|link| link.until = now);
+        assert!(ballots.invite("later".into(), bob(), now + LINK).is_ok(), "old ones are forgotten");
     }
 }

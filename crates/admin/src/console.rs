@@ -1,23 +1,27 @@
-//! The console listener: says what it is and whether the broker runs, and takes approvers' passkeys. No admin route is here
-//! (T84): what its pages do needs a signature that the data plane verifies, or a link that is good once. It answers only to
-//! its own names (T83).
+//! The console listener: pages for people, and the admin API for whoever has logged in or holds an API token. What needs neither says only
+//! that the broker runs, or takes a signature that the data plane verifies, or a link that is good once. It answers only to its own names
+//! (T83).
 
 mod approve;
 mod callback;
 mod enrol;
+mod login;
 mod page;
 
 use crate::admin::{Admin, AdminError};
 use crate::api::{health, logins};
-use crate::{Problem, ProblemCode, listen, metrics};
+use crate::identity::{from_own_page, to_page};
+use crate::listen::Ends;
+use crate::tls::{Handshakes, TlsSettings, accepted};
+use crate::{Problem, ProblemCode, api, listen, metrics};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
-use http::{HeaderMap, HeaderName, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
 
@@ -26,8 +30,8 @@ const PAGE: &str = include_str!("console.html");
 /// What browsers say about passkeys is shorter.
 const LARGEST_BODY: usize = 32 << 10;
 
-/// No script, no frame, no fetch: the page is text.
-const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
+/// What every answer says, where it says nothing else itself: no script, no frame, no fetch, nothing kept.
+const SECURITY_HEADERS: [(HeaderName, &str); 7] = [
     (
         header::CONTENT_SECURITY_POLICY,
         "default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'",
@@ -36,28 +40,49 @@ const SECURITY_HEADERS: [(HeaderName, &str); 5] = [
     (header::REFERRER_POLICY, "no-referrer"),
     (header::CACHE_CONTROL, "no-store"),
     (header::X_FRAME_OPTIONS, "DENY"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-/// Serves the console until `shutdown` resolves.
+/// Serves the console until `shutdown` resolves; in TLS where `tls` says how.
 ///
 /// # Errors
 /// None at present; a listener that fails for good will be one.
 pub async fn serve_console(
     admin: Arc<Admin>,
     listener: TcpListener,
+    tls: Option<TlsSettings>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), AdminError> {
     let router = router(admin);
+    let Some(tls) = tls else {
+        let accept = || async {
+            let (stream, ends) = accepted(&listener).await?;
+            Ok((stream, router.clone().layer(Extension(ends))))
+        };
+        listen::serve(accept, shutdown).await;
+        return Ok(());
+    };
+    let handshakes = Handshakes::begin(listener, tls);
     let accept = || async {
-        let (stream, _) = listener.accept().await?;
-        let local = stream.local_addr()?;
-        Ok((stream, router.clone().layer(Extension(local))))
+        let (stream, ends) = handshakes.next().await?;
+        Ok((stream, router.clone().layer(Extension(ends))))
     };
     listen::serve(accept, shutdown).await;
     Ok(())
 }
 
-fn router(admin: Arc<Admin>) -> Router {
+pub(crate) fn router(admin: Arc<Admin>) -> Router {
+    let guarded = from_fn_with_state(Arc::clone(&admin), to_page);
+    let people = Router::new()
+        .route("/account", get(login::account))
+        .route("/logout", post(login::leave))
+        .route_layer(guarded);
+    let strangers = Router::new()
+        .route("/login", get(login::show).post(login::enter))
+        .route("/login/challenge", post(login::challenge))
+        .route("/enrol/{code}", get(enrol::show).post(enrol::redeem))
+        .route_layer(from_fn_with_state(Arc::clone(&admin), from_own_page));
     Router::new()
         .route("/", get(front))
         .route("/health", get(console_health))
@@ -68,31 +93,42 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/approve/{approval}/grant", post(approve::grant))
         .route("/approve/{approval}/deny", post(approve::deny))
         .route(logins::CALLBACK, get(callback::show))
-        .route("/enrol/{code}", get(enrol::show).post(enrol::redeem))
-        .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
+        .merge(strangers)
+        .merge(people)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .merge(api::open_router(Arc::clone(&admin)))
+        .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
         .layer(from_fn_with_state(Arc::clone(&admin), require_own_host))
+        .layer(map_response(fenced))
         .with_state(admin)
 }
 
+/// Nothing leaves without these fields, refusals neither.
+async fn fenced(mut answer: Response) -> Response {
+    for (name, value) in SECURITY_HEADERS {
+        answer.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
+    }
+    answer
+}
+
 async fn front() -> Response {
-    (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response()
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response()
 }
 
 /// Says only that the broker runs: how much it holds is for the socket.
 async fn console_health(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
     let health = health::read(&admin).await?;
     let body = serde_json::json!({ "status": health.status, "version": health.version });
-    Ok((SECURITY_HEADERS, axum::Json(body)).into_response())
+    Ok(axum::Json(body).into_response())
 }
 
 async fn require_own_host(
     State(admin): State<Arc<Admin>>,
-    Extension(local): Extension<SocketAddr>,
+    Extension(ends): Extension<Ends>,
     request: Request,
     next: Next,
 ) -> Result<Response, Problem> {
-    if host_is_own(request.headers(), request.uri(), local.ip(), admin.ballots.party.authority()) {
+    if host_is_own(request.headers(), request.uri(), ends.local.ip(), admin.ballots.party.authority()) {
         return Ok(next.run(request).await);
     }
     Err(Problem::new(ProblemCode::HostNotPermitted, "the request names another host"))
@@ -187,15 +223,15 @@ mod tests {
             host_is_own(headers, &Uri::from_static(uri), local, "console.example.org")
         };
         assert!(!own(&headers, "/"));
-        headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
         assert!(own(&headers, "/") && own(&headers, "http://localhost/"));
         assert!(!own(&headers, "http://evil.example/"));
-        headers.append(header::HOST, http::HeaderValue::from_static("localhost"));
+        headers.append(header::HOST, HeaderValue::from_static("localhost"));
         assert!(!own(&headers, "/"));
         for (host, is) in
             [("console.example.org", true), ("console.example.org:81", false), ("example.org", false)]
         {
-            headers.insert(header::HOST, http::HeaderValue::from_static(host));
+            headers.insert(header::HOST, HeaderValue::from_static(host));
             assert_eq!(own(&headers, "/"), is, "{host}");
         }
     }

@@ -70,7 +70,7 @@ impl Telling {
     }
 
     async fn record(&self, act: &str) {
-        let noted = match Act::begin(&self.admin, self.by).await {
+        let noted = match Act::begin(&self.admin, self.by.clone()).await {
             Ok(acting) => acting.note(act, &self.id.to_string(), Some(&self.name)).await,
             Err(problem) => Err(problem),
         };

@@ -2,8 +2,8 @@
 
 use crate::{Problem, ProblemCode};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, Name, PlaceholderId, PlaceholderRecord, Rows,
-    WorkloadId, WorkloadRecord,
+    ApiTokenRecord, ApprovalId, ApprovalRecord, CredentialId, CredentialRecord, MemberRecord, Name,
+    PlaceholderId, PlaceholderRecord, Rows, WorkloadId, WorkloadRecord,
 };
 use std::str::FromStr;
 
@@ -42,6 +42,24 @@ pub(crate) fn workload<'a>(rows: &'a Rows, text: &str) -> Result<&'a WorkloadRec
         .find(|row| row.name.as_str() == text)
         .or_else(|| live().find(|row| row.id.to_string() == text))
         .ok_or_else(|| missing("workload", text, live().map(|row| row.name.as_str())))
+}
+
+/// A member who was not removed.
+pub(crate) fn member<'a>(rows: &'a [MemberRecord], text: &str) -> Result<&'a MemberRecord, Problem> {
+    let live = || rows.iter().filter(|row| row.removed.is_none());
+    live()
+        .find(|row| row.name.as_str() == text || row.id.to_string() == text)
+        .ok_or_else(|| missing("member", text, live().map(|row| row.name.as_str())))
+}
+
+/// An API token that was not revoked, by name or id. Never by its text.
+pub(crate) fn api_token<'a>(rows: &'a [ApiTokenRecord], text: &str) -> Result<&'a ApiTokenRecord, Problem> {
+    let live = || rows.iter().filter(|row| row.revoked.is_none());
+    // SECURITY: what was written is not repeated; it could be the API token itself.
+    live().find(|row| row.name.as_str() == text || row.id.to_string() == text).ok_or_else(|| {
+        Problem::new(ProblemCode::NotFound, "no API token has this name or id")
+            .hinting("list what there is: cloakroom token list")
+    })
 }
 
 /// SECURITY: whoever names a row by its id must not get another one that is called so.

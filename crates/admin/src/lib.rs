@@ -13,6 +13,10 @@ mod farewell;
 mod find;
 pub mod handover;
 mod history;
+#[cfg(test)]
+#[path = "tests/house.rs"]
+mod house;
+mod identity;
 mod issuer;
 mod link;
 mod listen;
@@ -23,7 +27,9 @@ mod pin;
 mod problem;
 mod registrar;
 mod rewrap;
+mod secret_text;
 mod socket;
+mod tls;
 mod warden;
 pub mod wire;
 
@@ -34,6 +40,7 @@ pub use ballot::Ballots;
 pub use console::serve_console;
 pub use explain::{concerns, records_of};
 pub use find::nearest;
+pub use identity::{Identity, Spans};
 pub use issuer::serve_issuer;
 pub use link::{Link, serve_link};
 pub use login::Logins;
@@ -41,4 +48,5 @@ pub use pin::Pin;
 pub use problem::{Problem, ProblemCode};
 pub use rewrap::Rewrap;
 pub use socket::serve_socket;
+pub use tls::TlsSettings;
 pub use warden::Revoker;

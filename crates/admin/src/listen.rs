@@ -4,6 +4,7 @@ use axum::Router;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
@@ -15,6 +16,15 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(5);
 /// Connections served at once; further ones wait in the kernel's queue.
 const CONNECTIONS: usize = 64;
+
+/// The two ends of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ends {
+    /// Where it came in.
+    pub(crate) local: SocketAddr,
+    /// Where it came from.
+    pub(crate) remote: SocketAddr,
+}
 
 /// Serves what `accept` brings, each connection with its own router.
 pub(crate) async fn serve<S, A>(mut accept: impl FnMut() -> A, shutdown: impl Future<Output = ()> + Send)

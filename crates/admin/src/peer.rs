@@ -1,11 +1,12 @@
-//! Who is at the other end of the admin API: as the kernel says on its socket, as TLS has verified on the operators' link.
+//! Who acts, as the record names it: as the kernel says on the admin socket, as TLS has verified on the operators' link, as a log-in or an API token
+//! has shown on the console's listener.
 
-use crate::{Problem, ProblemCode};
-use axum::{Extension, extract::Request, middleware::Next, response::Response};
-use cloakroom_model::Fingerprint;
+use cloakroom_model::{Fingerprint, Name};
+use cloakroom_policy::quoted;
+use std::sync::Arc;
 
 /// Who acts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     /// The user at the other end of a Unix socket.
     User {
@@ -16,6 +17,10 @@ pub(crate) enum Peer {
     Operator(Fingerprint),
     /// Whoever signed with a passkey on the console's pages; the signature says who.
     Console,
+    /// Somebody who has logged in at the console.
+    Person(Arc<str>),
+    /// A program with an API token of this name.
+    ApiToken(Name),
 }
 
 impl Peer {
@@ -30,11 +35,11 @@ impl Peer {
     }
 
     /// The broker's own user may operate it, and root, who could do so anyway; and the operators whose certificates it was given.
-    pub(crate) fn may_operate(self, own: u32) -> bool {
+    pub(crate) fn may_operate(&self, own: u32) -> bool {
         match self {
-            Self::User { uid } => uid == own || uid == 0,
+            Self::User { uid } => *uid == own || *uid == 0,
             Self::Operator(_) => true,
-            Self::Console => false,
+            Self::Console | Self::Person(_) | Self::ApiToken(_) => false,
         }
     }
 }
@@ -45,21 +50,10 @@ impl std::fmt::Display for Peer {
             Self::User { uid } => write!(f, "uid {uid}"),
             Self::Operator(certificate) => write!(f, "operator {certificate}"),
             Self::Console => f.write_str("console"),
+            Self::Person(name) => write!(f, "person {}", quoted(name)),
+            Self::ApiToken(name) => write!(f, "API token {name}"),
         }
     }
-}
-
-/// Lets nobody past but those who may operate the broker.
-pub(crate) async fn require_operator(
-    Extension(peer): Extension<Peer>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if peer.may_operate(rustix::process::geteuid().as_raw()) {
-        return Ok(next.run(request).await);
-    }
-    tracing::warn!(%peer, "a user who may not operate the broker called the admin socket");
-    Err(Problem::new(ProblemCode::PeerNotPermitted, format!("{peer} may not operate this broker")))
 }
 
 #[cfg(test)]

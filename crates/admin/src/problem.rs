@@ -73,6 +73,18 @@ codes! {
     /// The process at the other end of the socket belongs to another user.
     PeerNotPermitted "peer-not-permitted" FORBIDDEN "this user may not operate the broker"
         "run the command as the user that the broker runs as, or as root";
+    /// Nothing in the request says who asks.
+    NotAuthenticated "not-authenticated" UNAUTHORIZED "it is not known who asks"
+        "log in at the console, or send an API token: cloakroom token create NAME --role ROLE";
+    /// Whoever asks may not do this.
+    RoleMissing "role-missing" FORBIDDEN "the caller may not do this"
+        "ask an operator";
+    /// A page of another site had a browser send this.
+    CrossSite "cross-site" FORBIDDEN "the request does not come from the console's own pages"
+        "use the console's own pages; programs use an API token";
+    /// Too many attempts from one address.
+    TooManyAttempts "too-many-attempts" TOO_MANY_REQUESTS "too many attempts"
+        "wait a minute";
     /// The console was called under a name that is not its own.
     HostNotPermitted "host-not-permitted" FORBIDDEN "the console does not answer to this host name"
         "open the console as http://127.0.0.1:PORT/ or http://localhost:PORT/";
@@ -167,7 +179,12 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self.document()).unwrap_or_default();
         let kind = HeaderValue::from_static("application/problem+json");
-        (self.code.status(), [(header::CONTENT_TYPE, kind)], body).into_response()
+        let mut answer = (self.code.status(), [(header::CONTENT_TYPE, kind)], body).into_response();
+        if self.code == ProblemCode::NotAuthenticated {
+            // SPEC: RFC 9110, section 15.5.2: a 401 says how one authenticates.
+            answer.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        answer
     }
 }
 

@@ -7,6 +7,7 @@ mod health;
 mod issuer;
 mod lock;
 mod login;
+mod people;
 mod source;
 
 pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
@@ -15,6 +16,9 @@ pub use health::{Health, LayerView};
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
+pub use people::{
+    ApiTokenView, EnrolledView, IssuedApiToken, MemberView, NewApiToken, NewMember, SessionView, WhoView,
+};
 pub use source::{LeaseView, SourceView};
 
 use cloakroom_model::ApprovalId;

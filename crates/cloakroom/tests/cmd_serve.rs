@@ -255,7 +255,7 @@ fn t83_the_console_answers_to_its_own_names_alone() {
 }
 
 #[test]
-fn t84_no_listener_but_the_socket_has_an_admin_route() {
+fn t84_a_stranger_finds_no_admin_route_on_any_listener() {
     let broker = started();
     broker.cli(&["workload", "add", "robot"]);
     let routes = ["health", "intake", "credentials", "workloads", "placeholders", "approvals", "proposals"];

@@ -169,6 +169,12 @@ identifiers! {
     ProposalId "pr_";
     /// Names one login of a person's at an authorization server.
     LoginId "lg_";
+    /// A person who uses the console.
+    MemberId "mem_";
+    /// A browser that somebody has logged in with.
+    SessionId "ses_";
+    /// An API token; its id opens nothing.
+    ApiTokenId "tok_";
 }
 
 #[cfg(test)]

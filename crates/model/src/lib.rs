@@ -14,6 +14,7 @@ mod id_map;
 mod lease;
 mod ledger;
 mod life;
+mod member;
 mod meters;
 mod name;
 mod path;
@@ -25,6 +26,7 @@ mod question;
 mod record;
 mod refusal;
 mod required_locks;
+mod role;
 mod timestamp;
 mod token;
 
@@ -38,12 +40,14 @@ pub use fields::{ends_here, overrides_method, same_variable};
 pub use hexadecimal::hexadecimal;
 pub use hours::{Hours, HoursError};
 pub use id::{
-    ApprovalId, CredentialId, IdError, LeaseId, LoginId, PlaceholderId, ProposalId, RequestId, WorkloadId,
+    ApiTokenId, ApprovalId, CredentialId, IdError, LeaseId, LoginId, MemberId, PlaceholderId, ProposalId,
+    RequestId, SessionId, WorkloadId,
 };
 pub use id_map::{IdHasher, IdMap};
 pub use lease::{LeaseRecord, LeaseState};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use life::{Change, End, Life, Stage};
+pub use member::{ApiTokenRecord, MemberRecord, SessionRecord};
 pub use meters::{Meters, Reading};
 pub use name::{Name, NameError};
 pub use path::{Path, Segment};
@@ -60,6 +64,7 @@ pub use record::{
 };
 pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use required_locks::RequiredLocks;
+pub use role::{Role, Roles};
 pub use signing::Signing;
 pub use timestamp::Timestamp;
 pub use token::{CapturedRecord, Token};

@@ -55,8 +55,8 @@ mod toml_text;
 pub mod fuzz;
 
 pub use approver::{
-    ApprovalRule, ApprovalRules, Approver, Approvers, Attestation, Head, PasskeyTicket, Purpose,
-    RelyingParty, Tally, base64url,
+    ApprovalRule, ApprovalRules, Approver, Approvers, Attestation, Head, LoginTicket, PasskeyTicket, Purpose,
+    RelyingParty, Tally, base64url, passkey_id,
 };
 pub use authorized::{Authorized, Use};
 pub use channel::OpenChannel;

@@ -48,7 +48,7 @@ mod workers;
 pub mod fuzz;
 
 pub use authority::{Authority, WorkloadCertificate};
-pub use entry::{Certificate, Entrance, GivenCertificate};
+pub use entry::{BesideTls, Certificate, Entrance, GivenCertificate};
 pub use error::ProxyError;
 pub use limits::Limits;
 pub use names::{NameListeners, Pool, PoolError, serve_names};

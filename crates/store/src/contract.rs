@@ -1,6 +1,6 @@
 //! What a store must do, whatever database is behind it.
 
-use crate::StoreError;
+use crate::{People, StoreError};
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ApproverChange, CapturedRecord, Change, ClaimRecord, Claimed, CoreId,
     CredentialId, CredentialRecord, KeyedHash, LeaseId, LeaseRecord, PlaceholderId, PlaceholderRecord, Rows,
@@ -57,7 +57,7 @@ pub struct Books {
 /// 5. *Names* are unique among rows that are not removed, enforced by a partial unique index, so that two nodes cannot
 ///    both win.
 /// 6. *Cancel-safe*: a future dropped half-way either did all or nothing; the work is not bound to the future.
-pub trait Store: Send + Sync + 'static {
+pub trait Store: People {
     /// Every row, in one snapshot. `used` is what [`Self::note_uses`] wrote last; [`Uses`](crate::Uses) knows better.
     fn load(&self) -> BoxFuture<'_, Result<Rows, StoreError>>;
 

@@ -3,17 +3,21 @@
 
 use super::approvals::{require_next_count, signed_already, text_of};
 use super::input::Body;
+use super::people;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
-use crate::ballot::{Ballot, Full, LINK};
+use crate::ballot::{Ballot, Full, Invitation, LINK};
+use crate::identity::Newcomer;
 use crate::peer::Peer;
 use crate::pin::Pin;
-use crate::wire::{ApprovalText, ApprovalView, ApproverView, NewApprover, NewPasskey, PasskeyLink};
+use crate::wire::{
+    ApprovalText, ApprovalView, ApproverView, EnrolledView, NewApprover, NewPasskey, PasskeyLink,
+};
 use crate::{Problem, ProblemCode};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_model::{ApprovalId, ApproverAct, Name, Signature, Timestamp};
-use cloakroom_policy::{Approver, Approvers, Attestation, PasskeyTicket, base64url};
+use cloakroom_model::{ApprovalId, ApproverAct, Name, Roles, Signature, Timestamp};
+use cloakroom_policy::{Approver, Approvers, Attestation, PasskeyTicket};
 use cloakroom_store::journal::Entry;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -69,23 +73,23 @@ pub(crate) async fn invite(
     Body(new): Body<NewPasskey>,
 ) -> Result<Json<PasskeyLink>, Problem> {
     to_the_end(async move {
-        let mut random = [0; 20];
-        getrandom::fill(&mut random)?;
-        let code = base64url(&random);
         let act = Act::begin(&admin, by).await?;
         act.note("passkey invited", new.name.as_str(), None).await?;
-        let url = format!("{}/enrol/{code}", admin.ballots.party.origin());
-        admin.ballots.invite(code, new.name, Instant::now()).map_err(|Full| full())?;
-        Ok(PasskeyLink { url, seconds: LINK.as_secs() })
+        people::open(&admin, Invitation { name: new.name, roles: Roles::default(), approver: true }, LINK)
     })
     .await
 }
 
-/// What the browser made, by this link: it waits for the approvers' signatures now.
-pub(crate) async fn redeem(admin: &Admin, code: &str, said: &Attestation) -> Result<ApprovalView, Problem> {
+/// What the browser made, by this link: it is kept where the link was for a member, and waits for the approvers' signatures where it was for
+/// an approver.
+pub(crate) async fn redeem(
+    admin: &Admin,
+    code: &str,
+    said: &Attestation,
+) -> Result<(EnrolledView, Option<Newcomer>), Problem> {
     let gone = || {
         Problem::new(ProblemCode::NotFound, "this link is not good any more")
-            .hinting("a link is good once: cloakroom approver enrol NAME --passkey")
+            .hinting("a link is good once; ask for another: cloakroom approver enrol NAME --passkey")
     };
     let ticket = PasskeyTicket { code, party: &admin.ballots.party };
     // SECURITY: the link first, so that nothing is parsed for a stranger.
@@ -97,8 +101,19 @@ pub(crate) async fn redeem(admin: &Admin, code: &str, said: &Attestation) -> Res
         )
         .hinting("try again; the authenticator has to ask for a PIN, a finger or a face")
     })?;
-    let name = admin.ballots.take_link(code, Instant::now()).ok_or_else(gone)?;
-    open(admin, Peer::Console, ApproverAct::Enrol, name.as_str(), &key).await
+    let invitation = admin.ballots.take_link(code, Instant::now()).ok_or_else(gone)?;
+    let mut enrolled = EnrolledView { state: "pending".into(), id: None, member: None };
+    let mut newcomer = None;
+    let name = invitation.name.to_string();
+    if !invitation.roles.is_empty() {
+        enrolled.member = Some(people::keep(admin, &invitation, &key).await?);
+        enrolled.state = "enrolled".into();
+        newcomer = Some(Newcomer { name: name.clone(), key: Some(key.clone()), roles: Roles::default() });
+    }
+    if invitation.approver {
+        enrolled.id = Some(open(admin, Peer::Console, ApproverAct::Enrol, &name, &key).await?.id);
+    }
+    Ok((enrolled, newcomer))
 }
 
 async fn open(
@@ -119,9 +134,9 @@ async fn open(
     Ok(view(admin, &ballot, "pending"))
 }
 
-fn full() -> Problem {
-    Problem::new(ProblemCode::Conflict, "too many changes of the approvers wait already")
-        .hinting("deny some: cloakroom approval list")
+pub(super) fn full() -> Problem {
+    Problem::new(ProblemCode::Conflict, "too many links or changes of the approvers wait already")
+        .hinting("deny some: cloakroom approval list; a link ends by itself")
 }
 
 /// The change that waits under this id, if one does.

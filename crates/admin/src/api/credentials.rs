@@ -148,7 +148,7 @@ pub(crate) async fn remove(
     Path(credential): Path<String>,
 ) -> Result<Json<CredentialView>, Problem> {
     to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
+        let act = Act::begin(&admin, by.clone()).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
         // Before it is gone: what the authorization server is told.
         let farewell = admin.custody.farewell(row.id);

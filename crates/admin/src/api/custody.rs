@@ -70,7 +70,7 @@ pub(crate) async fn unseal(
     Body(unsealing): Body<Unsealing>,
 ) -> Result<Json<CustodyView>, Problem> {
     to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
+        let act = Act::begin(&admin, by.clone()).await?;
         let brought = unsealing.part.as_ref();
         let turned = admin.custody.unseal(brought, &by.to_string()).await;
         let what = match &turned {

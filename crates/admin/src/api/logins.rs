@@ -33,7 +33,7 @@ pub(crate) async fn begin(
 ) -> Result<Json<LoginView>, Problem> {
     to_the_end(async move {
         let destinations = sorted(new.destinations)?;
-        let act = Act::begin(&admin, by).await?;
+        let act = Act::begin(&admin, by.clone()).await?;
         unless_taken(&act.rows, &new.name)?;
         let id = CredentialId::fresh()?;
         act.note("login begun", &id.to_string(), Some(&new.name)).await?;
@@ -54,7 +54,7 @@ pub(crate) async fn again(
     Body(how): Body<LoginAgain>,
 ) -> Result<Json<LoginView>, Problem> {
     to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
+        let act = Act::begin(&admin, by.clone()).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
         act.note("login begun", &row.id.to_string(), Some(&row.name)).await?;
         drop(act);

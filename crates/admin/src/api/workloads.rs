@@ -5,16 +5,15 @@ use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
 use crate::wire::{AddedWorkload, NewWorkload, WorkloadView};
-use crate::{Problem, ProblemCode, find};
+use crate::{Problem, ProblemCode, find, secret_text};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::{Marks, Rows, Timestamp, WorkloadId, WorkloadRecord};
 use ipnet::IpNet;
 use std::sync::Arc;
 
-const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
-/// 43 base62 symbols: 256 bits.
-const KEY_SYMBOLS: usize = 43;
+/// What the key of a workload begins with.
+const KEY: &str = "cwk_";
 
 pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<WorkloadView>>, Problem> {
     let rows = admin.rows().await?;
@@ -47,7 +46,7 @@ pub(crate) async fn add(
             require_own_user(uid, &act.rows)?;
         }
         let id = WorkloadId::fresh()?;
-        let key = fresh_key()?;
+        let key = secret_text::fresh(KEY)?;
         let created = Timestamp::now();
         let certificate = new.mtls.then(|| admin.certifier.certify(id, &new.name)).transpose();
         let certificate = certificate.map_err(|why| Problem::new(ProblemCode::InternalFault, why))?;
@@ -85,30 +84,4 @@ fn require_own_user(uid: u32, rows: &Rows) -> Result<(), Problem> {
         let detail = format!("uid {uid} is that of workload {:?}", other.name.as_str());
         Err(Problem::new(ProblemCode::Conflict, detail).hinting("let each workload run as a user of its own"))
     })
-}
-
-fn fresh_key() -> Result<String, getrandom::Error> {
-    let mut key = String::from("cwk_");
-    let mut buffer = [0u8; 64];
-    while key.len() < 4 + KEY_SYMBOLS {
-        getrandom::fill(&mut buffer)?;
-        // Bytes above the largest multiple of 62 are dropped, so that every symbol is equally likely.
-        let fair =
-            buffer.iter().filter(|byte| **byte < 248).map(|byte| char::from(BASE62[usize::from(byte % 62)]));
-        key.extend(fair.take(4 + KEY_SYMBOLS - key.len()));
-    }
-    Ok(key)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_workload_key_is_a_prefix_and_43_symbols_and_never_the_same() {
-        let (one, two) = (fresh_key().unwrap(), fresh_key().unwrap());
-        assert_ne!(one, two);
-        assert_eq!(one.len(), 47);
-        assert!(one.starts_with("cwk_") && one[4..].bytes().all(|b| b.is_ascii_alphanumeric()));
-    }
 }

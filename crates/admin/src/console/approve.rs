@@ -108,14 +108,23 @@ pub(super) async fn deny(
 }
 
 impl Said {
+    /// The id of the passkey at its authenticator.
+    pub(super) fn passkey(&self) -> &str {
+        &self.passkey
+    }
+
+    /// All three parts, with points between.
+    pub(super) fn parts(&self) -> String {
+        [&*self.authenticator_data, &self.client_data, &self.signature].join(".")
+    }
+
     fn signature(self, admin: &Admin) -> Result<Signature, Problem> {
         let approvers = admin.approvers();
         let signer = approvers.passkey(&admin.ballots.party, &self.passkey).ok_or_else(|| {
             Problem::new(ProblemCode::SignatureNotValid, "this passkey is no enrolled approver's")
                 .hinting("enrol it: cloakroom approver enrol NAME --passkey")
         })?;
-        let parts = [self.authenticator_data, self.client_data, self.signature];
-        Ok(Signature { key: signer.key_text(), signature: parts.join(".") })
+        Ok(Signature { key: signer.key_text(), signature: self.parts() })
     }
 }
 

@@ -4,12 +4,13 @@ use super::page::{Body, page, refusal};
 use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::{approvers, input};
-use crate::wire::ApprovalView;
+use crate::ballot::Invitation;
 use crate::{Problem, ProblemCode};
 use axum::Json;
 use axum::extract::{Path, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use cloakroom_policy::{Attestation, PasskeyTicket, base64url};
+use http::{HeaderMap, header};
 use serde::Deserialize;
 use std::sync::Arc;
 use std::time::Instant;
@@ -23,9 +24,9 @@ pub(super) struct Made {
 }
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, Path(code): Path<String>) -> Response {
-    let Some(name) = admin.ballots.invited(&code, Instant::now()) else {
+    let Some(invitation) = admin.ballots.invited(&code, Instant::now()) else {
         let problem = Problem::new(ProblemCode::NotFound, "this link is not good any more");
-        return refusal(&problem.hinting("ask for another: cloakroom approver enrol NAME --passkey"));
+        return refusal(&problem.hinting("ask for another: cloakroom member invite NAME --role ROLE, or cloakroom approver enrol NAME --passkey"));
     };
     let party = &admin.ballots.party;
     let challenge = base64url(&PasskeyTicket { code: &code, party }.challenge());
@@ -33,24 +34,53 @@ pub(super) async fn show(State(admin): State<Arc<Admin>>, Path(code): Path<Strin
         ("origin", party.origin()),
         ("rp-id", party.id()),
         ("challenge", challenge.as_str()),
-        ("name", name.as_str()),
+        ("name", invitation.name.as_str()),
     ];
-    let body = Body::default()
-        .labelled("A passkey for the approver", "name", name.as_str())
-        .labelled("It will be good at", "party", party.origin())
-        .words("With it you approve what programs may do with credentials. It counts once the approvers there are have signed it.")
-        .button("enrol", "Make the passkey");
-    page("Become an approver", &told, &body)
+    page(title(&invitation), &told, &body(&invitation, party.origin()))
+}
+
+fn title(invitation: &Invitation) -> &'static str {
+    if invitation.roles.is_empty() { "Become an approver" } else { "Make your passkey" }
+}
+
+fn body(invitation: &Invitation, origin: &str) -> Body {
+    let mut body = Body::default();
+    if !invitation.roles.is_empty() {
+        body = body.labelled("A passkey for", "name", invitation.name.as_str()).labelled(
+            "With it you log in as",
+            "roles",
+            &invitation.roles.to_string(),
+        );
+    }
+    if invitation.approver {
+        if invitation.roles.is_empty() {
+            body = body.labelled("A passkey for the approver", "name", invitation.name.as_str());
+        }
+        body = body.words("With it you approve what programs may do with credentials. For that it counts once the approvers there are have signed it.");
+    }
+    body.labelled("It will be good at", "party", origin).button("enrol", "Make the passkey")
 }
 
 pub(super) async fn redeem(
     State(admin): State<Arc<Admin>>,
     Path(code): Path<String>,
+    headers: HeaderMap,
     input::Body(made): input::Body<Made>,
-) -> Result<Json<ApprovalView>, Problem> {
-    to_the_end(async move {
+) -> Result<Response, Problem> {
+    let Json((cookie, enrolled)) = to_the_end(async move {
         let said = Attestation { object: made.attestation_object, client: made.client_data };
-        approvers::redeem(&admin, &code, &said).await
+        let (enrolled, newcomer) = approvers::redeem(&admin, &code, &said).await?;
+        let cookie = match newcomer {
+            // Whoever has just shown the passkey need not show it again.
+            Some(newcomer) => Some(admin.begin_session(newcomer, &headers).await?),
+            None => None,
+        };
+        Ok((cookie, enrolled))
     })
-    .await
+    .await?;
+    let mut answer = Json(enrolled).into_response();
+    if let Some(cookie) = cookie {
+        answer.headers_mut().insert(header::SET_COOKIE, cookie);
+    }
+    Ok(answer)
 }

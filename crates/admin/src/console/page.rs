@@ -1,14 +1,13 @@
 //! A page of the console: text nodes only, one script of our own, nothing inline (T81).
 
-use super::SECURITY_HEADERS;
 use crate::Problem;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, StatusCode, header};
 use std::fmt::Write;
 
-/// What the pages with a script may do: run it, and speak to the console. No inline code, no frame, no form.
+/// What the pages with a script may do: run it, and speak to the console. No inline code, no frame, no form to anywhere else.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-    frame-ancestors 'none'; base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'";
+    frame-ancestors 'none'; base-uri 'none'; form-action 'self'; require-trusted-types-for 'script'";
 /// No frame and no other page may ask for passkeys here.
 const PERMISSIONS: (HeaderName, &str) = (
     HeaderName::from_static("permissions-policy"),
@@ -32,8 +31,7 @@ pub(super) fn page(title: &str, told: &[(&str, &str)], body: &Body) -> Response 
          <p id=\"said\" role=\"status\"></p>\n</main>\n<script src=\"/passkey.js\"></script>\n</html>\n"
     );
     let mut answer =
-        (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/html; charset=utf-8"), PERMISSIONS], html)
-            .into_response();
+        ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), PERMISSIONS], html).into_response();
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, http::HeaderValue::from_static(POLICY));
     answer
 }
@@ -48,11 +46,11 @@ pub(super) fn refusal(problem: &Problem) -> Response {
 }
 
 pub(super) async fn script() -> Response {
-    (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
+    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
 }
 
 pub(super) async fn style() -> Response {
-    (SECURITY_HEADERS, [(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
+    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
 /// What a page shows: every text goes through `escaped`.
@@ -80,6 +78,16 @@ impl Body {
     pub(super) fn labelled(mut self, label: &str, id: &str, value: &str) -> Self {
         let (label, value) = (escaped(label), escaped(value));
         let _ = writeln!(self.0, "<p>{label}: <code id=\"{id}\">{value}</code></p>");
+        self
+    }
+
+    /// A button that works without a script; what it sends says that it comes from a page of this session.
+    pub(super) fn form(mut self, to: &'static str, csrf: &str, words: &'static str) -> Self {
+        let csrf = escaped(csrf);
+        let _ = writeln!(
+            self.0,
+            "<form method=\"post\" action=\"{to}\"><input type=\"hidden\" name=\"csrf\" value=\"{csrf}\"><button>{words}</button></form>"
+        );
         self
     }
 

@@ -29,12 +29,8 @@ async function digest(domain) {
   return crypto.subtle.digest("SHA-256", shown);
 }
 
-async function decide(act) {
-  const challenge = await digest(DOMAINS[act]);
-  if (act === "grant" && hexadecimal(challenge) !== document.getElementById("digest").textContent) {
-    throw new Error("the text on this page is not the text of its digest");
-  }
-  const allowCredentials = place.passkeys.split(" ").filter(Boolean).map((id) => ({ type: "public-key", id: bytes(id) }));
+async function signed(challenge, ids) {
+  const allowCredentials = ids.map((id) => ({ type: "public-key", id: bytes(id) }));
   const made = await navigator.credentials.get({
     publicKey: { challenge, rpId: place.rpId, allowCredentials, userVerification: "required", timeout: 120000 },
   });
@@ -44,6 +40,19 @@ async function decide(act) {
     client_data: base64url(made.response.clientDataJSON),
     signature: base64url(made.response.signature),
   };
+}
+
+async function decide(act) {
+  const challenge = await digest(DOMAINS[act]);
+  if (act === "grant" && hexadecimal(challenge) !== document.getElementById("digest").textContent) {
+    throw new Error("the text on this page is not the text of its digest");
+  }
+  return signed(challenge, place.passkeys.split(" ").filter(Boolean));
+}
+
+async function login() {
+  const asked = await hand("/login/challenge", {});
+  return { ticket: asked.ticket, said: await signed(bytes(asked.challenge), asked.passkeys) };
 }
 
 async function enrol() {
@@ -77,18 +86,35 @@ async function hand(path, document) {
   return told;
 }
 
+async function decided(act) {
+  const told = await hand(`${location.pathname}/${act}`, await decide(act));
+  return [`${told.state}: ${told.signed.length} of ${told.needed} approvers have signed`, told.state];
+}
+
+async function enrolled() {
+  const told = await hand(location.pathname, await enrol());
+  const waits = told.id ? `; to approve, it counts once the approvers there are have signed ${told.id}` : "";
+  return [(told.member ? "the passkey is made, and you are logged in" : "the passkey is made") + waits, told.state];
+}
+
+async function entered() {
+  const told = await hand("/login", await login());
+  location.assign(place.next);
+  return ["logged in", told.state];
+}
+
+const ACTS = { grant: () => decided("grant"), deny: () => decided("deny"), enrol: enrolled, login: entered };
+
+function buttons() {
+  return document.querySelectorAll("button[data-act]");
+}
+
 async function act(button) {
   const what = button.dataset.act;
   say("waiting for the passkey", "waiting");
   try {
-    const told = what === "enrol"
-      ? await hand(location.pathname, await enrol())
-      : await hand(`${location.pathname}/${what}`, await decide(what));
-    const next = what === "enrol"
-      ? `the passkey is made; it counts once the approvers there are have signed ${told.id}`
-      : `${told.state}: ${told.signed.length} of ${told.needed} approvers have signed`;
-    say(next, told.state);
-    document.querySelectorAll("button").forEach((other) => other.remove());
+    say(...await ACTS[what]());
+    buttons().forEach((other) => other.remove());
   } catch (error) {
     say(`nothing was done: ${error.message}`, "failed");
   }
@@ -96,7 +122,7 @@ async function act(button) {
 
 if (location.origin !== place.origin) {
   say(`open this page at ${place.origin}${location.pathname}: passkeys are good there only`, "elsewhere");
-  document.querySelectorAll("button").forEach((button) => button.remove());
+  buttons().forEach((button) => button.remove());
 } else {
-  document.querySelectorAll("button").forEach((button) => button.addEventListener("click", () => act(button)));
+  buttons().forEach((button) => button.addEventListener("click", () => act(button)));
 }

@@ -9,6 +9,7 @@ mod issuer;
 mod journal;
 mod lock;
 mod login;
+mod people;
 mod policy;
 mod role;
 mod run;
@@ -22,6 +23,7 @@ pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};
 pub(crate) use lock::{Form, LockArguments, LockCommand, Shelf};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
+pub(crate) use people::{MemberCommand, TokenCommand};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
 };
@@ -114,6 +116,12 @@ pub(crate) enum Command {
     /// Approvers: whose signatures count
     #[command(subcommand)]
     Approver(ApproverCommand),
+    /// Members: people who log in at the console
+    #[command(subcommand)]
+    Member(MemberCommand),
+    /// API tokens: for programs that use the admin API over the network
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Proposals: what workloads ask for
     #[command(subcommand)]
     Proposal(ProposalCommand),

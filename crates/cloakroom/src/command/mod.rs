@@ -17,6 +17,7 @@ mod lease;
 mod lint;
 mod login;
 mod manual;
+mod people;
 mod placeholder;
 mod policy;
 mod proposal;
@@ -53,6 +54,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),
         Command::Approval(command) => approval::run(&find()?, command, output),
         Command::Approver(command) => approver::run(&find()?, command, output),
+        Command::Member(command) => people::members(&find()?, command, output),
+        Command::Token(command) => people::tokens(&find()?, command, output),
         Command::Proposal(command) => proposal::run(&find()?, command, output),
         Command::Policy(command) => policy::run(arguments.data.as_deref(), command, output),
         Command::Learn(options) => learn::run(&find()?, &options, output),

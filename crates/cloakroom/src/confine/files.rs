@@ -58,7 +58,8 @@ impl Files {
         files.write.insert(data.path().to_owned());
         files.read.extend(settings.upstream.anchors.iter().cloned());
         files.read.extend(settings.source_directories.iter().cloned());
-        if let Some(CertificateSetting::Given { certificate, key }) = &settings.certificate {
+        for shown in [&settings.certificate, &settings.console_certificate] {
+            let Some(CertificateSetting::Given { certificate, key }) = shown else { continue };
             // Both are read again at SIGHUP, and renewed by putting new files in their place.
             for file in [certificate, key] {
                 files.read.extend(around(file));

@@ -2,6 +2,7 @@
 
 mod bound;
 mod certify;
+mod console;
 mod custody;
 mod doors;
 mod files;

@@ -2,6 +2,7 @@
 
 use super::bound::{Bound, heard};
 use super::certify::WorkloadCertifier;
+use super::console;
 use super::custody;
 use super::doors::Doors;
 use super::grants::GrantKeeper;
@@ -19,16 +20,17 @@ use crate::failure::Failure;
 use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Link, Locks, Logins, Revoker, Rewrap, in_force};
+use cloakroom_admin::{Admin, Ballots, Changes, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::Custody;
 use cloakroom_egress::issuer::{Issuer, IssuerSettings};
 use cloakroom_model::{LookupKey, RequiredLocks, Rows, SecurityEvent, Timestamp};
-use cloakroom_policy::{Lessons, PolicySet, RelyingParty};
-use cloakroom_proxy::{Authority, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy};
+use cloakroom_policy::{Lessons, PolicySet};
+use cloakroom_proxy::{
+    Authority, BesideTls, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy,
+};
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
-use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -36,6 +38,9 @@ use std::sync::{Arc, OnceLock};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::Receiver;
 use zeroize::Zeroizing;
+
+/// The settings of the workload listener's TLS.
+const LISTEN: &str = "[listen.tls]";
 
 /// A broker, ready to run.
 pub(super) struct Opened {
@@ -45,6 +50,7 @@ pub(super) struct Opened {
     pub(super) workloads: Listeners,
     pub(super) names: Option<NameListeners>,
     pub(super) console: TcpListener,
+    pub(super) console_tls: Option<Arc<BesideTls>>,
     pub(super) socket: UnixListener,
     pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
@@ -57,15 +63,20 @@ pub(super) struct Opened {
 
 /// What can be wrong before anything is touched: found while a broker that is to be taken over still runs.
 pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
-    settings.certificate.as_ref().map(certificate).transpose()?;
+    settings.certificate.as_ref().map(|setting| certificate(setting, LISTEN)).transpose()?;
+    settings.console_certificate.as_ref().map(|setting| certificate(setting, "[console.tls]")).transpose()?;
+    console::require_private(settings.console, settings.console_certificate.is_some())?;
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
 pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Result<Opened, Failure> {
     // What settings and the machine can refuse comes first: a start that failed has made no keys.
-    let tls = settings.certificate.as_ref().map(certificate).transpose()?;
+    let tls = settings.certificate.as_ref().map(|setting| certificate(setting, LISTEN)).transpose()?;
     let steered = bound.steered.map(SteeredSockets::heard).transpose()?;
     let (workloads, console) = (heard(bound.workloads)?, heard(bound.console)?);
+    console::require_private(console.local_addr()?, settings.console_certificate.is_some())?;
+    let party = console::party(&settings, console.local_addr()?)?;
+    let console_tls = console::tls(data, &settings)?;
     let unix = unix_listener(bound.unix, settings.unix.as_deref())?;
     let operators = bound.operators;
     let issuer_listener = bound.issuer.map(heard).transpose()?;
@@ -140,7 +151,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         policies: Arc::clone(&policies),
         trusted: trusted.approvers,
         pin: trusted.pin,
-        ballots: Ballots::new(party(settings.party, console.local_addr()?)?),
+        ballots: Ballots::new(party),
+        identity: Identity::new(settings.sessions),
         logins: Logins::default(),
         approval_lifetime: settings.approval_lifetime,
         pin_generation: settings.pin_generation,
@@ -220,6 +232,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         workloads,
         names,
         console,
+        console_tls,
         socket,
         link,
         webhook,
@@ -247,24 +260,15 @@ fn warn_of_first_use(data: &DataDir) {
     }
 }
 
-/// Where passkeys are good: what is written, or the console's port under the only name that browsers trust without TLS.
-fn party(written: Option<RelyingParty>, console: SocketAddr) -> Result<RelyingParty, Failure> {
-    let own = match console.port() {
-        80 => "http://localhost".to_owned(),
-        port => format!("http://localhost:{port}"),
-    };
-    written.map_or_else(|| RelyingParty::new(&own, None).map_err(Failure::failed), Ok)
-}
-
-/// What the workload listener shows.
-fn certificate(setting: &CertificateSetting) -> Result<Certificate, Failure> {
+/// What a listener shows; `section` is that of its settings.
+pub(super) fn certificate(setting: &CertificateSetting, section: &str) -> Result<Certificate, Failure> {
     match setting {
         CertificateSetting::Own(names) => Ok(Certificate::Own(names.clone())),
         CertificateSetting::Given { certificate, key } => {
             let given = GivenCertificate::load(certificate, key);
             let given = given.map_err(|error| {
                 Failure::bad_input(chain(&error))
-                    .hinting("[listen.tls] names a certificate and its key, both in PEM")
+                    .hinting(format!("{section} names a certificate and its key, both in PEM"))
             })?;
             Ok(Certificate::Given(Arc::new(given)))
         }
@@ -324,7 +328,7 @@ pub(super) fn of_store(error: cloakroom_store::StoreError) -> Failure {
 }
 
 /// The whole chain of an error on one line.
-fn chain(error: &dyn std::error::Error) -> String {
+pub(super) fn chain(error: &dyn std::error::Error) -> String {
     let sources = std::iter::successors(Some(error), |error| error.source());
     sources.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

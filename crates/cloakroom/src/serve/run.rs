@@ -2,12 +2,13 @@
 
 use super::link::Introduction;
 use super::open::Opened;
-use super::{custody, leases};
+use super::{console, custody, leases};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::output::Output;
+use cloakroom_admin::wire::PasskeyLink;
 use cloakroom_model::Timestamp;
-use cloakroom_proxy::Proxy;
+use cloakroom_proxy::ProxyError;
 use cloakroom_store::journal::Entry;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -29,6 +30,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         workloads,
         names,
         console,
+        console_tls,
         socket,
         link,
         webhook,
@@ -39,6 +41,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     let ready = Ready {
         listen: workloads.network.local_addr()?,
         console: console.local_addr()?,
+        console_scheme: if console_tls.is_some() { "https" } else { "http" },
         transparent: workloads.transparent.as_ref().map(TcpListener::local_addr).transpose()?,
         dns: names.as_ref().map(|names| names.tcp.local_addr()).transpose()?,
         issuer: issuer.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?,
@@ -69,8 +72,9 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         });
     }
     let (shutdown, of_console) = (until(&stopped), Arc::clone(&admin));
+    let tls = console_tls.as_ref().map(console::for_connections);
     servers.spawn(async move {
-        cloakroom_admin::serve_console(of_console, console, shutdown).await.map_err(|e| e.to_string())
+        cloakroom_admin::serve_console(of_console, console, tls, shutdown).await.map_err(|e| e.to_string())
     });
     if let Some((issuer, listener)) = issuer {
         let shutdown = until(&stopped);
@@ -91,7 +95,8 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         introduction
     });
     let scheme = if proxy.entrance.tls.is_some() { "https" } else { "http" };
-    ready.say(data, scheme, introduction, output)?;
+    let enrol = admin.first_link().await.map_err(|problem| Failure::failed(problem.to_string()))?;
+    ready.say(data, scheme, introduction, enrol.as_ref(), output)?;
     #[cfg(debug_assertions)]
     crate::confine::attempt();
 
@@ -105,7 +110,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
                 break Ok(());
             }
             ended = servers.join_next() => break Err(why(ended)),
-            _ = hangup.recv() => read_certificate_again(&proxy),
+            _ = hangup.recv() => {
+                say_read_again("listener", proxy.entrance.reload());
+                say_read_again("console", console_tls.as_ref().map_or(Ok(false), |tls| tls.reload()));
+            }
         }
     };
     tracing::info!("stopping");
@@ -126,12 +134,12 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     ended.and(closed.map_err(Failure::from))
 }
 
-fn read_certificate_again(proxy: &Proxy) {
-    match proxy.entrance.reload() {
-        Ok(true) => tracing::info!("the listener's certificate was read again"),
+fn say_read_again(listener: &'static str, read: Result<bool, ProxyError>) {
+    match read {
+        Ok(true) => tracing::info!(listener, "the certificate was read again"),
         Ok(false) => {}
         Err(error) => {
-            tracing::error!(%error, "the listener's certificate could not be read again; the former one is shown on")
+            tracing::error!(listener, %error, "the certificate could not be read again; the former one is shown on")
         }
     }
 }
@@ -159,6 +167,7 @@ fn why(ended: Option<Result<Result<(), String>, tokio::task::JoinError>>) -> Fai
 struct Ready {
     listen: SocketAddr,
     console: SocketAddr,
+    console_scheme: &'static str,
     transparent: Option<SocketAddr>,
     dns: Option<SocketAddr>,
     issuer: Option<SocketAddr>,
@@ -170,9 +179,10 @@ impl Ready {
         data: &DataDir,
         scheme: &str,
         introduction: Option<Introduction>,
+        enrol: Option<&PasskeyLink>,
         output: &Output,
     ) -> Result<(), Failure> {
-        let Self { listen, console, transparent, dns, issuer } = self;
+        let Self { listen, console, console_scheme, transparent, dns, issuer } = self;
         let ca = data.ca();
         let mut document = json!({
             "ready": true,
@@ -193,9 +203,16 @@ impl Ready {
         if let Some(issuer) = issuer {
             document["issuer"] = issuer.to_string().into();
         }
+        if let Some(link) = enrol {
+            document["enrol"] = link.url.as_str().into();
+            output.talk(&format!(
+                "nobody can log in at the console yet; the first person makes a passkey within the hour: {}",
+                link.url
+            ));
+        }
         output.data(&document, || {
             format!(
-                "cloakroom is ready: workloads {scheme}://{listen}, {steered}console http://{console}, ca {}",
+                "cloakroom is ready: workloads {scheme}://{listen}, {steered}console {console_scheme}://{console}, ca {}",
                 ca.display()
             )
         })

@@ -7,6 +7,7 @@ use super::unit::{Size, Span};
 use super::webhook::Webhook;
 use super::witness::Witness;
 use crate::failure::Failure;
+use cloakroom_admin::Spans;
 use cloakroom_admin::{nearest, wire::Complaint};
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{CredentialKind, Destination, Host, Name};
@@ -103,7 +104,7 @@ impl Default for Listen {
     }
 }
 
-/// `[listen.tls]`
+/// `[listen.tls]` and `[console.tls]`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub(super) struct ListenTls {
@@ -116,19 +117,18 @@ pub(super) struct ListenTls {
 
 impl ListenTls {
     /// What is meant, where the keys go together.
-    pub(super) fn certificate(self) -> Result<CertificateSetting, Failure> {
-        let wrong = |text: &str, hint: &str| Err(Failure::bad_input(text).hinting(hint));
+    pub(super) fn certificate(self, section: &str) -> Result<CertificateSetting, Failure> {
+        let wrong =
+            |text: &str, hint: &str| Err(Failure::bad_input(format!("{section} {text}")).hinting(hint));
         match (self.certificate.as_os_str() == "own", self.key) {
-            (true, None) => Ok(CertificateSetting::Own(hosts(&self.names)?)),
+            (true, None) => Ok(CertificateSetting::Own(hosts(&self.names, section)?)),
             (true, Some(_)) => wrong(
-                "[listen.tls] has a key beside certificate = \"own\"",
+                "has a key beside certificate = \"own\"",
                 "the broker makes its own key; name a file as certificate to use yours",
             ),
-            (false, None) => {
-                wrong("[listen.tls] has no key", "name the file with the certificate's private key")
-            }
+            (false, None) => wrong("has no key", "name the file with the certificate's private key"),
             (false, Some(_)) if !self.names.is_empty() => wrong(
-                "[listen.tls] has names beside a certificate from a file",
+                "has names beside a certificate from a file",
                 "leave names out: the certificate has its own",
             ),
             (false, Some(key)) => Ok(CertificateSetting::Given { certificate: self.certificate, key }),
@@ -136,10 +136,10 @@ impl ListenTls {
     }
 }
 
-fn hosts(names: &[String]) -> Result<Vec<Host>, Failure> {
+fn hosts(names: &[String], section: &str) -> Result<Vec<Host>, Failure> {
     let host = |name: &String| {
         Host::parse_written(name).map_err(|error| {
-            Failure::bad_input(format!("[listen.tls] names: {error}"))
+            Failure::bad_input(format!("{section} names: {error}"))
                 .hinting("write names = [\"broker.internal\", \"10.0.0.5\"]")
         })
     };
@@ -291,9 +291,19 @@ impl Approval {
 pub(super) struct Console {
     origin: Option<String>,
     rp_id: Option<String>,
+    pub(super) tls: Option<ListenTls>,
+    idle: Option<Span>,
+    session: Option<Span>,
 }
 
 impl Console {
+    /// How long sessions live.
+    pub(super) fn sessions(&self) -> Spans {
+        let default = Spans::default();
+        let span = |written: &Option<Span>, otherwise| written.as_ref().map_or(otherwise, |span| span.0);
+        Spans { idle: span(&self.idle, default.idle), whole: span(&self.session, default.whole) }
+    }
+
     /// Where passkeys are good, where that is written.
     pub(super) fn party(self) -> Result<Option<RelyingParty>, Failure> {
         let hint = "write [console] origin = \"https://cloakroom.example.com\", and rp-id only for a domain above it";

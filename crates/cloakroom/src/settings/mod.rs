@@ -9,13 +9,14 @@ mod witness;
 
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
+use cloakroom_admin::Spans;
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_model::{Destination, Host, Name, Severity};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits, Pool};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
-use file::{ConfigFile, Kek, Listen, ListenTls};
+use file::{ConfigFile, Kek, Listen};
 use ipnet::{IpNet, Ipv4Net};
 use issuer::Issuer;
 pub(crate) use process::ProcessSetting;
@@ -41,6 +42,10 @@ pub(crate) struct Settings {
     pub(crate) console: SocketAddr,
     /// What the workload listener shows in TLS, where it speaks TLS.
     pub(crate) certificate: Option<CertificateSetting>,
+    /// What the console shows in TLS, where it speaks TLS.
+    pub(crate) console_certificate: Option<CertificateSetting>,
+    /// How long sessions at the console live.
+    pub(crate) sessions: Spans,
     /// Whether the workload listener speaks SOCKS5.
     pub(crate) socks: bool,
     /// Balancers that say in the PROXY protocol whom they speak for.
@@ -206,13 +211,14 @@ impl Settings {
             journal,
             custody,
             approval,
-            console,
+            mut console,
             events,
             issuer,
             epoch,
             sources,
             process,
         } = file;
+        let console_tls = console.tls.take();
         let durability = journal.durability.into();
         let journal_settings = journal.settings();
         let mut out = upstream.settings();
@@ -233,7 +239,7 @@ impl Settings {
             steered: steered(&listen, options)?,
             unix: listen.unix,
             console: options.console.unwrap_or(listen.console),
-            certificate: listen.tls.map(ListenTls::certificate).transpose()?,
+            certificate: listen.tls.map(|tls| tls.certificate("[listen.tls]")).transpose()?,
             socks: listen.socks5,
             balancers: listen.proxy_protocol,
             limits,
@@ -246,7 +252,9 @@ impl Settings {
             pin_generation: approval.pin_generation,
             parking: approval.parking(),
             approval_lifetime: approval.expires.map(|span| span.0),
+            sessions: console.sessions(),
             party: console.party()?,
+            console_certificate: console_tls.map(|tls| tls.certificate("[console.tls]")).transpose()?,
             trust_approvers: options.trust_approvers,
             hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),

@@ -11,7 +11,7 @@ mod sshsig;
 
 pub use chain::Head;
 pub use key::Purpose;
-pub use passkey::{Attestation, PasskeyTicket, RelyingParty, base64url};
+pub use passkey::{Attestation, LoginTicket, PasskeyTicket, RelyingParty, base64url, passkey_id};
 pub use rules::{ApprovalRule, ApprovalRules};
 
 pub(crate) use counter::Backwards;

@@ -5,6 +5,7 @@
 
 mod arrival;
 mod balancer;
+mod beside;
 mod certificate;
 mod early;
 mod settings;
@@ -13,6 +14,7 @@ mod socks;
 mod steered;
 
 pub(crate) use arrival::{Arrival, GRACE, serve, turn_away};
+pub use beside::BesideTls;
 pub(crate) use certificate::EntryTls;
 pub use certificate::GivenCertificate;
 pub use settings::{Certificate, Entrance};

@@ -29,6 +29,16 @@ pub enum Certificate {
     Given(Arc<GivenCertificate>),
 }
 
+impl Certificate {
+    /// Reads the files again, where it comes from files.
+    pub(super) fn reload(&self) -> Result<bool, ProxyError> {
+        match self {
+            Self::Given(given) => given.reload().map(|()| true),
+            Self::Own(_) => Ok(false),
+        }
+    }
+}
+
 impl Default for Entrance {
     fn default() -> Self {
         Self { tls: None, workloads: None, socks: true, balancers: Vec::new() }
@@ -41,10 +51,7 @@ impl Entrance {
     /// # Errors
     /// As [`GivenCertificate::reload`]; the former certificate is shown on.
     pub fn reload(&self) -> Result<bool, ProxyError> {
-        match &self.tls {
-            Some(Certificate::Given(given)) => given.reload().map(|()| true),
-            Some(Certificate::Own(_)) | None => Ok(false),
-        }
+        self.tls.as_ref().map_or(Ok(false), Certificate::reload)
     }
 
     pub(super) fn is_balancer(&self, peer: Source) -> bool {

@@ -28,6 +28,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 11, name: "ended", sql: include_str!("../../migrations/0011_ended.sql") },
     Migration { version: 12, name: "captured", sql: include_str!("../../migrations/0012_captured.sql") },
     Migration { version: 13, name: "lease", sql: include_str!("../../migrations/0013_lease.sql") },
+    Migration { version: 14, name: "members", sql: include_str!("../../migrations/0014_members.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

@@ -6,6 +6,7 @@ mod lease;
 mod life;
 mod migrate;
 mod open;
+mod people;
 mod read;
 mod worker;
 mod write;

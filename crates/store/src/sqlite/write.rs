@@ -315,7 +315,7 @@ pub(super) fn insert(db: &Connection, sql: &str, what: &'static str, values: imp
     }
 }
 
-fn json(value: &impl Serialize) -> Result<String, StoreError> {
+pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::Failed(format!("cannot be written as JSON: {error}")))
 }

@@ -4,7 +4,7 @@ pub(crate) mod rows;
 
 use cloakroom_model::*;
 use cloakroom_store::{Books, BoxFuture, Decision, Store, StoreError};
-use rows::{at, credential, keys, lease, placeholder, signature, workload};
+use rows::{api_token, at, credential, keys, lease, member, placeholder, session, signature, workload};
 use std::sync::Arc;
 
 /// A case gets an empty store.
@@ -39,6 +39,9 @@ cases! {
     many_are_revoked_or_none
     uses_are_noted_as_they_were_tallied
     a_lease_is_kept_as_it_is_now_until_it_is_gone
+    a_member_has_a_name_and_a_passkey_of_its_own
+    a_session_is_found_by_its_hash_until_it_ends
+    an_api_token_is_found_by_its_hash_and_revoked_once
     a_life_changes_as_the_model_says_and_in_no_other_way
     concurrent_changes_that_fail_do_not_disturb_their_neighbours
 }
@@ -526,4 +529,50 @@ async fn a_lease_is_kept_as_it_is_now_until_it_is_gone(store: Arc<dyn Store>) {
     store.end_lease(first.id).await.unwrap();
     assert!(matches!(store.end_lease(first.id).await, Err(StoreError::Missing { .. })));
     assert_eq!(store.leases().await, Ok(vec![second]));
+}
+
+async fn a_member_has_a_name_and_a_passkey_of_its_own(store: Arc<dyn Store>) {
+    let ann = member(1, "ann", "webauthn a");
+    store.add_member(ann.clone()).await.unwrap();
+    for taken in [member(2, "ann", "webauthn b"), member(2, "bob", "webauthn a")] {
+        assert!(matches!(store.add_member(taken).await, Err(StoreError::Conflict(_))));
+    }
+    assert_eq!(store.members().await.unwrap(), [ann.clone()]);
+    store.remove_member(ann.id, at(9)).await.unwrap();
+    assert!(matches!(store.remove_member(ann.id, at(9)).await, Err(StoreError::Missing { .. })));
+    let again = member(2, "ann", "webauthn a");
+    store.add_member(again.clone()).await.unwrap();
+    let removed = MemberRecord { removed: Some(at(9)), ..ann };
+    assert_eq!(store.members().await.unwrap(), [removed, again]);
+}
+
+async fn a_session_is_found_by_its_hash_until_it_ends(store: Arc<dyn Store>) {
+    let (one, two) = (session(1, 10), session(2, 30));
+    store.add_session(one.clone()).await.unwrap();
+    store.use_session(one.id, at(8)).await.unwrap();
+    store.use_session(one.id, at(6)).await.unwrap();
+    let used = SessionRecord { used: at(8), ..one.clone() };
+    assert_eq!(store.session(one.hash).await.unwrap(), Some(used));
+    assert_eq!(store.session(two.hash).await.unwrap(), None);
+    let later = SessionRecord { begun: at(10), ..two.clone() };
+    store.add_session(later.clone()).await.unwrap();
+    assert_eq!(store.sessions().await.unwrap(), [later], "what has ended is forgotten");
+    store.end_session(two.id).await.unwrap();
+    assert!(matches!(store.end_session(two.id).await, Err(StoreError::Missing { .. })));
+    store.use_session(two.id, at(11)).await.unwrap();
+    assert_eq!(store.sessions().await.unwrap(), []);
+}
+
+async fn an_api_token_is_found_by_its_hash_and_revoked_once(store: Arc<dyn Store>) {
+    let one = api_token(1, "ci");
+    store.add_api_token(one.clone()).await.unwrap();
+    assert!(matches!(store.add_api_token(api_token(2, "ci")).await, Err(StoreError::Conflict(_))));
+    assert_eq!(store.api_token(one.hash).await.unwrap(), Some(one.clone()));
+    store.revoke_api_token(one.id, at(7)).await.unwrap();
+    assert!(matches!(store.revoke_api_token(one.id, at(7)).await, Err(StoreError::Missing { .. })));
+    let revoked = ApiTokenRecord { revoked: Some(at(7)), ..one };
+    assert_eq!(store.api_token(revoked.hash).await.unwrap(), Some(revoked.clone()));
+    let again = api_token(2, "ci");
+    store.add_api_token(again.clone()).await.unwrap();
+    assert_eq!(store.api_tokens().await.unwrap(), [revoked, again]);
 }

@@ -106,3 +106,40 @@ pub(crate) fn lease(number: u64) -> LeaseRecord {
         trouble: None,
     }
 }
+
+pub(crate) fn member(number: u64, name: &str, key: &str) -> MemberRecord {
+    MemberRecord {
+        id: MemberId::new(at(number), random(number)),
+        name: Name::parse(name).unwrap(),
+        roles: [Role::Operator, Role::Reader].into_iter().collect(),
+        key: key.to_owned(),
+        created: at(number),
+        removed: None,
+    }
+}
+
+pub(crate) fn session(number: u64, ends: u64) -> SessionRecord {
+    SessionRecord {
+        id: SessionId::new(at(number), random(number)),
+        hash: keys().hash("session", &number.to_be_bytes()),
+        name: "ann".into(),
+        key: Some("webauthn a".into()),
+        roles: Roles::default(),
+        begun: at(number),
+        used: at(number),
+        ends: at(ends),
+    }
+}
+
+pub(crate) fn api_token(number: u64, name: &str) -> ApiTokenRecord {
+    ApiTokenRecord {
+        id: ApiTokenId::new(at(number), random(number)),
+        name: Name::parse(name).unwrap(),
+        hash: keys().hash("API token", &number.to_be_bytes()),
+        roles: [Role::Auditor].into_iter().collect(),
+        owner: "uid 0".into(),
+        created: at(number),
+        expires: at(number + 5),
+        revoked: None,
+    }
+}

@@ -11,9 +11,11 @@ mod cbor;
 mod cose;
 mod data;
 mod enrolment;
+mod login;
 mod party;
 
 pub use enrolment::{Attestation, PasskeyTicket, base64url};
+pub use login::{LoginTicket, passkey_id};
 pub use party::RelyingParty;
 
 use aws_lc_rs::digest::{SHA256, digest};

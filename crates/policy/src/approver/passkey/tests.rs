@@ -393,3 +393,25 @@ fn a_passkeys_line_has_one_spelling() {
         assert!(Approvers::new([edited.clone()]).is_err(), "{edited}");
     }
 }
+
+#[test]
+fn t85_a_log_in_is_signed_here_once_and_is_no_approval() {
+    let software = Software::new();
+    let ticket = |code| LoginTicket { code, party: &software.party };
+    let (line, after) = (software.line(3), software.line(7));
+    let words = |line: &str| line.strip_suffix(" alice").unwrap().to_owned();
+    let signature = software.signs(&ticket("one").challenge(), 7);
+    let (_, said) = signature.signature.split_once('.').unwrap();
+    assert_eq!(ticket("one").signed_by(&words(&line), said), Some(7));
+    assert_eq!(ticket("two").signed_by(&words(&line), said), None, "another attempt");
+    assert_eq!(ticket("one").signed_by(&words(&after), said), None, "the counter stood still");
+    assert_eq!(ticket("one").signed_by(&line, said), None, "words follow");
+    let elsewhere = RelyingParty::new("https://console.example.com", None).unwrap();
+    assert_eq!(LoginTicket { code: "one", party: &elsewhere }.signed_by(&words(&line), said), None);
+    let approval = software.signs(&Purpose::Approval.digest(TEXT), 7);
+    let (_, said) = approval.signature.split_once('.').unwrap();
+    assert_eq!(ticket(TEXT).signed_by(&words(&line), said), None, "an approval is no log-in");
+    assert!(!software.counts(&signature), "a log-in is no approval");
+    assert_eq!(passkey_id(&words(&line), &software.party), Some(URL_SAFE_NO_PAD.encode(b"an id")));
+    assert_eq!(passkey_id(&words(&line), &elsewhere), None);
+}

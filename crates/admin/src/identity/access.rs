@@ -1,0 +1,68 @@
+//! What a route asks of its caller: one word in the table of routes, and here what it means.
+
+use super::Caller;
+use crate::{Problem, ProblemCode};
+use cloakroom_model::Role;
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Whoever has any role.
+    Read,
+    /// Whoever may see what workloads wrote and what is on record.
+    Inspect,
+    /// Approvers. What counts is the signature in the request.
+    Approve,
+    /// Approvers and operators: to end what was granted is never wrong to ask.
+    Withdraw,
+    /// Operators.
+    Operate,
+    /// Operators that are people: an API token makes nobody who outlives it.
+    People,
+    /// Whoever has any role, for what is their own; the handler looks whose it is.
+    Own,
+    /// Whoever is at the admin socket or on the operators' link.
+    Local,
+}
+
+impl Access {
+    /// Lets the caller past, or says what is missing.
+    pub(crate) fn require(self, caller: &Caller) -> Result<(), Problem> {
+        if self.admits(caller) {
+            return Ok(());
+        }
+        let detail = match self {
+            Self::People if caller.has(Role::Operator) => "an API token may not do this; a person may",
+            Self::Local => "this is done at the broker's own machine",
+            _ => "the role for this is missing",
+        };
+        let hint = match self {
+            Self::Local => "run the command there: cloakroom --help".to_owned(),
+            _ => format!(
+                "it takes: {}",
+                self.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(" or ")
+            ),
+        };
+        Err(Problem::new(ProblemCode::RoleMissing, detail).hinting(hint))
+    }
+
+    fn admits(self, caller: &Caller) -> bool {
+        let has_one = self.roles().iter().any(|role| caller.has(*role));
+        match self {
+            Self::Local => caller.is_local(),
+            Self::People => has_one && !caller.is_api_token(),
+            _ => has_one,
+        }
+    }
+
+    fn roles(self) -> &'static [Role] {
+        use Role::{Approver, Auditor, Operator};
+        match self {
+            Self::Read | Self::Own => &Role::ALL,
+            Self::Inspect => &[Operator, Approver, Auditor],
+            Self::Approve => &[Approver],
+            Self::Withdraw => &[Operator, Approver],
+            Self::Operate | Self::People | Self::Local => &[Operator],
+        }
+    }
+}

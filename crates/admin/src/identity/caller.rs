@@ -1,0 +1,88 @@
+//! Whoever asks, once that is known.
+
+use crate::peer::Peer;
+use crate::{Problem, ProblemCode};
+use cloakroom_model::{ApiTokenRecord, Role, Roles, SessionRecord};
+
+/// Who asks, and what they may do. Made by the guards alone.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    by: Peer,
+    roles: Roles,
+    session: Option<Seat>,
+}
+
+/// The session of a caller that has one.
+#[derive(Clone, Debug)]
+struct Seat {
+    row: SessionRecord,
+    csrf: String,
+}
+
+impl Caller {
+    /// Whoever may operate the broker from its own machine, or by an operator's certificate.
+    pub(super) fn operating(peer: Peer) -> Self {
+        Self { by: peer, roles: Roles::all(), session: None }
+    }
+
+    /// The holder of an API token that counts.
+    pub(super) fn holding(row: ApiTokenRecord) -> Self {
+        Self { by: Peer::ApiToken(row.name), roles: row.roles, session: None }
+    }
+
+    /// The person of a session that goes on; `csrf` is what pages of this session add to what they send.
+    pub(super) fn seated(row: SessionRecord, roles: Roles, csrf: String) -> Self {
+        Self { by: Peer::Person(row.name.as_str().into()), roles, session: Some(Seat { row, csrf }) }
+    }
+
+    /// As it stands in the record.
+    pub(crate) fn by(&self) -> &Peer {
+        &self.by
+    }
+
+    /// What the caller may do.
+    pub(crate) fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// Whether this role is among them.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.roles.has(role)
+    }
+
+    /// Whether it is a program with an API token.
+    pub(crate) fn is_api_token(&self) -> bool {
+        matches!(self.by, Peer::ApiToken(_))
+    }
+
+    /// Whether it came by the admin socket or the operators' link.
+    pub(crate) fn is_local(&self) -> bool {
+        matches!(self.by, Peer::User { .. } | Peer::Operator(_))
+    }
+
+    /// The session, where there is one.
+    pub(crate) fn session(&self) -> Option<&SessionRecord> {
+        self.session.as_ref().map(|seat| &seat.row)
+    }
+
+    /// What a page of this session adds to what it sends, as `Cloakroom-CSRF` or as the form field `csrf`.
+    pub(crate) fn csrf(&self) -> Option<&str> {
+        self.session.as_ref().map(|seat| seat.csrf.as_str())
+    }
+
+    /// Whether this is the caller's own: made by the same peer. Operators may touch everybody's.
+    ///
+    /// # Errors
+    /// [`ProblemCode::RoleMissing`]
+    pub(crate) fn require_own(&self, owner: &str) -> Result<(), Problem> {
+        if self.has(Role::Operator) || self.owns(owner) {
+            return Ok(());
+        }
+        Err(Problem::new(ProblemCode::RoleMissing, "this is another's; only operators may touch it"))
+    }
+
+    /// Whether it was made by the same peer.
+    pub(crate) fn owns(&self, owner: &str) -> bool {
+        self.by.to_string() == owner
+    }
+}

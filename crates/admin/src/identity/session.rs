@@ -1,0 +1,134 @@
+//! Sessions and API tokens: begun, found by what a request shows, ended.
+
+use super::{Caller, Jar};
+use crate::admin::Admin;
+use crate::{Problem, ProblemCode, secret_text};
+use aws_lc_rs::digest::{SHA256, digest};
+use cloakroom_model::{
+    ApiTokenRecord, KeyedHash, MemberRecord, Role, Roles, SessionId, SessionRecord, Timestamp, hexadecimal,
+};
+use http::{HeaderMap, HeaderValue, header};
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+/// Uses are noted to the minute: a page view is no reason to wait for the disk.
+const NOTED: Duration = Duration::from_secs(60);
+/// Separates what pages add from everything else that could be made of a session's secret.
+const CSRF: &[u8] = b"cloakroom csrf v1\n";
+
+/// Who has just logged in.
+#[derive(Clone, Debug)]
+pub(crate) struct Newcomer {
+    /// As others are told.
+    pub(crate) name: String,
+    /// The passkey, where it was one.
+    pub(crate) key: Option<String>,
+    /// What a single sign-on gave.
+    pub(crate) roles: Roles,
+}
+
+impl Admin {
+    /// Begins a session with a secret of its own, and ends the one that the browser had (T82: nobody's old session becomes a new one's).
+    /// Gives the cookie to keep.
+    pub(crate) async fn begin_session(&self, who: Newcomer, had: &HeaderMap) -> Result<HeaderValue, Problem> {
+        self.end_session_of(had).await?;
+        let (secret, now) = (secret_text::fresh("cks_")?, Timestamp::now());
+        let row = SessionRecord {
+            id: SessionId::fresh()?,
+            hash: self.session_hash(&secret),
+            name: who.name,
+            key: who.key,
+            roles: who.roles,
+            begun: now,
+            used: now,
+            ends: now.plus(self.identity.spans.whole),
+        };
+        self.store.add_session(row).await?;
+        let kept = Jar::of(&self.ballots.party).keep(&secret);
+        kept.ok_or_else(|| Problem::new(ProblemCode::InternalFault, "the session cannot be written"))
+    }
+
+    /// Ends the session that a browser has, if it has one.
+    pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Problem> {
+        let Some(secret) = Jar::of(&self.ballots.party).read(headers) else { return Ok(()) };
+        match self.store.session(self.session_hash(secret)).await? {
+            Some(row) => Ok(self.store.end_session(row.id).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Whoever a request of the console's listener comes from; none where nothing is shown that opens anything.
+    pub(super) async fn caller_of(
+        &self,
+        headers: &HeaderMap,
+        from: IpAddr,
+    ) -> Result<Option<Caller>, Problem> {
+        let now = Instant::now();
+        let shown = headers.get(header::AUTHORIZATION);
+        if shown.is_some() && self.identity.attempts.must_wait(from, now) {
+            return Err(Problem::new(
+                ProblemCode::TooManyAttempts,
+                "this address showed too many that open nothing",
+            ));
+        }
+        // SECURITY: whoever shows an API token is that and nobody else; a cookie beside it adds nothing.
+        let Some(shown) = shown else { return self.seated(headers).await };
+        let caller = match shown.to_str().ok().and_then(|field| field.strip_prefix("Bearer ")) {
+            Some(text) => self.holding(text).await?,
+            None => None,
+        };
+        if caller.is_none() {
+            self.identity.attempts.failed(from, now);
+        }
+        Ok(caller)
+    }
+
+    async fn holding(&self, text: &str) -> Result<Option<Caller>, Problem> {
+        let row = self.store.api_token(self.api_token_hash(text)).await?;
+        let counts = |row: &ApiTokenRecord| row.revoked.is_none() && row.expires > Timestamp::now();
+        Ok(row.filter(counts).map(Caller::holding))
+    }
+
+    async fn seated(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        let Some(secret) = Jar::of(&self.ballots.party).read(headers) else { return Ok(None) };
+        let Some(row) = self.store.session(self.session_hash(secret)).await? else { return Ok(None) };
+        let now = Timestamp::now();
+        if row.ends <= now || row.used.plus(self.identity.spans.idle) <= now {
+            return Ok(None);
+        }
+        let roles = self.roles_of(&row).await?;
+        if roles.is_empty() {
+            return Ok(None);
+        }
+        if row.used.plus(NOTED) <= now {
+            self.store.use_session(row.id, now).await?;
+        }
+        let csrf = hexadecimal(digest(&SHA256, &[CSRF, secret.as_bytes()].concat()).as_ref());
+        Ok(Some(Caller::seated(row, roles, csrf)))
+    }
+
+    /// What the person of a session may do now: whoever is removed, or is an approver no more, loses it at once.
+    async fn roles_of(&self, row: &SessionRecord) -> Result<Roles, Problem> {
+        let Some(key) = &row.key else { return Ok(row.roles.clone()) };
+        let members = self.store.members().await?;
+        let own = members.into_iter().find(|member| member.removed.is_none() && member.key == *key);
+        Ok(self.with_approving(own.as_ref(), key))
+    }
+
+    /// A member's roles, and that of an approver where the approvers' changes say so.
+    pub(crate) fn with_approving(&self, member: Option<&MemberRecord>, key: &str) -> Roles {
+        // SECURITY: the rows of members can be edited by whoever can edit the database; the changes of the approvers cannot.
+        let roles = member.map(|member| member.roles.clone()).unwrap_or_default().without(Role::Approver);
+        let approves = self.approvers().members().iter().any(|approver| approver.key_text() == key);
+        if approves { roles.and(Role::Approver) } else { roles }
+    }
+
+    /// How the store knows an API token.
+    pub(crate) fn api_token_hash(&self, text: &str) -> KeyedHash {
+        self.lookup_key.hash("API token", text.as_bytes())
+    }
+
+    fn session_hash(&self, secret: &str) -> KeyedHash {
+        self.lookup_key.hash("console session", secret.as_bytes())
+    }
+}
