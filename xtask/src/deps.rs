@@ -17,6 +17,9 @@ const BANNED: [(&str, &str); 9] = [
     ("anyhow", "refusals and faults are typed here"),
 ];
 
+/// Crates that the data plane must do without, although the command line has them.
+const NOT_IN_THE_DATA_PLANE: [&str; 3] = ["rmcp", "schemars", "ratatui"];
+
 /// Licences under which a dependency may come; one alternative of an `OR` is enough.
 const LICENCES: [&str; 14] = [
     "0BSD",
@@ -37,8 +40,9 @@ const LICENCES: [&str; 14] = [
 
 /// Checks and reports.
 fn policy() -> Result<(), Fault> {
-    let build = resolved("normal,build")?;
-    let with_tests = resolved("normal,build,dev")?;
+    let build = resolved("cloakroom", "normal,build")?;
+    let with_tests = resolved("cloakroom", "normal,build,dev")?;
+    let data_plane = resolved("cloakroom-proxy", "normal,build")?;
     let mut complaints = Vec::new();
     for package in &build {
         if let Some((_, why)) = BANNED.iter().find(|(banned, _)| *banned == package.name) {
@@ -48,7 +52,17 @@ fn policy() -> Result<(), Fault> {
             complaints.push(format!("{}: licence {:?} is not on the list", package.name, package.licence));
         }
     }
-    println!("    {} crates in the product's build, {} with its tests", build.len(), with_tests.len());
+    for package in data_plane.iter().filter(|package| NOT_IN_THE_DATA_PLANE.contains(&package.name.as_str()))
+    {
+        complaints
+            .push(format!("{} is in the data plane: it belongs to the command line alone", package.name));
+    }
+    println!(
+        "    {} crates in the product's build ({} in the data plane's), {} with its tests",
+        build.len(),
+        data_plane.len(),
+        with_tests.len()
+    );
     let mut versions = BTreeMap::new();
     build.iter().for_each(|package| *versions.entry(&package.name).or_insert(0) += 1);
     for (name, count) in versions.iter().filter(|(_, count)| **count > 1) {
@@ -81,9 +95,9 @@ impl Package {
 }
 
 /// What cargo builds for the binary on this platform: the metadata graph would name optional crates too.
-fn resolved(edges: &str) -> Result<BTreeSet<Package>, Fault> {
+fn resolved(package: &str, edges: &str) -> Result<BTreeSet<Package>, Fault> {
     let words =
-        ["cargo", "tree", "--locked", "--package", "cloakroom", "--prefix", "none", "--format", "{p}|{l}"];
+        ["cargo", "tree", "--locked", "--package", package, "--prefix", "none", "--format", "{p}|{l}"];
     let listing = capture(command(&[&words[..], &["--edges", edges]].concat()))?;
     Ok(listing.lines().filter_map(parse).collect())
 }

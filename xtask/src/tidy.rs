@@ -15,7 +15,7 @@ const ASSERTION_POINTS: [&str; 4] = ["assert_verified", "assert_active", "assert
 const LIST: &str = "xtask/assertion-points.txt";
 
 /// Which crates a crate may depend on (DESIGN: nothing else without a decision page).
-const ARROWS: [(&str, &[&str]); 8] = [
+const ARROWS: [(&str, &[&str]); 9] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("wire", &[]),
@@ -23,7 +23,8 @@ const ARROWS: [(&str, &[&str]); 8] = [
     ("store", &["model"]),
     ("proxy", &["model", "policy", "wire", "egress", "store"]),
     ("admin", &["model", "policy", "egress", "store"]),
-    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin"]),
+    ("mcp", &[]),
+    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp"]),
 ];
 
 /// Every rule; all complaints at once.

@@ -22,6 +22,7 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["ping", "-V"], packages: &["iputils-ping"] },
     Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"] },
     Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
+    Tool { probe: &["tmux", "-V"], packages: &["tmux"] },
     Tool { probe: &["fsfreeze", "--version"], packages: &["mount", "util-linux"] },
 ];
 
@@ -32,6 +33,7 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["nghttp", "--version"], packages: &["nghttp2-client"] },
     Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
     Tool { probe: &["chromium", "--version"], packages: &["chromium"] },
+    Tool { probe: &["promtool", "--version"], packages: &["prometheus"] },
 ];
 
 const FOR_APPLIANCE: &[Tool] = &[

@@ -8,7 +8,7 @@ use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
 use crate::wire::{IssuedCertificate, LayerView};
-use crate::{Problem, ProblemCode};
+use crate::{Draining, Problem, ProblemCode};
 use arc_swap::ArcSwap;
 use cloakroom_egress::custody::Custody;
 use cloakroom_egress::issuer::Issuer;
@@ -77,6 +77,8 @@ pub struct Admin {
     pub handover: Handover,
     /// How the process is closed in, said once it is.
     pub confinement: OnceLock<Vec<LayerView>>,
+    /// Whether the broker stops.
+    pub draining: Draining,
 }
 
 /// Makes certificates for workloads. The authority that signs them is left to whoever wires the broker.

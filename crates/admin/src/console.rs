@@ -13,7 +13,7 @@ use crate::api::{health, logins};
 use crate::identity::{from_own_page, to_page};
 use crate::listen::Ends;
 use crate::tls::{Handshakes, TlsSettings, accepted};
-use crate::{Problem, ProblemCode, api, listen, metrics};
+use crate::{Problem, ProblemCode, api, listen, metrics, readiness};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Response};
@@ -87,6 +87,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/", get(front))
         .route("/health", get(console_health))
         .route("/metrics", get(metrics::show))
+        .route("/healthz", get(readiness::alive))
+        .route("/readyz", get(readiness::ready))
         .route("/console.css", get(page::style))
         .route("/passkey.js", get(page::script))
         .route("/approve/{approval}", get(approve::show))

@@ -16,8 +16,11 @@ use std::time::Duration;
 
 /// The broker answers from memory and one disk.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Its own answers are far shorter.
-const LONGEST: u64 = 64 * 1024;
+/// Its own answers are shorter: the longest tells of a hundred placeholders.
+const LONGEST: u64 = 4 << 20;
+
+/// The variable of an environment file.
+const VARIABLE: &str = "CLOAKROOM_WORKLOAD_KEY=";
 
 /// Where the listener is.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,15 +82,30 @@ impl Listener {
         document: &str,
         proving: &Proving<'_>,
     ) -> Result<(u16, Vec<u8>), Failure> {
+        let head = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", document.len());
+        self.exchange("POST", path, &head, document, proving)
+    }
+
+    /// Asks for a document; status and body of the answer.
+    pub(crate) fn get(&self, path: &str, proving: &Proving<'_>) -> Result<(u16, Vec<u8>), Failure> {
+        self.exchange("GET", path, "Accept: application/json\r\n", "", proving)
+    }
+
+    fn exchange(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &str,
+        body: &str,
+        proving: &Proving<'_>,
+    ) -> Result<(u16, Vec<u8>), Failure> {
         let mut stream = self.open(proving)?;
         let proof = proving.key.map(|key| format!("Cloakroom-Workload: {key}\r\n")).unwrap_or_default();
-        let head = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\n{proof}Content-Type: application/json\r\n\
-             Content-Length: {}\r\nConnection: close\r\n\r\n",
-            document.len()
-        );
-        let request = zeroize::Zeroizing::new([head.as_bytes(), document.as_bytes()].concat());
-        stream.write_all(&request).and_then(|()| stream.flush()).map_err(|error| self.broken(&error))?;
+        let request = zeroize::Zeroizing::new(format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{proof}{fields}Connection: close\r\n\r\n{body}"
+        ));
+        let request = request.as_bytes();
+        stream.write_all(request).and_then(|()| stream.flush()).map_err(|error| self.broken(&error))?;
         let mut answer = Vec::new();
         let read = stream.take(LONGEST).read_to_end(&mut answer);
         // A peer that ends TLS without a word has said all that its length announced; what is cut does not parse.
@@ -161,6 +179,15 @@ fn settings(proving: &Proving<'_>) -> Result<ClientConfig, Failure> {
     let Some((certificate, key)) = proving.certificate else { return Ok(builder.with_no_client_auth()) };
     let private = PrivateKeyDer::from_pem_file(key).map_err(|_| unusable(key))?;
     builder.with_client_auth_cert(certificates(certificate)?, private).map_err(|_| unusable(certificate))
+}
+
+/// The workload key in a text: alone, or as an environment file has it.
+pub(crate) fn key_in(text: &str) -> Option<zeroize::Zeroizing<String>> {
+    let key = text.lines().find_map(|line| line.trim().strip_prefix(VARIABLE)).unwrap_or(text);
+    let key = key.trim().trim_matches('"');
+    let fine =
+        key.starts_with("cwk_") && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    fine.then(|| zeroize::Zeroizing::new(key.to_owned()))
 }
 
 /// Status and body of a whole answer, whose length is announced.

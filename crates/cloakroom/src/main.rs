@@ -16,11 +16,13 @@ mod listener;
 mod lock;
 mod operator;
 mod output;
+mod progress;
 mod run;
 mod secret_input;
 mod serve;
 mod settings;
 mod span;
+mod top;
 mod tour;
 
 use clap::Parser;

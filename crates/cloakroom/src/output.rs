@@ -15,8 +15,12 @@ impl Output {
     /// For people, or with `--json` for programs.
     pub(crate) fn new(json: bool) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
-        let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-        Self { json, colour: stderr().is_terminal() && !set("NO_COLOR") && !dumb }
+        Self { json, colour: is_drawn_on() && !set("NO_COLOR") }
+    }
+
+    /// Whether a person looks at stderr, on a terminal that lines can be written over on.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.json && is_drawn_on()
     }
 
     /// Whether a program reads.
@@ -102,6 +106,10 @@ impl Output {
         let style = Style::new().bold().fg_color(Some(colour.into()));
         format!("{style}{text}{style:#}")
     }
+}
+
+fn is_drawn_on() -> bool {
+    stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// The line in question with a caret below the column, where the file can be read.

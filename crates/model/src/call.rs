@@ -24,6 +24,19 @@ pub enum Way {
     Transparent,
 }
 
+impl Way {
+    /// As it serialises.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connect => "connect",
+            Self::Absolute => "absolute",
+            Self::BaseUrl => "base-url",
+            Self::Socks => "socks",
+            Self::Transparent => "transparent",
+        }
+    }
+}
+
 /// The protocol that a call asks to go on with after its head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

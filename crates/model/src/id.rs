@@ -101,6 +101,11 @@ macro_rules! identifiers {
                 Ok(Self::new(Timestamp::now(), random()?))
             }
 
+            /// Its bits: time first.
+            pub const fn bits(self) -> u128 {
+                self.0
+            }
+
             /// The text, on the stack: an identifier is written into the journal with every call.
             fn text(self) -> [u8; $prefix.len() + LENGTH] {
                 let mut text = [0; $prefix.len() + LENGTH];

@@ -8,6 +8,7 @@ mod destination;
 mod event;
 mod fields;
 mod hexadecimal;
+mod histogram;
 mod hours;
 mod id;
 mod id_map;
@@ -27,6 +28,7 @@ mod record;
 mod refusal;
 mod required_locks;
 mod role;
+mod step;
 mod timestamp;
 mod token;
 
@@ -38,6 +40,7 @@ pub use destination::{Destination, DestinationError, Host, Scheme};
 pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
 pub use hexadecimal::hexadecimal;
+pub use histogram::{CLASSES, Histogram, Spread};
 pub use hours::{Hours, HoursError};
 pub use id::{
     ApiTokenId, ApprovalId, CredentialId, IdError, LeaseId, LoginId, MemberId, PlaceholderId, ProposalId,
@@ -66,5 +69,6 @@ pub use refusal::{Code, Facts, LastUse, Refusal};
 pub use required_locks::RequiredLocks;
 pub use role::{Role, Roles};
 pub use signing::Signing;
+pub use step::Step;
 pub use timestamp::Timestamp;
 pub use token::{CapturedRecord, Token};

@@ -146,6 +146,8 @@ pub struct Facts {
     pub rule: Option<String>,
     /// The approval that the call waits for.
     pub approval: Option<ApprovalId>,
+    /// Where a human decides on it: a page of the console.
+    pub decide: Option<String>,
     /// Seconds after which a repeat can succeed.
     pub retry_after: Option<u32>,
     /// Whether the use that was spent for the call was given back.

@@ -1,6 +1,8 @@
 //! What a request asks the broker for: one of the ways in, or to say that it runs.
 
 use crate::head::Head;
+use crate::outcome::Awaited;
+use crate::recall::Puzzle;
 use crate::wire::{Named, Target, ambiguous, malformed};
 use cloakroom_model::{Code, Destination, EventKind, Host, Path, Query, Refusal, Scheme, Way, WorkloadId};
 use cloakroom_policy::PolicySet;
@@ -11,6 +13,8 @@ const BASE: &str = "/to/";
 const HOLDINGS: &str = "/.cloakroom/";
 const HEALTH: &str = "/.cloakroom/health";
 const REQUESTS: &str = "/.cloakroom/requests";
+const OUTCOMES: &str = "/.cloakroom/requests/";
+const REFUSALS: &str = "/.cloakroom/refusals/";
 const CLAIM: &str = "/.cloakroom/claim";
 const AWS_KEYS: &str = "/.cloakroom/aws/credentials";
 
@@ -36,6 +40,10 @@ pub(crate) enum Petition {
     Holdings(Said),
     /// To be permitted what is not.
     Propose,
+    /// To be told what became of what it asked for.
+    Outcome(Awaited),
+    /// To be told what a refusal means.
+    Meaning(Puzzle, Said),
     /// To be given a placeholder that waits for it.
     Claim,
     /// To be given this placeholder in the form of AWS keys.
@@ -99,11 +107,25 @@ impl Ask {
             Target::Origin { path, query: None } if path == REQUESTS && head.method == Method::POST => {
                 Ok(Self::Petition(Petition::Propose))
             }
+            Target::Origin { path, query: None }
+                if head.method == Method::GET && is_below(path, OUTCOMES) =>
+            {
+                Awaited::read(&path[OUTCOMES.len()..]).map(Petition::Outcome).map(Self::Petition)
+            }
+            Target::Origin { path, query: None }
+                if head.method == Method::GET && is_below(path, REFUSALS) =>
+            {
+                let puzzle = Puzzle::read(&path[REFUSALS.len()..])?;
+                Ok(Self::Petition(Petition::Meaning(puzzle, Said::of(head))))
+            }
             Target::Origin { path, query: None } if path == CLAIM && head.method == Method::POST => {
                 Ok(Self::Petition(Petition::Claim))
             }
             Target::Origin { path, query: None } if path == AWS_KEYS && head.method == Method::GET => {
                 Ok(Self::AwsKeys)
+            }
+            Target::Origin { path, query: None } if Some(path.as_str()) == HOLDINGS.strip_suffix('/') => {
+                Err(malformed("what a workload holds is told at /.cloakroom/, with the slash at its end"))
             }
             Target::Origin { path, query } => match path.strip_prefix(BASE) {
                 Some(rest) => base_url(rest, query.as_deref()),
@@ -113,6 +135,10 @@ impl Ask {
             },
         }
     }
+}
+
+fn is_below(path: &str, directory: &str) -> bool {
+    path.starts_with(directory)
 }
 
 /// Path and query of a request inside a tunnel: its authority must be the tunnel's.
@@ -263,6 +289,12 @@ mod tests {
             "GET /.cloakroom",
             "GET /.cloakroom/?x",
             "GET /.cloakroom/claim",
+            "GET /.cloakroom/requests/",
+            "GET /.cloakroom/requests/x",
+            "POST /.cloakroom/requests/pr_01M8JHXRPR1G6PF3BQCZB35PWQ",
+            "GET /.cloakroom/refusals/",
+            "GET /.cloakroom/refusals/no-such-code",
+            "GET /.cloakroom/refusals/internal-fault?x",
             "POST /.cloakroom/claim?code=x",
             "POST /.cloakroom/aws/credentials",
             "GET /.cloakroom/aws/credentials?x",

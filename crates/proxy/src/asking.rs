@@ -33,7 +33,10 @@ impl Proxy {
             };
             if timeout_at(until, decisions.changed()).await.is_err() {
                 let refusal = about(Code::ApprovalRequired, "this call waits for a human", id);
-                return Err(refusal.with(|facts| facts.retry_after = Some(AGAIN)));
+                return Err(refusal.with(|facts| {
+                    facts.retry_after = Some(AGAIN);
+                    facts.decide = Some(self.page_of_approval(id));
+                }));
             }
         }
     }

@@ -1,7 +1,7 @@
 //! How many calls are under way, in total and for each workload: what comes beyond is refused early, and the workload
 //! that has the most is refused first (T97).
 
-use cloakroom_model::{Code, IdMap, Refusal, WorkloadId};
+use cloakroom_model::{Code, IdMap, Meters, Refusal, WorkloadId};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// All calls under way.
@@ -9,6 +9,7 @@ pub(crate) struct Calls {
     most: usize,
     most_per_workload: usize,
     running: Mutex<Running>,
+    meters: Arc<Meters>,
 }
 
 #[derive(Default)]
@@ -24,8 +25,8 @@ pub(crate) struct Underway {
 }
 
 impl Calls {
-    pub(crate) fn new(most: usize, most_per_workload: usize) -> Arc<Self> {
-        Arc::new(Self { most, most_per_workload, running: Mutex::default() })
+    pub(crate) fn new(most: usize, most_per_workload: usize, meters: Arc<Meters>) -> Arc<Self> {
+        Arc::new(Self { most, most_per_workload, running: Mutex::default(), meters })
     }
 
     /// Begins a call of this workload. Nothing of its body has been read.
@@ -42,6 +43,7 @@ impl Calls {
             return Err(busy("the broker has too many calls under way"));
         }
         running.total += 1;
+        self.meters.calls_under_way(running.total);
         *running.by_workload.entry(workload).or_insert(0) += 1;
         Ok(Underway { calls: self.clone(), workload })
     }
@@ -59,6 +61,7 @@ impl Drop for Underway {
     fn drop(&mut self) {
         let mut running = self.calls.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.total = running.total.saturating_sub(1);
+        self.calls.meters.calls_under_way(running.total);
         if let Some(count) = running.by_workload.get_mut(&self.workload) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -88,7 +91,7 @@ mod tests {
 
     #[test]
     fn t97_a_workload_that_takes_all_it_gets_leaves_room_for_others() {
-        let calls = Calls::new(16, 100);
+        let calls = Calls::new(16, 100, Arc::default());
         let noisy = fill(&calls, 1);
         assert_eq!(noisy.len(), 12);
         let quiet = calls.begin(workload(2)).unwrap();
@@ -102,7 +105,7 @@ mod tests {
 
     #[test]
     fn t97_the_bounds_hold_and_what_has_ended_is_not_counted() {
-        let calls = Calls::new(16, 5);
+        let calls = Calls::new(16, 5, Arc::default());
         let held: Vec<_> = (1..=10).flat_map(|number| fill(&calls, number)).collect();
         assert_eq!(held.len(), 16);
         assert_eq!(calls.begin(workload(11)).err().map(|no| no.facts().retry_after), Some(Some(1)));
@@ -115,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_bound_of_one_lets_one_through() {
-        let calls = Calls::new(1, 1);
+        let calls = Calls::new(1, 1, Arc::default());
         let one = calls.begin(workload(1)).unwrap();
         assert!(calls.begin(workload(2)).is_err());
         drop(one);

@@ -2,15 +2,14 @@
 
 use crate::canonical::read_for_policy;
 use crate::desk::Desk;
-use crate::reply::{AnswerBody, own};
+use crate::reply::{AnswerBody, own_document};
 use crate::wire::malformed;
 use cloakroom_model::{
     ClaimRecord, Claimed, Code, EventKind, Payload, Principal, Refusal, Timestamp, unwrap_placeholder,
 };
 use cloakroom_store::StoreError;
 use cloakroom_store::journal::Entry;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use http::{HeaderValue, Response};
+use http::Response;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -51,7 +50,7 @@ impl Desk {
         let claim = proxy.store.claim(code).await.map_err(unreadable)?.ok_or_else(unknown)?;
         if asked.lookup {
             proxy.policies.load().may_hold(claim.placeholder, principal)?;
-            return Ok(answer(&told(&claim, principal)));
+            return Ok(own_document(&told(&claim, principal)));
         }
         self.require_unclaimed(&claim)?;
         proxy.policies.load().may_fetch(claim.placeholder, principal, Timestamp::now())?;
@@ -59,7 +58,9 @@ impl Desk {
             return Err(about(Code::PlaceholderExpired, "the placeholder was not fetched in time", &claim));
         }
         let text = self.fetch(&asked.code, &claim, principal).await?;
-        Ok(answer(&json!({ "id": claim.placeholder, "placeholder": text, "workload": principal.name() })))
+        Ok(own_document(
+            &json!({ "id": claim.placeholder, "placeholder": text, "workload": principal.name() }),
+        ))
     }
 
     /// SECURITY: whoever shows a code that was used before, two have had it: the placeholder ends, whoever of them asks.
@@ -125,14 +126,6 @@ fn told(claim: &ClaimRecord, principal: &Principal) -> Value {
         "claimed": claim.claimed.as_ref().map(|claimed| claimed.at.to_string()),
         "claimed_from": claim.claimed.as_ref().map(|claimed| claimed.by.clone()),
     })
-}
-
-fn answer(document: &Value) -> Response<AnswerBody> {
-    let mut response = Response::new(own(document.to_string().into()));
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
 }
 
 fn about(code: Code, reason: &'static str, claim: &ClaimRecord) -> Refusal {

@@ -14,7 +14,7 @@ use crate::live::{Liveness, while_live};
 use crate::peer::Peer;
 use crate::problem;
 use crate::proxy::Shared;
-use crate::reply::{AnswerBody, own, relay};
+use crate::reply::{AnswerBody, Ends, own, relay};
 use crate::seats::Seat;
 use crate::stages::Came;
 use crate::switch::Switch;
@@ -104,6 +104,9 @@ impl Desk {
     /// # Errors
     /// `unknown-workload`, `rate-limited`, `destination-not-permitted`; `malformed-call` and `ambiguous-call` for targets.
     pub(crate) async fn hear(&self, head: &Head, trace: &mut Trace) -> Result<Errand, Refusal> {
+        if let Some(tracer) = &self.shared.proxy.tracer {
+            trace.traced = tracer.begin(head, trace.request);
+        }
         if let Door::Tunnel { principal, destination, way } = &self.door {
             let (path, query) = inside(head, destination)?;
             if aws::is_sts(destination) && self.answers_for(destination, principal.workload()) {
@@ -213,7 +216,7 @@ impl Desk {
         if teaches {
             return Err(self.learn(call, principal));
         }
-        let ledger = CallLedger::new(&self.shared, self.peer);
+        let ledger = CallLedger::new(&self.shared, self.peer, trace.traced.clone());
         let answer = {
             let served =
                 pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims, underway.clone()));
@@ -221,19 +224,20 @@ impl Desk {
         };
         let answer = answer.map_err(|no| ledger.conclude(no));
         trace.intended = ledger.has_recorded();
-        let live = Liveness::new(proxy.policies.clone(), ledger.into_placeholders());
+        let (placeholders, laps) = ledger.close();
+        let live = Liveness::new(proxy.policies.clone(), placeholders);
         let (mut answer, ticket) = match answer? {
             Came::Answer(answer, ticket) => (answer, ticket),
             Came::Kept(kept) => return Ok(Served::Answer(kept.answer(trace.request))),
         };
-        let journal = proxy.journal.clone();
+        let events = proxy.events.clone();
         Ok(match answer.take_channel().zip(greeting) {
             Some((channel, greeting)) => {
                 let fields = answer.into_response().into_parts().0.headers;
-                Served::Switch(Switch::new(channel, greeting, fields, trace, journal, underway).into())
+                Served::Switch(Switch::new(channel, greeting, fields, trace, events, underway).into())
             }
             None => {
-                let response = relay(answer, trace, journal, live, underway);
+                let response = relay(answer, trace, Ends { events, laps, underway }, live);
                 Served::Answer(match ticket {
                     Some(ticket) => ticket.follow(response),
                     None => response,
@@ -255,6 +259,8 @@ impl Desk {
         match petition {
             Petition::Holdings(said) => self.tell_holdings(principal, said),
             Petition::Propose => self.propose(principal, body).await,
+            Petition::Outcome(awaited) => self.tell_outcome(principal, awaited),
+            Petition::Meaning(puzzle, said) => self.tell_meaning(principal, puzzle, said),
             Petition::Claim => self.claim(principal, body).await,
             Petition::AwsKeys(placeholder) => self.lend_keys(principal, &placeholder),
             Petition::AwsSts => self.answer_sts(principal, body).await,
@@ -278,6 +284,9 @@ impl Desk {
     pub(crate) async fn settle(&self, trace: &Trace, refusal: Refusal) -> Refusal {
         let refusal = self.complete(trace, refusal);
         trace.record(&refusal, &self.shared.proxy).await;
+        if let Some(principal) = &trace.principal {
+            self.shared.recall.note(principal.workload(), trace.request, &refusal);
+        }
         self.act_upon(&refusal).await;
         refusal
     }

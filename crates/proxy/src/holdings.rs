@@ -78,7 +78,12 @@ fn state(holding: &Holding) -> &'static str {
 }
 
 fn words(principal: &Principal, told: &[(&Holding, Option<u32>)], of: usize) -> String {
-    let mut text = format!("You are workload {}. You hold {of} placeholders.\n{HOW}\n", principal.name());
+    let held = match of {
+        0 => "no placeholder".into(),
+        1 => "1 placeholder".into(),
+        many => format!("{many} placeholders"),
+    };
+    let mut text = format!("You are workload {}. You hold {held}.\n{HOW}\n", principal.name());
     for (holding, left) in told {
         let credential = holding.credential.as_ref().map_or("?", |name| name.as_str());
         let _ = write!(text, "\nplaceholder {} for {credential}: {}", holding.placeholder, state(holding));
@@ -100,7 +105,7 @@ fn words(principal: &Principal, told: &[(&Holding, Option<u32>)], of: usize) -> 
         }
     }
     if of > told.len() {
-        let _ = writeln!(text, "\n{} more are not listed.", of - told.len());
+        let _ = writeln!(text, "\nNot listed: {} more.", of - told.len());
     }
     let _ = writeln!(text, "\nTo ask for more: {}.\nAs JSON: Accept: application/json", problem::ASK);
     text

@@ -1,12 +1,16 @@
 //! Where an intent is recorded before a secret is opened: its uses are taken, and the journal remembers.
 
+use crate::laps::Laps;
 use crate::last_use::LastUses;
 use crate::peer::Peer;
 use crate::proxy::Shared;
 use crate::repeats::{Kept, Met, Repeats};
+use crate::traced::Traced;
 use crate::{Durability, Proxy};
 use arc_swap::ArcSwap;
-use cloakroom_model::{Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal, RequestId};
+use cloakroom_model::{
+    Code, EventKind, Intent, LastUse, Ledger, Meters, PlaceholderId, Refusal, RequestId, Step,
+};
 use cloakroom_policy::{PolicySet, Repeatable};
 use cloakroom_store::journal::{Entry, Journal, JournalError};
 use cloakroom_store::{NotSpent, Spent, Uses};
@@ -23,6 +27,7 @@ pub(crate) struct CallLedger<'a> {
     peer: Peer,
     recorded: OnceLock<Vec<PlaceholderId>>,
     repeats: &'a Arc<Repeats>,
+    laps: Laps,
     /// The call whose use this one goes out under.
     first: OnceLock<RequestId>,
     /// What was spent for the call, until it is known that some of it may have been sent.
@@ -30,8 +35,8 @@ pub(crate) struct CallLedger<'a> {
 }
 
 impl<'a> CallLedger<'a> {
-    /// Of a call that comes from `peer`.
-    pub(crate) fn new(shared: &'a Shared, peer: Peer) -> Self {
+    /// Of a call that comes from `peer`, and is traced or not. Its first step begins.
+    pub(crate) fn new(shared: &'a Shared, peer: Peer, traced: Option<Arc<Traced>>) -> Self {
         let Proxy { uses, journal, policies, durability, events, .. } = &*shared.proxy;
         Self {
             uses,
@@ -43,6 +48,7 @@ impl<'a> CallLedger<'a> {
             peer,
             recorded: OnceLock::new(),
             repeats: &shared.repeats,
+            laps: Laps::begin(traced),
             first: OnceLock::new(),
             spent: Mutex::new(None),
         }
@@ -58,9 +64,14 @@ impl<'a> CallLedger<'a> {
         self.recorded.get().map_or(&[], Vec::as_slice)
     }
 
-    /// The same, of a call that is over.
-    pub(crate) fn into_placeholders(self) -> Vec<PlaceholderId> {
-        self.recorded.into_inner().unwrap_or_default()
+    /// This step of the call ends, and the next one begins.
+    pub(crate) fn lap(&self, step: Step) {
+        self.laps.lap(step, self.meters);
+    }
+
+    /// The placeholders of a call that has its answer, and how its time is counted on.
+    pub(crate) fn close(self) -> (Vec<PlaceholderId>, Laps) {
+        (self.recorded.into_inner().unwrap_or_default(), self.laps)
     }
 
     /// What this call is to the ones before it. From here on its intent says which one it repeats.

@@ -64,6 +64,11 @@ fn status(refusal: &Refusal) -> StatusCode {
     StatusCode::from_u16(refusal.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
 }
 
+/// What a workload was told of its own refusal, said again.
+pub(crate) fn told(refusal: &Refusal, request: RequestId) -> Value {
+    document(refusal, request, Audience::Workload, status(refusal))
+}
+
 fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: StatusCode) -> Value {
     let code = refusal.code();
     let mut document = Map::new();
@@ -87,6 +92,7 @@ fn document(refusal: &Refusal, request: RequestId, audience: Audience, status: S
         ("permit", facts.permit.clone()),
         ("rule", facts.rule.clone()),
         ("approval", facts.approval.map(|id| id.to_string())),
+        ("decide", facts.decide.clone()),
     ];
     for (key, value) in texts {
         if let Some(value) = value {

@@ -2,14 +2,13 @@
 
 use crate::canonical::read_for_policy;
 use crate::desk::Desk;
-use crate::reply::{AnswerBody, own};
+use crate::reply::{AnswerBody, own_document};
 use crate::wire::malformed;
 use cloakroom_model::{Code, Payload, Principal, ProposalId, Refusal, Timestamp};
 use cloakroom_policy::Policy;
 use cloakroom_store::journal::Entry;
 use cloakroom_store::{Proposal, TooOften};
-use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Response, StatusCode};
+use http::{Response, StatusCode};
 use serde::Deserialize;
 use std::time::Instant;
 
@@ -72,10 +71,14 @@ impl Desk {
                 return Err(Refusal::new(Code::JournalUnavailable, "the proposal could not be recorded"));
             }
         }
-        let document = serde_json::json!({ "proposal": kept.to_string(), "state": "waiting" });
-        let mut response = Response::new(own(document.to_string().into()));
+        let document = serde_json::json!({
+            "proposal": kept.to_string(),
+            "state": "waiting",
+            "outcome": format!("/.cloakroom/requests/{kept}"),
+            "decide": proxy.page_of_proposal(kept),
+        });
+        let mut response = own_document(&document);
         *response.status_mut() = StatusCode::ACCEPTED;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         Ok(response)
     }
 }

@@ -5,9 +5,10 @@ use crate::entry::{Entrance, EntryTls};
 use crate::guesses::Guesses;
 use crate::last_use::LastUses;
 use crate::leaf::Leaves;
+use crate::recall::Recall;
 use crate::repeats::Repeats;
 use crate::seats::Seats;
-use crate::{Authority, Limits, Pool, ProxyError};
+use crate::{Authority, Limits, Pool, ProxyError, Tracer};
 use arc_swap::ArcSwap;
 use cloakroom_egress::{Upstream, custody::Custody};
 use cloakroom_model::RequiredLocks;
@@ -64,6 +65,10 @@ pub struct Proxy {
     pub hold: Duration,
     /// The locks without which no call goes out.
     pub locks: Arc<RequiredLocks>,
+    /// Where the spans of calls go, where anybody wants them.
+    pub tracer: Option<Tracer>,
+    /// The origin of the console, where people decide.
+    pub console: String,
 }
 
 /// What all connections of one listener share.
@@ -75,6 +80,7 @@ pub(crate) struct Shared {
     pub(crate) seats: Arc<Seats>,
     pub(crate) calls: Arc<Calls>,
     pub(crate) last_uses: LastUses,
+    pub(crate) recall: Recall,
     pub(crate) repeats: Arc<Repeats>,
     pub(crate) handshakes: Semaphore,
     /// Turns true when the broker stops.
@@ -92,8 +98,9 @@ impl Shared {
             tls,
             guesses: Guesses::new(limits.free_guesses),
             seats: Seats::new(limits.connections_per_workload),
-            calls: Calls::new(limits.calls, limits.calls_per_workload),
+            calls: Calls::new(limits.calls, limits.calls_per_workload, Arc::clone(proxy.events.meters())),
             last_uses: LastUses::default(),
+            recall: Recall::default(),
             repeats: Repeats::new(),
             handshakes: Semaphore::new(limits.handshakes.clamp(1, Semaphore::MAX_PERMITS)),
             stop,

@@ -6,7 +6,7 @@ use crate::interims::Interims;
 use crate::ledger::CallLedger;
 use crate::repeats::{Kept, Met, Ticket};
 use cloakroom_egress::{Answer, Arm};
-use cloakroom_model::{Call, Principal, Refusal, Timestamp};
+use cloakroom_model::{Call, Principal, Refusal, Step, Timestamp};
 use cloakroom_policy::{Authorized, Identified, PolicySet};
 use cloakroom_store::fault;
 use std::sync::Arc;
@@ -29,7 +29,9 @@ impl Proxy {
         if call.upgrade.is_some() && !policies.finds_placeholder(&call) {
             return Box::pin(self.open_channel(call, principal, &policies, ledger, interims)).await;
         }
-        let authorized = self.authorize(call, principal, &policies).await?;
+        let authorized = self.authorize(call, principal, &policies, ledger).await;
+        ledger.lap(Step::Authorize);
+        let authorized = authorized?;
         let met = match authorized.repeatable() {
             Some(repeatable) => Box::pin(ledger.meet(repeatable, authorized.intent())).await?,
             None => Met::Fresh,
@@ -39,10 +41,13 @@ impl Proxy {
             Met::Fresh => None,
             Met::First(ticket) | Met::Again(ticket, _) => Some(ticket),
         };
-        let armed = authorized.arm(&self.custody, ledger).await?.holding(underway);
+        let armed = authorized.arm(&self.custody, ledger).await;
+        ledger.lap(Step::Arm);
+        let armed = armed?.holding(underway);
         ticket.iter().for_each(Ticket::is_spent);
         fault::point("before-send");
         let sent = armed.send(&self.upstream, &mut |interim| interims.push(interim)).await;
+        ledger.lap(Step::Send);
         let returned = sent.inspect_err(|refusal| {
             // Its use is given back: none is left that a repeat could go out under.
             ticket.iter().filter(|_| refusal.is_unsent()).for_each(Ticket::is_returned);
@@ -57,13 +62,17 @@ impl Proxy {
         call: Call,
         principal: Principal,
         policies: &PolicySet,
+        ledger: &CallLedger<'_>,
     ) -> Result<Authorized, Refusal> {
         let now = Timestamp::now();
         let identified = Identified::new(call, principal, policies)?;
         let Some(question) = identified.question(policies, now)? else {
             return identified.authorize(policies, now);
         };
-        let approval = Box::pin(self.ask_a_human(question)).await?;
+        ledger.lap(Step::Authorize);
+        let asked = Box::pin(self.ask_a_human(question)).await;
+        ledger.lap(Step::Approve);
+        let approval = asked?;
         // What was revoked or changed meanwhile counts.
         self.locks.hold(Timestamp::now())?;
         let policies = self.policies.load_full();
@@ -79,14 +88,13 @@ impl Proxy {
         ledger: &CallLedger<'_>,
         interims: &Interims,
     ) -> Result<Came, Refusal> {
-        policies
-            .open_channel(call, principal, Timestamp::now())?
-            .arm(&self.custody, ledger)
-            .await?
-            .send(&self.upstream, &mut |interim| interims.push(interim))
-            .await?
-            .scrub()
-            .map(|answer| Came::Answer(answer, None))
+        let authorized = policies.open_channel(call, principal, Timestamp::now());
+        ledger.lap(Step::Authorize);
+        let armed = authorized?.arm(&self.custody, ledger).await;
+        ledger.lap(Step::Arm);
+        let sent = armed?.send(&self.upstream, &mut |interim| interims.push(interim)).await;
+        ledger.lap(Step::Send);
+        sent?.scrub().map(|answer| Came::Answer(answer, None))
     }
 }
 

@@ -8,8 +8,9 @@ use crate::problem::REQUEST;
 use crate::trace::Trace;
 use bytes::BytesMut;
 use cloakroom_egress::websocket::{Channel, ChannelTally, Ended, Greeting, Terms};
-use cloakroom_model::{RequestId, Timestamp};
-use cloakroom_store::journal::{Entry, Journal};
+use cloakroom_model::Timestamp;
+use cloakroom_store::Events;
+use cloakroom_store::journal::Entry;
 use http::header::HeaderValue;
 use http::{HeaderMap, StatusCode};
 use std::sync::Arc;
@@ -33,10 +34,10 @@ impl Switch {
         greeting: Greeting,
         fields: HeaderMap,
         trace: &Trace,
-        journal: Arc<Journal>,
+        events: Arc<Events>,
         underway: Option<Arc<Underway>>,
     ) -> Self {
-        let outcome = Outcome { journal, request: trace.request, tally: ChannelTally::default() };
+        let outcome = Outcome { events, trace: trace.clone(), tally: ChannelTally::default() };
         Self { channel, greeting, fields, trace: trace.clone(), outcome, _underway: underway }
     }
 
@@ -53,7 +54,7 @@ impl Switch {
     pub(crate) async fn relay(self, desk: &Desk, io: Box<dyn Io>, early: BytesMut) {
         let Self { channel, greeting, trace, mut outcome, _underway, .. } = self;
         let proxy = &desk.shared.proxy;
-        let ledger = CallLedger::new(&desk.shared, desk.peer);
+        let ledger = CallLedger::new(&desk.shared, desk.peer, None);
         let terms = Terms {
             custody: &proxy.custody,
             ledger: &ledger,
@@ -72,18 +73,21 @@ impl Switch {
 
 /// Recorded on drop: also of a WebSocket that was cut off, or that the workload never heard of.
 struct Outcome {
-    journal: Arc<Journal>,
-    request: RequestId,
+    events: Arc<Events>,
+    trace: Trace,
     tally: ChannelTally,
 }
 
 impl Drop for Outcome {
     fn drop(&mut self) {
         let ChannelTally { bytes, replaced, complete, .. } = self.tally;
-        let (request, at) = (self.request, Timestamp::now());
+        let (request, at) = (self.trace.request, Timestamp::now());
         let status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
         let entry = Entry::Outcome { request, at, status, bytes, replaced, complete };
-        if let Err(error) = self.journal.append(&entry) {
+        if let Some(traced) = &self.trace.traced {
+            traced.end(self.trace.ending(Some(status), None));
+        }
+        if let Err(error) = self.events.journal().append(&entry) {
             tracing::error!(%request, %error, "an outcome could not be recorded");
         }
     }

@@ -3,8 +3,10 @@
 use crate::Proxy;
 use crate::peer::Peer;
 use crate::problem::Audience;
+use crate::traced::{Ending, Traced};
 use cloakroom_model::{Code, Destination, Principal, Refusal, RequestId, SecurityEvent, Timestamp, Way};
 use cloakroom_store::journal::Entry;
+use std::sync::Arc;
 
 /// What is known of a request so far.
 #[derive(Clone, Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Trace {
     pub(crate) destination: Option<Destination>,
     /// Whether the intent is in the journal.
     pub(crate) intended: bool,
+    /// Its spans, where it is traced.
+    pub(crate) traced: Option<Arc<Traced>>,
 }
 
 impl Trace {
@@ -23,12 +27,25 @@ impl Trace {
     pub(crate) fn begin(peer: Peer) -> Self {
         // An id names a call and protects nothing; without random bytes its time still names it.
         let request = RequestId::fresh().unwrap_or_else(|_| RequestId::new(Timestamp::now(), [0; 10]));
-        Self { request, peer, way: None, principal: None, destination: None, intended: false }
+        Self { request, peer, way: None, principal: None, destination: None, intended: false, traced: None }
     }
 
     /// How much the reader of a refusal may learn.
     pub(crate) fn audience(&self) -> Audience {
         if self.principal.is_some() { Audience::Workload } else { Audience::Stranger }
+    }
+
+    /// The call is over, for whoever follows it by its spans. Where it wanted to go is told only where a permit leads there: a name that
+    /// nobody permitted is the workload's own word.
+    pub(crate) fn ending(&self, status: Option<u16>, code: Option<Code>) -> Ending {
+        let is_permitted = self.intended || status.is_some();
+        Ending {
+            way: self.way,
+            workload: self.principal.as_ref().map(|principal| principal.name().clone()),
+            destination: self.destination.clone().filter(|_| is_permitted),
+            status,
+            code,
+        }
     }
 
     /// Adds what is known to the facts of a refusal.
@@ -46,6 +63,9 @@ impl Trace {
         let workload = self.principal.as_ref().map(|principal| principal.name().as_str());
         tracing::info!(request = %self.request, %code, workload, peer = %self.peer, "refused");
         proxy.events.meters().refusal(code);
+        if let Some(traced) = &self.traced {
+            traced.end(self.ending(None, Some(code)));
+        }
         let appended = proxy.journal.append(&self.entry(refusal, code));
         if let Some(event) = self.event(refusal) {
             proxy.events.raise(event);

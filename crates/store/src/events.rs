@@ -26,6 +26,11 @@ impl Events {
         Arc::new(Self { journal, meters: Arc::default(), carrier: OnceLock::new() })
     }
 
+    /// Where they are recorded.
+    pub fn journal(&self) -> &Arc<Journal> {
+        &self.journal
+    }
+
     /// What is counted beside the events.
     pub fn meters(&self) -> &Arc<Meters> {
         &self.meters

@@ -19,6 +19,6 @@ pub use error::StoreError;
 pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
 pub use people::People;
-pub use proposals::{Proposal, Proposals, TooMany, TooOften};
+pub use proposals::{Proposal, Proposals, Ruling, Standing, TooMany, TooOften};
 pub use sqlite::SqliteStore;
 pub use uses::{Disagreement, NotSpent, Recounted, Spent, Tallied, TallyError, Uses, recount};

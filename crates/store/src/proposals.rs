@@ -1,7 +1,7 @@
 //! What workloads ask for: a bounded table in memory. A proposal permits nothing and approves itself never.
 
 use cloakroom_model::{Name, ProposalId, Timestamp};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,12 +13,40 @@ const MOST_PER_WORKLOAD: usize = 20;
 const MOST_ASKED: u32 = 60;
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// The proposals that wait for an operator.
+/// How many decisions are remembered, of all workloads.
+const MOST_DECIDED: usize = 1000;
+
+/// The proposals that wait for an operator, and what became of the latest others.
 #[derive(Debug, Default)]
 pub struct Proposals {
-    waiting: Mutex<Vec<Proposal>>,
+    table: Mutex<Table>,
     /// When each workload's period began, and how often it asked since. Only periods that run are kept.
     asked: Mutex<BTreeMap<Name, (Instant, u32)>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    waiting: Vec<Proposal>,
+    /// The oldest first.
+    decided: VecDeque<(ProposalId, Name, Ruling)>,
+}
+
+/// What an operator made of a proposal. Neither permits anything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ruling {
+    /// Taken up: a placeholder may be issued for it.
+    Accepted,
+    /// Not taken up.
+    Dropped,
+}
+
+/// What became of a proposal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// No operator has said anything.
+    Waiting,
+    /// An operator has.
+    Ruled(Ruling),
 }
 
 /// What a workload asks for.
@@ -68,7 +96,7 @@ impl Proposals {
     /// # Errors
     /// [`TooMany`] where a bound is reached.
     pub fn add(&self, proposal: Proposal) -> Result<ProposalId, TooMany> {
-        let mut all = self.lock();
+        let all = &mut self.lock().waiting;
         let of_workload = || all.iter().filter(|one| one.workload == proposal.workload);
         if let Some(same) =
             of_workload().find(|one| one.policy == proposal.policy && one.reason == proposal.reason)
@@ -85,18 +113,44 @@ impl Proposals {
 
     /// Every proposal, oldest first.
     pub fn list(&self) -> Vec<Proposal> {
-        self.lock().clone()
+        self.lock().waiting.clone()
     }
 
-    /// Takes it off the list.
+    /// Takes it off the list, as if it had never been made.
     pub fn take(&self, id: ProposalId) -> Option<Proposal> {
-        let mut all = self.lock();
-        let at = all.iter().position(|one| one.id == id)?;
-        Some(all.remove(at))
+        self.lock().take(id)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Proposal>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes it off the list, and remembers for its workload what became of it.
+    pub fn rule(&self, id: ProposalId, ruling: Ruling) -> Option<Proposal> {
+        let mut table = self.lock();
+        let taken = table.take(id)?;
+        if table.decided.len() >= MOST_DECIDED {
+            table.decided.pop_front();
+        }
+        table.decided.push_back((id, taken.workload.clone(), ruling));
+        Some(taken)
+    }
+
+    /// What became of a proposal of this workload; nothing where it is another's, or long forgotten.
+    pub fn standing(&self, id: ProposalId, workload: &Name) -> Option<Standing> {
+        let table = self.lock();
+        if table.waiting.iter().any(|one| one.id == id && one.workload == *workload) {
+            return Some(Standing::Waiting);
+        }
+        let decided = table.decided.iter().find(|(other, by, _)| *other == id && by == workload);
+        decided.map(|(_, _, ruling)| Standing::Ruled(*ruling))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    fn take(&mut self, id: ProposalId) -> Option<Proposal> {
+        let at = self.waiting.iter().position(|one| one.id == id)?;
+        Some(self.waiting.remove(at))
     }
 }
 
@@ -135,5 +189,28 @@ mod tests {
             }
         }
         assert_eq!(proposals.list().len(), MOST);
+    }
+
+    #[test]
+    fn t77_what_became_of_a_proposal_is_known_to_its_own_workload_and_for_a_while() {
+        let (proposals, robot) = (Proposals::default(), Name::parse("robot").unwrap());
+        let propose = |reason: String| {
+            let (id, at) = (ProposalId::fresh().unwrap(), Timestamp::from_millis(1));
+            proposals.add(Proposal { id, workload: robot.clone(), at, policy: "p".into(), reason }).unwrap()
+        };
+        let (one, other) = (propose("one".into()), propose("other".into()));
+        assert_eq!(proposals.standing(one, &robot), Some(Standing::Waiting));
+        assert_eq!(proposals.standing(one, &Name::parse("other").unwrap()), None);
+        proposals.rule(one, Ruling::Accepted).unwrap();
+        proposals.rule(other, Ruling::Dropped).unwrap();
+        assert_eq!(proposals.rule(one, Ruling::Dropped), None, "it is decided once");
+        assert_eq!(proposals.standing(one, &robot), Some(Standing::Ruled(Ruling::Accepted)));
+        assert_eq!(proposals.standing(other, &robot), Some(Standing::Ruled(Ruling::Dropped)));
+        assert_eq!(proposals.standing(one, &Name::parse("other").unwrap()), None);
+        for number in 0..MOST_DECIDED {
+            proposals.rule(propose(number.to_string()), Ruling::Dropped).unwrap();
+        }
+        assert_eq!(proposals.standing(one, &robot), None, "long ago");
+        assert_eq!(proposals.lock().decided.len(), MOST_DECIDED);
     }
 }

@@ -1,4 +1,4 @@
-//! What workloads ask for: read, and taken off the list. Nothing here permits anything.
+//! What workloads ask for: read, taken up or dropped. Nothing here permits anything.
 
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -9,7 +9,7 @@ use axum::extract::{Path, State};
 use axum::{Extension, Json};
 use cloakroom_model::ProposalId;
 use cloakroom_policy::{Policy, quoted};
-use cloakroom_store::Proposal;
+use cloakroom_store::{Proposal, Ruling};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -17,18 +17,40 @@ pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<Pro
     admin.proposals.list().iter().map(|one| view(&admin, one)).collect::<Result<_, _>>().map(Json)
 }
 
-pub(crate) async fn take(
+pub(crate) async fn accept(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(proposal): Path<String>,
 ) -> Result<Json<ProposalView>, Problem> {
+    rule(admin, by, proposal, Ruling::Accepted).await
+}
+
+pub(crate) async fn drop(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(proposal): Path<String>,
+) -> Result<Json<ProposalView>, Problem> {
+    rule(admin, by, proposal, Ruling::Dropped).await
+}
+
+/// Takes it off the list; its workload can hear what became of it.
+async fn rule(
+    admin: Arc<Admin>,
+    by: Peer,
+    proposal: String,
+    ruling: Ruling,
+) -> Result<Json<ProposalView>, Problem> {
+    let act_name = match ruling {
+        Ruling::Accepted => "proposal accepted",
+        Ruling::Dropped => "proposal dropped",
+    };
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let id = ProposalId::from_str(&proposal).map_err(|_| missing())?;
         let all = admin.proposals.list();
         let shown = view(&admin, all.iter().find(|one| one.id == id).ok_or_else(missing)?)?;
-        act.note("proposal taken", &id.to_string(), None).await?;
-        admin.proposals.take(id);
+        act.note(act_name, &id.to_string(), None).await?;
+        admin.proposals.rule(id, ruling);
         Ok(shown)
     })
     .await

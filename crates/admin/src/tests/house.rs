@@ -93,6 +93,7 @@ impl House {
             issuer: None,
             rewrap: crate::Rewrap::default(),
             handover: Handover::default(),
+            draining: crate::Draining::default(),
             confinement: OnceLock::new(),
         };
         Self { admin: Arc::new(admin), approver, data }

@@ -9,6 +9,7 @@ mod issuer;
 mod journal;
 mod lock;
 mod login;
+mod mcp;
 mod people;
 mod policy;
 mod role;
@@ -23,6 +24,7 @@ pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};
 pub(crate) use lock::{Form, LockArguments, LockCommand, Shelf};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
+pub(crate) use mcp::McpArguments;
 pub(crate) use people::{MemberCommand, TokenCommand};
 pub(crate) use policy::{
     DriftArguments, LearnArguments, LintArguments, Period, PolicyCommand, ReplayArguments,
@@ -78,6 +80,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  cloakroom run -- curl https://api.stripe.com/v1/balance\n  cloakroom run --workload robot --write ../cache -- python agent.py\n  cloakroom run --vm -- python agent.py      on a kernel of its own\n\nThe command gets the exit code, the terminal and the signals as if it ran alone. It can write in the present directory\nand in /tmp of its own. Needs bubblewrap; with --vm also QEMU."
     )]
     Run(RunArguments),
+    /// Tools for an agent: what it holds, why it was refused, how to ask (MCP)
+    #[command(
+        after_help = "Examples:\n  cloakroom mcp                                   what an agent's settings name as command; in cloakroom run nothing else is needed\n  cloakroom mcp --url http://127.0.0.1:8480 --key-file robot.key\n  cloakroom mcp --http 127.0.0.1:8482            agents show their key: Authorization: Bearer cwk_...\n\nIt is a client of the workload listener: it approves nothing, and no credential passes through it."
+    )]
+    Mcp(McpArguments),
     /// The first program in the namespaces that `run` makes
     #[command(
         hide = true,
@@ -144,6 +151,11 @@ pub(crate) enum Command {
     /// The record of what happened (works without a broker)
     #[command(subcommand)]
     Journal(JournalCommand),
+    /// Calls under way, refusals and what waits for a human, as they come, at a terminal
+    #[command(
+        after_help = "Example:\n  cloakroom top\n\nKeys: q quits, Tab or 1 2 3 the table, s the order, / a filter, Esc all again."
+    )]
+    Top,
     /// Say what is known about one call
     #[command(
         after_help = "Example:\n  cloakroom explain 01HF7YAT00QTXS9F8T1S4ZKZ8M\n\nThe id stands in the refusal, member \"instance\"."

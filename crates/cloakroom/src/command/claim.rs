@@ -4,16 +4,13 @@ use crate::cli::ClaimPlaceholder;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::listener::{Listener, Proving};
+use crate::listener::{Listener, Proving, key_in};
 use crate::output::{Output, fields};
 use crate::{Outcome, secret_input};
 use cloakroom_admin::wire::ProblemDocument;
 use serde_json::{Value, json};
 use std::io::{BufRead, stdin};
 use zeroize::Zeroizing;
-
-/// The variable of an environment file.
-const VARIABLE: &str = "CLOAKROOM_WORKLOAD_KEY=";
 
 pub(super) fn run(data: &DataDir, asked: &ClaimPlaceholder, output: &Output) -> Outcome {
     let code = code(asked)?;
@@ -73,9 +70,5 @@ fn key(asked: &ClaimPlaceholder) -> Result<Option<Zeroizing<String>>, Failure> {
     let read = secret_input::read(asked.key_file.as_deref(), "workload key")?;
     let wrong = || Failure::bad_input("what was read is no workload key").hinting("it begins with cwk_");
     let text = std::str::from_utf8(&read).map_err(|_| wrong())?;
-    let key = text.lines().find_map(|line| line.trim().strip_prefix(VARIABLE)).unwrap_or(text);
-    let key = Zeroizing::new(key.trim().trim_matches('"').to_owned());
-    let fine =
-        key.starts_with("cwk_") && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if fine { Ok(Some(key)) } else { Err(wrong()) }
+    key_in(text).map(Some).ok_or_else(wrong)
 }

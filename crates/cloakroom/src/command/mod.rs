@@ -17,6 +17,7 @@ mod lease;
 mod lint;
 mod login;
 mod manual;
+mod mcp;
 mod people;
 mod placeholder;
 mod policy;
@@ -27,12 +28,13 @@ mod role;
 mod source;
 mod workload;
 
+pub(crate) use journal::directory as journal_directory;
 pub(crate) use proposal::ProposalCommand;
 
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, guest, image, init, lock, run as running, serve, tour};
+use crate::{Outcome, guest, image, init, lock, run as running, serve, top, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -42,6 +44,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Serve(options) => serve::run(&find()?, options, output, hardening),
         Command::Try => tour::run(output),
         Command::Run(options) => running::run(&find()?, &options, output),
+        Command::Mcp(options) => mcp::run(&find()?, &options, output),
         Command::Inside(options) => running::inside(&options),
         Command::Image(command) => image::run(find, command, output),
         Command::Init(options) if options.command.is_empty() => init::run(hardening),
@@ -62,6 +65,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Drift(options) => drift::run(&find()?, &options, output),
         Command::Catalogue(command) => catalogue::run(command, output),
         Command::Journal(command) => journal::run(&find()?, command, output),
+        Command::Top => top::run(&find()?, output),
         Command::Issuer(command) => issuer::run(&find()?, command, output),
         Command::Explain { request } => explain::run(&find()?, request, output),
         Command::Ca { pem } => authority::run(&find()?, pem, output),

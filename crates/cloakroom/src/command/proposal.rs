@@ -42,7 +42,7 @@ pub(super) fn run(data: &DataDir, command: ProposalCommand, output: &Output) -> 
         ProposalCommand::List => list(&broker, output)?,
         ProposalCommand::Show { id } => show(&find(&broker, &id)?, output)?,
         ProposalCommand::Accept { id } => {
-            let taken: ProposalView = broker.remove(&format!("proposals/{}", segment(&id)?))?;
+            let taken: ProposalView = broker.tell(&format!("proposals/{}/accept", segment(&id)?))?;
             if output.is_json() {
                 output.data(&taken, String::new)?;
             } else {

@@ -14,6 +14,7 @@ mod open;
 mod run;
 mod sockets;
 mod steered;
+mod traces;
 mod uses;
 mod webhook;
 mod witness;

@@ -11,6 +11,7 @@ use super::link;
 use super::listening::Listening;
 use super::sockets::unix_listener;
 use super::steered::{SteeredListeners, SteeredSockets};
+use super::traces::Traces;
 use super::uses;
 use super::webhook::{self, Webhook};
 use super::witness::Witnesses;
@@ -20,14 +21,17 @@ use crate::failure::Failure;
 use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
-use cloakroom_admin::{Admin, Ballots, Changes, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force};
+use cloakroom_admin::{
+    Admin, Ballots, Changes, Draining, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force,
+};
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::Custody;
 use cloakroom_egress::issuer::{Issuer, IssuerSettings};
 use cloakroom_model::{LookupKey, RequiredLocks, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet};
 use cloakroom_proxy::{
-    Authority, BesideTls, Certificate, Entrance, GivenCertificate, Listeners, NameListeners, Proxy,
+    Authority, BesideTls, CallTrace, Certificate, Entrance, GivenCertificate, Listeners, NameListeners,
+    Proxy, Tracer,
 };
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
@@ -54,6 +58,7 @@ pub(super) struct Opened {
     pub(super) socket: UnixListener,
     pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
+    pub(super) traces: Option<(Traces, Receiver<CallTrace>)>,
     pub(super) witnesses: Option<Witnesses>,
     /// Where the issuer's documents are served.
     pub(super) issuer: Option<(Arc<Issuer>, TcpListener)>,
@@ -66,6 +71,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     settings.certificate.as_ref().map(|setting| certificate(setting, LISTEN)).transpose()?;
     settings.console_certificate.as_ref().map(|setting| certificate(setting, "[console.tls]")).transpose()?;
     console::require_private(settings.console, settings.console_certificate.is_some())?;
+    settings.traces.as_ref().map(|traces| Traces::open(traces, &settings.upstream)).transpose()?;
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
@@ -107,6 +113,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
     out.own.extend(of_steered.iter().flat_map(|(transparent, names)| [*transparent, *names]));
     out.own.extend(operators.as_ref().map(link::Bound::address));
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
+    let traces = settings.traces.as_ref().map(|traces| Traces::open(traces, &out)).transpose()?;
     let witnesses =
         settings.witness.as_ref().map(|witness| Witnesses::open(witness, &out, data)).transpose()?;
     let upstream = Upstream::assert_opened(out)
@@ -135,9 +142,12 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
     let events = Events::new(Arc::clone(&journal));
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
+    let share = settings.traces.as_ref().map(|traces| traces.share);
+    let (tracer, calls) = share.map(|share| Tracer::new(share, Arc::clone(events.meters()))).unzip();
     let uses = uses::begin(recounted, epoch, &journal, &*store, &events).await?;
     let parking = Arc::new(Parking::new(settings.parking));
     let proposals: Arc<Proposals> = Arc::default();
+    let origin = party.origin().to_owned();
     let lessons: Arc<Lessons> = Arc::default();
     let required_locks = Arc::new(RequiredLocks::new(settings.required_locks));
     for lock in required_locks.names() {
@@ -170,6 +180,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         rewrap: Rewrap::default(),
         handover: Handover::default(),
         confinement: OnceLock::new(),
+        draining: Draining::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
     let captured = store.captured().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -221,6 +232,8 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         names: steered.as_ref().map(|steered| Arc::clone(&steered.pool)),
         hold: settings.hold,
         locks: required_locks,
+        tracer,
+        console: origin,
     };
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
     let workloads = Listeners { network: workloads, unix, transparent };
@@ -236,6 +249,7 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         socket,
         link,
         webhook,
+        traces: traces.zip(calls),
         witnesses,
         issuer,
         ask_every,

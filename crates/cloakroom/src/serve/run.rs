@@ -34,6 +34,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         socket,
         link,
         webhook,
+        traces,
         witnesses,
         issuer,
         ask_every,
@@ -49,6 +50,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     if let Some((webhook, carried)) = webhook {
         // Ends with the runtime: the journal has what it did not deliver.
         drop(tokio::spawn(webhook.run(Arc::clone(&admin.events), carried)));
+    }
+    if let Some((traces, calls)) = traces {
+        // Ends with the runtime: what it did not deliver is lost, and the journal has it.
+        drop(tokio::spawn(traces.run(Arc::clone(admin.events.meters()), calls)));
     }
     let counting = Arc::clone(&admin);
     let counter = tokio::spawn(async move { counting.uses.keep(&*counting.store).await });
@@ -71,7 +76,9 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
             cloakroom_proxy::serve_names(asked, names, shutdown).await.map_err(|e| e.to_string())
         });
     }
-    let (shutdown, of_console) = (until(&stopped), Arc::clone(&admin));
+    // The console goes last: until then it says that the broker stops.
+    let (hush, hushed) = watch::channel(false);
+    let (shutdown, of_console) = (until(&hushed), Arc::clone(&admin));
     let tls = console_tls.as_ref().map(console::for_connections);
     servers.spawn(async move {
         cloakroom_admin::serve_console(of_console, console, tls, shutdown).await.map_err(|e| e.to_string())
@@ -117,7 +124,12 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         }
     };
     tracing::info!("stopping");
+    admin.draining.begin();
     stop.send_replace(true);
+    while !is_handed_over && servers.len() > 1 {
+        drop(servers.join_next().await);
+    }
+    hush.send_replace(true);
     while servers.join_next().await.is_some() {}
     // After the last call: what it was lent goes back.
     drop(lending.await);

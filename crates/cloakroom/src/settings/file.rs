@@ -3,6 +3,7 @@
 use super::CertificateSetting;
 use super::issuer::Issuer;
 use super::process::Process;
+use super::traces::Traces;
 use super::unit::{Size, Span};
 use super::webhook::Webhook;
 use super::witness::Witness;
@@ -33,6 +34,7 @@ pub(super) struct ConfigFile {
     pub(super) approval: Approval,
     pub(super) console: Console,
     pub(super) events: Events,
+    pub(super) traces: Option<Traces>,
     pub(super) issuer: Option<Issuer>,
     pub(super) epoch: Epoch,
     pub(super) sources: Sources,

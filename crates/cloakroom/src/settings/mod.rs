@@ -3,6 +3,7 @@
 mod file;
 mod issuer;
 mod process;
+mod traces;
 mod unit;
 mod webhook;
 mod witness;
@@ -23,6 +24,7 @@ pub(crate) use process::ProcessSetting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use traces::Traces;
 use webhook::Webhook;
 use witness::Witness;
 
@@ -80,6 +82,8 @@ pub(crate) struct Settings {
     pub(crate) pin_generation: bool,
     /// Where security events go besides the journal.
     pub(crate) webhook: Option<WebhookSetting>,
+    /// The collector that spans of calls go to.
+    pub(crate) traces: Option<TracesSetting>,
     /// The wires of the appliance that this broker is.
     pub(crate) appliance: Option<crate::serve::Appliance>,
     /// The broker as issuer of tokens, where it is one.
@@ -116,6 +120,19 @@ pub(crate) struct WitnessSetting {
     pub(crate) git: Option<PathBuf>,
     /// A C2SP witness: scheme, host and port, and the path that ends in `/add-checkpoint`.
     pub(crate) url: Option<(Destination, String)>,
+    /// Ranges that may be dialled although they are not public.
+    pub(crate) allowed: Vec<IpNet>,
+}
+
+/// A collector of spans.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TracesSetting {
+    /// Scheme, host and port.
+    pub(crate) to: Destination,
+    /// Path and query.
+    pub(crate) target: String,
+    /// Which share of the calls is traced, of those that no trace of the workload's decides about.
+    pub(crate) share: f64,
     /// Ranges that may be dialled although they are not public.
     pub(crate) allowed: Vec<IpNet>,
 }
@@ -213,6 +230,7 @@ impl Settings {
             approval,
             mut console,
             events,
+            traces,
             issuer,
             epoch,
             sources,
@@ -259,6 +277,7 @@ impl Settings {
             hold: approval.hold.map(|span| span.0).unwrap_or_default(),
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
+            traces: traces.map(Traces::setting).transpose()?,
             appliance: options.appliance.clone(),
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,

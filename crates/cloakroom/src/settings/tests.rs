@@ -86,6 +86,19 @@ fn what_is_steered_and_names_go_together() {
 }
 
 #[test]
+fn a_collector_of_spans_is_at_https_or_on_this_machine_and_gets_a_share() {
+    let of = |rest: &str| parsed(&format!("[traces]\n{rest}\n")).map(|settings| settings.traces.unwrap());
+    let traces = of("url = \"http://127.0.0.1:4318/v1/traces\"").unwrap();
+    assert_eq!((&*traces.target, traces.share), ("/v1/traces", 1.0));
+    assert_eq!(of("url = \"https://otel.example.com\"\nshare = 0.25").unwrap().share, 0.25);
+    for wrong in
+        ["url = \"http://otel.example.com\"", "share = 1.0", "url = \"https://o.example\"\nshare = 1.5"]
+    {
+        assert!(of(wrong).is_err(), "{wrong}");
+    }
+}
+
+#[test]
 fn a_webhook_goes_to_https_or_to_this_machine() {
     let of = |url: &str| parsed(&format!("[events.webhook]\nurl = \"{url}\"\nsecret-file = \"s\"\n"));
     let webhook = of("https://Hooks.example.com/a/b?c=d").unwrap().webhook.unwrap();
@@ -264,6 +277,9 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("approval", "wait", span(parking.wait)),
         ("approval", "parked", parking.calls.to_string()),
         ("approval", "parked-per-workload", parking.calls_per_workload.to_string()),
+        ("traces", "url", "none".into()),
+        ("traces", "share", "none".into()),
+        ("traces", "allow-address", "none".into()),
         ("issuer", "url", "none".into()),
         ("issuer", "audiences", "none".into()),
         ("issuer", "listen", "none".into()),

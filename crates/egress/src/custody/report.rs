@@ -22,6 +22,11 @@ pub struct SourceReport {
 }
 
 impl Custody {
+    /// How many connections to destinations were made, and how many are kept; `None` before there is a way out.
+    pub fn connections(&self) -> Option<(u64, usize)> {
+        self.means.get().map(|means| (means.upstream.connections(), means.upstream.kept()))
+    }
+
     /// What may be said of the source of this credential; `None` where it has none, or where it does not open.
     pub fn source_of(&self, id: CredentialId) -> Option<SourceReport> {
         let held = self.held.load().get(&id).cloned()?;

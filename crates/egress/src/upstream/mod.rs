@@ -106,6 +106,11 @@ impl Upstream {
         self.pool.made()
     }
 
+    /// How many are kept for reuse now.
+    pub fn kept(&self) -> usize {
+        self.pool.kept()
+    }
+
     /// Closes every connection that no call has.
     pub(crate) fn close_idle(&self) {
         self.pool.clear();

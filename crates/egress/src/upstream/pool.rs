@@ -102,6 +102,13 @@ impl Pool {
         self.connect.made()
     }
 
+    /// How many connections are kept: idle ones, and shared ones that streams may be open on.
+    pub(super) fn kept(&self) -> usize {
+        let places = lock(&self.places);
+        let kept = |place: &Place| place.idle.load(Ordering::Relaxed) + place.shared.len();
+        places.values().map(kept).sum()
+    }
+
     /// A connection for this key: one that is idle, a stream of a shared one, or a new one.
     ///
     /// # Errors

@@ -107,6 +107,8 @@ impl House {
                 names: None,
                 hold: Duration::ZERO,
                 locks: Arc::default(),
+                tracer: None,
+                console: "http://localhost:8481".into(),
                 proposals: Arc::default(),
                 lessons: Arc::default(),
                 policies: Arc::new(ArcSwap::from_pointee(policies)),

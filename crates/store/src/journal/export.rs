@@ -61,13 +61,43 @@ enum Grade {
     Error,
 }
 
-/// Writes the records, checkpoints included, `since` a sequence number (0: all), as one line of JSON each: `sequence`, `time` (RFC
-/// 3339), `hash` (its leaf in the tree), then the members of the record as they stand, `kind` first.
+/// What the records are written as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExportFormat {
+    /// A line of JSON each: `sequence`, `time` (RFC 3339), `hash` (its leaf in the tree), then the members of the record as they stand,
+    /// `kind` first.
+    Json,
+    /// OpenTelemetry logs: lines of `LogsData` in the JSON encoding of OTLP, as its file exporter writes them and an OTLP/HTTP receiver
+    /// takes them as the body of a request.
+    Otel,
+    /// Lines of the Common Event Format (CEF:0), without a syslog header.
+    Cef,
+}
+
+/// Writes the records, checkpoints included, `since` a sequence number (0: all). `told` hears of each record's bytes once it is written
+/// ([`size`](super::size) says how many there are).
 ///
 /// # Errors
 /// As [`read`](super::read), and when `out` fails. What was written until then is whole lines.
-pub fn export(dir: &Path, since: u64, mut out: impl Write) -> Result<(), JournalError> {
-    each(dir, since, &mut |record| line(&mut out, &Line::of(record)))?;
+pub fn export(
+    dir: &Path,
+    format: ExportFormat,
+    since: u64,
+    mut out: impl Write,
+    told: &mut dyn FnMut(u64),
+) -> Result<(), JournalError> {
+    let mut batch = Vec::new();
+    each(dir, since, told, &mut |record| match format {
+        ExportFormat::Json => line(&mut out, &Line::of(record)),
+        ExportFormat::Cef => writeln!(out, "{}", cef(record)),
+        ExportFormat::Otel => {
+            batch.push(log_record(record));
+            if batch.len() < BATCH { Ok(()) } else { line(&mut out, &logs_data(std::mem::take(&mut batch))) }
+        }
+    })?;
+    if !batch.is_empty() {
+        line(&mut out, &logs_data(batch)).map_err(|error| failed(&error))?;
+    }
     out.flush().map_err(|error| failed(&error))
 }
 
@@ -85,26 +115,6 @@ impl<'a> Line<'a> {
         let time = Timestamp::from_millis(record.at).to_string();
         Self { sequence: record.sequence, time, hash: &record.hash, members: &record.members }
     }
-}
-
-/// Writes the records as OpenTelemetry logs: lines of `LogsData` in the JSON encoding of OTLP, as its file exporter writes them and an
-/// OTLP/HTTP receiver takes them as the body of a request.
-///
-/// # Errors
-/// As [`export`].
-pub fn export_otel(dir: &Path, since: u64, mut out: impl Write) -> Result<(), JournalError> {
-    let mut batch = Vec::new();
-    each(dir, since, &mut |record| {
-        batch.push(log_record(record));
-        if batch.len() >= BATCH {
-            line(&mut out, &logs_data(std::mem::take(&mut batch)))?;
-        }
-        Ok(())
-    })?;
-    if !batch.is_empty() {
-        line(&mut out, &logs_data(batch)).map_err(|error| failed(&error))?;
-    }
-    out.flush().map_err(|error| failed(&error))
 }
 
 fn logs_data(records: Vec<Value>) -> Value {
@@ -165,15 +175,6 @@ fn any(value: &Value) -> Value {
             serde_json::json!({ "kvlistValue": { "values": values } })
         }
     }
-}
-
-/// Writes the records as lines of the Common Event Format (CEF:0), without a syslog header.
-///
-/// # Errors
-/// As [`export`].
-pub fn export_cef(dir: &Path, since: u64, mut out: impl Write) -> Result<(), JournalError> {
-    each(dir, since, &mut |record| writeln!(out, "{}", cef(record)))?;
-    out.flush().map_err(|error| failed(&error))
 }
 
 fn cef(record: &Exported) -> String {
@@ -251,12 +252,14 @@ fn escape(line: &mut String, text: &str, special: &[char]) {
 fn each(
     dir: &Path,
     since: u64,
+    told: &mut dyn FnMut(u64),
     write: &mut dyn FnMut(&Exported) -> std::io::Result<()>,
 ) -> Result<(), JournalError> {
     let segments = segment::list(dir)?;
     let mut broken = None;
     let outcome = segment::walk(&segments[first_needed(&segments, since)?..], &mut |_, item| {
         let Item::Record(frame, _) = item else { return Ok(()) };
+        told(item.bytes());
         if frame.sequence <= since {
             return Ok(());
         }

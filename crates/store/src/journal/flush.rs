@@ -24,6 +24,11 @@ pub(super) struct Flushed {
 }
 
 impl Flushed {
+    /// Whether the last flush failed.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some()
+    }
+
     /// What became of a flush that covers `position` and was announced after `since`; `None` while that is open, and whoever polls is woken
     /// by the next announcement then.
     fn outcome(
@@ -124,7 +129,9 @@ impl Shared {
             let Demand { flush, stop, .. } = self.wait(patience);
             if flush || stop || last.elapsed() >= self.settings.flush_every {
                 let busy = self.busy.flushing();
+                let began = Instant::now();
                 let outcome = self.flush();
+                self.flush_times.observe(began.elapsed());
                 drop(busy);
                 tell(&outcome, failing);
                 (failing, last) = (outcome.is_err(), Instant::now());

@@ -13,7 +13,7 @@ use super::tree::{Frontier, Head};
 use super::verify::{signed_by_record, signed_for};
 use super::writer::Wanted;
 use super::{Entry, JournalError, Position};
-use cloakroom_model::Intent;
+use cloakroom_model::{Intent, Spread};
 use std::convert::Infallible;
 use std::fs::{DirBuilder, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
@@ -191,6 +191,17 @@ impl Journal {
     /// How many records are written.
     pub fn records(&self) -> u64 {
         self.shared.records.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Whether a call could be recorded now, as far as is known: the disk answers, and took the last flush.
+    pub fn is_writable(&self) -> bool {
+        let open = self.shared.queue().is_ok_and(|queue| queue.is_open());
+        open && !self.shared.flushed().has_failed()
+    }
+
+    /// How long flushes took.
+    pub fn flush_times(&self) -> Spread {
+        self.shared.flush_times.read()
     }
 
     /// How often the records were flushed to the disk since the journal was opened. Waits for the disk while it works.

@@ -35,14 +35,14 @@ mod tests;
 
 pub use entry::{Entry, Position, Record};
 pub use error::JournalError;
-pub use export::{export, export_cef, export_otel};
+pub use export::{ExportFormat, export};
 pub use handle::{Journal, JournalSettings, Recovery};
 pub use hash::Hash;
 pub use note::{Checkpoint, PublicKey};
 pub use proof::{Checked, Consistency, Mention, Proof, consistency, find, latest_checkpoint, prove, root};
 pub use read::read;
 pub use retire::Keep;
-pub use segment::parse;
+pub use segment::{parse, size};
 pub use tree::Head;
 pub use verify::{Bad, Verdict, Witness, verify, verify_against};
 pub use witness::checkpoints_in;

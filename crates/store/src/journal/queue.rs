@@ -80,6 +80,12 @@ impl Queue {
         Position(self.last)
     }
 
+    /// Whether a call could be recorded now, as far as is known: what came last was written.
+    pub(super) fn is_open(&self) -> bool {
+        let is_lost = self.lost.as_ref().is_some_and(|lost| lost.upto >= self.settled);
+        self.refusing.is_none() && self.stalled.is_none() && !is_lost
+    }
+
     /// The position of the last record that was taken.
     pub(super) fn last(&self) -> Position {
         Position(self.last)

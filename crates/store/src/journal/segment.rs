@@ -101,6 +101,25 @@ pub(super) enum Item<'a> {
     Record(&'a Frame<'a>, &'a Frontier),
 }
 
+impl Item<'_> {
+    /// How many bytes of the file it takes; nothing of a header, which is small.
+    pub(super) fn bytes(&self) -> u64 {
+        match self {
+            Item::Header(_) => 0,
+            Item::Record(frame, _) => (frame.end() - frame.offset) as u64,
+        }
+    }
+}
+
+/// How many bytes the segments in `dir` have.
+///
+/// # Errors
+/// When the directory cannot be read.
+pub fn size(dir: &Path) -> Result<u64, JournalError> {
+    let size = |segment: &Segment| segment.path.metadata().map(|found| found.len());
+    list(dir)?.iter().map(|segment| size(segment).map_err(|error| segment.unread(&error))).sum()
+}
+
 /// Called with each item; an error text makes it damage.
 pub(super) type Visit<'v> = dyn FnMut(&Segment, Item<'_>) -> Result<(), String> + 'v;
 

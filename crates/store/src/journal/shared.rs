@@ -10,6 +10,7 @@ use super::stall::Busy;
 use super::tail::Tail;
 use super::writer::{Signature, Wanted, Writer};
 use super::{JournalSettings, Position};
+use cloakroom_model::Histogram;
 use serde::Serialize;
 use std::fs::File;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -30,6 +31,8 @@ pub(super) struct Shared {
     /// How closing went.
     pub(super) closed: OnceLock<Result<(), JournalError>>,
     pub(super) busy: Busy,
+    /// How long flushes took.
+    pub(super) flush_times: Histogram,
     /// How many records are written.
     pub(super) records: AtomicU64,
     pub(super) flushed: Mutex<Flushed>,
@@ -53,6 +56,7 @@ impl Shared {
             settings,
             writer: Writer::default(),
             busy: Busy::new(),
+            flush_times: Histogram::default(),
             flushed: Mutex::default(),
             bells: Arc::default(),
             demand: Mutex::default(),

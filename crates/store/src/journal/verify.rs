@@ -63,17 +63,22 @@ pub struct Witness {
 /// # Errors
 /// When files cannot be read. Damage is no error but a verdict.
 pub fn verify(dir: &Path) -> Result<Verdict, JournalError> {
-    verify_against(dir, Witness::default())
+    verify_against(dir, Witness::default(), &mut |_| {})
 }
 
 /// Checks the journal in `dir`, against what an outside witness knows. Only a witness shows that whole records were cut
-/// off the end, or that everything was made anew by somebody who has the signing key.
+/// off the end, or that everything was made anew by somebody who has the signing key. `told` hears of each record's bytes once it
+/// is checked ([`size`](super::size) says how many there are).
 ///
 /// # Errors
 /// As [`verify`].
-pub fn verify_against(dir: &Path, witness: Witness) -> Result<Verdict, JournalError> {
+pub fn verify_against(
+    dir: &Path,
+    witness: Witness,
+    told: &mut dyn FnMut(u64),
+) -> Result<Verdict, JournalError> {
     let mut verdict = Verdict::default();
-    match check(dir, witness, &mut verdict) {
+    match check(dir, witness, &mut verdict, told) {
         Ok(()) => verdict.ok = true,
         Err(JournalError::Damaged { segment, offset, sequence, why }) => {
             verdict.first_bad = Some(Bad { segment, offset, sequence, why });
@@ -83,7 +88,12 @@ pub fn verify_against(dir: &Path, witness: Witness) -> Result<Verdict, JournalEr
     Ok(verdict)
 }
 
-fn check(dir: &Path, witness: Witness, verdict: &mut Verdict) -> Result<(), JournalError> {
+fn check(
+    dir: &Path,
+    witness: Witness,
+    verdict: &mut Verdict,
+    told: &mut dyn FnMut(u64),
+) -> Result<(), JournalError> {
     let segments = segment::list(dir)?;
     verdict.segments = segments.len() as u64;
     let (Some(first), Some(last)) = (segments.first(), segments.last()) else {
@@ -96,7 +106,11 @@ fn check(dir: &Path, witness: Witness, verdict: &mut Verdict) -> Result<(), Jour
     retire::require_beginning(dir, first, &key)?;
     verdict.retired = first.header()?.before.size();
     let mut examiner = Examiner { key, witnessed: Sorted::new(witness.checkpoints), verdict };
-    let end = segment::walk(&segments, &mut |_, item| examiner.examine(item))?;
+    let end = segment::walk(&segments, &mut |_, item| {
+        examiner.examine(item)?;
+        told(item.bytes());
+        Ok(())
+    })?;
     let outcome = examiner.witnessed.compare(&end.tree, true);
     let (known, most) = (examiner.witnessed.matched, examiner.witnessed.most);
     verdict.unfinished_bytes = end.unfinished as u64;

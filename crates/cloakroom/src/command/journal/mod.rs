@@ -1,13 +1,15 @@
 //! `cloakroom journal …`: reads the files; a broker may run or not.
 
+mod export;
 mod proofs;
 
 use crate::Outcome;
-use crate::cli::{ExportFormat, JournalCommand};
+use crate::cli::JournalCommand;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::output::{Output, table};
+use crate::progress::{Progress, Unit};
 use cloakroom_model::Timestamp;
 use cloakroom_store::journal::{self, Entry, Record, Verdict};
 use serde_json::json;
@@ -24,7 +26,11 @@ pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> O
         JournalCommand::Verify { witness, key } => {
             let directory = directory(data)?;
             let witness = proofs::witness(data, witness.as_deref(), key.as_deref(), output)?;
-            verify(&journal::verify_against(&directory, witness)?, output)
+            let mut progress =
+                Progress::begin(output, "verifying the journal", Unit::Bytes, journal::size(&directory)?);
+            let verdict = journal::verify_against(&directory, witness, &mut |bytes| progress.add(bytes))?;
+            drop(progress);
+            verify(&verdict, output)
         }
         JournalCommand::Checkpoint => proofs::checkpoint(data, output),
         JournalCommand::Prove { record } => proofs::prove(data, &record, output),
@@ -33,20 +39,14 @@ pub(super) fn run(data: &DataDir, command: JournalCommand, output: &Output) -> O
         }
         JournalCommand::Consistency { old, new } => proofs::consistency(data, &old, new.as_deref(), output),
         JournalCommand::Export { format, since } => {
-            let mut lines = Vec::new();
-            match format {
-                ExportFormat::Json => journal::export(&directory(data)?, since, &mut lines)?,
-                ExportFormat::Otel => journal::export_otel(&directory(data)?, since, &mut lines)?,
-                ExportFormat::Cef => journal::export_cef(&directory(data)?, since, &mut lines)?,
-            }
-            output.print_exactly(&lines)?;
+            export::run(&directory(data)?, format, since, output)?;
             Ok(Exit::Done)
         }
     }
 }
 
 /// Where the journal is, if it is there.
-pub(super) fn directory(data: &DataDir) -> Result<PathBuf, Failure> {
+pub(crate) fn directory(data: &DataDir) -> Result<PathBuf, Failure> {
     let directory = data.journal();
     match directory.metadata() {
         Ok(found) if found.is_dir() => Ok(directory),

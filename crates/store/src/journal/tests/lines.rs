@@ -1,6 +1,7 @@
 //! A record is one line of printable ASCII, whatever stands in it (T89), and the export is JSON lines.
 
 use super::*;
+use crate::journal::ExportFormat;
 use cloakroom_model::{Intent, IntentUse, Way};
 use proptest::prelude::*;
 
@@ -14,7 +15,7 @@ fn named(text: &str) -> Entry {
 
 pub(super) fn exported(bench: &Bench) -> Vec<serde_json::Value> {
     let mut out = Vec::new();
-    crate::journal::export(&bench.dir(), 0, &mut out).unwrap();
+    crate::journal::export(&bench.dir(), ExportFormat::Json, 0, &mut out, &mut |_| {}).unwrap();
     assert!(out.iter().all(|byte| matches!(byte, b' '..=b'~' | b'\n')), "only printable ASCII");
     String::from_utf8(out).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }

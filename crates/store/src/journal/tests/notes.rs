@@ -119,9 +119,12 @@ fn a_witness_file_may_hold_other_text_and_one_note_cut_short_hides_none_behind_i
     let (found, unreadable) = checkpoints_in(&text, &key);
     assert_eq!((found.len(), unreadable), (2, 1), "{text}");
     assert_eq!((found[0].size, found[1].size), (2, 5));
-    let verdict =
-        crate::journal::verify_against(&bench.dir(), Witness { key: Some(key.clone()), checkpoints: found })
-            .unwrap();
+    let verdict = crate::journal::verify_against(
+        &bench.dir(),
+        Witness { key: Some(key.clone()), checkpoints: found },
+        &mut |_| {},
+    )
+    .unwrap();
     assert_eq!((verdict.ok, verdict.witnessed), (true, Some(5)));
     assert_eq!(checkpoints_in("nothing here", &key).0.len(), 0);
     assert_eq!(checkpoints_in("", &peter()).0.len(), 0);

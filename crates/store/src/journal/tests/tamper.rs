@@ -117,7 +117,7 @@ fn t90_a_journal_cut_short_passes_only_at_the_end_of_a_record_and_a_witness_stil
     let bench = sample();
     let witness = witness(&bench);
     let known = witness.checkpoints[0].size;
-    assert_eq!(verify_against(&bench.dir(), witness.clone()).unwrap().witnessed, Some(known));
+    assert_eq!(verify_against(&bench.dir(), witness.clone(), &mut |_| {}).unwrap().witnessed, Some(known));
     let path = bench.segment(3);
     let whole = std::fs::read(&path).unwrap();
     let bounds = bounds(&whole);
@@ -127,13 +127,13 @@ fn t90_a_journal_cut_short_passes_only_at_the_end_of_a_record_and_a_witness_stil
         assert_eq!(verdict.ok, cut >= bounds[0], "cut at {cut}: {verdict:?}");
         assert_eq!(verdict.ok && verdict.unfinished_bytes == 0, bounds.contains(&cut));
         // The last record is the checkpoint itself: it signs what is before it.
-        let found = verify_against(&bench.dir(), witness.clone()).unwrap();
+        let found = verify_against(&bench.dir(), witness.clone(), &mut |_| {}).unwrap();
         assert_eq!(found.ok, cut >= last, "the witness knows more than {cut}");
         assert!(found.ok || cut < bounds[0] || found.first_bad.unwrap().why.contains("cut off the end"));
     }
     std::fs::remove_file(&path).unwrap();
     assert!(verify(&bench.dir()).unwrap().ok, "so does a whole last segment");
-    assert!(!verify_against(&bench.dir(), witness).unwrap().ok);
+    assert!(!verify_against(&bench.dir(), witness, &mut |_| {}).unwrap().ok);
 }
 
 /// Somebody who knows the format changes a record and mends its hash, but has no key.
@@ -175,11 +175,11 @@ fn t90_what_is_rewritten_behind_the_last_checkpoint_differs_from_what_a_witness_
         checkpoints: vec![crate::journal::Checkpoint { size: tree.size(), root: tree.root() }],
         ..witness.clone()
     };
-    assert!(verify_against(&bench.dir(), short).unwrap().ok);
+    assert!(verify_against(&bench.dir(), short, &mut |_| {}).unwrap().ok);
     let mut honest = Frontier::clone(&header.before);
     honest.push(Frame::read(&whole, bounds[0], header.first()).unwrap().unwrap().hash);
     let known = crate::journal::Checkpoint { size: honest.size(), root: honest.root() };
-    let bad = verify_against(&bench.dir(), Witness { checkpoints: vec![known], ..witness })
+    let bad = verify_against(&bench.dir(), Witness { checkpoints: vec![known], ..witness }, &mut |_| {})
         .unwrap()
         .first_bad
         .unwrap();
@@ -216,8 +216,8 @@ fn a_journal_made_anew_under_another_key_passes_only_with_the_key_beside_it() {
     let known = PublicKey::open_file(&bench.dir().join("key.pub")).unwrap();
     let witness = Witness { key: Some(known), checkpoints: Vec::new() };
     assert!(verify(&forged.dir()).unwrap().ok);
-    assert!(verify_against(&bench.dir(), witness.clone()).unwrap().ok);
-    assert!(!verify_against(&forged.dir(), witness).unwrap().ok);
+    assert!(verify_against(&bench.dir(), witness.clone(), &mut |_| {}).unwrap().ok);
+    assert!(!verify_against(&forged.dir(), witness, &mut |_| {}).unwrap().ok);
 }
 
 #[test]
