@@ -12,6 +12,7 @@ use axum::{Extension, Json};
 use cloakroom_egress::custody::{Accepted, CustodyError, Intake};
 use cloakroom_model::{CredentialId, CredentialKind, CredentialRecord, Destination, Name, Rows, Timestamp};
 use std::sync::Arc;
+use std::time::Duration;
 
 pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
     Json(admin.custody.intake())
@@ -133,6 +134,7 @@ pub(crate) async fn rotate(
             .custody
             .accept(&rotation.secret, &row.name, row.id, row.kind, &row.destinations, generation)
             .map_err(not_accepted)?;
+        admin.custody.keep_former(row.id, grace(&rotation)?);
         let now = Timestamp::now();
         let stored =
             || admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
@@ -140,6 +142,17 @@ pub(crate) async fn rotate(
         Ok(shown(&admin, find::credential(&rows, &row.id.to_string())?, &rows))
     })
     .await
+}
+
+/// The longest grace, in seconds: 30 days.
+const LONGEST_GRACE: u64 = 30 * 24 * 3600;
+
+fn grace(rotation: &Rotation) -> Result<Duration, Problem> {
+    match rotation.grace.unwrap_or_default() {
+        seconds @ ..=LONGEST_GRACE => Ok(Duration::from_secs(seconds)),
+        _ => Err(Problem::new(ProblemCode::MalformedRequest, "the grace of a rotation is 30 days at most")
+            .hinting("write --grace 10m, or up to 30d")),
+    }
 }
 
 pub(crate) async fn remove(

@@ -25,6 +25,9 @@ pub struct NewCredential {
 pub struct Rotation {
     /// The new secret, sealed under the credential's name.
     pub secret: DropOff,
+    /// For so many seconds the former secret is taken out of replies as well.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub grace: Option<u64>,
 }
 
 /// A credential as shown: by name and age, never by content.

@@ -261,10 +261,15 @@ pub(crate) enum CredentialCommand {
         name: String,
     },
     /// Replace the secret; placeholders stay as they are
-    #[command(after_help = "Example:\n  cloakroom credential rotate stripe-live < new-secret.txt")]
+    #[command(
+        after_help = "Examples:\n  cloakroom credential rotate stripe-live < new-secret.txt\n  cloakroom credential rotate stripe-live --grace 10m < new-secret.txt\n\nCalls get the new secret from then on. The former one is used no more, and is taken out of replies until the calls that\nwent out with it are over; --grace goes on with that for as long as the service may still know it."
+    )]
     Rotate {
         /// Name or id
         name: String,
+        /// Take the former secret out of replies for this time as well
+        #[arg(long, value_name = "SPAN", value_parser = crate::span::parse)]
+        grace: Option<std::time::Duration>,
         /// Read the new secret from this file
         #[arg(long, value_name = "FILE")]
         secret_file: Option<PathBuf>,

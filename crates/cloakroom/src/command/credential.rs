@@ -11,6 +11,7 @@ use cloakroom_admin::wire::{CredentialView, NewCredential, RenewalView, Rotation
 use cloakroom_egress::custody::{DropOff, Intake};
 use cloakroom_model::{CredentialKind, Destination, Name};
 use std::path::Path;
+use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -> Outcome {
@@ -21,8 +22,8 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
         CredentialCommand::Show { name } => {
             show(&broker.read(&format!("credentials/{}", segment(&name)?))?, output)
         }
-        CredentialCommand::Rotate { name, secret_file } => {
-            rotate(&broker, &name, secret_file.as_deref(), output)
+        CredentialCommand::Rotate { name, grace, secret_file } => {
+            rotate(&broker, &name, grace, secret_file.as_deref(), output)
         }
         CredentialCommand::Login(arguments) => {
             show(&super::login::again(&broker, &arguments, output)?, output)
@@ -170,14 +171,20 @@ pub(super) fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> 
     intake.seal(secret, name).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
 }
 
-fn rotate(broker: &Broker, name: &str, file: Option<&Path>, output: &Output) -> Outcome {
+fn rotate(
+    broker: &Broker,
+    name: &str,
+    grace: Option<Duration>,
+    file: Option<&Path>,
+    output: &Output,
+) -> Outcome {
     let path = format!("credentials/{}", segment(name)?);
     let present: CredentialView = broker.read(&path)?;
     let intake: Intake = broker.read("intake")?;
     let secret = secret_input::read(file, &format!("secret for {}", present.name))?;
     let secret = seal(&intake, secret, &present.name)?;
-    let rotated: CredentialView =
-        broker.post(&format!("credentials/{}/rotate", present.id), &Rotation { secret })?;
+    let rotation = Rotation { secret, grace: grace.map(|grace| grace.as_secs()) };
+    let rotated: CredentialView = broker.post(&format!("credentials/{}/rotate", present.id), &rotation)?;
     show(&rotated, output)
 }
 

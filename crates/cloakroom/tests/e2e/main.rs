@@ -56,6 +56,7 @@ mod record;
 mod repeats;
 mod reply;
 mod roles;
+mod rotation;
 mod run;
 mod scenarios;
 mod seaweed;

@@ -80,10 +80,8 @@ impl Custody {
         for live in lives.into_iter().flatten() {
             needles.extend(live.also.iter().cloned());
         }
-        // Also what nobody may use any more: it is good until its end. Nothing is remembered of what was deposited.
-        if held.mint.is_some() || held.sessions.is_some() {
-            needles.extend(held.remembered.needles());
-        }
+        // Also what nobody may use any more: it is good until its end, or what was deposited before a rotation.
+        needles.extend(held.remembered.needles());
         needles
     }
 

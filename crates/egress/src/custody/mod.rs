@@ -10,6 +10,7 @@ mod certificate;
 mod error;
 mod federation;
 mod guard;
+mod former;
 mod harden;
 mod intake;
 mod kek;

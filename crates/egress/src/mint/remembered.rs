@@ -3,7 +3,7 @@
 use crate::custody::{Derived, digest_of};
 use crate::scrub::{NeedleCache, Needles};
 use std::any::Any;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 /// More values of one credential are not looked for: the oldest go.
@@ -26,6 +26,8 @@ struct Value {
     needles: Vec<Arc<Needles>>,
     /// Then it is worth nothing; `None` where nobody said.
     ends: Option<Instant>,
+    /// What calls look for that went out with it, where it was deposited and replaced: while one is under way it has no end.
+    calls: Vec<Weak<Needles>>,
 }
 
 impl Remembered {
@@ -37,14 +39,27 @@ impl Remembered {
         with: Vec<Arc<Needles>>,
         lasts: Option<Duration>,
     ) -> Arc<Derived> {
-        self.put(digest_of(secret), lasts, with, |cache| vec![cache.needles(None, secret)])
+        self.put(digest_of(secret), ends_after(lasts), with, |cache| vec![cache.needles(None, secret)])
     }
 
     /// Remembers a value that is made of several.
     pub(super) fn keep_parts(&self, parts: &[&[u8]], lasts: Duration) -> Arc<Derived> {
-        let digests: Vec<[u8; 32]> = parts.iter().map(|part| digest_of(part)).collect();
-        let digest = digest_of(digests.as_flattened());
-        self.put(digest, Some(lasts), Vec::new(), |cache| cache.parts(parts).to_vec())
+        self.put(digest_of_parts(parts), ends_after(Some(lasts)), Vec::new(), |cache| cache.parts(parts).to_vec())
+    }
+
+    /// Remembers a deposited value that is about to be replaced: for so long, and while a call is under way that went out with it. Those
+    /// are known by what they look for: `sought`, and nobody else may have it once the value is replaced.
+    pub(crate) fn keep_former(&self, parts: &[&[u8]], sought: &[Arc<Needles>], grace: Duration) {
+        // Needles of their own: those of the calls tell when the calls are over.
+        let needles = || parts.iter().map(|part| Arc::new(Needles::new(part, None))).collect();
+        let calls = sought.iter().map(Arc::downgrade).collect();
+        let (digest, derived) = (digest_of_parts(parts), Arc::default());
+        let mut values = self.lock();
+        drop_ended(&mut values);
+        values.retain(|value| value.digest != digest);
+        values.push(Value { digest, derived, needles: needles(), ends: Instant::now().checked_add(grace), calls });
+        let oldest = values.len().saturating_sub(MOST);
+        values.drain(..oldest);
     }
 
     /// Whether nothing is remembered.
@@ -67,11 +82,10 @@ impl Remembered {
     fn put(
         &self,
         digest: [u8; 32],
-        lasts: Option<Duration>,
+        ends: Option<Instant>,
         with: Vec<Arc<Needles>>,
         make: impl FnOnce(&NeedleCache) -> Vec<Arc<Needles>>,
     ) -> Arc<Derived> {
-        let ends = lasts.map(|span| Instant::now() + span + SKEW);
         let mut values = self.lock();
         drop_ended(&mut values);
         let value = match values.iter().position(|value| value.digest == digest) {
@@ -85,7 +99,7 @@ impl Remembered {
                 let cache = NeedleCache::default();
                 let needles = make(&cache);
                 let derived = Derived::from(Arc::new(cache) as Arc<dyn Any + Send + Sync>);
-                Value { digest, derived: Arc::new(derived), needles, ends }
+                Value { digest, derived: Arc::new(derived), needles, ends, calls: Vec::new() }
             }
         };
         let derived = Arc::clone(&value.derived);
@@ -113,7 +127,17 @@ impl Value {
 
 fn drop_ended(values: &mut Vec<Value>) {
     let now = Instant::now();
-    values.retain(|value| value.ends.is_none_or(|ends| now < ends));
+    let is_under_way = |value: &Value| value.calls.iter().any(|needles| needles.strong_count() > 0);
+    values.retain(|value| value.ends.is_none_or(|ends| now < ends) || is_under_way(value));
+}
+
+fn ends_after(lasts: Option<Duration>) -> Option<Instant> {
+    lasts.map(|span| Instant::now() + span + SKEW)
+}
+
+fn digest_of_parts(parts: &[&[u8]]) -> [u8; 32] {
+    let digests: Vec<[u8; 32]> = parts.iter().map(|part| digest_of(part)).collect();
+    digest_of(digests.as_flattened())
 }
 
 #[cfg(test)]
@@ -155,6 +179,26 @@ mod tests {
                 .any(|value| value.digest == digest_of(b"canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD-1"))
         );
         assert!(Arc::ptr_eq(&first, &keep(&remembered, 0, None)), "it was used a moment ago");
+    }
+
+    #[test]
+    fn what_was_replaced_is_remembered_while_a_call_is_under_way_and_for_a_grace() {
+        let remembered = Remembered::default();
+        let parts: &[&[u8]] = &[b"canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD"];
+        let of_call = Arc::new(Needles::new(parts[0], None));
+        remembered.keep_former(parts, &[Arc::clone(&of_call)], Duration::ZERO);
+        let mut of_another = remembered.needles();
+        assert_eq!(of_another.len(), 1);
+        assert!(!Arc::ptr_eq(&of_another[0], &of_call), "another call that looks for it keeps it no longer");
+        drop(of_call);
+        assert!(remembered.needles().is_empty());
+        of_another.clear();
+        for _ in 0..2 {
+            remembered.keep_former(parts, &[], Duration::from_secs(60));
+            assert_eq!(remembered.needles().len(), 1);
+        }
+        remembered.lock()[0].ends = Some(Instant::now());
+        assert!(remembered.needles().is_empty());
     }
 
     #[test]

@@ -69,6 +69,14 @@ impl NeedleCache {
         self.parts.get().map(|parts| &**parts)
     }
 
+    /// Every set of needles that a call may look for on behalf of this secret.
+    pub(crate) fn all(&self) -> Vec<Arc<Needles>> {
+        let halves = self.with_half.load();
+        let halves = halves.iter().map(|kept| Arc::clone(&kept.needles));
+        let parts = self.known_parts().unwrap_or_default().iter().cloned();
+        self.known().into_iter().chain(parts).chain(halves).collect()
+    }
+
     /// A finder for `targets`, of which the first is this secret.
     pub(crate) fn finder(&self, targets: Vec<Target>) -> Finder {
         // INVARIANT: while a weak reference is kept, no other needles can have the same address.
