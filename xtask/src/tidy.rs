@@ -15,7 +15,7 @@ const ASSERTION_POINTS: [&str; 4] = ["assert_verified", "assert_active", "assert
 const LIST: &str = "xtask/assertion-points.txt";
 
 /// Which crates a crate may depend on (DESIGN: nothing else without a decision page).
-const ARROWS: [(&str, &[&str]); 9] = [
+const ARROWS: [(&str, &[&str]); 10] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("wire", &[]),
@@ -24,7 +24,8 @@ const ARROWS: [(&str, &[&str]); 9] = [
     ("proxy", &["model", "policy", "wire", "egress", "store"]),
     ("admin", &["model", "policy", "egress", "store"]),
     ("mcp", &[]),
-    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp"]),
+    ("keys", &["model"]),
+    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp", "keys"]),
 ];
 
 /// Every rule; all complaints at once.

@@ -10,6 +10,9 @@ struct Tool {
     packages: &'static [&'static str],
 }
 
+/// A PKCS#11 module whose token is files.
+const SOFTHSM: &str = "/usr/lib/softhsm/libsofthsm2.so";
+
 const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["cc", "--version"], packages: &["gcc", "libc6-dev"] },
     Tool { probe: &["git", "--version"], packages: &["git"] },
@@ -23,6 +26,11 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"] },
     Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
     Tool { probe: &["tmux", "-V"], packages: &["tmux"] },
+    Tool { probe: &["softhsm2-util", "--version"], packages: &["softhsm2"] },
+    Tool {
+        probe: &["pkcs11-tool", "--list-slots", "--module", SOFTHSM],
+        packages: &["opensc", "opensc-pkcs11", "softhsm2"],
+    },
     Tool { probe: &["fsfreeze", "--version"], packages: &["mount", "util-linux"] },
 ];
 

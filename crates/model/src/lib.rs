@@ -32,6 +32,7 @@ mod step;
 mod timestamp;
 mod token;
 
+pub mod pkcs11;
 pub mod placeholder;
 pub mod signing;
 

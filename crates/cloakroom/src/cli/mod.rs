@@ -91,6 +91,12 @@ pub(crate) enum Command {
         after_help = "Example:\n  cloakroom inside -- env\n\nNobody needs to run this by hand."
     )]
     Inside(InsideArguments),
+    /// The processes between the broker and a PKCS#11 token
+    #[command(
+        hide = true,
+        after_help = "Example:\n  cloakroom serve --config cloakroom.toml      with kek = \"pkcs11\" in [custody]\n\nThe broker starts these; nobody needs to run them by hand."
+    )]
+    Hsm(HsmArguments),
     /// Appliances: the broker as a virtual machine of its own, and nothing else in it
     #[command(subcommand)]
     Image(ImageCommand),
@@ -233,6 +239,24 @@ pub(crate) struct ServeArguments {
     /// The wires of an appliance: said by `init`, never on the command line.
     #[arg(skip)]
     pub(crate) appliance: Option<crate::serve::Appliance>,
+}
+
+/// Options of `hsm`.
+#[derive(Args)]
+pub(crate) struct HsmArguments {
+    /// Which of the two processes this is
+    pub(crate) part: HsmPart,
+    /// Which token and key, as JSON
+    pub(crate) settings: String,
+}
+
+/// What stands between the broker and a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum HsmPart {
+    /// Waits for the broker's questions.
+    Keep,
+    /// Answers one of them.
+    Work,
 }
 
 /// How the log is written.

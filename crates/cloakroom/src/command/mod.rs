@@ -10,6 +10,7 @@ mod custody;
 mod drift;
 mod explain;
 mod grant;
+mod hsm;
 mod issuer;
 mod journal;
 mod learn;
@@ -28,6 +29,7 @@ mod role;
 mod source;
 mod workload;
 
+pub(crate) use hsm::this_program;
 pub(crate) use journal::directory as journal_directory;
 pub(crate) use proposal::ProposalCommand;
 
@@ -46,6 +48,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Run(options) => running::run(&find()?, &options, output),
         Command::Mcp(options) => mcp::run(&find()?, &options, output),
         Command::Inside(options) => running::inside(&options),
+        Command::Hsm(arguments) => hsm::run(&arguments),
         Command::Image(command) => image::run(find, command, output),
         Command::Init(options) if options.command.is_empty() => init::run(hardening),
         Command::Init(options) => guest::run(&options),

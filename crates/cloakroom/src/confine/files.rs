@@ -65,8 +65,13 @@ impl Files {
                 files.read.extend(around(file));
             }
         }
-        if let KekSetting::Passphrase(Some(file)) = &settings.kek {
-            files.read.insert(file.clone());
+        match &settings.kek {
+            KekSetting::Passphrase(Some(file)) => drop(files.read.insert(file.clone())),
+            // Replaced while the broker runs.
+            KekSetting::Transit(transit, _) => files.read.extend(around(&transit.secret)),
+            KekSetting::AwsKms(kms, _) => files.read.extend(around(&kms.credentials)),
+            // What reaches a token is another process.
+            _ => {}
         }
         // What systemd hands over, read again when custody is looked after.
         files.read.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));

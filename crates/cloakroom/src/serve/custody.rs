@@ -6,7 +6,10 @@ use crate::secret_input;
 use crate::settings::KekSetting;
 use cloakroom_admin::Admin;
 use cloakroom_egress::custody::{Custody, KekSource, Turned, made_with};
+use cloakroom_egress::{Upstream, UpstreamSettings};
 use cloakroom_model::{EventKind, SecurityEvent};
+use ipnet::IpNet;
+use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,7 +19,12 @@ use tokio::sync::watch;
 const TICK: Duration = Duration::from_secs(1);
 
 /// A data directory belongs to the kind of key that it was made with.
-pub(super) fn open(data: &DataDir, setting: &KekSetting) -> Result<Custody, Failure> {
+pub(super) fn open(
+    data: &DataDir,
+    setting: &KekSetting,
+    token: Option<UnixStream>,
+    calls: &UpstreamSettings,
+) -> Result<Custody, Failure> {
     let of_custody = |error: cloakroom_egress::custody::CustodyError| {
         Failure::failed(error.to_string()).hinting(error.hint())
     };
@@ -36,8 +44,23 @@ pub(super) fn open(data: &DataDir, setting: &KekSetting) -> Result<Custody, Fail
             KekSource::Passphrase { salt_file: data.key(setting.file()), passphrase }
         }
         KekSetting::Systemd => {
-            KekSource::Handed { file: handed_by_systemd()?, mark: data.key(setting.file()) }
+            KekSource::Handed { file: handed_by_systemd("cloakroom-kek")?, mark: data.key(setting.file()) }
         }
+        KekSetting::Pkcs11(_) => {
+            let socket =
+                token.ok_or_else(|| Failure::failed("nothing was started that reaches the token"))?;
+            KekSource::Pkcs11 { socket, roots: data.key(setting.file()) }
+        }
+        KekSetting::Transit(transit, allowed) => KekSource::Transit {
+            settings: transit.clone(),
+            way_out: way_out(calls, allowed)?,
+            roots: data.key(setting.file()),
+        },
+        KekSetting::AwsKms(kms, allowed) => KekSource::AwsKms {
+            settings: kms.clone(),
+            way_out: way_out(calls, allowed)?,
+            roots: data.key(setting.file()),
+        },
     };
     Custody::assert_unlocked(source).map_err(of_custody)
 }
@@ -67,14 +90,22 @@ pub(super) async fn begin(custody: &Custody) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Where systemd shows this service its credentials (systemd.exec(5)).
-fn handed_by_systemd() -> Result<PathBuf, Failure> {
+/// The way out to a service that wraps root keys: under the rules of every destination, with the ranges that are allowed there.
+fn way_out(calls: &UpstreamSettings, allowed: &[IpNet]) -> Result<Upstream, Failure> {
+    let settings = UpstreamSettings { allowed: allowed.to_vec(), ..calls.clone() };
+    Upstream::assert_opened(settings)
+        .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
+}
+
+/// Where systemd shows this service a credential (systemd.exec(5)).
+pub(super) fn handed_by_systemd(credential: &str) -> Result<PathBuf, Failure> {
     let directory = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
     let directory = directory.filter(|directory| directory.is_absolute()).ok_or_else(|| {
-        Failure::failed("systemd has handed no credentials to the broker")
-            .hinting("start it by systemd, with LoadCredentialEncrypted=cloakroom-kek:FILE in its unit")
+        Failure::failed("systemd has handed no credentials to the broker").hinting(format!(
+            "start it by systemd, with LoadCredentialEncrypted={credential}:FILE in its unit"
+        ))
     })?;
-    Ok(directory.join("cloakroom-kek"))
+    Ok(directory.join(credential))
 }
 
 /// Looks at the provider, until the broker stops.

@@ -14,6 +14,7 @@ mod open;
 mod run;
 mod sockets;
 mod steered;
+mod token;
 mod traces;
 mod uses;
 mod webhook;
@@ -72,6 +73,7 @@ fn serve(
     let _lock = if taken.is_some() { wait_for_lock(data)? } else { data.lock()? };
     let sockets = taken.map_or_else(Sockets::passed, Ok)?;
     let bound = Bound::open(&settings, sockets)?;
+    let token = token::beside(data, &settings.kek)?;
     // From here on no program can be started: a helper has to run by now.
     let is_appliance = settings.appliance.is_some();
     match is_appliance {
@@ -81,7 +83,7 @@ fn serve(
     confinement.close_files(&Files::of(data, &settings))?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let ran = runtime.block_on(async {
-        let opened = open::open(data, settings, bound).await?;
+        let opened = open::open(data, settings, bound, token).await?;
         confinement.close_calls(is_appliance)?;
         // Nobody else sets it.
         let _ = opened.admin.confinement.set(confinement.view());

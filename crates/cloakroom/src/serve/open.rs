@@ -37,6 +37,7 @@ use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
 use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use tokio::net::{TcpListener, UnixListener};
@@ -75,7 +76,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
-pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Result<Opened, Failure> {
+pub(super) async fn open(
+    data: &DataDir,
+    settings: Settings,
+    bound: Bound,
+    token: Option<UnixStream>,
+) -> Result<Opened, Failure> {
     // What settings and the machine can refuse comes first: a start that failed has made no keys.
     let tls = settings.certificate.as_ref().map(|setting| certificate(setting, LISTEN)).transpose()?;
     let steered = bound.steered.map(SteeredSockets::heard).transpose()?;
@@ -86,7 +92,13 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
     let unix = unix_listener(bound.unix, settings.unix.as_deref())?;
     let operators = bound.operators;
     let issuer_listener = bound.issuer.map(heard).transpose()?;
-    let custody = Arc::new(custody::open(data, &settings.kek)?);
+    let ask_every = settings.ask_every;
+    let mut out = settings.upstream;
+    out.own = vec![workloads.local_addr()?, console.local_addr()?];
+    let of_steered = steered.as_ref().map(SteeredListeners::addresses).transpose()?;
+    out.own.extend(of_steered.iter().flat_map(|(transparent, names)| [*transparent, *names]));
+    out.own.extend(operators.as_ref().map(link::Bound::address));
+    let custody = Arc::new(custody::open(data, &settings.kek, token, &out)?);
     custody::begin(&custody).await?;
     let issuer = settings.issuer.as_ref().map(|setting| issuer(data, setting, &custody)).transpose()?;
     approver::create_if_missing(data)?;
@@ -106,12 +118,6 @@ pub(super) async fn open(data: &DataDir, settings: Settings, bound: Bound) -> Re
         authority: Authority::of_workloads(data.path()).map_err(of_authority)?,
     });
 
-    let ask_every = settings.ask_every;
-    let mut out = settings.upstream;
-    out.own = vec![workloads.local_addr()?, console.local_addr()?];
-    let of_steered = steered.as_ref().map(SteeredListeners::addresses).transpose()?;
-    out.own.extend(of_steered.iter().flat_map(|(transparent, names)| [*transparent, *names]));
-    out.own.extend(operators.as_ref().map(link::Bound::address));
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
     let traces = settings.traces.as_ref().map(|traces| Traces::open(traces, &out)).transpose()?;
     let witnesses =

@@ -1,6 +1,7 @@
 //! The settings file as written: TOML, unknown keys refused with the nearest known.
 
 use super::CertificateSetting;
+use super::custody::Custody;
 use super::issuer::Issuer;
 use super::process::Process;
 use super::traces::Traces;
@@ -317,24 +318,6 @@ impl Console {
             (None, None) => Ok(None),
         }
     }
-}
-
-/// `[custody]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
-pub(super) struct Custody {
-    pub(super) kek: Kek,
-    pub(super) ask_every: Option<Span>,
-}
-
-/// Where the key-encryption key comes from.
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub(super) enum Kek {
-    #[default]
-    File,
-    Passphrase,
-    Systemd,
 }
 
 /// `[events]`

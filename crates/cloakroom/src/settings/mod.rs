@@ -1,5 +1,6 @@
 //! Settings: what the operator wrote, overlaid by the command line, and what it means.
 
+mod custody;
 mod file;
 mod issuer;
 mod process;
@@ -12,12 +13,14 @@ use crate::cli::ServeArguments;
 use crate::failure::Failure;
 use cloakroom_admin::Spans;
 use cloakroom_egress::UpstreamSettings;
+use cloakroom_egress::custody::{AwsKmsSettings, TransitSettings};
 use cloakroom_model::{Destination, Host, Name, Severity};
 use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits, Pool};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::JournalSettings;
-use file::{ConfigFile, Kek, Listen};
+pub(crate) use custody::{PinSetting, TokenSetting};
+use file::{ConfigFile, Listen};
 use ipnet::{IpNet, Ipv4Net};
 use issuer::Issuer;
 pub(crate) use process::ProcessSetting;
@@ -188,6 +191,12 @@ pub(crate) enum KekSetting {
     Passphrase(Option<PathBuf>),
     /// The credential `cloakroom-kek` of the service that systemd starts.
     Systemd,
+    /// A key in a PKCS#11 token.
+    Pkcs11(TokenSetting),
+    /// A key of a transit engine, and the ranges where it may be although they are not public.
+    Transit(TransitSettings, Vec<IpNet>),
+    /// A key of AWS KMS, and the same.
+    AwsKms(AwsKmsSettings, Vec<IpNet>),
 }
 
 impl KekSetting {
@@ -197,6 +206,9 @@ impl KekSetting {
             Self::File => "file",
             Self::Passphrase(_) => "passphrase",
             Self::Systemd => "systemd",
+            Self::Pkcs11(_) => "pkcs11",
+            Self::Transit(..) => "transit",
+            Self::AwsKms(..) => "aws-kms",
         }
     }
 
@@ -206,6 +218,7 @@ impl KekSetting {
             Self::File => "kek",
             Self::Passphrase(_) => "kek.salt",
             Self::Systemd => "kek.handed",
+            Self::Pkcs11(_) | Self::Transit(..) | Self::AwsKms(..) => "root.json",
         }
     }
 }
@@ -242,16 +255,8 @@ impl Settings {
         let mut out = upstream.settings();
         out.anchors.extend(options.upstream_ca.iter().cloned());
         out.allowed.extend(options.allow_address.iter().copied());
-        // A file with the passphrase says that there is one.
-        let kek = match (custody.kek, &options.passphrase_file) {
-            (Kek::File, None) => KekSetting::File,
-            (Kek::Systemd, None) => KekSetting::Systemd,
-            (Kek::Systemd, Some(_)) => {
-                return Err(Failure::bad_input("kek = \"systemd\" takes no passphrase file")
-                    .hinting("drop --passphrase-file, or set kek = \"passphrase\" in [custody]"));
-            }
-            (_, passphrase_file) => KekSetting::Passphrase(passphrase_file.clone()),
-        };
+        let ask_every = custody.ask_every.as_ref().map_or(ASK_EVERY, |span| span.0);
+        let kek = custody.setting(options.passphrase_file.as_deref())?;
         Ok(Self {
             listen: options.listen.unwrap_or(listen.workloads),
             steered: steered(&listen, options)?,
@@ -266,7 +271,7 @@ impl Settings {
             witness: journal.witness.map(Witness::setting).transpose()?,
             durability,
             kek,
-            ask_every: custody.ask_every.map_or(ASK_EVERY, |span| span.0),
+            ask_every,
             pin_generation: approval.pin_generation,
             parking: approval.parking(),
             approval_lifetime: approval.expires.map(|span| span.0),

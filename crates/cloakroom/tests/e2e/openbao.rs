@@ -2,7 +2,7 @@
 
 use crate::clients::installed;
 use crate::support::eventually;
-use cloakroom_testkit::{Broker, Setup, shaped};
+use cloakroom_testkit::{Broker, Setup, TestAuthority, shaped};
 use serde_json::{Value, json};
 use std::fs;
 use std::net::TcpListener;
@@ -31,11 +31,16 @@ fn root() -> String {
 impl OpenBao {
     /// `None` where the real servers are left out knowingly.
     pub(crate) fn start(setup: &Setup) -> Option<Self> {
+        Self::start_for(&setup.authority)
+    }
+
+    /// The same for whoever trusts this authority.
+    pub(crate) fn start_for(authority: &TestAuthority) -> Option<Self> {
         let program = installed()?.join("venv/bin/bao");
         let directory = tempfile::tempdir().unwrap();
-        let [certificate, key] = setup.authority.leaf_files("bao", &["127.0.0.1"]);
+        let [certificate, key] = authority.leaf_files("bao", &["127.0.0.1"]);
         let (tls, plain) = (free_port(), free_port());
-        let (audit, anchors) = (directory.path().join("audit"), setup.authority.file());
+        let (audit, anchors) = (directory.path().join("audit"), authority.file());
         let configuration = format!(
             "listener \"tcp\" {{\n address = \"127.0.0.1:{tls}\"\n tls_cert_file = {certificate:?}\n tls_key_file = {key:?}\n \
              tls_client_ca_file = {anchors:?}\n}}\n\

@@ -19,7 +19,9 @@ impl Custody {
     pub fn keep_former(&self, id: CredentialId, grace: Duration) {
         let held = self.held.load();
         let deposited = held.get(&id).filter(|held| held.mint.is_none() && held.sessions.is_none());
-        let Some((held, opened)) = deposited.and_then(|held| Some((held, self.open(id).ok()?))) else { return };
+        let Some((held, opened)) = deposited.and_then(|held| Some((held, self.open(id).ok()?))) else {
+            return;
+        };
         let Ok(unsent) = Unsent::read(opened.kind, opened.secret.expose()) else { return };
         let parts = unsent.as_ref().map_or_else(|| vec![opened.secret.expose()], Unsent::parts);
         let Some(cache) = cache(&opened.derived) else { return };

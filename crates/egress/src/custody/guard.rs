@@ -147,7 +147,10 @@ impl Guard {
             Some(Why::Waiting | Why::Away(_)) => self.open_in_turn().await,
             Some(Why::Operator | Why::Refused(_)) => Turned::Same,
             None => match self.still_unwraps().await {
-                Ok(()) => Turned::Same,
+                Ok(()) => {
+                    self.rewrap_outside().await;
+                    Turned::Same
+                }
                 Err(error) => {
                     let why = Why::of(&error);
                     self.empty(why);
@@ -255,6 +258,32 @@ impl Guard {
         let held = self.ring.root(root.version).ok_or_else(gone)?;
         let same = bool::from(held.expose().ct_eq(key.expose()));
         same.then_some(()).ok_or(CustodyError::Refused("the provider unwraps to another root key"))
+    }
+
+    /// Has root keys wrapped anew that an older key of the provider's has wrapped. What fails is tried again at the next look: they still
+    /// open as they are.
+    async fn rewrap_outside(&self) {
+        if let Err(error) = self.try_rewrap_outside().await {
+            tracing::warn!(%error, "the root keys could not be wrapped by the provider's newest key");
+        }
+    }
+
+    async fn try_rewrap_outside(&self) -> Result<(), CustodyError> {
+        let Some(mut file) = RootFile::read(&self.file)? else { return Ok(()) };
+        let before = file.clone();
+        for root in &before.roots {
+            let Some(held) = self.ring.root(root.version) else { continue };
+            let (context, wrapped) = (before.context(root.version), root.bytes(&self.file)?);
+            if let Some(anew) = in_time(self.provider.rewrap(&context, &held, &wrapped)).await? {
+                file.rewrap(root.version, &anew);
+            }
+        }
+        if file == before {
+            return Ok(());
+        }
+        file.keep(&self.file)?;
+        tracing::info!("the root keys were wrapped anew, by the provider's newest key");
+        Ok(())
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

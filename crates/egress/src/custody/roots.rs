@@ -120,6 +120,13 @@ impl RootFile {
         self
     }
 
+    /// Puts another wrapping of the root key of this version in place of the one that there is.
+    pub(super) fn rewrap(&mut self, version: u32, wrapped: &[u8]) {
+        for root in self.roots.iter_mut().filter(|root| root.version == version) {
+            root.wrapped = STANDARD.encode(wrapped);
+        }
+    }
+
     /// The same without what was sealed under before `minimum`.
     pub(super) fn from_version(mut self, minimum: u32) -> Self {
         self.roots.retain(|root| root.version >= minimum);

@@ -44,7 +44,9 @@ impl Remembered {
 
     /// Remembers a value that is made of several.
     pub(super) fn keep_parts(&self, parts: &[&[u8]], lasts: Duration) -> Arc<Derived> {
-        self.put(digest_of_parts(parts), ends_after(Some(lasts)), Vec::new(), |cache| cache.parts(parts).to_vec())
+        self.put(digest_of_parts(parts), ends_after(Some(lasts)), Vec::new(), |cache| {
+            cache.parts(parts).to_vec()
+        })
     }
 
     /// Remembers a deposited value that is about to be replaced: for so long, and while a call is under way that went out with it. Those
@@ -57,7 +59,13 @@ impl Remembered {
         let mut values = self.lock();
         drop_ended(&mut values);
         values.retain(|value| value.digest != digest);
-        values.push(Value { digest, derived, needles: needles(), ends: Instant::now().checked_add(grace), calls });
+        values.push(Value {
+            digest,
+            derived,
+            needles: needles(),
+            ends: Instant::now().checked_add(grace),
+            calls,
+        });
         let oldest = values.len().saturating_sub(MOST);
         values.drain(..oldest);
     }

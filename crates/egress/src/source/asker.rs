@@ -24,18 +24,26 @@ pub(crate) struct Asker<'a> {
 }
 
 /// What is asked.
-pub(super) struct Question {
-    pub(super) method: Method,
-    pub(super) target: String,
-    pub(super) fields: HeaderMap,
-    pub(super) body: Zeroizing<Vec<u8>>,
+pub(crate) struct Question {
+    pub(crate) method: Method,
+    pub(crate) target: String,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
 }
 
 /// What came back, whole.
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) fields: HeaderMap,
-    pub(super) body: Zeroizing<Vec<u8>>,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+}
+
+impl Reply {
+    /// Whether the body has one of these in it: services name their errors in more than one form.
+    pub(crate) fn mentions(&self, names: &[&str]) -> bool {
+        let is_there = |name: &str| self.body.windows(name.len()).any(|window| window == name.as_bytes());
+        names.iter().any(|name| is_there(name))
+    }
 }
 
 impl Asker<'_> {
@@ -43,7 +51,7 @@ impl Asker<'_> {
     ///
     /// # Errors
     /// [`Failure::Unavailable`] where no whole answer comes.
-    pub(super) async fn ask(&self, destination: &Destination, question: Question) -> Result<Reply, Failure> {
+    pub(crate) async fn ask(&self, destination: &Destination, question: Question) -> Result<Reply, Failure> {
         self.ask_as(None, destination, question).await
     }
 

@@ -120,9 +120,7 @@ impl AwsSecret {
 
 /// What an error means. Errors are told by their names, in whichever form they come; none of their words is repeated.
 fn unwilling(reply: &Reply) -> Failure {
-    let has = |names: &[&str]| {
-        names.iter().any(|name| reply.body.windows(name.len()).any(|window| window == name.as_bytes()))
-    };
+    let has = |names: &[&str]| reply.mentions(names);
     let later = |reason| Failure::Unavailable(reason, retry_after(&reply.fields));
     match reply.status.as_u16() {
         // A clock that is wrong is put right without another key.

@@ -9,13 +9,13 @@
 //!
 //! One file for each source. When a reading is due, and that one reading serves all who wait, is left to `mint`.
 
-mod asker;
+pub(crate) mod asker;
 mod aws;
 mod desk;
 mod file;
 mod lease;
 mod value;
-mod vault;
+pub(crate) mod vault;
 
 pub(crate) use asker::Asker;
 pub(crate) use desk::Desk;

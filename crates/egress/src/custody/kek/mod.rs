@@ -1,19 +1,26 @@
 //! Where the key-encryption key comes from: one file per provider.
 
+mod aws_kms;
+mod bound;
 pub(super) mod handed;
 pub(super) mod key_file;
 mod local;
 pub(super) mod passphrase;
+mod pkcs11;
 mod provider;
+mod service;
 pub(super) mod shares;
 mod source;
+mod transit;
 
+pub use aws_kms::AwsKmsSettings;
 pub(super) use local::{Local, Place};
 #[cfg(test)]
 pub(super) use provider::Answer;
 pub use provider::Wants;
 pub(super) use provider::{Provider, ProviderError};
 pub use source::{KekSource, made_with};
+pub use transit::{TransitLogin, TransitSettings};
 
 use super::error::CustodyError;
 use crate::secret::Secret;

@@ -34,6 +34,20 @@ pub(in crate::custody) trait Provider: Send + Sync {
     /// When the provider does not answer or says no, or `wrapped` was made by another key or for another context.
     fn unwrap<'a>(&'a self, context: &'a [u8], wrapped: &'a [u8]) -> Answer<'a, Secret>;
 
+    /// Wraps a root key anew, where the provider has a newer key than the one that `wrapped` was made with: so whoever runs it can retire
+    /// that one. `None` where there is nothing to do, which most never have.
+    ///
+    /// # Errors
+    /// When the provider does not answer, or says no.
+    fn rewrap<'a>(
+        &'a self,
+        _context: &'a [u8],
+        _root: &'a Secret,
+        _wrapped: &'a [u8],
+    ) -> Answer<'a, Option<Vec<u8>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Whether it can go away while the broker runs. Such a one is asked at an interval.
     fn can_go(&self) -> bool {
         true

@@ -1,9 +1,15 @@
 //! Who wraps the root keys, as the settings say it.
 
+use super::aws_kms::{AwsKms, AwsKmsSettings};
+use super::pkcs11::Pkcs11;
+use super::service::WayOut;
 use super::shares::Shares;
+use super::transit::{Transit, TransitSettings};
 use super::{Local, LocalKey, Place, Provider, handed, key_file, passphrase};
+use crate::Upstream;
 use crate::custody::error::CustodyError;
 use crate::custody::roots::RootFile;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use zeroize::Zeroizing;
@@ -28,6 +34,31 @@ pub enum KekSource {
         salt_file: PathBuf,
         /// The passphrase.
         passphrase: Zeroizing<Vec<u8>>,
+    },
+    /// A key in a PKCS#11 token.
+    Pkcs11 {
+        /// To the process that reaches the token; keeps packets apart.
+        socket: UnixStream,
+        /// `root.json`.
+        roots: PathBuf,
+    },
+    /// A key of a transit engine.
+    Transit {
+        /// Which, and how the broker is let in.
+        settings: TransitSettings,
+        /// The way there, apart from that of calls.
+        way_out: Upstream,
+        /// `root.json`.
+        roots: PathBuf,
+    },
+    /// A key of AWS KMS.
+    AwsKms {
+        /// Which, and where the access key is.
+        settings: AwsKmsSettings,
+        /// The way there, apart from that of calls.
+        way_out: Upstream,
+        /// `root.json`.
+        roots: PathBuf,
     },
     /// Operators with shares.
     Shares {
@@ -56,6 +87,13 @@ impl KekSource {
             Self::Passphrase { salt_file, passphrase } => {
                 let key = passphrase::load(&salt_file, &passphrase)?;
                 Ok(local(beside(&salt_file), Place::Passphrase(salt_file), key))
+            }
+            Self::Pkcs11 { socket, roots } => Ok((Arc::new(Pkcs11::new(socket)), roots)),
+            Self::Transit { settings, way_out, roots } => {
+                Ok((Arc::new(Transit::new(settings, WayOut::new(way_out))), roots))
+            }
+            Self::AwsKms { settings, way_out, roots } => {
+                Ok((Arc::new(AwsKms::new(settings, WayOut::new(way_out))), roots))
             }
             Self::Shares { roots, distinct } => Ok((Arc::new(Shares::of(&roots, distinct)?), roots)),
         }

@@ -5,7 +5,7 @@
 use super::super::lease::Handle;
 use super::super::value;
 use super::session::Session;
-use super::{Access, Asker, document, encoded, is_path, unwilling};
+use super::{Access, Asker, document, encoded, is_path, says, unwilling};
 use crate::mint::Failure;
 use crate::secret::Secret;
 use crate::source::{Desk, Fetched};
@@ -221,13 +221,6 @@ impl Access {
             _ => Ended::Lingers("the server could not end the login that it was asked for with"),
         })
     }
-}
-
-/// Whether an error of the server is this one.
-fn says(body: &[u8], error: &str) -> bool {
-    let document: Value = serde_json::from_slice(body).unwrap_or_default();
-    let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
-    errors.iter().filter_map(Value::as_str).any(|text| text.contains(error))
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 /// What lets the broker in.
 #[derive(Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub(in crate::source) enum Login {
+pub(crate) enum Login {
     /// A login token that the operator had made.
     Token { token: String },
     /// A role's id and one of its secret ids.

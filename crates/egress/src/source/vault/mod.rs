@@ -10,15 +10,17 @@ mod session;
 pub(super) use kv::VaultKv;
 pub(crate) use lease::spans;
 pub(super) use lease::{Ended, VaultLease};
+pub(crate) use login::Login;
+pub(crate) use session::Session;
 pub(super) use session::Sessions;
 
-use super::asker::{Asker, Question, Reply};
+pub(crate) use super::asker::Reply;
+use super::asker::{Asker, Question};
 use crate::mint::{Failure, retry_after};
 use crate::secret::Secret;
 use cloakroom_model::{Destination, Scheme};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
-use login::Login;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -42,6 +44,15 @@ pub(crate) struct Access {
 }
 
 impl Access {
+    /// A server and a login.
+    ///
+    /// # Errors
+    /// One sentence, where they make no sense.
+    pub(crate) fn new(server: String, namespace: Option<String>, login: Login) -> Result<Self, &'static str> {
+        let access = Self { server, namespace, login };
+        access.check().map(|()| access)
+    }
+
     fn check(&self) -> Result<(), &'static str> {
         self.destination().ok_or("the server is no https:// URL of a host, and perhaps a port, alone")?;
         if !self.namespace.as_deref().is_none_or(is_path) {
@@ -111,7 +122,7 @@ fn unwilling(reply: &Reply) -> Failure {
 }
 
 /// The JSON of a good answer.
-fn document(reply: &Reply) -> Result<Value, Failure> {
+pub(crate) fn document(reply: &Reply) -> Result<Value, Failure> {
     if reply.status != StatusCode::OK {
         return Err(unwilling(reply));
     }
@@ -119,8 +130,15 @@ fn document(reply: &Reply) -> Result<Value, Failure> {
         .map_err(|_| Failure::Unavailable("the server answered with something else than a secret", None))
 }
 
+/// Whether an error of the server is this one.
+pub(crate) fn says(body: &[u8], error: &str) -> bool {
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let errors = document["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+    errors.iter().filter_map(Value::as_str).any(|text| text.contains(error))
+}
+
 /// Names with slashes between them, as mounts and secrets have.
-fn is_path(text: &str) -> bool {
+pub(crate) fn is_path(text: &str) -> bool {
     let name = |part: &str| {
         !matches!(part, "" | "." | "..") && part.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'%')
     };
@@ -128,7 +146,7 @@ fn is_path(text: &str) -> bool {
 }
 
 /// A path as it stands in a URL.
-fn encoded(path: &str) -> String {
+pub(crate) fn encoded(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     for byte in path.bytes() {
         match byte {
@@ -142,6 +160,6 @@ fn encoded(path: &str) -> String {
 }
 
 /// One word of visible characters.
-fn is_word(text: &str) -> bool {
+pub(crate) fn is_word(text: &str) -> bool {
     (1..=8192).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// A login token and what is known of it.
-pub(in crate::source) struct Session {
+pub(crate) struct Session {
     pub(super) token: Secret,
     /// Names it without being it.
     pub(super) accessor: Option<String>,
@@ -54,7 +54,7 @@ impl Session {
     ///
     /// # Errors
     /// As [`Access::log_in`], and where no whole answer comes. An answer that says no is an answer.
-    pub(super) async fn ask(
+    pub(crate) async fn ask(
         access: &Access,
         asker: &Asker<'_>,
         desk: &Desk,

@@ -1,0 +1,264 @@
+//! The root key wrapped by the transit engine of a real OpenBao server: sealed, forbidden, rotated, stopped.
+
+use crate::openbao::OpenBao;
+use crate::support::{BINARY, eventually, items, outcome, settings_of};
+use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
+use serde_json::{Value, json};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+struct Stage {
+    broker: Broker,
+    server: OpenBao,
+    upstream: TlsUpstream,
+    authority: TestAuthority,
+    robot: Workload,
+    issued: Issued,
+}
+
+const MAY: [(&str, &str); 3] = [
+    ("transit/encrypt/cloakroom", "update"),
+    ("transit/decrypt/cloakroom", "update"),
+    ("transit/keys/cloakroom", "read"),
+];
+
+fn private(path: &Path, text: &str) {
+    fs::write(path, text).unwrap();
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn secret_file(authority: &TestAuthority) -> PathBuf {
+    authority.directory().join("lets-in")
+}
+
+fn settings(server: &OpenBao, authority: &TestAuthority, more: &str) -> String {
+    format!(
+        "[custody]\nkek = \"transit\"\nask-every = \"200ms\"\n[custody.transit]\nserver = \"{}\"\nsecret-file = {:?}\n\
+         allow-address = [\"127.0.0.0/8\"]\n{more}\n",
+        server.url(),
+        secret_file(authority),
+    )
+}
+
+impl Stage {
+    fn new(more: impl FnOnce(&OpenBao) -> (String, String)) -> Option<Self> {
+        let authority = TestAuthority::new();
+        let server = OpenBao::start_for(&authority)?;
+        server.set("sys/mounts/transit", json!({ "type": "transit" }));
+        server.set("transit/keys/cloakroom", json!({ "type": "aes256-gcm96" }));
+        server.policy(&MAY);
+        let (more, secret) = more(&server);
+        private(&secret_file(&authority), &secret);
+        fs::write(settings_of(&authority), settings(&server, &authority, &more)).unwrap();
+        let broker = BrokerBuilder::new(BINARY, &authority)
+            .argument("--config")
+            .argument(settings_of(&authority))
+            .start();
+        let upstream = TlsUpstream::start(&authority, echo);
+        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
+        let robot = broker.workload("robot");
+        let issued = broker.permit("c", "robot", &items(&upstream), &[]);
+        Some(Self { broker, server, upstream, authority, robot, issued })
+    }
+
+    fn with_token() -> Option<Self> {
+        Self::new(|server| (String::new(), server.token("login-")))
+    }
+
+    fn outcome(&self) -> String {
+        outcome(&self.broker, &self.robot, &self.upstream, &self.issued)
+    }
+
+    fn eventually(&self, wanted: &str) {
+        eventually(wanted, || (self.outcome() == wanted).then_some(()));
+    }
+
+    fn reason(&self) -> String {
+        let status = self.broker.cli_json(&["custody", "status"]);
+        status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+    }
+
+    fn root_file(&self) -> PathBuf {
+        self.broker.data().join("keys/root.json")
+    }
+
+    /// What the server gave for the root key.
+    fn wrapped(&self) -> String {
+        let file: Value = serde_json::from_slice(&fs::read(self.root_file()).unwrap()).unwrap();
+        let text = file["roots"][0]["wrapped"].as_str().unwrap();
+        String::from_utf8(base64(text)).unwrap()
+    }
+
+    fn stays_sealed(&self, calls: usize) {
+        for _ in 0..3 {
+            assert_eq!(self.outcome(), "broker-sealed");
+        }
+        assert_eq!(self.upstream.requests().len(), calls, "no call goes out");
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.server.hunt(&self.broker);
+        }
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    use ::base64::Engine;
+    ::base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+#[test]
+fn t87_the_root_key_is_wrapped_by_the_server_and_unwrapped_after_a_restart() {
+    let Some(mut stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    stage.broker.restart();
+    assert_eq!(stage.outcome(), "200");
+    assert!(stage.wrapped().starts_with("vault:v1:"), "{}", stage.wrapped());
+    assert!(stage.server.count("update transit/decrypt/cloakroom") > 0);
+    // The server, asked as root, opens it for the directory's own context only: and that key is nowhere in the directory.
+    let file: Value = serde_json::from_slice(&fs::read(stage.root_file()).unwrap()).unwrap();
+    let context = |version: u32| {
+        use ::base64::Engine;
+        let text = format!("cloakroom root v1 {} {version}", file["id"].as_str().unwrap());
+        ::base64::engine::general_purpose::STANDARD.encode(text)
+    };
+    let ask = |context: String| {
+        let body = json!({ "ciphertext": stage.wrapped(), "associated_data": context });
+        stage.server.ask("POST", "transit/decrypt/cloakroom", Some(body))
+    };
+    let (status, opened) = ask(context(1));
+    assert_eq!(status, 200, "{opened}");
+    assert_eq!(ask(context(2)).0, 400, "one step wrong");
+    let key = opened["data"]["plaintext"].as_str().unwrap();
+    let raw = base64(key);
+    assert_eq!(raw.len(), 32);
+    let mut directories = vec![stage.broker.data().to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            if entry.file_type().unwrap().is_dir() {
+                directories.push(entry.path());
+            } else if let Ok(bytes) = fs::read(entry.path()) {
+                let found = |needle: &[u8]| bytes.windows(needle.len()).any(|window| window == needle);
+                assert!(
+                    !found(&raw) && !found(key.as_bytes()),
+                    "the root key is in {}",
+                    entry.path().display()
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_sealed_seals_the_broker_until_it_is_unsealed() {
+    let Some(stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    stage.server.seal();
+    stage.eventually("broker-sealed");
+    stage.stays_sealed(stage.upstream.requests().len());
+    assert_eq!(stage.reason(), "the server is sealed, busy or not available");
+    stage.server.unseal();
+    stage.eventually("200");
+    let events = stage.broker.cli(&["journal", "show"]).stdout;
+    assert!(events.contains("custody-sealed") && events.contains("custody-unsealed"), "{events}");
+}
+
+#[test]
+fn a_policy_that_is_taken_away_seals_the_broker_until_it_is_given_back() {
+    let Some(stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    stage.server.policy(&[("transit/keys/cloakroom", "read")]);
+    stage.eventually("broker-sealed");
+    stage.stays_sealed(stage.upstream.requests().len());
+    assert_eq!(stage.reason(), "the server does not permit the broker to use the key");
+    stage.server.policy(&MAY);
+    stage.eventually("200");
+}
+
+#[test]
+fn a_login_that_is_revoked_seals_the_broker_until_another_is_in_the_file() {
+    let Some(stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    stage.server.set("auth/token/revoke", json!({ "token": shaped("login-") }));
+    stage.eventually("broker-sealed");
+    stage.stays_sealed(stage.upstream.requests().len());
+    private(&secret_file(&stage.authority), &stage.server.token("second-"));
+    stage.eventually("200");
+}
+
+#[test]
+fn a_role_lets_the_broker_in_anew_when_its_login_ends() {
+    let lets_in = |server: &OpenBao| {
+        let role = server.app_role("6s");
+        (format!("login = \"approle\"\nlogin-role = \"{role}\""), shaped("secret-id-"))
+    };
+    let Some(stage) = Stage::new(lets_in) else { return };
+    assert_eq!(stage.outcome(), "200");
+    eventually("the second login", || (stage.server.count("update auth/approle/login") >= 2).then_some(()));
+    assert_eq!(stage.outcome(), "200");
+}
+
+#[test]
+fn a_key_that_is_rotated_wraps_the_root_key_anew_so_that_its_older_versions_can_be_retired() {
+    let Some(mut stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    let old = fs::read(stage.root_file()).unwrap();
+    stage.server.set("transit/keys/cloakroom/rotate", json!({}));
+    eventually("the second version", || stage.wrapped().starts_with("vault:v2:").then_some(()));
+    stage.server.set("transit/keys/cloakroom/config", json!({ "min_decryption_version": 2 }));
+    stage.broker.restart();
+    assert_eq!(stage.outcome(), "200");
+    // One step wrong: a copy from before the rotation.
+    stage.broker.stop();
+    fs::write(stage.root_file(), old).unwrap();
+    let calls = stage.upstream.requests().len();
+    stage.broker.launch();
+    stage.stays_sealed(calls);
+    assert!(stage.reason().contains("min_decryption_version"), "{}", stage.reason());
+}
+
+#[test]
+fn a_broker_that_may_not_read_the_key_s_versions_goes_on_without_rewrapping() {
+    let Some(stage) = Stage::with_token() else { return };
+    stage.server.policy(&MAY[..2]);
+    stage.server.set("transit/keys/cloakroom/rotate", json!({}));
+    let asked = stage.server.count("update transit/decrypt/cloakroom");
+    eventually("some looks", || {
+        (stage.server.count("update transit/decrypt/cloakroom") > asked + 3).then_some(())
+    });
+    assert_eq!(stage.outcome(), "200");
+    assert!(stage.wrapped().starts_with("vault:v1:"));
+}
+
+#[test]
+fn a_server_that_died_seals_the_broker_and_nothing_falls_open() {
+    let Some(mut stage) = Stage::with_token() else { return };
+    assert_eq!(stage.outcome(), "200");
+    stage.server.stop();
+    stage.eventually("broker-sealed");
+    stage.stays_sealed(stage.upstream.requests().len());
+    stage.broker.restart();
+    stage.stays_sealed(stage.upstream.requests().len());
+    assert_eq!(stage.reason(), "the server could not be reached, or its answer broke off");
+}
+
+#[test]
+fn a_wrapped_root_key_of_another_directory_does_not_open() {
+    let Some(mut stage) = Stage::with_token() else { return };
+    let calls = stage.upstream.requests().len();
+    stage.broker.stop();
+    let mut file: Value = serde_json::from_slice(&fs::read(stage.root_file()).unwrap()).unwrap();
+    let right = file.clone();
+    file["id"] = "00000000000000000000000000000000".into();
+    private(&stage.root_file(), &file.to_string());
+    stage.broker.launch();
+    stage.stays_sealed(calls);
+    assert!(stage.reason().contains("does not open"), "{}", stage.reason());
+    private(&stage.root_file(), &right.to_string());
+    stage.broker.cli(&["custody", "unseal"]);
+    assert_eq!(stage.outcome(), "200");
+}
