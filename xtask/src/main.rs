@@ -6,6 +6,7 @@ mod appliance;
 mod appliance_bench;
 mod bench;
 mod clients;
+mod console_bench;
 mod coverage;
 mod deps;
 mod fault;
@@ -34,6 +35,7 @@ usage: cargo xtask COMMAND
   bench hop             measure what asking another process costs
   bench narrow [PROFILE [BROKERS]]
                         measure memory and start of 50 brokers on one host
+  bench console [PROFILE]  how long the pages of the console take with 10,000 placeholders and a million journal records
   bench [WORDS]         measure against nginx and others and write target/bench/report.md; asserts nothing (bench/README.md)
 ";
 
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         ["bench", "appliance"] => appliance_bench::measure(),
         ["bench", "hop"] => hop_bench::measure(),
         ["bench", "narrow", words @ ..] => narrow_bench::measure(words),
+        ["bench", "console"] => console_bench::measure("bench"),
+        ["bench", "console", profile] => console_bench::measure(profile),
         ["bench", words @ ..] => bench::run(words),
         _ => {
             eprint!("{USAGE}");

@@ -8,6 +8,7 @@ use cloakroom_model::{Name, Rows, Timestamp};
 use cloakroom_store::journal::Entry;
 use cloakroom_store::{BoxFuture, StoreError};
 use std::future::Future;
+use std::sync::Arc;
 
 /// An act in progress. Holds the turn, so what was validated against `rows` still holds when it is stored.
 pub(crate) struct Act<'a> {
@@ -32,7 +33,7 @@ impl<'a> Act<'a> {
         subject: String,
         name: Option<&Name>,
         change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
-    ) -> Result<Rows, Problem> {
+    ) -> Result<Arc<Rows>, Problem> {
         self.carry_out_for(act, &[subject], name, change).await
     }
 
@@ -42,7 +43,7 @@ impl<'a> Act<'a> {
         act: &str,
         subjects: &[String],
         change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
-    ) -> Result<Rows, Problem> {
+    ) -> Result<Arc<Rows>, Problem> {
         self.carry_out_for(act, subjects, None, change).await
     }
 
@@ -52,7 +53,7 @@ impl<'a> Act<'a> {
         subjects: &[String],
         name: Option<&Name>,
         change: impl FnOnce() -> BoxFuture<'a, Result<(), StoreError>>,
-    ) -> Result<Rows, Problem> {
+    ) -> Result<Arc<Rows>, Problem> {
         self.record(act, subjects, name).await?;
         // Called only now: a store may begin when it is called, not when it is awaited.
         let changed = change().await;

@@ -2,6 +2,7 @@
 
 use crate::Locks;
 use crate::ballot::Ballots;
+use crate::console::ConsoleState;
 use crate::handover::Handover;
 use crate::identity::Identity;
 use crate::login::Logins;
@@ -73,6 +74,8 @@ pub struct Admin {
     pub issuer: Option<Arc<Issuer>>,
     /// Brings everything under the current root key.
     pub rewrap: Rewrap,
+    /// What the console's pages are made of besides.
+    pub console: ConsoleState,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
     /// How the process is closed in, said once it is.
@@ -131,6 +134,11 @@ impl Admin {
         Arc::clone(self.policies.load().approvers())
     }
 
+    /// Where people's browsers open the console.
+    pub fn console_origin(&self) -> &str {
+        self.ballots.party.origin()
+    }
+
     pub(crate) async fn turn(&self) -> Turn<'_> {
         self.changes.0.lock().await
     }
@@ -141,18 +149,20 @@ impl Admin {
     }
 
     /// INVARIANT: callers hold the turn, so a snapshot is swapped in before any later change is stored.
-    pub(crate) async fn put_in_force(&self, turn: &mut Turn<'_>) -> Result<Rows, Problem> {
+    pub(crate) async fn put_in_force(&self, turn: &mut Turn<'_>) -> Result<Arc<Rows>, Problem> {
         let rows = match self.rows().await {
-            Ok(rows) => rows,
+            Ok(rows) => Arc::new(rows),
             Err(error) => {
                 // SECURITY: the change may have been a revocation. Without rows nothing is permitted.
                 tracing::error!(%error, "the rows cannot be read: every call is refused");
                 self.swap(&Rows::default());
+                self.console.hold(None);
                 return Err(Problem::new(ProblemCode::NotInForce, error.to_string()));
             }
         };
         let ignored = self.swap(&rows);
         self.report(turn, ignored);
+        self.console.hold(Some(Arc::clone(&rows)));
         Ok(rows)
     }
 

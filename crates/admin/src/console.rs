@@ -2,11 +2,38 @@
 //! that the broker runs, or takes a signature that the data plane verifies, or a link that is good once. It answers only to its own names
 //! (T83).
 
+mod activity;
 mod approve;
+mod board;
+mod call;
 mod callback;
+mod changes;
+mod chart;
+mod connect;
+mod credentials;
+mod editor;
 mod enrol;
+mod inbox;
+mod index;
+mod live;
 mod login;
+mod look;
+mod offer;
 mod page;
+mod placeholder;
+mod placeholders;
+mod policies;
+mod routes;
+mod snippets;
+mod state;
+mod status;
+mod viewer;
+mod waiting;
+mod workloads;
+
+pub use offer::{Offer, OfferedLogin, OfferedPolicy};
+pub use state::ConsoleState;
+pub use waiting::{Waiting, WaitingKind};
 
 use crate::admin::{Admin, AdminError};
 use crate::api::{health, logins};
@@ -16,7 +43,7 @@ use crate::tls::{Handshakes, TlsSettings, accepted};
 use crate::{Problem, ProblemCode, api, listen, metrics, readiness};
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::middleware::{Next, from_fn_with_state, map_response};
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
@@ -24,8 +51,6 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
 use tokio::net::TcpListener;
-
-const PAGE: &str = include_str!("console.html");
 
 /// What browsers say about passkeys is shorter.
 const LARGEST_BODY: usize = 32 << 10;
@@ -89,8 +114,6 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics::show))
         .route("/healthz", get(readiness::alive))
         .route("/readyz", get(readiness::ready))
-        .route("/console.css", get(page::style))
-        .route("/passkey.js", get(page::script))
         .route("/approve/{approval}", get(approve::show))
         .route("/approve/{approval}/grant", post(approve::grant))
         .route("/approve/{approval}/deny", post(approve::deny))
@@ -98,6 +121,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .merge(strangers)
         .merge(people)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
+        .merge(routes::router(Arc::clone(&admin)))
         .merge(api::open_router(Arc::clone(&admin)))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
         .layer(from_fn_with_state(Arc::clone(&admin), require_own_host))
@@ -113,8 +137,9 @@ async fn fenced(mut answer: Response) -> Response {
     answer
 }
 
-async fn front() -> Response {
-    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE).into_response()
+/// The inbox, by way of the log-in where nobody has logged in.
+async fn front() -> Redirect {
+    Redirect::to("/inbox")
 }
 
 /// Says only that the broker runs: how much it holds is for the socket.

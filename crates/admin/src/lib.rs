@@ -38,7 +38,7 @@ pub use admin::{Admin, AdminError, Certifier, Changes};
 pub use api::approvers::in_force;
 pub use api::locks::Locks;
 pub use ballot::Ballots;
-pub use console::serve_console;
+pub use console::{ConsoleState, Offer, OfferedLogin, OfferedPolicy, Waiting, WaitingKind, serve_console};
 pub use explain::{concerns, records_of};
 pub use find::nearest;
 pub use identity::{Identity, Spans};

@@ -1,6 +1,6 @@
 //! Accepts connections and serves a router on each until told to stop; then lets running requests finish.
 
-use axum::Router;
+use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
@@ -26,6 +26,18 @@ pub(crate) struct Ends {
     pub(crate) remote: SocketAddr,
 }
 
+/// Whether the broker is about to stop: for answers that would go on for ever.
+#[derive(Clone)]
+pub(crate) struct Stopped(watch::Receiver<bool>);
+
+impl Stopped {
+    /// Waits for so long, or until it is.
+    pub(crate) async fn within(&mut self, span: Duration) -> bool {
+        let stopped = self.0.wait_for(|stop| *stop);
+        tokio::time::timeout(span, stopped).await.is_ok()
+    }
+}
+
 /// Serves what `accept` brings, each connection with its own router.
 pub(crate) async fn serve<S, A>(mut accept: impl FnMut() -> A, shutdown: impl Future<Output = ()> + Send)
 where
@@ -47,6 +59,7 @@ where
             () = &mut shutdown => break,
             accepted = accept() => match accepted {
                 Ok((stream, router)) => {
+                    let router = router.layer(Extension(Stopped(stopped.clone())));
                     connections.spawn(connection(stream, router, stopped.clone()));
                 }
                 Err(error) => {

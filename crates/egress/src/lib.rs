@@ -27,4 +27,4 @@ pub use mint::{Farewell, Health, Keeper, Kept, Revocation, RoleSession};
 pub use scrub::{fuzz, gauge};
 pub use source::{LeaseBook, LeaseStep};
 pub use stage::{Answer, Arm, Armed, Interim, Returned, ScrubbedBody, Tally};
-pub use upstream::{Upstream, UpstreamError, UpstreamSettings};
+pub use upstream::{Letter, MailError, MailServer, Security, Upstream, UpstreamError, UpstreamSettings};

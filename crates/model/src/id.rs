@@ -106,6 +106,11 @@ macro_rules! identifiers {
                 self.0
             }
 
+            /// When it was made: its first 48 bits.
+            pub fn at(self) -> Timestamp {
+                Timestamp::from_millis(u64::try_from(self.0 >> 80).unwrap_or_default())
+            }
+
             /// The text, on the stack: an identifier is written into the journal with every call.
             fn text(self) -> [u8; $prefix.len() + LENGTH] {
                 let mut text = [0; $prefix.len() + LENGTH];
@@ -191,6 +196,7 @@ mod tests {
         let id = CredentialId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10]);
         assert_eq!(id.to_string().parse::<CredentialId>(), Ok(id));
         assert_eq!(id.to_string().len(), 31);
+        assert_eq!(id.at(), Timestamp::from_millis(1_700_000_000_000));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Credentials: taken in sealed, shown by name and age, never read back.
 
+use super::view::Relations;
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -29,14 +30,18 @@ pub(crate) async fn show(
     Path(credential): Path<String>,
 ) -> Result<Json<CredentialView>, Problem> {
     let rows = admin.rows().await?;
-    let row = find::credential(&rows, &credential)?;
+    Ok(Json(in_full(&admin, find::credential(&rows, &credential)?, &rows)))
+}
+
+/// With how the making of its access tokens goes, and where its secret lives.
+pub(crate) fn in_full(admin: &Admin, row: &CredentialRecord, rows: &impl Relations) -> CredentialView {
     let renewal = admin.custody.health(row.id).map(|health| view::renewal(&health));
     let source = admin.custody.source_of(row.id).map(view::source);
-    Ok(Json(CredentialView { renewal, source, ..shown(&admin, row, &rows) }))
+    CredentialView { renewal, source, ..shown(admin, row, rows) }
 }
 
 /// As shown; of a client certificate, when it ends.
-fn shown(admin: &Admin, row: &CredentialRecord, rows: &Rows) -> CredentialView {
+fn shown(admin: &Admin, row: &CredentialRecord, rows: &impl Relations) -> CredentialView {
     let ends = admin.custody.certificate_ends(row.id);
     CredentialView { certificate_expires: ends.map(|at| at.to_string()), ..view::credential(row, rows) }
 }
@@ -89,7 +94,7 @@ pub(super) async fn store_new<'a>(
     };
     let stored = || admin.store.add_credential(row);
     let rows = act.carry_out("credential added", id.to_string(), Some(&name), stored).await?;
-    Ok(shown(admin, find::credential(&rows, &id.to_string())?, &rows))
+    Ok(shown(admin, find::credential(&rows, &id.to_string())?, &*rows))
 }
 
 pub(super) fn unless_taken(rows: &Rows, name: &Name) -> Result<(), Problem> {
@@ -139,7 +144,7 @@ pub(crate) async fn rotate(
         let stored =
             || admin.store.rotate_credential(row.id, generation, accepted.sealed, accepted.shape, now);
         let rows = act.carry_out("credential rotated", row.id.to_string(), Some(&row.name), stored).await?;
-        Ok(shown(&admin, find::credential(&rows, &row.id.to_string())?, &rows))
+        Ok(shown(&admin, find::credential(&rows, &row.id.to_string())?, &*rows))
     })
     .await
 }
@@ -171,7 +176,7 @@ pub(crate) async fn remove(
             Some(farewell) => Some(farewell::say(&admin, by, &row.name, row.id, farewell).await),
             None => None,
         };
-        Ok(CredentialView { revocation, ..view::credential(&row, &rows) })
+        Ok(CredentialView { revocation, ..view::credential(&row, &*rows) })
     })
     .await
 }

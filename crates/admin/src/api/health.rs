@@ -1,6 +1,6 @@
 //! Whether the broker runs, and what the journal knows about one call.
 
-use super::view;
+use super::view::{self, Relations};
 use crate::admin::Admin;
 use crate::wire::{CheckpointDocument, Explanation, Health};
 use crate::{Problem, ProblemCode, explain};
@@ -17,11 +17,19 @@ pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<Health>
 /// The state of the broker. Reading the rows proves that the store answers.
 pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
     let rows = admin.rows().await?;
+    Ok(of(admin, &rows, &rows).await)
+}
+
+/// The same of rows that were read before.
+pub(crate) async fn of(admin: &Admin, rows: &Rows, found: &impl Relations) -> Health {
     let unverified = admin.turn().await.len();
     let now = Timestamp::now();
-    let in_state =
-        |state| rows.placeholders.iter().filter(|row| view::state(row, &rows, now) == state).count();
-    Ok(Health {
+    let mut states: BTreeMap<&str, usize> = BTreeMap::new();
+    for row in &rows.placeholders {
+        *states.entry(view::state(row, found, now)).or_default() += 1;
+    }
+    let in_state = |state| states.get(state).copied().unwrap_or(0);
+    Health {
         status: if admin.custody.is_sealed() { "sealed" } else { "ok" }.into(),
         version: env!("CARGO_PKG_VERSION").into(),
         credentials: rows.credentials.iter().filter(|row| row.removed.is_none()).count(),
@@ -33,7 +41,7 @@ pub(crate) async fn read(admin: &Admin) -> Result<Health, Problem> {
         custody: Some(super::custody::view(admin)),
         confinement: admin.confinement.get().cloned().unwrap_or_default(),
         unlocked_blocks: admin.custody.unlocked_blocks(),
-    })
+    }
 }
 
 pub(crate) async fn explain(

@@ -27,7 +27,11 @@ pub(crate) async fn issue(
     to_the_end(async move { issue_one(&admin, by, new).await }).await
 }
 
-async fn issue_one(admin: &Admin, by: Peer, new: NewPlaceholder) -> Result<IssuedPlaceholder, Problem> {
+pub(crate) async fn issue_one(
+    admin: &Admin,
+    by: Peer,
+    new: NewPlaceholder,
+) -> Result<IssuedPlaceholder, Problem> {
     let policy = parse(&new.file, &new.policy)?;
     let act = Act::begin(admin, by.clone()).await?;
     let order = Order::checked(new, policy, &act.rows)?;

@@ -251,7 +251,7 @@ async fn store(
                 || admin.store.rotate_credential(id, generation, accepted.sealed, accepted.shape, now);
             let rows =
                 act.carry_out("credential logged in again", id.to_string(), Some(&row.name), stored).await?;
-            Ok(view::credential(find::credential(&rows, &id.to_string())?, &rows))
+            Ok(view::credential(find::credential(&rows, &id.to_string())?, &*rows))
         }
     }
 }

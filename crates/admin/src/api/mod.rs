@@ -2,12 +2,12 @@
 
 pub(crate) mod approvals;
 pub(crate) mod approvers;
-mod credentials;
+pub(crate) mod credentials;
 pub(crate) mod custody;
 mod fit;
 pub(crate) mod health;
 pub(crate) mod input;
-mod issue;
+pub(crate) mod issue;
 mod issuer;
 mod leases;
 mod lessons;
@@ -16,12 +16,12 @@ pub(crate) mod logins;
 mod parked;
 pub(crate) mod people;
 pub(crate) mod placeholders;
-mod proposals;
+pub(crate) mod proposals;
 mod sessions;
 mod tokens;
 mod tuples;
-mod view;
-mod workloads;
+pub(crate) mod view;
+pub(crate) mod workloads;
 
 use crate::admin::Admin;
 use crate::handover::take_over;

@@ -74,19 +74,25 @@ pub(crate) async fn revoke(
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
-        let row = find::placeholder(&act.rows, &placeholder)?.clone();
-        if row.state == PlaceholderState::Revoked {
-            return show_one(&act.rows, row.id);
-        }
-        let ids = family(&act.rows, row.id);
-        let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
-        let stored = || admin.store.change_placeholders(ids.clone(), Change::Revoke, Timestamp::now());
-        let rows = act.carry_out_all(Change::Revoke.act(), &subjects, stored).await?;
-        show_one(&rows, row.id)
-    })
-    .await
+    to_the_end(async move { revoke_one(&admin, by, &placeholder).await }).await
+}
+
+/// With all that descend from it.
+pub(crate) async fn revoke_one(
+    admin: &Admin,
+    by: Peer,
+    placeholder: &str,
+) -> Result<PlaceholderView, Problem> {
+    let act = Act::begin(admin, by).await?;
+    let row = find::placeholder(&act.rows, placeholder)?.clone();
+    if row.state == PlaceholderState::Revoked {
+        return show_one(&act.rows, row.id);
+    }
+    let ids = family(&act.rows, row.id);
+    let subjects: Vec<String> = ids.iter().map(ToString::to_string).collect();
+    let stored = || admin.store.change_placeholders(ids.clone(), Change::Revoke, Timestamp::now());
+    let rows = act.carry_out_all(Change::Revoke.act(), &subjects, stored).await?;
+    show_one(&rows, row.id)
 }
 
 /// Of a credential, of a workload, or all: as one act.
@@ -131,43 +137,41 @@ fn chosen(rows: &Rows, which: &Revocation) -> Result<Vec<PlaceholderId>, Problem
 }
 
 pub(crate) async fn freeze(
-    admin: State<Arc<Admin>>,
-    by: Extension<Peer>,
-    placeholder: Path<String>,
-) -> Result<Json<PlaceholderView>, Problem> {
-    change(admin, by, placeholder, Change::Freeze).await
-}
-
-pub(crate) async fn thaw(
-    admin: State<Arc<Admin>>,
-    by: Extension<Peer>,
-    placeholder: Path<String>,
-) -> Result<Json<PlaceholderView>, Problem> {
-    change(admin, by, placeholder, Change::Thaw).await
-}
-
-async fn change(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
-    change: Change,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
-        let row = find::placeholder(&act.rows, &placeholder)?.clone();
-        let (life, now) = (row.life(), Timestamp::now());
-        let Some(next) = life.after(change, now) else {
-            let text = format!("placeholder {} is {}, which is for good", row.id, life.stage());
-            return Err(Problem::new(ProblemCode::Conflict, text).hinting("issue a new placeholder"));
-        };
-        if next == life {
-            return show_one(&act.rows, row.id);
-        }
-        let stored = || admin.store.change_placeholders(vec![row.id], change, now);
-        let rows = act.carry_out(change.act(), row.id.to_string(), None, stored).await?;
-        show_one(&rows, row.id)
-    })
-    .await
+    to_the_end(async move { change_one(&admin, by, &placeholder, Change::Freeze).await }).await
+}
+
+pub(crate) async fn thaw(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Path(placeholder): Path<String>,
+) -> Result<Json<PlaceholderView>, Problem> {
+    to_the_end(async move { change_one(&admin, by, &placeholder, Change::Thaw).await }).await
+}
+
+/// Freezes or thaws.
+pub(crate) async fn change_one(
+    admin: &Admin,
+    by: Peer,
+    placeholder: &str,
+    change: Change,
+) -> Result<PlaceholderView, Problem> {
+    let act = Act::begin(admin, by).await?;
+    let row = find::placeholder(&act.rows, placeholder)?.clone();
+    let (life, now) = (row.life(), Timestamp::now());
+    let Some(next) = life.after(change, now) else {
+        let text = format!("placeholder {} is {}, which is for good", row.id, life.stage());
+        return Err(Problem::new(ProblemCode::Conflict, text).hinting("issue a new placeholder"));
+    };
+    if next == life {
+        return show_one(&act.rows, row.id);
+    }
+    let stored = || admin.store.change_placeholders(vec![row.id], change, now);
+    let rows = act.carry_out(change.act(), row.id.to_string(), None, stored).await?;
+    show_one(&rows, row.id)
 }
 
 /// A placeholder and all that descend from it, in id order, without those that are revoked already: each is a record of its own.

@@ -40,20 +40,30 @@ async fn rule(
     proposal: String,
     ruling: Ruling,
 ) -> Result<Json<ProposalView>, Problem> {
+    to_the_end(async move { rule_one(&admin, by, &proposal, ruling).await }).await
+}
+
+pub(crate) async fn rule_one(
+    admin: &Admin,
+    by: Peer,
+    proposal: &str,
+    ruling: Ruling,
+) -> Result<ProposalView, Problem> {
     let act_name = match ruling {
         Ruling::Accepted => "proposal accepted",
         Ruling::Dropped => "proposal dropped",
     };
-    to_the_end(async move {
-        let act = Act::begin(&admin, by).await?;
-        let id = ProposalId::from_str(&proposal).map_err(|_| missing())?;
-        let all = admin.proposals.list();
-        let shown = view(&admin, all.iter().find(|one| one.id == id).ok_or_else(missing)?)?;
-        act.note(act_name, &id.to_string(), None).await?;
-        admin.proposals.rule(id, ruling);
-        Ok(shown)
-    })
-    .await
+    let act = Act::begin(admin, by).await?;
+    let shown = show_one(admin, proposal)?;
+    act.note(act_name, &shown.id.to_string(), None).await?;
+    admin.proposals.rule(shown.id, ruling);
+    Ok(shown)
+}
+
+pub(crate) fn show_one(admin: &Admin, proposal: &str) -> Result<ProposalView, Problem> {
+    let id = ProposalId::from_str(proposal).map_err(|_| missing())?;
+    let all = admin.proposals.list();
+    view(admin, all.iter().find(|one| one.id == id).ok_or_else(missing)?)
 }
 
 fn view(admin: &Admin, proposal: &Proposal) -> Result<ProposalView, Problem> {

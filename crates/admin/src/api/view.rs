@@ -8,15 +8,47 @@ use crate::{Problem, ProblemCode};
 use cloakroom_egress::Health;
 use cloakroom_egress::custody::SourceReport;
 use cloakroom_model::{
-    ApprovalRecord, ClaimRecord, CredentialRecord, LeaseRecord, PlaceholderRecord, PlaceholderState, Rows,
-    Timestamp, WorkloadRecord,
+    ApprovalRecord, ClaimRecord, CredentialId, CredentialRecord, LeaseRecord, PlaceholderId,
+    PlaceholderRecord, PlaceholderState, Rows, Timestamp, WorkloadId, WorkloadRecord,
 };
 use cloakroom_policy::{Approvers, Grant, Policy};
 
+/// Rows, found by what others say of them. A few are looked for one after the other; the console has places for all of them.
+pub(crate) trait Relations {
+    fn credential(&self, id: CredentialId) -> Option<&CredentialRecord>;
+    fn workload(&self, id: WorkloadId) -> Option<&WorkloadRecord>;
+    fn placeholder(&self, id: PlaceholderId) -> Option<&PlaceholderRecord>;
+    /// The approvals of a placeholder, in the order in which they were asked for.
+    fn approvals_of(&self, id: PlaceholderId) -> impl Iterator<Item = &ApprovalRecord>;
+    fn placeholders(&self) -> &[PlaceholderRecord];
+}
+
+impl Relations for Rows {
+    fn credential(&self, id: CredentialId) -> Option<&CredentialRecord> {
+        self.credentials.iter().find(|row| row.id == id)
+    }
+
+    fn workload(&self, id: WorkloadId) -> Option<&WorkloadRecord> {
+        self.workloads.iter().find(|row| row.id == id)
+    }
+
+    fn placeholder(&self, id: PlaceholderId) -> Option<&PlaceholderRecord> {
+        self.placeholders.iter().find(|row| row.id == id)
+    }
+
+    fn approvals_of(&self, id: PlaceholderId) -> impl Iterator<Item = &ApprovalRecord> {
+        self.approvals.iter().filter(move |row| row.placeholder == id)
+    }
+
+    fn placeholders(&self) -> &[PlaceholderRecord] {
+        &self.placeholders
+    }
+}
+
 /// The placeholder's state as the data plane sees it.
-pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'static str {
-    let credential_is_gone = rows.credentials.iter().any(|c| c.id == row.credential && c.removed.is_some());
-    let workload_is_gone = rows.workloads.iter().any(|w| w.id == row.workload && w.removed.is_some());
+pub(crate) fn state(row: &PlaceholderRecord, rows: &impl Relations, now: Timestamp) -> &'static str {
+    let credential_is_gone = rows.credential(row.credential).is_some_and(|c| c.removed.is_some());
+    let workload_is_gone = rows.workload(row.workload).is_some_and(|w| w.removed.is_some());
     let ancestors = || ancestors(row, rows);
     match row.state {
         PlaceholderState::Active if ancestors().any(|one| one.state != PlaceholderState::Active) => "revoked",
@@ -44,25 +76,29 @@ pub(crate) fn state(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> &'s
 }
 
 /// Whether the approval that a placeholder rests on is past its own end.
-fn approval_ended(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
-    let granted = |one: &&ApprovalRecord| one.placeholder == row.id && one.decided.is_some() && !one.denied;
-    let mut ends = rows.approvals.iter().filter(granted).map(|one| one.expires).peekable();
+fn approval_ended(row: &PlaceholderRecord, rows: &impl Relations, now: Timestamp) -> bool {
+    let granted = |one: &&ApprovalRecord| one.decided.is_some() && !one.denied;
+    let mut ends = rows.approvals_of(row.id).filter(granted).map(|one| one.expires).peekable();
     ends.peek().is_some() && ends.all(|end| end.is_some_and(|end| end <= now))
 }
 
-fn ancestors<'a>(row: &'a PlaceholderRecord, rows: &'a Rows) -> impl Iterator<Item = &'a PlaceholderRecord> {
-    let parent = |row: &PlaceholderRecord| rows.placeholders.iter().find(|one| Some(one.id) == row.parent);
+fn ancestors<'a>(
+    row: &'a PlaceholderRecord,
+    rows: &'a impl Relations,
+) -> impl Iterator<Item = &'a PlaceholderRecord> {
+    let parent = |row: &PlaceholderRecord| row.parent.and_then(|parent| rows.placeholder(parent));
     // No family is deeper than that; one that says so was edited.
     std::iter::successors(parent(row), move |row| parent(row)).take(16)
 }
 
-fn counts(row: &PlaceholderRecord, rows: &Rows, now: Timestamp) -> bool {
+/// Whether it is good for something, or may yet be.
+pub(crate) fn counts(row: &PlaceholderRecord, rows: &impl Relations, now: Timestamp) -> bool {
     matches!(state(row, rows, now), "pending" | "active" | "frozen" | "not-yet")
 }
 
-pub(crate) fn credential(row: &CredentialRecord, rows: &Rows) -> CredentialView {
+pub(crate) fn credential(row: &CredentialRecord, rows: &impl Relations) -> CredentialView {
     let now = Timestamp::now();
-    let standing = rows.placeholders.iter().filter(|p| p.credential == row.id && counts(p, rows, now));
+    let standing = rows.placeholders().iter().filter(|p| p.credential == row.id && counts(p, rows, now));
     CredentialView {
         id: row.id,
         name: row.name.clone(),

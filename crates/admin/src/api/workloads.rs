@@ -34,32 +34,33 @@ pub(crate) async fn add(
     Extension(by): Extension<Peer>,
     Body(new): Body<NewWorkload>,
 ) -> Result<Json<AddedWorkload>, Problem> {
-    to_the_end(async move {
-        find::require_no_id(&new.name)?;
-        let act = Act::begin(&admin, by).await?;
-        if act.rows.workloads.iter().any(|row| row.removed.is_none() && row.name == new.name) {
-            let detail = format!("workload {:?} exists already", new.name.as_str());
-            return Err(Problem::new(ProblemCode::NameTaken, detail)
-                .hinting("choose another name, or remove the present one for a new key"));
-        }
-        if let Some(uid) = new.uid {
-            require_own_user(uid, &act.rows)?;
-        }
-        let id = WorkloadId::fresh()?;
-        let key = secret_text::fresh(KEY)?;
-        let created = Timestamp::now();
-        let certificate = new.mtls.then(|| admin.certifier.certify(id, &new.name)).transpose();
-        let certificate = certificate.map_err(|why| Problem::new(ProblemCode::InternalFault, why))?;
-        let networks = new.networks.iter().map(IpNet::trunc).collect();
-        let marks =
-            Marks { certificate: certificate.as_ref().map(|made| made.fingerprint), uid: new.uid, networks };
-        let hash = admin.lookup_key.workload_hash(&key);
-        let row = WorkloadRecord { id, name: new.name.clone(), key: hash, marks, created, removed: None };
-        let stored = || admin.store.add_workload(row);
-        act.carry_out("workload added", id.to_string(), Some(&new.name), stored).await?;
-        Ok(AddedWorkload { id, name: new.name, key, certificate, created: created.to_string() })
-    })
-    .await
+    to_the_end(async move { add_one(&admin, by, new).await }).await
+}
+
+pub(crate) async fn add_one(admin: &Admin, by: Peer, new: NewWorkload) -> Result<AddedWorkload, Problem> {
+    find::require_no_id(&new.name)?;
+    let act = Act::begin(admin, by).await?;
+    if act.rows.workloads.iter().any(|row| row.removed.is_none() && row.name == new.name) {
+        let detail = format!("workload {:?} exists already", new.name.as_str());
+        return Err(Problem::new(ProblemCode::NameTaken, detail)
+            .hinting("choose another name, or remove the present one for a new key"));
+    }
+    if let Some(uid) = new.uid {
+        require_own_user(uid, &act.rows)?;
+    }
+    let id = WorkloadId::fresh()?;
+    let key = secret_text::fresh(KEY)?;
+    let created = Timestamp::now();
+    let certificate = new.mtls.then(|| admin.certifier.certify(id, &new.name)).transpose();
+    let certificate = certificate.map_err(|why| Problem::new(ProblemCode::InternalFault, why))?;
+    let networks = new.networks.iter().map(IpNet::trunc).collect();
+    let marks =
+        Marks { certificate: certificate.as_ref().map(|made| made.fingerprint), uid: new.uid, networks };
+    let hash = admin.lookup_key.workload_hash(&key);
+    let row = WorkloadRecord { id, name: new.name.clone(), key: hash, marks, created, removed: None };
+    let stored = || admin.store.add_workload(row);
+    act.carry_out("workload added", id.to_string(), Some(&new.name), stored).await?;
+    Ok(AddedWorkload { id, name: new.name, key, certificate, created: created.to_string() })
 }
 
 pub(crate) async fn remove(

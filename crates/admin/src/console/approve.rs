@@ -129,7 +129,7 @@ impl Said {
 }
 
 /// SECURITY: by the approval's own id alone. A workload learns the ids of its placeholders, and not of their approvals.
-fn id(text: &str) -> Result<&str, Problem> {
+pub(super) fn id(text: &str) -> Result<&str, Problem> {
     match ApprovalId::from_str(text) {
         Ok(_) => Ok(text),
         Err(_) => Err(Problem::new(ProblemCode::NotFound, "there is no such approval")),

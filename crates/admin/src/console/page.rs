@@ -13,8 +13,6 @@ const PERMISSIONS: (HeaderName, &str) = (
     HeaderName::from_static("permissions-policy"),
     "publickey-credentials-get=(self), publickey-credentials-create=(self)",
 );
-const SCRIPT: &str = include_str!("passkey.js");
-const STYLE: &str = include_str!("console.css");
 
 /// A page with what its script is told, and what it shows.
 pub(super) fn page(title: &str, told: &[(&str, &str)], body: &Body) -> Response {
@@ -32,6 +30,8 @@ pub(super) fn page(title: &str, told: &[(&str, &str)], body: &Body) -> Response 
     );
     let mut answer =
         ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), PERMISSIONS], html).into_response();
+    // COMPAT: with no referrer at all, browsers also keep the origin of a form to themselves (Fetch, 3.2).
+    answer.headers_mut().insert(header::REFERRER_POLICY, http::HeaderValue::from_static("same-origin"));
     answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, http::HeaderValue::from_static(POLICY));
     answer
 }
@@ -43,14 +43,6 @@ pub(super) fn refusal(problem: &Problem) -> Response {
     let mut answer = page(&document.title, &[], &body);
     *answer.status_mut() = StatusCode::from_u16(document.status).unwrap_or(StatusCode::BAD_REQUEST);
     answer
-}
-
-pub(super) async fn script() -> Response {
-    ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
-}
-
-pub(super) async fn style() -> Response {
-    ([(header::CONTENT_TYPE, "text/css; charset=utf-8")], STYLE).into_response()
 }
 
 /// What a page shows: every text goes through `escaped`.

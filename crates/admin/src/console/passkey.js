@@ -87,7 +87,7 @@ async function hand(path, document) {
 }
 
 async function decided(act) {
-  const told = await hand(`${location.pathname}/${act}`, await decide(act));
+  const told = await hand(`${place.path ?? location.pathname}/${act}`, await decide(act));
   return [`${told.state}: ${told.signed.length} of ${told.needed} approvers have signed`, told.state];
 }
 

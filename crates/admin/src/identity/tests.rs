@@ -451,9 +451,10 @@ async fn t82_what_leaves_the_console_is_fenced_as_the_golden_file_says() {
     let ann = Browser::with(&house, "ann", roles(&[Role::Reader])).await;
     let mut all = String::new();
     for (what, path) in [
-        ("a page without a script", "/"),
+        ("the front", "/"),
         ("a page with one", "/login"),
         ("a page for people", "/account"),
+        ("a page of the console", "/status"),
         ("a style", "/console.css"),
         ("a script", "/passkey.js"),
         ("a refusal", "/nothing"),

@@ -92,6 +92,7 @@ impl House {
             locks: crate::Locks::default(),
             issuer: None,
             rewrap: crate::Rewrap::default(),
+            console: crate::ConsoleState::default(),
             handover: Handover::default(),
             draining: crate::Draining::default(),
             confinement: OnceLock::new(),

@@ -2,6 +2,7 @@
 
 mod background;
 mod files;
+mod offers;
 mod policies;
 mod service;
 
@@ -9,6 +10,7 @@ mod service;
 mod tests;
 
 pub(crate) use background::known_at;
+pub(crate) use offers::offers;
 pub(crate) use policies::{Ready, ready, ready_made};
 pub(crate) use service::{Service, service, services};
 

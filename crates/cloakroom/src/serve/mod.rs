@@ -1,6 +1,7 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
 mod bound;
+mod carrier;
 mod certify;
 mod console;
 mod custody;
@@ -10,6 +11,7 @@ mod grants;
 mod leases;
 mod link;
 mod listening;
+mod notify;
 mod open;
 mod run;
 mod sockets;

@@ -9,6 +9,7 @@ use super::grants::GrantKeeper;
 use super::leases::LeaseKeeper;
 use super::link;
 use super::listening::Listening;
+use super::notify::Notifier;
 use super::sockets::unix_listener;
 use super::steered::{SteeredListeners, SteeredSockets};
 use super::traces::Traces;
@@ -22,7 +23,7 @@ use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{
-    Admin, Ballots, Changes, Draining, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force,
+    Admin, Ballots, Changes, ConsoleState, Draining, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force,
 };
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::Custody;
@@ -60,6 +61,7 @@ pub(super) struct Opened {
     pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
     pub(super) traces: Option<(Traces, Receiver<CallTrace>)>,
+    pub(super) notifier: Option<Notifier>,
     pub(super) witnesses: Option<Witnesses>,
     /// Where the issuer's documents are served.
     pub(super) issuer: Option<(Arc<Issuer>, TcpListener)>,
@@ -73,6 +75,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Failure> {
     settings.console_certificate.as_ref().map(|setting| certificate(setting, "[console.tls]")).transpose()?;
     console::require_private(settings.console, settings.console_certificate.is_some())?;
     settings.traces.as_ref().map(|traces| Traces::open(traces, &settings.upstream)).transpose()?;
+    settings.notify.as_ref().map(|notify| Notifier::open(notify, &settings.upstream)).transpose()?;
     settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &settings.upstream)).transpose().map(drop)
 }
 
@@ -120,6 +123,7 @@ pub(super) async fn open(
 
     let webhook = settings.webhook.as_ref().map(|webhook| Webhook::open(webhook, &out)).transpose()?;
     let traces = settings.traces.as_ref().map(|traces| Traces::open(traces, &out)).transpose()?;
+    let notifier = settings.notify.as_ref().map(|notify| Notifier::open(notify, &out)).transpose()?;
     let witnesses =
         settings.witness.as_ref().map(|witness| Witnesses::open(witness, &out, data)).transpose()?;
     let upstream = Upstream::assert_opened(out)
@@ -146,6 +150,7 @@ pub(super) async fn open(
         warn_of_first_use(data);
     }
     let events = Events::new(Arc::clone(&journal));
+    let listening = (workloads.local_addr()?, tls.is_some());
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
     let share = settings.traces.as_ref().map(|traces| traces.share);
@@ -184,6 +189,7 @@ pub(super) async fn open(
         locks: Locks::requiring(Arc::clone(&required_locks)),
         issuer: issuer.clone(),
         rewrap: Rewrap::default(),
+        console: ConsoleState::new(crate::catalogue::offers, listening),
         handover: Handover::default(),
         confinement: OnceLock::new(),
         draining: Draining::default(),
@@ -256,6 +262,7 @@ pub(super) async fn open(
         link,
         webhook,
         traces: traces.zip(calls),
+        notifier,
         witnesses,
         issuer,
         ask_every,

@@ -35,6 +35,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         link,
         webhook,
         traces,
+        notifier,
         witnesses,
         issuer,
         ask_every,
@@ -54,6 +55,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     if let Some((traces, calls)) = traces {
         // Ends with the runtime: what it did not deliver is lost, and the journal has it.
         drop(tokio::spawn(traces.run(Arc::clone(admin.events.meters()), calls)));
+    }
+    if let Some(notifier) = notifier {
+        // Ends with the runtime: what nobody was told of waits in the inbox.
+        drop(tokio::spawn(notifier.run(Arc::clone(&admin))));
     }
     let counting = Arc::clone(&admin);
     let counter = tokio::spawn(async move { counting.uses.keep(&*counting.store).await });

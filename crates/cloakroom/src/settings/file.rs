@@ -3,6 +3,7 @@
 use super::CertificateSetting;
 use super::custody::Custody;
 use super::issuer::Issuer;
+use super::notify::Notify;
 use super::process::Process;
 use super::traces::Traces;
 use super::unit::{Size, Span};
@@ -37,6 +38,7 @@ pub(super) struct ConfigFile {
     pub(super) events: Events,
     pub(super) traces: Option<Traces>,
     pub(super) issuer: Option<Issuer>,
+    pub(super) notify: Option<Notify>,
     pub(super) epoch: Epoch,
     pub(super) sources: Sources,
     pub(super) process: Process,

@@ -3,6 +3,7 @@
 mod custody;
 mod file;
 mod issuer;
+mod notify;
 mod process;
 mod traces;
 mod unit;
@@ -23,6 +24,8 @@ pub(crate) use custody::{PinSetting, TokenSetting};
 use file::{ConfigFile, Listen};
 use ipnet::{IpNet, Ipv4Net};
 use issuer::Issuer;
+use notify::Notify;
+pub(crate) use notify::{EmailSetting, NotifySetting, url_of_file};
 pub(crate) use process::ProcessSetting;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -87,6 +90,8 @@ pub(crate) struct Settings {
     pub(crate) webhook: Option<WebhookSetting>,
     /// The collector that spans of calls go to.
     pub(crate) traces: Option<TracesSetting>,
+    /// Who is told of what waits for a human.
+    pub(crate) notify: Option<NotifySetting>,
     /// The wires of the appliance that this broker is.
     pub(crate) appliance: Option<crate::serve::Appliance>,
     /// The broker as issuer of tokens, where it is one.
@@ -245,6 +250,7 @@ impl Settings {
             events,
             traces,
             issuer,
+            notify,
             epoch,
             sources,
             process,
@@ -283,6 +289,7 @@ impl Settings {
             approval: approval.rules(),
             webhook: events.webhook.map(Webhook::setting).transpose()?,
             traces: traces.map(Traces::setting).transpose()?,
+            notify: notify.map(Notify::setting).transpose()?,
             appliance: options.appliance.clone(),
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,

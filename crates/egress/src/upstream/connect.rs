@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 /// A new connection, ready for a request.
 pub(super) enum Fresh {
@@ -88,6 +89,34 @@ impl Connect {
                 }
             }
         }
+    }
+
+    /// A plain connection to exactly this destination, for a protocol that is not HTTP.
+    ///
+    /// # Errors
+    /// `address-not-permitted`, `upstream-unreachable`.
+    pub(super) async fn plainly(
+        &self,
+        destination: &Destination,
+        within: Duration,
+    ) -> Result<TcpStream, Refusal> {
+        let addresses = self.resolve.addresses(destination).await?;
+        self.dial(&addresses, within).await
+    }
+
+    /// TLS on it, with the destination's name and no protocol that ALPN could choose.
+    ///
+    /// # Errors
+    /// `upstream-untrusted`, `upstream-unreachable`.
+    pub(super) async fn secured(
+        &self,
+        destination: &Destination,
+        stream: TcpStream,
+    ) -> Result<TlsStream<TcpStream>, Refusal> {
+        let name = trust::server_name(destination.host())?;
+        let configuration = trust::without_protocols(self.any.config());
+        let secured = TlsConnector::from(configuration).connect(name, stream).await;
+        secured.map_err(|error| trust::refusal(&error))
     }
 
     /// The first address that accepts. One that stays silent leaves half of the remaining time to the others.

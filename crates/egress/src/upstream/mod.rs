@@ -9,6 +9,7 @@ mod http1;
 mod http2;
 mod identity;
 mod line;
+mod mail;
 mod notify;
 mod pool;
 mod raw_body;
@@ -23,6 +24,7 @@ mod trust;
 mod upload;
 
 pub(crate) use identity::Identity;
+pub use mail::{Letter, MailError, MailServer, Security};
 pub(crate) use pool::PoolKey;
 pub(crate) use raw_body::RawBody;
 pub use settings::{UpstreamError, UpstreamSettings};

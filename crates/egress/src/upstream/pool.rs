@@ -97,6 +97,11 @@ impl Pool {
         })
     }
 
+    /// What makes its connections.
+    pub(super) fn connect(&self) -> &Connect {
+        &self.connect
+    }
+
     /// How many connections were made.
     pub(super) fn made(&self) -> u64 {
         self.connect.made()

@@ -47,6 +47,13 @@ pub(super) fn http1_only(any: &ClientConfig) -> Arc<ClientConfig> {
     Arc::new(configuration)
 }
 
+/// The same for what is not HTTP.
+pub(super) fn without_protocols(any: &ClientConfig) -> Arc<ClientConfig> {
+    let mut configuration = any.clone();
+    configuration.alpn_protocols = Vec::new();
+    Arc::new(configuration)
+}
+
 fn add(roots: &mut RootCertStore, path: &Path) -> Result<(), UpstreamError> {
     let fault = |reason: String| UpstreamError::Anchors { path: path.into(), reason };
     let certificates = CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?;

@@ -3,6 +3,7 @@
 //! `docs/journal.md` draws the format; `docs/decisions/0030-a-log-that-proves.md` says why it is so.
 
 mod bells;
+mod browse;
 mod disk;
 mod drafts;
 mod entry;
@@ -33,6 +34,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use browse::{Follower, Mark, Seen};
 pub use entry::{Entry, Position, Record};
 pub use error::JournalError;
 pub use export::{ExportFormat, export};

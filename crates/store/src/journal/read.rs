@@ -38,7 +38,7 @@ pub(super) fn first_needed(segments: &[Segment], since: u64) -> Result<usize, Jo
     Ok(0)
 }
 
-fn record(segment: &Segment, frame: &Frame<'_>) -> Result<Record, String> {
+pub(super) fn record(segment: &Segment, frame: &Frame<'_>) -> Result<Record, String> {
     let entry = serde_json::from_slice(frame.payload)
         .map_err(|error| format!("the record verifies, but this version cannot read it: {error}"))?;
     let (segment, offset) = (segment.name.clone(), frame.offset as u64);

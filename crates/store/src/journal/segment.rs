@@ -26,10 +26,15 @@ impl Segment {
 
     /// Reads the header alone.
     pub(super) fn header(&self) -> Result<Header, JournalError> {
+        self.beginning().map(|(header, _)| header)
+    }
+
+    /// The header, and where the first record begins.
+    pub(super) fn beginning(&self) -> Result<(Header, usize), JournalError> {
         let mut bytes = Vec::with_capacity(LONGEST_HEADER);
         let read = |file: std::fs::File| file.take(LONGEST_HEADER as u64).read_to_end(&mut bytes);
         std::fs::File::open(&self.path).and_then(read).map_err(|error| self.unread(&error))?;
-        self.decode(&bytes, 0).map(|(header, _)| header)
+        self.decode(&bytes, 0)
     }
 
     fn decode(&self, bytes: &[u8], expected: u64) -> Result<(Header, usize), JournalError> {

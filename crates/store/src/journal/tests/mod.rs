@@ -1,5 +1,6 @@
 //! The journal under crashes, full disks and tampering.
 
+mod browse;
 mod concurrency;
 mod faults;
 mod faulty;

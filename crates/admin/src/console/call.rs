@@ -1,0 +1,122 @@
+//! One call: every record of it, and what a refusal means.
+
+use super::board::Board;
+use super::index::records_at;
+use super::look;
+use super::look::{Section, Sheet, Told, chip, facts, number, shown, time};
+use super::viewer::Viewer;
+use super::waiting::waiting;
+use crate::admin::Admin;
+use crate::{Problem, ProblemCode, concerns};
+use axum::extract::{Path, State};
+use axum::response::Response;
+use cloakroom_model::{RequestId, Timestamp};
+use cloakroom_store::journal::{Entry, Record};
+use maud::{Markup, html};
+use std::str::FromStr;
+use std::sync::Arc;
+
+/// Records of a chunk are read in whole.
+const CHUNK: u32 = 256;
+
+pub(super) async fn show(
+    State(admin): State<Arc<Admin>>,
+    viewer: Viewer,
+    Path(request): Path<String>,
+) -> Response {
+    match shown_call(&admin, &viewer, &request).await {
+        Ok(answer) => answer,
+        Err(problem) => look::problem(&viewer, Section::Activity, &problem),
+    }
+}
+
+async fn shown_call(admin: &Admin, viewer: &Viewer, request: &str) -> Result<Response, Problem> {
+    let none = || Problem::new(ProblemCode::NotFound, "the journal knows no such call");
+    let request = RequestId::from_str(request).map_err(|_| none())?;
+    admin.console.index.look(&admin.journal, &admin.data).await;
+    let marks = admin.console.index.known().plan_of_call(request.at());
+    let dir = admin.data.join("journal");
+    let read = tokio::task::spawn_blocking(move || {
+        let mut records: Vec<Record> = Vec::new();
+        for mark in marks {
+            let chunk = records_at(&dir, mark, CHUNK)?;
+            records.extend(chunk.into_iter().filter(|record| concerns(&record.entry, request)));
+        }
+        Ok::<_, cloakroom_store::journal::JournalError>(records)
+    });
+    let mut records = read
+        .await
+        .map_err(|_| Problem::new(ProblemCode::InternalFault, "the journal could not be read"))??;
+    records.sort_by_key(|record| record.sequence);
+    records.dedup_by_key(|record| record.sequence);
+    if records.is_empty() {
+        return Err(
+            none().hinting("it may stand further on in the journal: cloakroom explain ID reads all of it")
+        );
+    }
+    let board = admin.console.board()?;
+    let now = Timestamp::now();
+    let body = html! {
+        p { code { (request) } }
+        ol .story { @for record in &records { li { (one(&board, record, now)) } } }
+        p .quiet { "All of the journal is read by " code { "cloakroom explain " (request) } "." }
+    };
+    let waiting = waiting(admin, &board).len();
+    Ok(Sheet {
+        viewer,
+        section: Section::Activity,
+        title: "One call",
+        waiting,
+        scripts: &[],
+        told: Told::default(),
+        body,
+    }
+    .answer())
+}
+
+fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
+    html! {
+        @match &record.entry {
+            Entry::Intent(intent) => {
+                h2 { "Authorized " (time(intent.at, now)) }
+                (facts(&[
+                    ("Call", html! { code { (shown(&intent.method)) " " (intent.destination) (shown(&intent.path)) } }),
+                    ("Workload", html! { (board.workload_name(intent.workload)) @if let Some(peer) = intent.peer { " from " (shown(&peer.to_string())) } }),
+                    ("Came by", html! { (format!("{:?}", intent.way).to_lowercase()) }),
+                ]))
+                @for one in &intent.uses {
+                    (facts(&[
+                        ("Permit", html! { (shown(&one.permit)) }),
+                        ("Credential", html! { (board.credential_name(one.credential)) }),
+                        ("Placeholder", html! { a href={ "/placeholders/" (one.placeholder) } { (one.placeholder) } }),
+                        ("Counted", html! { (if one.counted { "yes" } else { "no" }) }),
+                    ]))
+                }
+            },
+            Entry::Outcome { at, status, bytes, replaced, complete, .. } => {
+                h2 { "Answered " (time(*at, now)) }
+                p { (status) ", " (number(*bytes)) " bytes" @if !complete { ", cut off" } "; the secret was taken out of it " (number(*replaced)) " times." }
+            },
+            Entry::Failure { at, code, .. } => (no("Failed", *at, now, &code.to_string(), code.title(), code.hint())),
+            Entry::Refusal { at, code, destination, .. } => {
+                (no("Refused", *at, now, &code.to_string(), code.title(), code.hint()))
+                @if let Some(to) = destination { p { "It wanted to go to " code { (to) } "." } }
+            },
+            Entry::Returned { at, .. } => { h2 { "Use given back " (time(*at, now)) } p { "Nothing of it was sent." } },
+            Entry::Replayed { at, first, status, .. } => {
+                h2 { "Answered " (time(*at, now)) }
+                p { (status) ", kept from " a href={ "/activity/" (first) } { (first) } "; nothing was sent." }
+            },
+            Entry::Event(event) => { h2 { "Security event " (time(event.at, now)) } p { (chip(event.severity.as_str())) " " (event.event) } },
+            _ => {},
+        }
+    }
+}
+
+fn no(word: &str, at: Timestamp, now: Timestamp, code: &str, title: &str, hint: &str) -> Markup {
+    html! {
+        h2 { (word) " " (time(at, now)) }
+        p { (chip("denied")) " " code { (code) } ": " (title) }
+        p .quiet { (hint) }
+    }
+}

@@ -1,0 +1,89 @@
+//! Tells open pages that something changed: that records came, or what waits for a human. No record and no stranger's text travels here;
+//! a page that hears of a change asks for itself again.
+
+use super::viewer::Viewer;
+use crate::admin::Admin;
+use crate::listen::Stopped;
+use crate::{Problem, ProblemCode};
+use axum::Extension;
+use axum::extract::State;
+use axum::response::sse::{Event, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::OwnedSemaphorePermit;
+
+/// How often it is looked whether something changed.
+const OFTEN: Duration = Duration::from_millis(500);
+/// How long one page is told: then its browser asks again, and whoever was logged out meanwhile is told nothing.
+const LOOKS: u32 = 600;
+
+/// What one page was told.
+struct Told {
+    admin: Arc<Admin>,
+    stopped: Stopped,
+    _place: OwnedSemaphorePermit,
+    records: u64,
+    waiting: Vec<(String, String)>,
+    looks: u32,
+    due: VecDeque<Event>,
+}
+
+pub(super) async fn stream_of(
+    State(admin): State<Arc<Admin>>,
+    Extension(stopped): Extension<Stopped>,
+    _: Viewer,
+) -> Result<Response, Problem> {
+    let place = Arc::clone(&admin.console.listeners).try_acquire_owned().map_err(|_| {
+        Problem::new(ProblemCode::Conflict, "too many pages are told of changes already")
+            .hinting("load the page again to see what is new")
+    })?;
+    let (records, waiting) = (admin.journal.records(), titles(&admin));
+    let due = VecDeque::from([Event::default().event("hello").data("")]);
+    let told = Told { admin, stopped, _place: place, records, waiting, looks: 0, due };
+    let events = stream::unfold(told, |mut told| async move {
+        told.next().await.map(|event| (Ok::<_, Infallible>(event), told))
+    });
+    Ok(Sse::new(events).into_response())
+}
+
+/// Ids and titles of what waits: names that operators chose.
+fn titles(admin: &Admin) -> Vec<(String, String)> {
+    admin.waiting().into_iter().map(|one| (one.id.clone(), one.title())).collect()
+}
+
+impl Told {
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            if let Some(event) = self.due.pop_front() {
+                return Some(event);
+            }
+            self.looks += 1;
+            if self.looks > LOOKS || self.stopped.within(OFTEN).await {
+                return None;
+            }
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
+        let records = self.admin.journal.records();
+        if records != self.records {
+            self.records = records;
+            self.due.push_back(Event::default().event("journal").data(records.to_string()));
+        }
+        let waiting = titles(&self.admin);
+        if waiting == self.waiting {
+            return;
+        }
+        let fresh: Vec<_> = waiting.iter().filter(|one| !self.waiting.contains(one)).collect();
+        let fresh: Vec<_> =
+            fresh.into_iter().map(|(id, title)| serde_json::json!({ "id": id, "title": title })).collect();
+        let data = serde_json::json!({ "waiting": waiting.len(), "fresh": fresh }).to_string();
+        self.due.push_back(Event::default().event("inbox").data(data));
+        self.waiting = waiting;
+    }
+}
