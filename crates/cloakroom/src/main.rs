@@ -7,6 +7,7 @@ mod cli;
 mod command;
 mod confine;
 mod data_dir;
+mod doctor;
 mod exit;
 mod failure;
 mod guest;

@@ -3,6 +3,7 @@
 use crate::command::ProposalCommand;
 mod approval;
 mod custody;
+mod doctor;
 mod grant;
 mod image;
 mod issuer;
@@ -18,6 +19,7 @@ mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use custody::{CustodyCommand, UnsealCustody};
+pub(crate) use doctor::DoctorArguments;
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
@@ -72,6 +74,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  cloakroom serve\n  cloakroom serve --listen 127.0.0.1:0 --json\n  cloakroom serve --data /srv/cloakroom --upstream-ca corp-ca.pem --allow-address 10.20.0.0/16\n  cloakroom serve --take-over"
     )]
     Serve(ServeArguments),
+    /// Look at what tends to be wrong, and say what to do about it
+    #[command(
+        after_help = "Examples:\n  cloakroom doctor\n  cloakroom doctor --config /etc/cloakroom/stripe.toml --json\n  cloakroom doctor --as-workload --ca cloakroom-ca.pem\n\nChanges nothing. Ends with 1 where something is broken."
+    )]
+    Doctor(DoctorArguments),
     /// Sixty seconds: see a call go out with the real credential and come back without it
     #[command(after_help = "Example:\n  cloakroom try\n\nNeeds no network and leaves nothing behind.")]
     Try,

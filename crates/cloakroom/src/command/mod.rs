@@ -36,7 +36,7 @@ pub(crate) use proposal::ProposalCommand;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, guest, image, init, lock, run as running, serve, top, tour};
+use crate::{Outcome, doctor, guest, image, init, lock, run as running, serve, top, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
     let find = || DataDir::find(arguments.data.as_deref());
     match arguments.command {
         Command::Serve(options) => serve::run(&find()?, options, output, hardening),
+        Command::Doctor(options) => doctor::run(&find()?, &options, output),
         Command::Try => tour::run(output),
         Command::Run(options) => running::run(&find()?, &options, output),
         Command::Mcp(options) => mcp::run(&find()?, &options, output),

@@ -6,6 +6,8 @@ use socket2::{Domain, Socket, Type};
 use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -32,6 +34,8 @@ fn make(what: &str) -> io::Result<()> {
         ("bind", _) => TcpListener::bind("127.0.0.1:0").map(drop),
         ("listen", _) => Socket::new(Domain::IPV4, Type::STREAM, None)?.listen(1),
         ("raw", _) => Socket::new(Domain::IPV4, Type::RAW, Some(socket2::Protocol::ICMPV4)).map(drop),
+        ("ask", path) => UnixStream::connect(path).map(drop),
+        ("link", path) => symlink("/etc/shadow", path),
         ("vsock", _) => Socket::new(Domain::VSOCK, Type::STREAM, None).map(drop),
         ("dumpable", _) => set_dumpable_behavior(DumpableBehavior::Dumpable).map_err(Into::into),
         ("signal", pid) => {

@@ -59,8 +59,10 @@ pub(crate) const CLONE3: &[Group] = &[&[SYS_clone3]];
 
 /// Make a socket, of the family that the first argument says.
 pub(crate) const SOCKETS: &[Group] = &[&[SYS_socket, SYS_socketpair]];
-/// `AF_UNIX`, `AF_INET`, `AF_INET6`.
-pub(crate) const NETWORK: [u64; 3] = [AF_UNIX as u64, AF_INET as u64, AF_INET6 as u64];
+/// `AF_UNIX`: other processes of the machine.
+pub(crate) const LOCAL: u64 = AF_UNIX as u64;
+/// `AF_INET`, `AF_INET6`.
+pub(crate) const NETWORK: [u64; 2] = [AF_INET as u64, AF_INET6 as u64];
 /// `AF_NETLINK`: the routes and addresses of a network namespace.
 pub(crate) const ROUTES: u64 = AF_NETLINK as u64;
 

@@ -56,6 +56,7 @@ impl Files {
         let named = ["SSL_CERT_FILE", "SSL_CERT_DIR"].map(std::env::var_os);
         files.system.extend(named.into_iter().flatten().map(PathBuf::from));
         files.write.insert(data.path().to_owned());
+        files.write.extend(led_elsewhere(data.path()));
         files.read.extend(settings.upstream.anchors.iter().cloned());
         files.read.extend(settings.source_directories.iter().cloned());
         for shown in [&settings.certificate, &settings.console_certificate] {
@@ -99,9 +100,10 @@ impl Files {
                 .hinting("turn this layer off, and say why: [process.unconfined] files = \"…\"")
         };
         let mut rules = self.ruleset().map_err(refused)?;
+        // SECURITY: no links that lead root's own commands elsewhere.
         let write = AccessFs::from_all(WANTED)
             & !(AccessFs::Execute | AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::MakeFifo)
-            & !AccessFs::IoctlDev;
+            & !(AccessFs::IoctlDev | AccessFs::MakeSym);
         let read = AccessFs::ReadFile | AccessFs::ReadDir;
         for path in &self.system {
             rules = allow(rules, path, read, Missing::IsFine)?;
@@ -113,9 +115,7 @@ impl Files {
             rules = allow(rules, path, write, Missing::IsSaid)?;
         }
         let status = rules.restrict_self().map_err(refused)?;
-        let named = self.read.len() + self.write.len();
-        let how =
-            format!("the data directory, what the settings name ({named} places), authorities and resolvers");
+        let how = "the data directory, what the settings name, authorities and resolvers".to_owned();
         match status.ruleset {
             RulesetStatus::NotEnforced => Ok(LayerState::Missing("this kernel has no Landlock")),
             _ if !is_closed() => {
@@ -190,6 +190,15 @@ fn beside(file: &Path) -> PathBuf {
 fn around(file: &Path) -> impl Iterator<Item = PathBuf> {
     let real = std::fs::canonicalize(file).ok();
     [Some(beside(file)), real.as_deref().map(beside)].into_iter().flatten()
+}
+
+/// Where an operator's symbolic links in the data directory lead, such as a journal on a disk of its own. SECURITY: the broker makes none, so what
+/// is there at a start is the operator's.
+fn led_elsewhere(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    let targets = links.filter_map(|link| std::fs::canonicalize(link.path()).ok());
+    targets.map(|target| if target.is_dir() { target } else { beside(&target) }).collect()
 }
 
 /// Whether what is on no list cannot be read: the root of everything.

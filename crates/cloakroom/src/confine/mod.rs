@@ -138,7 +138,22 @@ impl Confinement {
         self.put_on(Layer::Calls, || close_calls(is_appliance))
     }
 
-    /// As told.
+    /// Logs what does not hold as it is meant.
+    pub(crate) fn tell(&self) {
+        for (layer, state) in &self.layers {
+            let (layer, why) = (layer.name(), words(state));
+            match state {
+                LayerState::Holds(Held::Whole, _) => {}
+                LayerState::Holds(Held::InPart, _) => {
+                    tracing::warn!(layer, why, "the process is confined in part")
+                }
+                LayerState::Missing(_) => tracing::warn!(layer, why, "a layer of confinement is not there"),
+                LayerState::Off(_) => tracing::warn!(layer, why, "a layer of confinement is turned off"),
+            }
+        }
+    }
+
+    /// As shown.
     pub(crate) fn view(&self) -> Vec<LayerView> {
         let view = |(layer, state): (&Layer, &LayerState)| {
             let (state, detail) = match state {
@@ -161,17 +176,10 @@ impl Confinement {
             Some(why) => LayerState::Off(why.clone()),
             None => on()?,
         };
-        let name = layer.name();
-        match &state {
-            LayerState::Holds(..) => {}
-            LayerState::Missing(why) => {
-                tracing::warn!(layer = name, why, "a layer of confinement is not there")
-            }
-            LayerState::Off(why) => tracing::warn!(layer = name, why, "a layer of confinement is turned off"),
-        }
         if self.setting.insist && !matches!(state, LayerState::Holds(Held::Whole, _)) {
             return Err(Failure::failed(format!(
-                "the process is not confined as the settings insist: {name}: {}",
+                "the process is not confined as the settings insist: {}: {}",
+                layer.name(),
                 words(&state)
             ))
             .hinting("see cloakroom doctor; or drop [process] insist"));

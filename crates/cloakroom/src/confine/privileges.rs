@@ -90,7 +90,6 @@ impl Privileges {
             let how = format!(
                 "no capability, but {who} is root and owns the system's files: name another, [process] user"
             );
-            tracing::warn!("the broker runs as root: name another user, [process] user or --user");
             return Ok(LayerState::Holds(Held::InPart, how));
         }
         let how = match bounding {

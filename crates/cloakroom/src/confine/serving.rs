@@ -4,7 +4,7 @@
 //! ends the process at once: there is no second attempt, the service manager sees `SIGSYS`, and the kernel's log names the call. Anything else
 //! that is not on the list is said not to exist, which is what libraries are prepared for.
 
-use super::calls::{Group, HOUSE, KERNEL, KEYS, NETWORK, OTHERS, PROGRAMS, SERVING, THREAD};
+use super::calls::{Group, HOUSE, KERNEL, KEYS, LOCAL, NETWORK, OTHERS, PROGRAMS, SERVING, THREAD};
 use super::filter::{Answer, Argument, Calls, Is};
 use libc::*;
 use seccompiler::{BackendError, BpfProgram};
@@ -51,7 +51,8 @@ fn always(is_appliance: bool) -> Result<BpfProgram, BackendError> {
         // The bounds are read, and stay.
         .when(&[&[SYS_prlimit64]], &[Argument(2, Is::Null)])?
         .when(&[&[SYS_tgkill, SYS_kill]], &[Argument(0, Is::Exactly(own))])?
-        .when(&[&[SYS_socketpair]], &[Argument(0, Is::Exactly(AF_UNIX as u64))])?;
+        .when(&[&[SYS_socketpair]], &[Argument(0, Is::Exactly(LOCAL))])?;
+    // SECURITY: no local sockets. Landlock does not scope those that have a path, and behind some of them programs are started.
     for family in NETWORK {
         calls = calls.when(&[&[SYS_socket]], &[Argument(0, Is::Exactly(family))])?;
     }

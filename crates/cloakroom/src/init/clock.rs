@@ -21,7 +21,8 @@ pub(super) fn check(journal: &Path) -> Result<(), Failure> {
         .hinting("give the virtual machine a clock: rtc=on under QEMU, or a kernel with kvm-clock"))
 }
 
-fn is_possible(now: SystemTime, youngest: Option<SystemTime>) -> bool {
+/// Whether a clock that says `now` can be right, where the youngest file of the journal is this old.
+pub(crate) fn is_possible(now: SystemTime, youngest: Option<SystemTime>) -> bool {
     now >= UNIX_EPOCH + WRITTEN && youngest.is_none_or(|youngest| now + SLACK >= youngest)
 }
 

@@ -2,7 +2,9 @@
 //! anything but the network it was given. A filter of system calls and the loss of every privilege but two; whether it holds is tried
 //! before anything listens. `serve` closes itself further once it is ready.
 
-use crate::confine::calls::{CLONE3, HOUSE, KERNEL, KEYS, NETWORK, OTHERS, PROGRAMS, RINGS, SOCKETS, THREAD};
+use crate::confine::calls::{
+    CLONE3, HOUSE, KERNEL, KEYS, LOCAL, NETWORK, OTHERS, PROGRAMS, RINGS, SOCKETS, THREAD,
+};
 use crate::confine::filter::{self, Answer, Argument, Calls, Is};
 use crate::failure::{Failure, plain};
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -52,7 +54,8 @@ fn prove() -> Result<(), Failure> {
 fn programs() -> Result<[BpfProgram; 3], BackendError> {
     let denied = [PROGRAMS, OTHERS, HOUSE, KERNEL, KEYS].into_iter().fold(Calls::new(), Calls::all);
     let denied = denied.when(&[&[libc::SYS_clone]], &[Argument(0, Is::Without(THREAD))])?;
-    let foreign = NETWORK.map(|family| Argument(0, Is::Not(family)));
+    let [four, six] = NETWORK;
+    let foreign = [LOCAL, four, six].map(|family| Argument(0, Is::Not(family)));
     Ok([
         denied.are(Answer::Refused)?,
         Calls::new().when(SOCKETS, &foreign)?.are(Answer::NoFamily)?,

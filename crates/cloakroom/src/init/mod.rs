@@ -24,6 +24,7 @@ use crate::{Outcome, image};
 use arguments::Address;
 pub(crate) use arguments::Arguments;
 use cloakroom_egress::custody::Hardening;
+pub(crate) use clock::is_possible as is_possible_clock;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 

@@ -65,7 +65,7 @@ fn said(report: &LockReport) -> String {
             )
         }
     };
-    format!("{}{verdict}", table(&["attempt", "", "what came of it"], &rows))
+    format!("{}\n{verdict}", table(&["attempt", "", "what came of it"], &rows))
 }
 
 fn found(name: &str, outcome: LockOutcome, detail: impl Into<String>) -> LockAttempt {

@@ -122,6 +122,6 @@ fn list(data: &DataDir, output: &Output) -> Result<(), Failure> {
         } else {
             "the broker does not call itself locked"
         };
-        format!("{}{verdict}", table(&["name", "last check", "when"], &rows))
+        format!("{}\n{verdict}", table(&["name", "last check", "when"], &rows))
     })
 }

@@ -4,7 +4,7 @@
 //! IPv4, IPv6 and routing-information sockets are let through. `io_uring` can open sockets without the calls that a filter sees, so it is
 //! said not to exist; programs fall back to ordinary calls. Keyrings are not in any namespace.
 
-use crate::confine::calls::{KEYS, NETWORK, RINGS, ROUTES, SOCKETS};
+use crate::confine::calls::{KEYS, LOCAL, NETWORK, RINGS, ROUTES, SOCKETS};
 use crate::confine::filter::{self, Answer, Argument, Calls, Is};
 use seccompiler::{BackendError, BpfProgram};
 
@@ -21,8 +21,8 @@ pub(super) fn apply() -> Result<(), seccompiler::Error> {
 
 /// One program for each answer.
 fn programs() -> Result<[BpfProgram; 3], BackendError> {
-    let [unix, four, six] = NETWORK;
-    let foreign = [unix, four, six, ROUTES].map(|family| Argument(0, Is::Not(family)));
+    let [four, six] = NETWORK;
+    let foreign = [LOCAL, four, six, ROUTES].map(|family| Argument(0, Is::Not(family)));
     let mut denied = Calls::new().all(KEYS);
     for request in TERMINAL {
         denied = denied.when(&[&[libc::SYS_ioctl]], &[Argument(1, Is::Exactly(request))])?;

@@ -87,6 +87,7 @@ fn serve(
     let ran = runtime.block_on(async {
         let opened = open::open(data, settings, bound, token).await?;
         confinement.close_calls(is_appliance)?;
+        confinement.tell();
         // Nobody else sets it.
         let _ = opened.admin.confinement.set(confinement.view());
         run::until_stopped(data, opened, output).await

@@ -328,6 +328,11 @@ pub(crate) fn check_file(path: &Path) -> Result<(), Failure> {
     read_file(path).map(drop)
 }
 
+/// The name servers that a settings file names.
+pub(crate) fn resolvers(path: &Path) -> Result<Vec<SocketAddr>, Failure> {
+    Ok(read_file(path)?.upstream.settings().resolvers)
+}
+
 fn read_file(path: &Path) -> Result<ConfigFile, Failure> {
     let text = std::fs::read_to_string(path).map_err(|error| {
         let why = crate::failure::plain(&error);

@@ -5,7 +5,7 @@ use crate::support::{BINARY, eventually, item, items, settings_of};
 use cloakroom_testkit::{Broker, BrokerBuilder, TestAuthority, TlsUpstream, Way, echo, shaped};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
 
@@ -74,6 +74,52 @@ fn t111_files_that_no_setting_names_cannot_be_opened() {
 fn t111_nothing_can_be_written_beside_the_data_directory() {
     let beside = tempfile::tempdir().unwrap();
     assert_refused(&format!("write {}", beside.path().join("file").display()));
+}
+
+#[test]
+fn t111_one_of_many_narrow_brokers_can_open_nothing_of_its_neighbours_and_shares_no_key_with_them() {
+    let neighbour = broker("", "");
+    for file in ["cloakroom.db", "keys/kek", "ca.key"] {
+        assert_refused(&format!("read {}", neighbour.data().join(file).display()));
+    }
+    assert_refused(&format!("write {}", neighbour.data().join("planted").display()));
+    let own = broker("", "");
+    for file in ["keys/kek", "keys/lookup", "keys/journal", "ca.key", "ca.pem"] {
+        let of = |broker: &Broker| std::fs::read(broker.data().join(file)).unwrap();
+        assert_ne!(of(&own), of(&neighbour), "{file}");
+    }
+    // What works at one of them is unknown at the other.
+    let authority = TestAuthority::new();
+    let upstream = TlsUpstream::start(&authority, echo);
+    let robot = own.workload("robot");
+    let elsewhere = neighbour.call(Way::Absolute, Some(&robot), &item(&upstream, "1", "nothing"));
+    assert_eq!(elsewhere.code().as_deref(), Some("unknown-workload"));
+}
+
+#[test]
+fn t111_no_other_program_of_the_machine_can_be_asked_to_do_something() {
+    let beside = tempfile::tempdir().unwrap();
+    let socket = beside.path().join("other.sock");
+    let _listening = UnixListener::bind(&socket).unwrap();
+    assert_refused(&format!("ask {}", socket.display()));
+}
+
+#[test]
+fn t111_no_link_can_be_left_for_whoever_comes_by_as_root() {
+    let beside = tempfile::tempdir().unwrap();
+    // Where the broker may write, and where it may not.
+    let (within, outside) = (beside.path().join("unix"), beside.path().join("elsewhere"));
+    for directory in [&within, &outside] {
+        std::fs::create_dir(directory).unwrap();
+    }
+    let listen = format!("[listen]\nunix = {:?}\n", within.join("w.sock"));
+    for directory in [within, outside] {
+        let closed = came(&broker(&listen, &format!("link {}", directory.join("link").display())));
+        assert!(closed.contains("refused"), "{closed}");
+    }
+    assert!(
+        came(&broker(OPEN, &format!("link {}", beside.path().join("link").display()))).contains("it worked")
+    );
 }
 
 #[test]

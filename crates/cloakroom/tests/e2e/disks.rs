@@ -37,7 +37,7 @@ impl Disk {
         }
     }
 
-    fn tmpfs(size: &str) -> Option<Self> {
+    pub(crate) fn tmpfs(size: &str) -> Option<Self> {
         Self::mount(|_| (), &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
     }
 
