@@ -184,7 +184,8 @@ fn t112_a_check_from_inside_says_whether_the_lock_holds_and_the_broker_believes_
     // Somebody flushed the rules: every attempt gets somewhere, or proves nothing.
     run(stage.rig.beside_broker("nft").args(["flush", "ruleset"]));
     let said = fails("no rules");
-    assert!(said.contains("there are none") && said.matches("OPEN").count() > 8, "{said}");
+    assert!(said.contains("there are none") && said.matches("OPEN").count() > 4, "{said}");
+    assert!(said.matches("NOT PROVED").count() > 4, "{said}");
     // A start proves nothing.
     stage.apply();
     assert!(stage.check().status.success());
