@@ -293,7 +293,9 @@ fn a_witness_that_is_silent_stops_no_call_and_is_seen() {
     let authority = TestAuthority::new();
     let refusing = TlsUpstream::start(&authority, |_| Reply::status("409 Conflict"));
     let elsewhere = tempfile::tempdir().unwrap();
-    let file = elsewhere.path().join("not/there/checkpoints");
+    // Something else is in its place.
+    let file = elsewhere.path().join("checkpoints");
+    std::fs::create_dir(&file).unwrap();
     let settings = format!(
         "[journal.witness]\nevery = \"50ms\"\nfile = {file:?}\nurl = \"{}\"\nallow-address = [\"127.0.0.0/8\"]\n",
         refusing.url()
@@ -308,7 +310,7 @@ fn a_witness_that_is_silent_stops_no_call_and_is_seen() {
     assert_eq!(metric(&broker, silent), Some(2), "once per outage");
     assert!(broker.output().contains("did not take the journal's checkpoint"));
     assert!(broker.cli(&["journal", "show"]).stdout.contains("witness-silent"));
-    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::remove_dir(&file).unwrap();
     eventually("the file is written", || {
         (metric(&broker, "cloakroom_journal_witnesses_silent")? == 1).then_some(())
     });
