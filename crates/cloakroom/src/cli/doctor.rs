@@ -3,6 +3,9 @@
 use clap::Args;
 use std::path::PathBuf;
 
+/// What its help ends with.
+pub(super) const EXAMPLES: &str = "Examples:\n  cloakroom doctor\n  cloakroom doctor --config /etc/cloakroom/stripe.toml --json\n  cloakroom doctor --as-workload --ca cloakroom-ca.pem\n\nChanges nothing. Ends with 1 where something is broken.";
+
 /// Options of `doctor`.
 #[derive(Args)]
 pub(crate) struct DoctorArguments {

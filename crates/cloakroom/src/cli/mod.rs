@@ -3,7 +3,7 @@
 use crate::command::ProposalCommand;
 mod approval;
 mod custody;
-mod doctor;
+pub(crate) mod doctor;
 mod grant;
 mod image;
 mod issuer;
@@ -19,7 +19,6 @@ mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
 pub(crate) use custody::{CustodyCommand, UnsealCustody};
-pub(crate) use doctor::DoctorArguments;
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
@@ -75,10 +74,8 @@ pub(crate) enum Command {
     )]
     Serve(ServeArguments),
     /// Look at what tends to be wrong, and say what to do about it
-    #[command(
-        after_help = "Examples:\n  cloakroom doctor\n  cloakroom doctor --config /etc/cloakroom/stripe.toml --json\n  cloakroom doctor --as-workload --ca cloakroom-ca.pem\n\nChanges nothing. Ends with 1 where something is broken."
-    )]
-    Doctor(DoctorArguments),
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArguments),
     /// Sixty seconds: see a call go out with the real credential and come back without it
     #[command(after_help = "Example:\n  cloakroom try\n\nNeeds no network and leaves nothing behind.")]
     Try,

@@ -8,7 +8,7 @@ mod rungs;
 mod trust;
 
 use crate::Outcome;
-use crate::cli::DoctorArguments;
+use crate::cli::doctor::DoctorArguments;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;

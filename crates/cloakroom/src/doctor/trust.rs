@@ -2,7 +2,7 @@
 //! files; what is looked at here is where its documentation says it looks.
 
 use super::{Finding, Standing, program};
-use crate::cli::DoctorArguments;
+use crate::cli::doctor::DoctorArguments;
 use crate::data_dir::DataDir;
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
