@@ -7,11 +7,15 @@ use crate::shell::{run, target};
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 const RUNS: usize = 5;
+/// Brokers beside each other.
+const MANY: usize = 20;
+/// Calls of which the median is taken.
+const CALLS: usize = 201;
 /// A machine that has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -44,7 +48,8 @@ pub(crate) fn measure() -> Result<(), Fault> {
     let accelerator = accelerator();
     let mut starts = (0..RUNS).map(|_| start(&image, accelerator)).collect::<Result<Vec<_>, _>>()?;
     starts.sort_by(|a, b| a.answered.total_cmp(&b.answered));
-    let report = report(&image, accelerator, &starts)?;
+    let mut report = report(&image, accelerator, &starts)?;
+    report.push_str(&side_by_side(&directory, &image, accelerator)?);
     print!("{report}");
     Ok(std::fs::write(target().join("bench/appliance.md"), report)?)
 }
@@ -63,26 +68,45 @@ fn accelerator() -> &'static str {
 }
 
 fn start(image: &Path, accelerator: &str) -> Result<Start, Fault> {
-    let free = || -> std::io::Result<u16> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()) };
-    let (workloads, operator) = (free()?, free()?);
-    let wire = |net: &str, port: u16, to: &str| {
-        format!("user,restrict=on,net={net},hostfwd=tcp:127.0.0.1:{port}-{to}")
-    };
-    let console = image.with_file_name("console.log");
-    let _ = std::fs::remove_file(&console);
-    let mut command = Command::new(image.join("qemu.sh"));
-    command
-        .env("ACCEL", accelerator)
-        .env("DATA", "memory")
-        .env("CONSOLE", format!("file:{}", console.display()));
-    command.env("WORKLOADS", wire("10.77.0.0/24", workloads, "10.77.0.1:8480"));
-    command.env("OPERATOR", wire("10.79.0.0/24", operator, "10.79.0.15:8482"));
     let begun = Instant::now();
-    let mut machine = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
-    let measured = watch(&mut machine, begun, &console, workloads);
-    let _ = machine.kill();
-    let _ = machine.wait();
-    measured
+    let mut guest = Guest::start(image, accelerator, "console.log")?;
+    watch(&mut guest.machine, begun, &guest.console, guest.workloads)
+}
+
+/// A running appliance; it ends with this.
+struct Guest {
+    machine: Child,
+    console: PathBuf,
+    /// Where its workload listener is reached on this machine.
+    workloads: u16,
+}
+
+impl Guest {
+    fn start(image: &Path, accelerator: &str, console: &str) -> Result<Self, Fault> {
+        let free = || -> std::io::Result<u16> { Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port()) };
+        let (workloads, operator) = (free()?, free()?);
+        let wire = |net: &str, port: u16, to: &str| {
+            format!("user,restrict=on,net={net},hostfwd=tcp:127.0.0.1:{port}-{to}")
+        };
+        let console = image.with_file_name(console);
+        let _ = std::fs::remove_file(&console);
+        let mut command = Command::new(image.join("qemu.sh"));
+        command
+            .env("ACCEL", accelerator)
+            .env("DATA", "memory")
+            .env("CONSOLE", format!("file:{}", console.display()));
+        command.env("WORKLOADS", wire("10.77.0.0/24", workloads, "10.77.0.1:8480"));
+        command.env("OPERATOR", wire("10.79.0.0/24", operator, "10.79.0.15:8482"));
+        let machine = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        Ok(Self { machine, console, workloads })
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        let _ = self.machine.kill();
+        let _ = self.machine.wait();
+    }
 }
 
 fn watch(machine: &mut Child, begun: Instant, console: &Path, port: u16) -> Result<Start, Fault> {
@@ -91,10 +115,139 @@ fn watch(machine: &mut Child, begun: Instant, console: &Path, port: u16) -> Resu
     let ready = begun.elapsed().as_secs_f64();
     until(machine, begun, &mut || answers(port).unwrap_or(false))?;
     let answered = begun.elapsed().as_secs_f64();
-    let status = std::fs::read_to_string(format!("/proc/{}/status", machine.id()))?;
-    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB"));
-    let resident = resident.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0;
-    Ok(Start { ready, answered, resident })
+    Ok(Start { ready, answered, resident: memory(machine, "status", "VmRSS:") })
+}
+
+/// A row of what the kernel says of this process, in MiB.
+fn memory(process: &Child, file: &str, row: &str) -> f64 {
+    let said = std::fs::read_to_string(format!("/proc/{}/{file}", process.id())).unwrap_or_default();
+    let kib = said.lines().find_map(|line| line.strip_prefix(row)?.trim().strip_suffix(" kB"));
+    kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+}
+
+/// What many brokers beside each other take, as processes and as guests, and what the way into a guest adds to a call.
+fn side_by_side(directory: &Path, image: &Path, accelerator: &str) -> Result<String, Fault> {
+    let begun = Instant::now();
+    let program = appliance::directory().join("cloakroom");
+    let mut brokers = Vec::new();
+    for number in 0..MANY {
+        brokers.push(Process::start(&program, &directory.join(format!("broker{number}")))?);
+    }
+    for broker in &mut brokers {
+        broker.until_ready(begun)?;
+    }
+    let all = begun.elapsed().as_secs_f64();
+    let own: f64 = brokers.iter().map(|broker| memory(&broker.0, "smaps_rollup", "Pss:")).sum();
+    let near = median_call(brokers[0].port(directory)?)?;
+    drop(brokers);
+    let wanted = guests_that_fit();
+    let begun = Instant::now();
+    let mut guests = Vec::new();
+    for number in 0..wanted {
+        guests.push(Guest::start(image, accelerator, &format!("console{number}.log"))?);
+    }
+    let mut resident = 0.0;
+    for guest in &mut guests {
+        resident += watch(&mut guest.machine, begun, &guest.console, guest.workloads)?.resident;
+    }
+    let guests_up = begun.elapsed().as_secs_f64();
+    let far = median_call(guests[0].workloads)?;
+    let mut text = String::new();
+    let rows = [
+        (format!("{MANY} brokers as processes: all ready, s; memory, MiB"), format!("{all:.1}; {own:.0}")),
+        (format!("{wanted} as guests: all answer, s; memory, MiB"), format!("{guests_up:.1}; {resident:.0}")),
+        ("a refused call on a kept connection, by loopback, ms (median)".into(), format!("{near:.3}")),
+        (format!("the same into one of {wanted} guests, ms (median)"), format!("{far:.3}")),
+        ("added by the way into the guest, ms".into(), format!("{:.3}", far - near)),
+    ];
+    for (name, value) in rows {
+        let _ = writeln!(text, "| {name} | {value} |");
+    }
+    Ok(text)
+}
+
+/// As many guests as brokers, or as `CLOAKROOM_BENCH_GUESTS` says, or as there is memory for.
+fn guests_that_fit() -> usize {
+    const EACH_KIB: usize = 700 * 1024;
+    let said = std::env::var("CLOAKROOM_BENCH_GUESTS").ok().and_then(|count| count.parse().ok());
+    let memory = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let free = memory.lines().find_map(|line| line.strip_prefix("MemAvailable:")?.trim().strip_suffix(" kB"));
+    let free: usize = free.and_then(|kib| kib.parse().ok()).unwrap_or_default();
+    said.unwrap_or(MANY).min(free / EACH_KIB).max(1)
+}
+
+/// A broker as a process; it ends with this.
+struct Process(Child);
+
+impl Process {
+    fn start(program: &Path, data: &Path) -> Result<Self, Fault> {
+        let mut command = Command::new(program);
+        command.arg("--data").arg(data).args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--console",
+            "127.0.0.1:0",
+        ]);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        Ok(Self(child))
+    }
+
+    /// It says one line when it is ready.
+    fn until_ready(&mut self, begun: Instant) -> Result<(), Fault> {
+        let said = self.0.stdout.as_mut().map(|said| said.read(&mut [0; 512]));
+        if begun.elapsed() > PATIENCE || !matches!(said, Some(Ok(1..))) {
+            return Err(Fault::new("a broker did not come up"));
+        }
+        Ok(())
+    }
+
+    /// Where the first of them listens.
+    fn port(&self, directory: &Path) -> Result<u16, Fault> {
+        let said = std::fs::read_to_string(directory.join("broker0/listen"))?;
+        let port = said.trim().rsplit(':').next().and_then(|port| port.parse().ok());
+        port.ok_or_else(|| Fault::new("a broker does not say where it listens"))
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Of calls one after another on one connection, in ms. They are refused, which is the shortest way through a broker.
+fn median_call(port: u16) -> Result<f64, Fault> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let begun = Instant::now();
+        stream.write_all(b"GET /to/127.0.0.1/ HTTP/1.1\r\nHost: broker\r\n\r\n")?;
+        skip_answer(&mut stream)?;
+        times.push(begun.elapsed().as_secs_f64() * 1000.0);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[CALLS / 2])
+}
+
+fn skip_answer(stream: &mut TcpStream) -> Result<(), Fault> {
+    let (mut answer, mut part) = (Vec::new(), [0; 4096]);
+    loop {
+        let length = stream.read(&mut part)?;
+        if length == 0 {
+            return Err(Fault::new("the broker closed the connection"));
+        }
+        answer.extend_from_slice(&part[..length]);
+        let text = String::from_utf8_lossy(&answer).to_ascii_lowercase();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse().ok());
+        if length.is_none_or(|length: usize| body.len() >= length) {
+            return Ok(());
+        }
+    }
 }
 
 fn until(machine: &mut Child, begun: Instant, done: &mut dyn FnMut() -> bool) -> Result<(), Fault> {

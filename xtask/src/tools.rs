@@ -23,6 +23,7 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["ip", "-V"], packages: &["iproute2"] },
     Tool { probe: &["sysctl", "--version"], packages: &["procps"] },
     Tool { probe: &["ping", "-V"], packages: &["iputils-ping"] },
+    Tool { probe: &["dnsmasq", "--version"], packages: &["dnsmasq-base"] },
     Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"] },
     Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
     Tool { probe: &["tmux", "-V"], packages: &["tmux"] },

@@ -2,11 +2,19 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-/// The states in which a connection's own end still belongs to somebody: established, and closed for writing.
-const HELD: [&str; 3] = ["01", "04", "05"];
+/// Established. SECURITY: in any other state the connection may be nobody's any more, which the kernel shows as root's.
+const ESTABLISHED: &str = "01";
 
 /// The user at the far end of a connection from `peer` to `local`. `None` where the kernel knows none (any more).
+///
+/// SECURITY: asked twice. A row is not one moment: a connection that is closed while it is written shows as established, and as root's. Then the
+/// second row does not.
 pub(super) fn of(peer: SocketAddrV4, local: SocketAddrV4) -> Option<u32> {
+    let first = once(peer, local)?;
+    (once(peer, local)? == first).then_some(first)
+}
+
+fn once(peer: SocketAddrV4, local: SocketAddrV4) -> Option<u32> {
     let table = |name: &str| std::fs::read_to_string(format!("/proc/self/net/{name}")).unwrap_or_default();
     find(&table("tcp"), &plain(peer), &plain(local))
         .or_else(|| find(&table("tcp6"), &mapped(peer), &mapped(local)))
@@ -17,7 +25,7 @@ fn find(table: &str, peer: &str, local: &str) -> Option<u32> {
     table.lines().skip(1).find_map(|row| {
         let mut words = row.split_ascii_whitespace().skip(1);
         let (own, far, state) = (words.next()?, words.next()?, words.next()?);
-        let is_it = own == peer && far == local && HELD.contains(&state);
+        let is_it = own == peer && far == local && state == ESTABLISHED;
         // Then queues, timer, retransmissions.
         is_it.then(|| words.nth(3)?.parse().ok()).flatten()
     })
@@ -62,7 +70,9 @@ mod tests {
         assert_eq!(of(v4(peer), local), Some(own));
         assert_eq!(of(local, v4(peer)), Some(own), "the other end");
         assert_eq!(of(SocketAddrV4::new(*local.ip(), 1), local), None);
+        // Closed at once, with what was sent still to be read: root's, the kernel would say.
         drop(stream);
+        assert_eq!(of(v4(peer), local), None);
     }
 
     #[test]
@@ -83,10 +93,13 @@ mod tests {
     fn rows_are_read_as_the_kernel_writes_them() {
         let table = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n\
                      0: 0100007F:D431 0100007F:2120 01 00000000:00000000 00:00000000 00000000  1000        0 1 1\n\
-                     1: 0100007F:D432 0100007F:2120 06 00000000:00000000 00:00000000 00000000     0        0 0 1\n";
+                     1: 0100007F:D432 0100007F:2120 06 00000000:00000000 00:00000000 00000000     0        0 0 1\n\
+                     2: 0100007F:D433 0100007F:2120 05 00000000:00000000 00:00000000 00000000     0        0 0 1\n";
         let at = |port| SocketAddrV4::new(Ipv4Addr::LOCALHOST, port);
         assert_eq!(find(table, &plain(at(54321)), &plain(at(8480))), Some(1000));
-        assert_eq!(find(table, &plain(at(54322)), &plain(at(8480))), None, "TIME_WAIT is nobody's");
+        for closed in [54322, 54323] {
+            assert_eq!(find(table, &plain(at(closed)), &plain(at(8480))), None, "{closed} is nobody's");
+        }
         assert_eq!(mapped(at(8480)), "0000000000000000FFFF00000100007F:2120");
     }
 }

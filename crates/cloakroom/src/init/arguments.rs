@@ -10,13 +10,21 @@ pub(crate) struct Arguments {
     /// The wire that workloads are on.
     pub(super) workloads: Address,
     /// The wire to the destinations.
-    pub(super) outside: Option<Address>,
+    pub(super) outside: Option<Outside>,
     /// The wire that only operators are on.
     pub(super) operator: Option<Address>,
     /// Where the data directory is.
     pub(super) data: Data,
     /// The block device that holds the passphrase of the key-encryption key.
     pub(super) kek: Option<String>,
+}
+
+/// The wire to the destinations: its address said here, or lent by a DHCP server on it.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Outside {
+    Said(Address),
+    /// The card: its name, or its hardware address.
+    Lent(String),
 }
 
 /// An address on one network card.
@@ -45,7 +53,7 @@ pub(super) enum Data {
 /// Each word and how it is written.
 const KNOWN: [(&str, &str); 5] = [
     ("cloakroom.workloads", "CARD,ADDRESS/BITS[,port=PORT]"),
-    ("cloakroom.outside", "CARD,ADDRESS/BITS[,via=GATEWAY]"),
+    ("cloakroom.outside", "CARD,ADDRESS/BITS[,via=GATEWAY], or CARD,dhcp"),
     ("cloakroom.operator", "CARD,ADDRESS/BITS[,port=PORT]"),
     ("cloakroom.data", "DEVICE, or memory"),
     ("cloakroom.kek", "DEVICE"),
@@ -87,7 +95,9 @@ impl Arguments {
         };
         Ok(Self {
             workloads: address("cloakroom.workloads")?.ok_or_else(|| wrong("cloakroom.workloads"))?,
-            outside: address("cloakroom.outside")?,
+            outside: value("cloakroom.outside")
+                .map(|text| Outside::read(text).ok_or_else(|| wrong("cloakroom.outside")))
+                .transpose()?,
             operator: address("cloakroom.operator")?,
             data,
             kek: device("cloakroom.kek")?,
@@ -99,8 +109,21 @@ impl Arguments {
 impl Arguments {
     /// The cards, in the order of the wires.
     pub(crate) fn cards(&self) -> Vec<&str> {
-        let all = [Some(&self.workloads), self.outside.as_ref(), self.operator.as_ref()];
-        all.into_iter().flatten().map(|address| address.card.as_str()).collect()
+        let outside = self.outside.as_ref().map(|outside| match outside {
+            Outside::Said(address) => address.card.as_str(),
+            Outside::Lent(card) => card,
+        });
+        let operator = self.operator.as_ref().map(|address| address.card.as_str());
+        [Some(self.workloads.card.as_str()), outside, operator].into_iter().flatten().collect()
+    }
+}
+
+impl Outside {
+    fn read(text: &str) -> Option<Self> {
+        match text.strip_suffix(",dhcp").filter(|card| is_card(card)) {
+            Some(card) => Some(Self::Lent(card.to_owned())),
+            None => Address::read(text).map(Self::Said),
+        }
     }
 }
 
@@ -159,11 +182,14 @@ mod tests {
         )
         .unwrap();
         assert_eq!((read.workloads.card.as_str(), read.workloads.port), ("52:54:00:00:77:01", Some(80)));
-        assert_eq!(read.outside.unwrap().gateway, Some("10.78.0.1".parse().unwrap()));
+        let Some(Outside::Said(outside)) = read.outside else { panic!("{:?}", read.outside) };
+        assert_eq!(outside.gateway, Some("10.78.0.1".parse().unwrap()));
         assert_eq!(read.operator.unwrap().prefix, 64);
         assert_eq!(read.data, Data::Device("/dev/vda".into()));
         assert_eq!(read.kek.as_deref(), Some("/dev/vdb"));
         assert!(Arguments::read(LEAST).unwrap().operator.is_none());
+        let lent = Arguments::read(&format!("{LEAST} cloakroom.outside=eth1,dhcp")).unwrap();
+        assert_eq!(lent.outside, Some(Outside::Lent("eth1".into())));
     }
 
     #[test]
@@ -184,6 +210,10 @@ mod tests {
         {
             wrong.push(format!("cloakroom.data=memory cloakroom.workloads={address}"));
         }
+        for outside in ["dhcp", ",dhcp", "eth1,dhcp,via=10.0.0.1", "eth1,DHCP", "a/b,dhcp"] {
+            wrong.push(format!("{LEAST} cloakroom.outside={outside}"));
+        }
+        wrong.push("cloakroom.data=memory cloakroom.workloads=eth0,dhcp".into());
         for more in ["via=::1", "via=x", "port=0", "port=1,port=2", "colour=red", ""] {
             wrong.push(format!("cloakroom.data=memory cloakroom.workloads=eth0,10.0.0.1/24,{more}"));
         }

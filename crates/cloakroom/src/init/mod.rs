@@ -8,6 +8,7 @@ mod arguments;
 mod clock;
 mod confine;
 mod console;
+mod dhcp;
 mod disk;
 pub(crate) mod modules;
 pub(crate) mod mounts;
@@ -57,13 +58,16 @@ fn appliance(output: &Output, hardening: Hardening) -> Result<(), Failure> {
     modules::load(Path::new(image::MODULES))?;
     let data = disk::mount(&arguments.data)?;
     clock::check(&data.journal())?;
-    let network = network::configure(&arguments)?;
+    let mut network = network::configure(&arguments)?;
     disk::verify(&data)?;
     arguments.kek.as_deref().map(disk::passphrase).transpose()?;
     enrol(&data)?;
     mounts::close()?;
     confine::close()?;
     console::listen_for_stop();
+    if let Some((client, lease)) = network.lent.take() {
+        client.keep_beside(lease);
+    }
     serve::run(&data, options(&arguments, network), output, hardening).map(drop)
 }
 

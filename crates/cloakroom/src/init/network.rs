@@ -1,6 +1,7 @@
 //! The wires: each network card gets the address that the kernel's command line says, and nothing passes from one to another.
 
-use super::arguments::{Address, Arguments};
+use super::arguments::{Address, Arguments, Outside};
+use super::dhcp::{Client, Lease};
 use super::netlink::{Netlink, address, default_route, up};
 use crate::failure::{Failure, plain};
 use std::io;
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Names {
     pub(super) workloads: String,
     pub(super) operator: Option<String>,
+    /// The address of the outside wire, where it is lent: to be kept.
+    pub(super) lent: Option<(Client, Lease)>,
 }
 
 /// Below `/proc/sys/net`. Linux answers on any card for an address of any other; listeners are bound to their card besides.
@@ -38,11 +41,22 @@ const RULES_OF_IPV6: [(&str, &str); 4] = [
 /// Sets everything up.
 pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
     let Arguments { workloads, outside, operator, .. } = arguments;
-    let all: Vec<&Address> =
-        [Some(workloads), outside.as_ref(), operator.as_ref()].into_iter().flatten().collect();
-    rules(all.iter().any(|address| address.ip.is_ipv6()))?;
+    let said = match outside {
+        Some(Outside::Said(address)) => Some(address),
+        _ => None,
+    };
+    let with_ipv6 =
+        [Some(workloads), said, operator.as_ref()].iter().flatten().any(|address| address.ip.is_ipv6());
+    rules(with_ipv6)?;
     let netlink = Netlink::open()?;
     netlink.ask(&up(Card::named("lo").ok_or_else(|| absent("lo"))?.index))?;
+    let lent = match outside {
+        Some(Outside::Lent(card)) => Some(lend(&netlink, card)?),
+        _ => None,
+    };
+    let leased = lent.as_ref().map(|(card, _, lease)| lease.on(card.name.clone()));
+    let outside = said.or(leased.as_ref());
+    let all: Vec<&Address> = [Some(workloads), outside, operator.as_ref()].into_iter().flatten().collect();
     let cards: Vec<Card> = all.iter().map(|address| Card::find(&address.card)).collect::<Result<_, _>>()?;
     // SECURITY: a wire that is two wires is no wire of its own.
     for (at, card) in cards.iter().enumerate() {
@@ -57,7 +71,38 @@ pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
         })?;
     }
     let last = operator.as_ref().and_then(|_| cards.last());
-    Ok(Names { workloads: cards[0].name.clone(), operator: last.map(|card| card.name.clone()) })
+    Ok(Names {
+        workloads: cards[0].name.clone(),
+        operator: last.map(|card| card.name.clone()),
+        lent: lent.map(|(_, client, lease)| (client, lease)),
+    })
+}
+
+/// Below `/proc/sys/net`: whether an answer is taken from where no route leads yet.
+const FILTER: &str = "/proc/sys/net/ipv4/conf/all/rp_filter";
+
+/// Asks for the card's address. Nothing listens yet.
+fn lend(netlink: &Netlink, wanted: &str) -> Result<(Card, Client, Lease), Failure> {
+    let card = Card::find(wanted)?;
+    netlink.ask(&up(card.index))?;
+    let strictly = |value: &str| {
+        std::fs::write(FILTER, value).map_err(|error| Failure::file("write", Path::new(FILTER), &error))
+    };
+    strictly("0")?;
+    let client = Client::open(&card.name, card.hardware()?)?;
+    let lease = client.acquire();
+    strictly("1")?;
+    let lease = lease?;
+    tracing::info!(address = %lease.address, "the outside address is lent");
+    write_resolvers(&lease)?;
+    Ok((card, client, lease))
+}
+
+/// Whom to ask for names where the settings name nobody: written while the root can be.
+fn write_resolvers(lease: &Lease) -> Result<(), Failure> {
+    let path = Path::new("/etc/resolv.conf");
+    let lines: String = lease.resolvers.iter().map(|resolver| format!("nameserver {resolver}\n")).collect();
+    std::fs::write(path, lines).map_err(|error| Failure::file("write", path, &error))
 }
 
 /// One card with one address: the machine of a workload.
@@ -112,6 +157,15 @@ impl Card {
             (Some(name), None) => Self::named(&name).ok_or_else(|| absent(wanted)),
             _ => Err(absent(wanted)),
         }
+    }
+
+    fn hardware(&self) -> Result<[u8; 6], Failure> {
+        let text = std::fs::read_to_string(of(&self.name).join("address"))?;
+        let bytes: Option<Vec<u8>> =
+            text.trim().split(':').map(|byte| u8::from_str_radix(byte, 16).ok()).collect();
+        bytes.and_then(|bytes| bytes.try_into().ok()).ok_or_else(|| {
+            Failure::failed(format!("{} has no hardware address that a DHCP server could know", self.name))
+        })
     }
 
     fn named(name: &str) -> Option<Self> {

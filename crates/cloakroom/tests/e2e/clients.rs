@@ -21,6 +21,13 @@ pub(crate) fn installed() -> Option<PathBuf> {
     Some(directory)
 }
 
+/// Where the Python of the virtual environment has its own files: below a home directory, with some ways to install it.
+pub(crate) fn python_files(clients: &Path) -> String {
+    let mut command = Command::new(clients.join("venv/bin/python"));
+    let output = command.args(["-c", "import sys; print(sys.base_prefix, end='')"]).output().unwrap();
+    String::from_utf8(output.stdout).unwrap()
+}
+
 pub(crate) fn script(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/clients").join(name).canonicalize().unwrap()
 }

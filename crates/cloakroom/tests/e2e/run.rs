@@ -2,6 +2,7 @@
 //!
 //! Namespaces on one kernel: this proves function, not hardware isolation.
 
+mod tools;
 mod vm;
 
 use crate::support::{BINARY, eventually, items, setup};

@@ -6,6 +6,7 @@
 #   KEK        a file with the passphrase that the key-encryption key is made from (optional)
 #   WORKLOADS  QEMU's backend for the wire to the workloads, such as tap,ifname=cloakroom-w,script=no,downscript=no
 #   OUTSIDE    the same for the wire to the destinations; user: through this machine
+#   OUTSIDE_ADDRESS  its address, such as 10.0.2.15/24,via=10.0.2.2 (the default); or dhcp: a server on that wire lends one
 #   OPERATOR   the same for the operators' wire; the default reaches it at 127.0.0.1:8482 of this machine
 #   CONSOLE    the serial port, where the appliance says what it does, and hears the word "stop"
 set -eu

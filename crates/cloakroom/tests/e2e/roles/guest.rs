@@ -1,10 +1,12 @@
 //! A program that assumes a role in a container: `cloakroom init` gives it the file and the variables, and a newer placeholder when there is one.
 
 use super::{READ, Stage};
-use crate::clients::script;
+use crate::appliance::parts::Parts;
+use crate::clients::{python_files, run, script};
 use crate::init::Container;
-use crate::support::eventually;
-use std::process::Stdio;
+use crate::support::{BINARY, eventually};
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 #[test]
 fn boto3_assumes_a_role_under_init_without_knowing_and_follows_a_placeholder_that_is_replaced() {
@@ -55,5 +57,41 @@ fn boto3_assumes_a_role_under_init_without_knowing_and_follows_a_placeholder_tha
     assert_eq!(said.matches("get one in/a: ok in in/a").count(), 2, "{said}\n{output:?}");
     assert_eq!(said.matches("put one in/c: 403").count(), 2, "{said}");
     assert!(String::from_utf8_lossy(&output.stderr).contains("the placeholder for AWS was renewed"));
+    stage.hunt();
+}
+
+/// The same contract where the first process is that of a virtual machine. Emulated where there is no KVM: it shows the function.
+#[test]
+fn boto3_assumes_a_role_in_a_machine_of_its_own() {
+    let Some(parts) = Parts::find() else { return };
+    let Some(stage) = Stage::new() else { return };
+    stage.prepare(&["create one -", "put one in/a"]);
+    stage.deposit("one", "One", &[]);
+    let issued = stage.permit("one", "robot", &READ);
+    // As `workload add --keep` and `placeholder issue --variable` write it.
+    let kits = stage.broker.data().join("kits");
+    std::fs::create_dir_all(&kits).unwrap();
+    let variables = serde_json::json!({ "AWS_CONTAINER_AUTHORIZATION_TOKEN": issued.text });
+    let kit = serde_json::json!({ "workload": "robot", "key": stage.robot.key, "variables": variables });
+    std::fs::write(kits.join("robot.json"), kit.to_string()).unwrap();
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().unwrap();
+    let project = tempfile::tempdir().unwrap();
+    let mut command = Command::new(BINARY);
+    command.args(["run", "--vm", "--vm-parts"]).arg(parts.workload()).arg("--read").arg(repository);
+    command.arg("--read").arg(python_files(&stage.clients));
+    for name in ["AWS_ROLE_ARN", "AWS_DEFAULT_REGION", "DESTINATION", "AWS_EC2_METADATA_DISABLED"] {
+        command.args(["--pass", name]);
+    }
+    command.arg("--").arg(stage.clients.canonicalize().unwrap().join("venv/bin/python"));
+    command.arg(script("use_boto3_role.py")).args(["get one in/a", "put one in/c"]);
+    command
+        .env("CLOAKROOM_DATA", stage.broker.data())
+        .env("AWS_ROLE_ARN", "arn:aws:iam::111122223333:role/whatever")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .env("DESTINATION", stage.server.url())
+        .current_dir(project.path());
+    let said = run(&stage.broker, command);
+    assert!(said.contains("get one in/a: ok in in/a") && said.contains("put one in/c: 403"), "{said}");
     stage.hunt();
 }

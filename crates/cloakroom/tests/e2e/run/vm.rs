@@ -50,6 +50,7 @@ fn t111_t112_a_command_in_a_machine_of_its_own_works_and_reaches_nothing_but_the
         curl -sS -X DELETE -H "Authorization: Bearer $THE_KEY" https://$TARGET/v1/items/7; echo
         echo mine > mine; cat {read}/note; echo; (echo x > {read}/note) 2>/dev/null && echo WROTE read; echo x > /tmp/x
         try() {{ if curl -ksS -m 3 --noproxy '*' "$@" >/dev/null 2>&1; then echo "REACHED $*"; else echo "closed"; fi; }}
+        curl -sS -m 20 --noproxy '*' http://10.0.2.2:8480/.cloakroom/ -H "Cloakroom-Workload: $CLOAKROOM_KEY" | head -1
         try https://10.0.2.2:{port}/; try https://127.0.0.1:{port}/; try http://10.0.2.2:{}/; try http://10.0.2.2:{console}/
         try http://10.0.2.2:8479/; try http://10.0.2.3/; try http://169.254.169.254/; try 'http://[fec0::2]:{port}/'
         ls -A {data} "$HOME" 2>/dev/null | grep -v : | sed 's/^/SEEN /'
@@ -64,10 +65,12 @@ fn t111_t112_a_command_in_a_machine_of_its_own_works_and_reaches_nothing_but_the
     let output = machines.run(&["--read", &hidden.path().display().to_string()], &script, "heard\n");
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(7), "{output:?}");
-    assert!(said.contains("first: /init \nheard\n"), "{output:?}");
+    assert!(said.contains("first: /init\nheard\n"), "{output:?}");
     let own = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     assert!(said.contains("kernel: ") && !said.contains(&format!("kernel: {own}")), "{said}");
     assert!(said.contains(&stage.issued.text) && said.contains("call-not-permitted"), "{said}");
+    // The wire works, and ends in the broker.
+    assert!(said.contains("You are workload agent"), "{said}");
     assert!(said.contains("to be read\n") && said.matches("closed").count() == 8, "{said}");
     for wrong in ["REACHED", "SEEN", "WROTE", "SOCKET", "ENVIRONMENT"] {
         assert!(!said.contains(wrong), "{said}");
