@@ -6,8 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The crates whose code ships.
-pub(crate) const PRODUCT: [&str; 9] =
-    ["model", "policy", "wire", "egress", "store", "proxy", "admin", "keys", "cloakroom"];
+pub(crate) const PRODUCT: [&str; 11] =
+    ["model", "policy", "wire", "tpm", "attest", "egress", "store", "proxy", "admin", "keys", "cloakroom"];
 
 /// One source file.
 pub(crate) struct Source {

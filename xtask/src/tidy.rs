@@ -15,17 +15,19 @@ const ASSERTION_POINTS: [&str; 4] = ["assert_verified", "assert_active", "assert
 const LIST: &str = "xtask/assertion-points.txt";
 
 /// Which crates a crate may depend on (DESIGN: nothing else without a decision page).
-const ARROWS: [(&str, &[&str]); 10] = [
+const ARROWS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("policy", &["model"]),
     ("wire", &[]),
-    ("egress", &["model", "policy", "wire"]),
+    ("tpm", &[]),
+    ("attest", &[]),
+    ("egress", &["model", "policy", "wire", "tpm"]),
     ("store", &["model"]),
     ("proxy", &["model", "policy", "wire", "egress", "store"]),
     ("admin", &["model", "policy", "egress", "store"]),
     ("mcp", &[]),
     ("keys", &["model"]),
-    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp", "keys"]),
+    ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp", "keys", "tpm"]),
 ];
 
 /// Every rule; all complaints at once.

@@ -32,6 +32,7 @@ const FOR_TESTS: &[Tool] = &[
         probe: &["pkcs11-tool", "--list-slots", "--module", SOFTHSM],
         packages: &["opensc", "opensc-pkcs11", "softhsm2"],
     },
+    Tool { probe: &["swtpm", "--version"], packages: &["swtpm", "swtpm-tools"] },
     Tool { probe: &["fsfreeze", "--version"], packages: &["mount", "util-linux"] },
 ];
 

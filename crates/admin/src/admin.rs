@@ -8,10 +8,10 @@ use crate::identity::Identity;
 use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
-use crate::wire::{IssuedCertificate, LayerView};
+use crate::wire::{Evidence, IssuedCertificate, LayerView};
 use crate::{Draining, Problem, ProblemCode};
 use arc_swap::ArcSwap;
-use cloakroom_egress::custody::Custody;
+use cloakroom_egress::custody::{Custody, DropBox, DropKey};
 use cloakroom_egress::issuer::Issuer;
 use cloakroom_model::{
     Destination, EventKind, LookupKey, Name, PlaceholderId, Rows, SecurityEvent, Timestamp, WorkloadId,
@@ -34,6 +34,10 @@ pub struct Admin {
     pub journal: Arc<Journal>,
     /// Takes secrets in, and is told which credentials there are.
     pub custody: Arc<Custody>,
+    /// Takes secrets in that were sealed elsewhere.
+    pub drop_box: DropBox,
+    /// Vouches for the drop-off key, where the machine has something that can.
+    pub attestor: Option<Arc<dyn Attestor>>,
     /// The policy in force, shared with the data plane.
     pub policies: Arc<ArcSwap<PolicySet>>,
     /// The approvers that were trusted first; who they are now follows from the changes among the rows.
@@ -82,6 +86,15 @@ pub struct Admin {
     pub confinement: OnceLock<Vec<LayerView>>,
     /// Whether the broker stops.
     pub draining: Draining,
+}
+
+/// Vouches for this machine and a key of its broker. How is left to whoever wires the broker.
+pub trait Attestor: Send + Sync {
+    /// What the machine's hardware says, in answer to `nonce`. Waits for the hardware.
+    ///
+    /// # Errors
+    /// In words, where it says nothing.
+    fn attest(&self, key: &DropKey, nonce: &[u8; 32]) -> Result<Evidence, String>;
 }
 
 /// Makes certificates for workloads. The authority that signs them is left to whoever wires the broker.

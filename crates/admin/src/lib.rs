@@ -34,7 +34,7 @@ mod tls;
 mod warden;
 pub mod wire;
 
-pub use admin::{Admin, AdminError, Certifier, Changes};
+pub use admin::{Admin, AdminError, Attestor, Certifier, Changes};
 pub use api::approvers::in_force;
 pub use api::locks::Locks;
 pub use ballot::Ballots;

@@ -46,6 +46,18 @@ codes! {
     /// The secret cannot be kept.
     SecretNotAccepted "secret-not-accepted" UNPROCESSABLE_ENTITY "the secret was not accepted"
         "a secret has 8 bytes to 16 KiB and no line break or NUL";
+    /// A parcel's label or secret was changed on the way.
+    DropOffNotOpened "drop-off-not-opened" UNPROCESSABLE_ENTITY "the parcel does not open"
+        "take it from who sealed it once more; if it is the same, somebody on the way changes parcels";
+    /// A parcel for a key that there is not, or not any more.
+    DropOffKeyUnknown "drop-off-key-unknown" UNPROCESSABLE_ENTITY "the parcel is sealed to another key"
+        "have it sealed anew to the current key: cloakroom drop-off show";
+    /// A parcel after its end, or with an end that is too far away.
+    DropOffExpired "drop-off-expired" UNPROCESSABLE_ENTITY "the parcel is not good at this time"
+        "have it sealed anew, with an end within 90 days: --good-for 7d";
+    /// A parcel that was taken before.
+    DropOffTaken "drop-off-taken" CONFLICT "the parcel was taken already"
+        "each parcel is taken once; a new secret comes in a new parcel";
     /// A login could not be begun.
     LoginFailed "login-failed" UNPROCESSABLE_ENTITY "the login came to nothing"
         "see docs/oauth.md for what a login needs";

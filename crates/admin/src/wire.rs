@@ -3,6 +3,7 @@
 
 mod credential;
 mod custody;
+mod drop_off;
 mod health;
 mod issuer;
 mod lock;
@@ -12,6 +13,7 @@ mod source;
 
 pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
 pub use custody::{CustodyView, RewrapView, RootVersion, Unsealing};
+pub use drop_off::{DropKeyView, DropOffRotation, DropOffView, Evidence, EvidenceQuestion};
 pub use health::{Health, LayerView};
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};

@@ -29,6 +29,11 @@ impl Failure {
         Self::with(Exit::BadInput, "bad-input", message)
     }
 
+    /// What was shown is not what was demanded.
+    pub(crate) fn refused(message: impl Into<String>) -> Self {
+        Self::with(Exit::Refused, "refused", message)
+    }
+
     /// The command line is wrong.
     pub(crate) fn usage(message: &str, hint: String) -> Self {
         Self::with(Exit::BadInput, "usage", message).hinting(hint)

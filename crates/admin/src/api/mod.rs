@@ -4,6 +4,7 @@ pub(crate) mod approvals;
 pub(crate) mod approvers;
 pub(crate) mod credentials;
 pub(crate) mod custody;
+mod drop_off;
 mod fit;
 pub(crate) mod health;
 pub(crate) mod input;
@@ -54,6 +55,10 @@ pub(crate) fn routes() -> Vec<Route> {
         ("POST", "/api/v1/credentials/{credential}/rotate", Operate, post(credentials::rotate)),
         ("DELETE", "/api/v1/credentials/{credential}", Operate, delete(credentials::remove)),
         ("POST", "/api/v1/credentials/{credential}/login", Operate, post(logins::again)),
+        ("GET", "/api/v1/drop-off", Read, get(drop_off::show)),
+        ("POST", "/api/v1/drop-off/rotate", Operate, post(drop_off::rotate)),
+        ("POST", "/api/v1/drop-off/evidence", Operate, post(drop_off::evidence)),
+        ("POST", "/api/v1/parcels", Operate, post(drop_off::take)),
         ("POST", "/api/v1/logins", Operate, post(logins::begin)),
         ("POST", "/api/v1/logins/answer", Operate, post(logins::answer)),
         ("GET", "/api/v1/logins/{login}", Operate, get(logins::show)),

@@ -242,7 +242,7 @@ async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
         }
         asked += 1;
     }
-    assert_eq!(asked, 24);
+    assert_eq!(asked, 25);
 }
 
 #[tokio::test]
@@ -253,3 +253,5 @@ async fn t75_hostile_text_in_an_admin_request_comes_back_escaped_or_not_at_all()
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(!text.bytes().any(|byte| byte.is_ascii_control()), "{text:?}");
 }
+
+mod drop_off;

@@ -15,7 +15,7 @@ use axum::body::Body;
 use axum::{Extension, Router};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_egress::custody::{Custody, Intake, KekSource};
+use cloakroom_egress::custody::{Custody, DropBox, Intake, KekSource};
 use cloakroom_model::{LookupKey, Name, Role, Rows, WorkloadId};
 use cloakroom_policy::{Approvers, PolicySet, RelyingParty};
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
@@ -67,12 +67,15 @@ impl House {
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
         let uses = Uses::new(Arc::clone(&journal), Recounted::default(), None);
+        let custody = Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap());
         let admin = Admin {
             uses,
             events: cloakroom_store::Events::new(Arc::clone(&journal)),
             store: Arc::new(SqliteStore::open(&path.join("cloakroom.db")).unwrap()),
             journal,
-            custody: Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap()),
+            attestor: None,
+            drop_box: DropBox::of(path.join("keys/drop-off"), &custody),
+            custody,
             policies: Arc::new(ArcSwap::from_pointee(empty)),
             pin: Pin { base: 0, head: approvers.head() },
             trusted: approvers,

@@ -20,11 +20,22 @@ pub(crate) enum ImageCommand {
     )]
     Enrol(EnrolImage),
     /// Hold the files of an image against its manifest
-    #[command(after_help = "Example:\n  cloakroom image verify image")]
+    #[command(
+        after_help = "Examples:\n  cloakroom image verify image\n  cloakroom image verify image --evidence evidence.json --machine 5d2c…\n\nWith evidence, what a machine measured of itself is held against the manifest; then only manifest.json need be there."
+    )]
     Verify {
         /// The image
         #[arg(value_name = "DIR")]
         image: PathBuf,
+        /// What a machine says of itself: see "cloakroom drop-off evidence"
+        #[arg(long, value_name = "FILE", requires = "machine")]
+        evidence: Option<PathBuf>,
+        /// The machine, by the fingerprint that its operator was shown
+        #[arg(long, value_name = "FINGERPRINT", requires = "evidence")]
+        machine: Option<String>,
+        /// The question that it was asked, in hexadecimal
+        #[arg(long, value_name = "HEX", requires = "evidence")]
+        nonce: Option<String>,
     },
 }
 

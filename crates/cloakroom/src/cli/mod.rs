@@ -2,8 +2,10 @@
 
 use crate::command::ProposalCommand;
 mod approval;
+mod credential;
 mod custody;
 pub(crate) mod doctor;
+mod drop_off;
 mod grant;
 mod image;
 mod issuer;
@@ -18,7 +20,9 @@ mod run;
 mod source;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
+pub(crate) use credential::{AddCredential, CredentialCommand};
 pub(crate) use custody::{CustodyCommand, UnsealCustody};
+pub(crate) use drop_off::{DropOffCommand, ParcelArguments};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
@@ -37,7 +41,7 @@ pub(crate) use run::{InitArguments, InsideArguments, Part, RunArguments};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
-use cloakroom_model::{CredentialKind, Destination, Hours, Name, OnMisuse, Proofs, RequestId};
+use cloakroom_model::{Hours, Name, OnMisuse, Proofs, RequestId};
 use ipnet::IpNet;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -118,6 +122,9 @@ pub(crate) enum Command {
     /// Custody: seal and unseal, and the root key that everything is sealed under
     #[command(subcommand)]
     Custody(CustodyCommand),
+    /// Drop-offs: the keys that secrets are sealed to on other machines
+    #[command(subcommand)]
+    DropOff(DropOffCommand),
     /// Leases: what sources have lent and was not given back yet
     #[command(subcommand)]
     Lease(LeaseCommand),
@@ -270,77 +277,6 @@ pub(crate) enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum CredentialCommand {
-    /// Deposit a credential; the secret comes from stdin, a prompt or a file
-    #[command(
-        after_help = "Examples:\n  cloakroom credential add stripe-live --preset stripe < secret.txt\n  cloakroom credential add internal --kind header --to https://api.internal.example:8443\n  cloakroom credential add mail --preset google-gmail --client-id ID --client-secret-file client.txt --scope SCOPE\n  cloakroom credential add mail --preset google-gmail --grant refresh-token --client-id ID --client-secret-file client.txt < refresh.txt\n  cloakroom credential add billing --preset stripe --from vault-kv --server https://vault.example.com:8200 --path app/billing --field key < token.txt\n  cloakroom credential add backups --assume-role arn:aws:iam::111122223333:role/backups --to https://backups.s3.eu-west-1.amazonaws.com\n\nThe secret is what replaces the placeholder and nothing more: the access token without \"Bearer\", the password of a\nuser without the user's name. One line break at its end is dropped."
-    )]
-    Add(AddCredential),
-    /// List the credentials
-    #[command(after_help = "Example:\n  cloakroom credential list")]
-    List,
-    /// Show one credential: by name and age, never by content
-    #[command(after_help = "Example:\n  cloakroom credential show stripe-live")]
-    Show {
-        /// Name or id
-        name: String,
-    },
-    /// Replace the secret; placeholders stay as they are
-    #[command(
-        after_help = "Examples:\n  cloakroom credential rotate stripe-live < new-secret.txt\n  cloakroom credential rotate stripe-live --grace 10m < new-secret.txt\n\nCalls get the new secret from then on. The former one is used no more, and is taken out of replies until the calls that\nwent out with it are over; --grace goes on with that for as long as the service may still know it."
-    )]
-    Rotate {
-        /// Name or id
-        name: String,
-        /// Take the former secret out of replies for this time as well
-        #[arg(long, value_name = "SPAN", value_parser = crate::span::parse)]
-        grace: Option<std::time::Duration>,
-        /// Read the new secret from this file
-        #[arg(long, value_name = "FILE")]
-        secret_file: Option<PathBuf>,
-    },
-    /// Log in again for a credential that came of a login; placeholders stay as they are
-    #[command(
-        after_help = "Examples:\n  cloakroom credential login mail\n  cloakroom credential login mail --device"
-    )]
-    Login(LoginAgainArguments),
-    /// Remove a credential; its placeholders stop at once
-    #[command(after_help = "Example:\n  cloakroom credential remove stripe-live")]
-    Remove {
-        /// Name or id
-        name: String,
-    },
-}
-
-#[derive(Args)]
-pub(crate) struct AddCredential {
-    /// Your name for it
-    pub(crate) name: Name,
-    /// How it is used: placed as bearer, basic, header, cookie, query, path, json or form; or never sent: signed with, as aws, hmac or
-    /// http-signature, or shown by the connection, as mtls. The policy says where it stands in a call. Left out with a login, --grant,
-    /// --from or --assume-role, which make it oauth, sourced or aws-role
-    #[arg(long, value_name = "KIND", required_unless_present_any = ["preset", "grant", "from", "client_id", "device", "assume_role"])]
-    pub(crate) kind: Option<CredentialKind>,
-    /// Where it may go at all; may be repeated
-    #[arg(long, value_name = "URL", required_unless_present = "preset")]
-    pub(crate) to: Vec<Destination>,
-    /// Take kind and destinations from what is known of a service: see "cloakroom catalogue list"
-    #[arg(long, value_name = "SERVICE")]
-    pub(crate) preset: Option<String>,
-    /// Read the secret from this file
-    #[arg(long, value_name = "FILE")]
-    pub(crate) secret_file: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) grant: GrantArguments,
-    #[command(flatten)]
-    pub(crate) source: SourceArguments,
-    #[command(flatten)]
-    pub(crate) login: LoginArguments,
-    #[command(flatten)]
-    pub(crate) role: RoleArguments,
 }
 
 #[derive(Subcommand)]

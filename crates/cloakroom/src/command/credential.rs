@@ -8,16 +8,21 @@ use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::{Outcome, catalogue, secret_input};
 use cloakroom_admin::wire::{CredentialView, NewCredential, RenewalView, Rotation, SourceView};
-use cloakroom_egress::custody::{DropOff, Intake};
+use cloakroom_egress::custody::{DropKey, DropOff, Intake};
 use cloakroom_model::{CredentialKind, Destination, Name};
 use std::path::Path;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
 pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -> Outcome {
+    if let CredentialCommand::Add(new) = &command
+        && let Some(key) = &new.parcel.sealed_for
+    {
+        return seal_elsewhere(new, key, output);
+    }
     let broker = Broker::of(data)?;
     match command {
-        CredentialCommand::Add(new) => add(&broker, new, output),
+        CredentialCommand::Add(new) => add(&broker, &new, output),
         CredentialCommand::List => list(&broker, output),
         CredentialCommand::Show { name } => {
             show(&broker.read(&format!("credentials/{}", segment(&name)?))?, output)
@@ -46,26 +51,49 @@ pub(super) fn run(data: &DataDir, command: CredentialCommand, output: &Output) -
     }
 }
 
-fn add(broker: &Broker, new: AddCredential, output: &Output) -> Outcome {
+fn add(broker: &Broker, new: &AddCredential, output: &Output) -> Outcome {
+    if let Some(file) = &new.parcel.sealed {
+        return finish(&super::drop_off::hand_in(broker, file)?, output);
+    }
     let preset = new.preset.as_deref().map(catalogue::service).transpose()?;
-    let (kind, destinations) = kind_and_destinations(&new, preset.as_ref())?;
-    let added = match super::login::flow(&new) {
-        Some(flow) => super::login::add(broker, &new, flow, preset.as_ref(), destinations, output)?,
+    let (kind, destinations) = kind_and_destinations(new, preset.as_ref())?;
+    let added = match super::login::flow(new) {
+        Some(flow) => super::login::add(broker, new, flow, preset.as_ref(), destinations, output)?,
         None => {
-            let secret = sealed(broker, &new, preset.as_ref())?;
-            let request = NewCredential { name: new.name, kind, destinations, secret };
+            // Asked first, so that nobody types a secret for a broker that is not there.
+            let intake: Intake = broker.read("intake")?;
+            let name = new.name()?.clone();
+            let secret = seal(&intake, document(new, preset.as_ref())?, &name)?;
+            let request = NewCredential { name, kind, destinations, secret };
             broker.post("credentials", &request)?
         }
     };
     // The place fits the preset's kind, not another that was asked for.
     let fits = |preset: &catalogue::Service| preset.kind == kind || is_made(kind);
-    let place = preset.filter(fits).map(|preset| preset.place);
-    show(&added, output)?;
-    if let Some(place) = place {
+    if let Some(place) = preset.filter(fits).map(|preset| preset.place) {
         // A scheme has texts in quotes.
         let quote = if place.to_string().contains('"') { '\'' } else { '"' };
         output.hint(&format!("in its policies: place = {quote}{place}{quote}"));
     }
+    finish(&added, output)
+}
+
+/// Seals it for a broker elsewhere: none is asked.
+fn seal_elsewhere(new: &AddCredential, key: &DropKey, output: &Output) -> Outcome {
+    if super::login::flow(new).is_some() {
+        return Err(Failure::bad_input("a login is made by the broker, and cannot be sealed")
+            .hinting("leave --sealed-for out, where the broker is"));
+    }
+    // SECURITY: before the secret is read.
+    super::drop_off::require_image(&new.parcel, key)?;
+    let preset = new.preset.as_deref().map(catalogue::service).transpose()?;
+    let what = kind_and_destinations(new, preset.as_ref())?;
+    let secret = document(new, preset.as_ref())?;
+    super::drop_off::seal(new, key, what, &secret, output)
+}
+
+fn finish(added: &CredentialView, output: &Output) -> Outcome {
+    show(added, output)?;
     output.hint(&format!(
         "next: cloakroom placeholder issue --credential {} --workload NAME --policy FILE.toml",
         added.name
@@ -119,32 +147,24 @@ fn kind_and_destinations(
     Ok((kind, destinations))
 }
 
-/// Seals the secret to the broker's intake key: from here on only the broker's custody opens it.
-fn sealed(
-    broker: &Broker,
-    new: &AddCredential,
-    known: Option<&catalogue::Service>,
-) -> Result<DropOff, Failure> {
-    // Asked first, so that nobody types a secret for a broker that is not there.
-    let intake: Intake = broker.read("intake")?;
+/// What is sealed: the secret, or a document with it and what it is for.
+fn document(new: &AddCredential, known: Option<&catalogue::Service>) -> Result<Zeroizing<Vec<u8>>, Failure> {
     if let Some(role) = &new.role.assume_role {
-        let role = super::role::document(&new.role, role, new.secret_file.as_deref())?;
-        return seal(&intake, role, &new.name);
+        return super::role::document(&new.role, role, new.secret_file.as_deref());
     }
     // A client that signs with a key of its own has no other secret.
     let is_key = new.grant.grant == Some(GrantKind::ClientCredentials) && new.grant.client_key_file.is_some();
     let secret = if is_key || !new.source.takes_a_secret() {
         Zeroizing::default()
     } else {
-        secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name))?
+        secret_input::read(new.secret_file.as_deref(), &format!("secret for {}", new.name()?))?
     };
-    let secret = match (new.grant.grant, new.source.from) {
-        (Some(kind), _) => super::grant::document(new, kind, known, &secret)?,
-        (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret)?,
-        (None, None) if new.grant.key_id.is_some() => with_id(new.grant.key_id.as_deref(), &secret)?,
-        (None, None) => secret,
-    };
-    seal(&intake, secret, &new.name)
+    match (new.grant.grant, new.source.from) {
+        (Some(kind), _) => super::grant::document(new, kind, known, &secret),
+        (None, Some(kind)) => super::source::document(&new.source, kind, known, &secret),
+        (None, None) if new.grant.key_id.is_some() => with_id(new.grant.key_id.as_deref(), &secret),
+        (None, None) => Ok(secret),
+    }
 }
 
 /// A key that signs with its id, as the broker's custody reads it.
@@ -167,6 +187,7 @@ struct KeyWithId<'a> {
     key: &'a str,
 }
 
+/// Seals it to the broker's intake key: from here on only the broker's custody opens it.
 pub(super) fn seal(intake: &Intake, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, Failure> {
     intake.seal(secret, name).map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))
 }

@@ -51,9 +51,9 @@ pub(super) fn add(
 ) -> Result<CredentialView, Failure> {
     // Asked first: nobody logs in for a broker that is not there.
     let intake: Intake = broker.read("intake")?;
-    let document = super::credential::seal(&intake, document(new, flow, known)?, &new.name)?;
+    let document = super::credential::seal(&intake, document(new, flow, known)?, new.name()?)?;
     let back = Back::of(new.login.redirect.redirect.as_deref())?;
-    let request = NewLogin { name: new.name.clone(), destinations, document, redirect: back.uri() };
+    let request = NewLogin { name: new.name()?.clone(), destinations, document, redirect: back.uri() };
     let login = broker.post("logins", &request)?;
     see_through(broker, login, back, output)
 }

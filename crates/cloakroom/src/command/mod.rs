@@ -8,6 +8,7 @@ mod claim;
 mod credential;
 mod custody;
 mod drift;
+mod drop_off;
 mod explain;
 mod grant;
 mod hsm;
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Lock(command) => lock::run(arguments.data.as_deref(), command, output),
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Custody(command) => custody::run(&find()?, command, output),
+        Command::DropOff(command) => drop_off::run(&find()?, &command, output),
         Command::Lease(command) => lease::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

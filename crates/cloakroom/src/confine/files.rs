@@ -6,6 +6,7 @@ use super::{Held, LayerState};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::settings::{CertificateSetting, KekSetting, Settings};
+use cloakroom_tpm::Address;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
     RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
@@ -74,6 +75,11 @@ impl Files {
             // What reaches a token is another process.
             _ => {}
         }
+        let of_root = if let KekSetting::Tpm { address, .. } = &settings.kek { Some(address) } else { None };
+        let tpms = of_root.into_iter().chain(&settings.attestation);
+        files.write.extend(tpms.filter_map(Address::device).map(Path::to_owned));
+        // What it was started with, for what the TPM vouches for.
+        files.read.extend(settings.attestation.iter().map(|_| PathBuf::from("/proc/cmdline")));
         // What systemd hands over, read again when custody is looked after.
         files.read.extend(std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from));
         if let Some(webhook) = &settings.webhook {

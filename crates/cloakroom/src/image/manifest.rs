@@ -2,6 +2,7 @@
 //! inputs says again.
 
 use super::cpio::{Node, Tree};
+use super::measure;
 use crate::Outcome;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -17,14 +18,17 @@ pub(super) const NAME: &str = "manifest.json";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Manifest {
+pub(super) struct Manifest {
     version: u32,
     /// The program's own version.
     program: String,
+    /// SHA-256 of what the kernel says of itself while it runs.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub(super) kernel_notes: Option<String>,
     /// The files of the image.
     files: BTreeMap<String, Sum>,
     /// What is in `initramfs.cpio`; directories and devices have no digest.
-    root: BTreeMap<String, InRoot>,
+    pub(super) root: BTreeMap<String, InRoot>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,12 +40,12 @@ struct Sum {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct InRoot {
-    mode: String,
+pub(super) struct InRoot {
+    pub(super) mode: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    sha256: Option<String>,
+    pub(super) sha256: Option<String>,
 }
 
 /// SHA-256 in hexadecimal.
@@ -66,6 +70,7 @@ pub(super) fn document(files: &BTreeMap<String, Vec<u8>>, root: &Tree) -> Vec<u8
     let manifest = Manifest {
         version: 1,
         program: concat!("cloakroom ", env!("CARGO_PKG_VERSION")).into(),
+        kernel_notes: files.get("vmlinux").and_then(|kernel| measure::notes(kernel)),
         files: files.iter().map(|(name, bytes)| (name.clone(), sum(bytes))).collect(),
         root: root.iter().map(|(name, node)| (format!("/{name}"), of_node(node))).collect(),
     };
@@ -74,12 +79,21 @@ pub(super) fn document(files: &BTreeMap<String, Vec<u8>>, root: &Tree) -> Vec<u8
     text
 }
 
+/// Reads a manifest.
+///
+/// # Errors
+/// When it is none.
+pub(super) fn parse(bytes: &[u8]) -> Result<Manifest, Failure> {
+    serde_json::from_slice(bytes).map_err(|_| {
+        Failure::bad_input("this is no manifest of an image")
+            .hinting("it is manifest.json in the image's directory")
+    })
+}
+
 /// Holds the files in this directory against its manifest: all of them, and no others.
 pub(super) fn verify(image: &Path, output: &Output) -> Outcome {
     let bytes = super::read(&image.join(NAME))?;
-    let manifest: Manifest = serde_json::from_slice(&bytes).map_err(|_| {
-        Failure::bad_input(format!("{} is no manifest of an image", image.join(NAME).display()))
-    })?;
+    let manifest = parse(&bytes)?;
     let entries = std::fs::read_dir(image).map_err(|error| Failure::file("read", image, &error))?;
     let there: BTreeSet<String> =
         entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();

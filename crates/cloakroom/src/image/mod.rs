@@ -3,9 +3,11 @@
 pub(crate) mod build;
 pub(crate) mod cpio;
 mod enrol;
+pub(crate) mod evidence;
 mod hosts;
 pub(crate) mod kernel;
 mod manifest;
+pub(crate) mod measure;
 pub(crate) mod modules;
 mod oci;
 mod sbom;
@@ -39,7 +41,11 @@ pub(crate) fn run(
         ImageCommand::Build(options) => build::run(&data()?, &options, output),
         ImageCommand::Operator => make_operator(&data()?, output),
         ImageCommand::Enrol(options) => enrol::run(&data()?, &options, output),
-        ImageCommand::Verify { image } => manifest::verify(&image, output),
+        ImageCommand::Verify { image, evidence: None, .. } => manifest::verify(&image, output),
+        ImageCommand::Verify { image, evidence: Some(file), machine, nonce } => {
+            let manifest = read(&image.join(manifest::NAME))?;
+            evidence::check(&file, &manifest, machine.as_deref(), nonce.as_deref(), output)
+        }
     }
 }
 

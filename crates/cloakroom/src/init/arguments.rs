@@ -17,6 +17,8 @@ pub(crate) struct Arguments {
     pub(super) data: Data,
     /// The block device that holds the passphrase of the key-encryption key.
     pub(super) kek: Option<String>,
+    /// The TPM that the machine measures itself into.
+    pub(super) tpm: Option<String>,
 }
 
 /// The wire to the destinations: its address said here, or lent by a DHCP server on it.
@@ -51,12 +53,13 @@ pub(super) enum Data {
 }
 
 /// Each word and how it is written.
-const KNOWN: [(&str, &str); 5] = [
+const KNOWN: [(&str, &str); 6] = [
     ("cloakroom.workloads", "CARD,ADDRESS/BITS[,port=PORT]"),
     ("cloakroom.outside", "CARD,ADDRESS/BITS[,via=GATEWAY], or CARD,dhcp"),
     ("cloakroom.operator", "CARD,ADDRESS/BITS[,port=PORT]"),
     ("cloakroom.data", "DEVICE, or memory"),
     ("cloakroom.kek", "DEVICE"),
+    ("cloakroom.tpm", "DEVICE"),
 ];
 
 impl Arguments {
@@ -101,6 +104,7 @@ impl Arguments {
             operator: address("cloakroom.operator")?,
             data,
             kek: device("cloakroom.kek")?,
+            tpm: device("cloakroom.tpm")?,
         })
     }
 }
@@ -178,7 +182,7 @@ mod tests {
     fn a_command_line_says_wires_and_disks() {
         let read = Arguments::read(
             "console=ttyS0 cloakroom.workloads=52:54:00:00:77:01,10.77.0.1/24,port=80 cloakroom.data=/dev/vda \
-             cloakroom.outside=eth1,10.78.0.2/24,via=10.78.0.1 cloakroom.operator=eth2,fd00::1/64 cloakroom.kek=/dev/vdb\n",
+             cloakroom.outside=eth1,10.78.0.2/24,via=10.78.0.1 cloakroom.operator=eth2,fd00::1/64 cloakroom.kek=/dev/vdb cloakroom.tpm=/dev/tpm0\n",
         )
         .unwrap();
         assert_eq!((read.workloads.card.as_str(), read.workloads.port), ("52:54:00:00:77:01", Some(80)));
@@ -187,6 +191,7 @@ mod tests {
         assert_eq!(read.operator.unwrap().prefix, 64);
         assert_eq!(read.data, Data::Device("/dev/vda".into()));
         assert_eq!(read.kek.as_deref(), Some("/dev/vdb"));
+        assert_eq!(read.tpm.as_deref(), Some("/dev/tpm0"));
         assert!(Arguments::read(LEAST).unwrap().operator.is_none());
         let lent = Arguments::read(&format!("{LEAST} cloakroom.outside=eth1,dhcp")).unwrap();
         assert_eq!(lent.outside, Some(Outside::Lent("eth1".into())));

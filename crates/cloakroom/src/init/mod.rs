@@ -10,6 +10,7 @@ mod confine;
 mod console;
 mod dhcp;
 mod disk;
+pub(crate) mod measure;
 pub(crate) mod modules;
 pub(crate) mod mounts;
 pub(crate) mod netlink;
@@ -54,8 +55,13 @@ fn appliance(output: &Output, hardening: Hardening) -> Result<(), Failure> {
     mounts::system()?;
     serve::log_to_stderr(LogFormat::Json);
     power::prepare();
-    let arguments = Arguments::read(&std::fs::read_to_string("/proc/cmdline")?)?;
+    let line = std::fs::read_to_string("/proc/cmdline")?;
+    let arguments = Arguments::read(&line)?;
     modules::load(Path::new(image::MODULES))?;
+    if let Some(tpm) = &arguments.tpm {
+        let tpm = cloakroom_tpm::Address::Device(tpm.into());
+        measure::measure(&tpm, Path::new("/"), Path::new(measure::NOTES), &line)?;
+    }
     let data = disk::mount(&arguments.data)?;
     clock::check(&data.journal())?;
     let mut network = network::configure(&arguments)?;
@@ -105,6 +111,10 @@ fn options(arguments: &Arguments, network: network::Names) -> ServeArguments {
         take_over: false,
         trust_approvers: false,
         log_format: LogFormat::Json,
-        appliance: Some(Appliance { workloads: network.workloads, operator }),
+        appliance: Some(Appliance {
+            workloads: network.workloads,
+            operator,
+            tpm: arguments.tpm.as_ref().map(|tpm| cloakroom_tpm::Address::Device(tpm.into())),
+        }),
     }
 }

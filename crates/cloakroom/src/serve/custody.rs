@@ -43,6 +43,9 @@ pub(super) fn open(
             let passphrase = read(file.as_deref(), secret_input::PASSPHRASE)?;
             KekSource::Passphrase { salt_file: data.key(setting.file()), passphrase }
         }
+        KekSetting::Tpm { address, pcrs } => {
+            KekSource::Tpm { roots: data.key(setting.file()), address: address.clone(), pcrs: *pcrs }
+        }
         KekSetting::Systemd => {
             KekSource::Handed { file: handed_by_systemd("cloakroom-kek")?, mark: data.key(setting.file()) }
         }

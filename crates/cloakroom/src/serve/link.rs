@@ -23,6 +23,8 @@ pub(crate) struct Appliance {
     pub(crate) workloads: String,
     /// The operators', where there is one.
     pub(crate) operator: Option<OperatorLink>,
+    /// The TPM that the machine measured itself into.
+    pub(crate) tpm: Option<cloakroom_tpm::Address>,
 }
 
 /// Where operators come in.

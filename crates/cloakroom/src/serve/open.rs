@@ -19,14 +19,16 @@ use super::witness::Witnesses;
 use crate::approver;
 use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::Failure;
+use crate::image::evidence::TpmAttestor;
 use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{
-    Admin, Ballots, Changes, ConsoleState, Draining, Identity, Link, Locks, Logins, Revoker, Rewrap, in_force,
+    Admin, Attestor, Ballots, Changes, ConsoleState, Draining, Identity, Link, Locks, Logins, Revoker,
+    Rewrap, in_force,
 };
 use cloakroom_egress::Upstream;
-use cloakroom_egress::custody::Custody;
+use cloakroom_egress::custody::{Custody, DropBox};
 use cloakroom_egress::issuer::{Issuer, IssuerSettings};
 use cloakroom_model::{LookupKey, RequiredLocks, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet};
@@ -164,11 +166,14 @@ pub(super) async fn open(
     for lock in required_locks.names() {
         tracing::warn!(%lock, "no call goes out until this lock is proved: cloakroom lock check");
     }
+    let attestor = settings.attestation.map(attestor).transpose()?;
     let admin = Arc::new(Admin {
         store: Arc::clone(&store),
         uses: Arc::clone(&uses),
         journal: Arc::clone(&journal),
         custody: Arc::clone(&custody),
+        attestor,
+        drop_box: DropBox::of(data.key("drop-off"), &custody),
         policies: Arc::clone(&policies),
         trusted: trusted.approvers,
         pin: trusted.pin,
@@ -267,6 +272,12 @@ pub(super) async fn open(
         issuer,
         ask_every,
     })
+}
+
+/// What vouches for this machine.
+fn attestor(tpm: cloakroom_tpm::Address) -> Result<Arc<dyn Attestor>, Failure> {
+    let command_line = std::fs::read_to_string("/proc/cmdline")?;
+    Ok(Arc::new(TpmAttestor { tpm, command_line }))
 }
 
 fn issuer(data: &DataDir, setting: &IssuerSetting, custody: &Custody) -> Result<Arc<Issuer>, Failure> {

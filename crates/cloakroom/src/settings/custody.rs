@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 pub(super) struct Custody {
     kek: Kek,
     pub(super) ask_every: Option<Span>,
+    tpm: Option<String>,
+    pcrs: Option<String>,
     pkcs11: Option<Token>,
     transit: Option<Transit>,
     aws_kms: Option<AwsKms>,
@@ -28,6 +30,7 @@ enum Kek {
     File,
     Passphrase,
     Systemd,
+    Tpm,
     Pkcs11,
     Transit,
     AwsKms,
@@ -125,7 +128,7 @@ pub(crate) enum PinSetting {
 impl Custody {
     /// What is meant, where the sections fit what is chosen.
     pub(super) fn setting(self, passphrase_file: Option<&Path>) -> Result<KekSetting, Failure> {
-        let Self { kek, pkcs11, transit, aws_kms, .. } = self;
+        let Self { kek, tpm, pcrs, pkcs11, transit, aws_kms, .. } = self;
         let written = [
             ("pkcs11", Kek::Pkcs11, pkcs11.is_some()),
             ("transit", Kek::Transit, transit.is_some()),
@@ -137,6 +140,10 @@ impl Custody {
                 return Err(Failure::bad_input(text).hinting("write both, or neither"));
             }
         }
+        if kek != Kek::Tpm && (tpm.is_some() || pcrs.is_some()) {
+            return Err(Failure::bad_input("[custody] names a TPM that does not wrap the root key")
+                .hinting("add kek = \"tpm\", or drop tpm and pcrs"));
+        }
         // A file with the passphrase says that there is one.
         if passphrase_file.is_some() && !matches!(kek, Kek::File | Kek::Passphrase) {
             let text = "this kek takes no passphrase file";
@@ -147,11 +154,23 @@ impl Custody {
             (_, Some(token), ..) => token.setting().map(KekSetting::Pkcs11),
             (_, _, Some(transit), _) => transit.setting(),
             (_, _, _, Some(kms)) => kms.setting(),
+            (Kek::Tpm, ..) => of_tpm(tpm.as_deref(), pcrs.as_deref()),
             (Kek::Systemd, ..) => Ok(KekSetting::Systemd),
             (Kek::File, ..) if passphrase_file.is_none() => Ok(KekSetting::File),
             _ => Ok(KekSetting::Passphrase(passphrase_file.map(Into::into))),
         }
     }
+}
+
+/// The TPM that wraps the root key, and what it is sealed to besides.
+fn of_tpm(tpm: Option<&str>, pcrs: Option<&str>) -> Result<KekSetting, Failure> {
+    let wrong = |what: &str, how| Failure::bad_input(format!("[custody] {what}")).hinting(how);
+    let address = tpm.unwrap_or("/dev/tpmrm0").parse();
+    let pcrs = pcrs.map(str::parse).transpose();
+    Ok(KekSetting::Tpm {
+        address: address.map_err(|how: &'static str| wrong("tpm names no TPM", how))?,
+        pcrs: pcrs.map_err(|how: &'static str| wrong("pcrs names no PCRs", how))?.unwrap_or_default(),
+    })
 }
 
 impl Token {

@@ -18,6 +18,7 @@ use cloakroom_policy::{ApprovalRules, RelyingParty};
 use cloakroom_proxy::{Durability, Limits};
 use cloakroom_store::ParkingBounds;
 use cloakroom_store::journal::{JournalSettings, Keep};
+use cloakroom_tpm::Address;
 use ipnet::{IpNet, Ipv4Net};
 use serde::Deserialize;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -40,6 +41,7 @@ pub(super) struct ConfigFile {
     pub(super) issuer: Option<Issuer>,
     pub(super) notify: Option<Notify>,
     pub(super) epoch: Epoch,
+    pub(super) attestation: Attestation,
     pub(super) sources: Sources,
     pub(super) process: Process,
 }
@@ -65,6 +67,21 @@ impl Sources {
             ))
             .hinting("write absolute paths, such as directories = [\"/run/secrets\"]")),
         }
+    }
+}
+
+/// `[attestation]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub(super) struct Attestation {
+    tpm: Option<String>,
+}
+
+impl Attestation {
+    /// The TPM that vouches, where one is named.
+    pub(super) fn tpm(self) -> Result<Option<Address>, Failure> {
+        let read = self.tpm.map(|text| text.parse::<Address>()).transpose();
+        read.map_err(|how| Failure::bad_input("[attestation] tpm names no TPM").hinting(how))
     }
 }
 

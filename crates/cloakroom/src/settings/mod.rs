@@ -98,6 +98,8 @@ pub(crate) struct Settings {
     pub(crate) issuer: Option<IssuerSetting>,
     /// The file outside the data directory that knows how far the journal has come.
     pub(crate) epoch: Option<PathBuf>,
+    /// The TPM that vouches for the drop-off key.
+    pub(crate) attestation: Option<cloakroom_tpm::Address>,
     /// Below which directories secrets may be read from files.
     pub(crate) source_directories: Vec<PathBuf>,
     /// The locks without which no call goes out.
@@ -202,6 +204,13 @@ pub(crate) enum KekSetting {
     Transit(TransitSettings, Vec<IpNet>),
     /// A key of AWS KMS, and the same.
     AwsKms(AwsKmsSettings, Vec<IpNet>),
+    /// A TPM.
+    Tpm {
+        /// Where it is.
+        address: cloakroom_tpm::Address,
+        /// What the root key is sealed to besides.
+        pcrs: cloakroom_tpm::PcrSelection,
+    },
 }
 
 impl KekSetting {
@@ -214,6 +223,7 @@ impl KekSetting {
             Self::Pkcs11(_) => "pkcs11",
             Self::Transit(..) => "transit",
             Self::AwsKms(..) => "aws-kms",
+            Self::Tpm { .. } => "tpm",
         }
     }
 
@@ -223,7 +233,7 @@ impl KekSetting {
             Self::File => "kek",
             Self::Passphrase(_) => "kek.salt",
             Self::Systemd => "kek.handed",
-            Self::Pkcs11(_) | Self::Transit(..) | Self::AwsKms(..) => "root.json",
+            Self::Pkcs11(_) | Self::Transit(..) | Self::AwsKms(..) | Self::Tpm { .. } => "root.json",
         }
     }
 }
@@ -252,6 +262,7 @@ impl Settings {
             issuer,
             notify,
             epoch,
+            attestation,
             sources,
             process,
         } = file;
@@ -293,6 +304,10 @@ impl Settings {
             appliance: options.appliance.clone(),
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,
+            attestation: match options.appliance.as_ref().and_then(|appliance| appliance.tpm.clone()) {
+                Some(measured) => Some(measured),
+                None => attestation.tpm()?,
+            },
             source_directories: sources.directories()?,
             required_locks: listen
                 .require_lock

@@ -338,3 +338,26 @@ fn the_documented_defaults_are_the_codes_and_complete() {
     }
     assert!(parsed(&file).is_ok(), "{file}");
 }
+
+#[test]
+fn a_tpm_is_named_only_where_it_wraps_the_root_key_and_by_what_it_is() {
+    let kek = |text: &str| parsed(&format!("[custody]\n{text}\n")).map(|settings| settings.kek);
+    let named = kek("kek = \"tpm\"\ntpm = \"socket:127.0.0.1:2321\"\npcrs = \"11, 7\"").unwrap();
+    let KekSetting::Tpm { address, pcrs } = named else { panic!("{named:?}") };
+    assert_eq!((address.to_string(), pcrs.to_string()), ("socket:127.0.0.1:2321".into(), "7,11".into()));
+    let KekSetting::Tpm { address, pcrs } = kek("kek = \"tpm\"").unwrap() else { panic!("no TPM") };
+    assert!(address.to_string() == "/dev/tpmrm0" && pcrs.is_empty());
+    for wrong in [
+        "tpm = \"/dev/tpm0\"",
+        "pcrs = \"11\"",
+        "kek = \"passphrase\"\npcrs = \"11\"",
+        "kek = \"tpm\"\ntpm = \"tpm0\"",
+        "kek = \"tpm\"\npcrs = \"24\"",
+        "kek = \"tpm\"\npcrs = \"\"",
+    ] {
+        assert!(kek(wrong).is_err(), "{wrong}");
+    }
+    let with_passphrase = ServeArguments { passphrase_file: Some("p".into()), ..no_options() };
+    let file = file::parse("cloakroom.toml", "[custody]\nkek = \"tpm\"\n").unwrap();
+    assert!(Settings::from_file(file, &with_passphrase).is_err());
+}

@@ -39,14 +39,10 @@ impl<'a> Binding<'a> {
 
     /// Associated data of the secret.
     fn for_secret(&self) -> Vec<u8> {
-        let mut destinations: Vec<String> = self.destinations.iter().map(ToString::to_string).collect();
-        destinations.sort_unstable();
-        destinations.dedup();
         let mut bytes = b"cloakroom sealed v1".to_vec();
         text(&mut bytes, &self.id.to_string());
         text(&mut bytes, self.kind.as_str());
-        number(&mut bytes, destinations.len());
-        destinations.iter().for_each(|destination| text(&mut bytes, destination));
+        destinations(&mut bytes, self.destinations);
         bytes.extend_from_slice(&self.generation.to_be_bytes());
         bytes
     }
@@ -72,7 +68,16 @@ impl Bound {
     }
 }
 
-fn text(bytes: &mut Vec<u8>, text: &str) {
+/// Their count, then each once: order has no meaning.
+pub(super) fn destinations(bytes: &mut Vec<u8>, all: &[Destination]) {
+    let mut all: Vec<String> = all.iter().map(ToString::to_string).collect();
+    all.sort_unstable();
+    all.dedup();
+    number(bytes, all.len());
+    all.iter().for_each(|destination| text(bytes, destination));
+}
+
+pub(super) fn text(bytes: &mut Vec<u8>, text: &str) {
     number(bytes, text.len());
     bytes.extend_from_slice(text.as_bytes());
 }

@@ -1,20 +1,18 @@
-//! How a secret comes in: sealed by the CLI to a key that lives in this process only (HPKE, RFC 9180).
+//! How a secret comes in from a command line beside the broker: sealed to a key that lives in this process only.
 //!
-//! The admin API hands over the public key and passes the drop-off on; it never sees plaintext. The suite is X25519,
-//! HKDF-SHA256, AES-256-GCM; the info string names the protocol; the credential's name is authenticated.
+//! The admin API hands over the public key and passes the drop-off on; it never sees plaintext. The info string names the protocol; the
+//! credential's name is authenticated. What is sealed elsewhere, for later, is a [parcel](super::Parcel).
 
 use super::error::CustodyError;
+use super::hpke::{self, Context, DropOff, Pair};
 use crate::secret::Secret;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_model::Name;
-use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_256;
-use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 const INFO: &[u8] = b"cloakroom intake v1";
-const SUITE: &dyn Hpke = DH_KEM_X25519_HKDF_SHA256_AES_256;
 
 /// The public half of the intake key: seals a secret so that only this broker process opens it (HPKE, RFC 9180).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,37 +21,20 @@ pub struct Intake {
     pub public_key: String,
 }
 
-/// A secret on its way in: ciphertext, safe to pass on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct DropOff {
-    /// The encapsulated key, base64.
-    pub encapsulated: String,
-    /// The sealed secret, base64.
-    pub ciphertext: String,
-}
-
 impl Intake {
     /// Seals `secret` for the credential called `name`.
     ///
     /// # Errors
     /// When the public key is not one.
     pub fn seal(&self, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, CustodyError> {
-        let failed = CustodyError::Cryptography("seal to the intake key");
-        let Ok(public) = STANDARD.decode(&self.public_key) else { return Err(failed) };
-        let sealed = SUITE.seal(INFO, name.as_str().as_bytes(), &secret, &HpkePublicKey(public));
-        let (encapsulated, ciphertext) = sealed.map_err(|_| failed)?;
-        Ok(DropOff {
-            encapsulated: STANDARD.encode(&encapsulated.0),
-            ciphertext: STANDARD.encode(&ciphertext),
-        })
+        let public = STANDARD.decode(&self.public_key);
+        let public = public.map_err(|_| CustodyError::Cryptography("read the intake key"))?;
+        hpke::seal(&public, context(name), &secret)
     }
 }
 
 /// The key pair that drop-offs are sealed to. Fresh in each process, so a recorded drop-off opens nowhere later.
-pub(super) struct IntakeKey {
-    public: Vec<u8>,
-    private: Secret,
-}
+pub(super) struct IntakeKey(Pair);
 
 impl IntakeKey {
     /// A fresh pair.
@@ -61,15 +42,12 @@ impl IntakeKey {
     /// # Errors
     /// When the cryptography library fails.
     pub(super) fn fresh() -> Result<Self, CustodyError> {
-        let (public, private) =
-            SUITE.generate_key_pair().map_err(|_| CustodyError::Cryptography("make the intake key"))?;
-        let private = Secret::new(Zeroizing::new(private.secret_bytes().to_vec()));
-        Ok(Self { public: public.0, private })
+        Pair::fresh().map(Self)
     }
 
     /// The public half.
     pub(super) fn intake(&self) -> Intake {
-        Intake { public_key: STANDARD.encode(&self.public) }
+        Intake { public_key: STANDARD.encode(&self.0.public) }
     }
 
     /// Opens what [`Intake::seal`] made under the same name.
@@ -77,13 +55,12 @@ impl IntakeKey {
     /// # Errors
     /// [`CustodyError::DropOff`].
     pub(super) fn open(&self, drop_off: &DropOff, name: &Name) -> Result<Secret, CustodyError> {
-        let decoded = |text: &str| STANDARD.decode(text).map_err(|_| CustodyError::DropOff);
-        let encapsulated = EncapsulatedSecret(decoded(&drop_off.encapsulated)?);
-        let ciphertext = decoded(&drop_off.ciphertext)?;
-        let private = HpkePrivateKey::from(self.private.expose().to_vec());
-        let opened = SUITE.open(&encapsulated, INFO, name.as_str().as_bytes(), &ciphertext, &private);
-        opened.map(|bytes| Secret::new(Zeroizing::new(bytes))).map_err(|_| CustodyError::DropOff)
+        self.0.open(drop_off, context(name))
     }
+}
+
+fn context(name: &Name) -> Context<'_> {
+    Context { info: INFO, aad: name.as_str().as_bytes() }
 }
 
 #[cfg(test)]

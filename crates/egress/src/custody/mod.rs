@@ -7,17 +7,22 @@ mod binding;
 mod capture;
 mod captured;
 mod certificate;
+mod deposit;
+mod drop_box;
+mod drop_key;
 mod error;
 mod federation;
 mod former;
 mod guard;
 mod harden;
+mod hpke;
 mod intake;
 mod kek;
 mod keyring;
 mod lease_seal;
 mod lending;
 mod login;
+mod parcel;
 mod report;
 mod role;
 mod roots;
@@ -36,12 +41,16 @@ pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
 pub(crate) use captured::{Captures, Owner, digest_of};
 pub(crate) use certificate::ClientCertificate;
+pub use drop_box::{DropBox, DropBoxKey, DropOffError, LONGEST as LONGEST_PARCEL};
+pub use drop_key::DropKey;
 pub use error::{CustodyError, UnsealError};
 pub use guard::{Turned, Why};
 pub use harden::{Hardening, harden_process};
-pub use intake::{DropOff, Intake};
+pub use hpke::DropOff;
+pub use intake::Intake;
 pub use kek::{AwsKmsSettings, KekSource, TransitLogin, TransitSettings, Wants, made_with};
 pub(crate) use lease_seal::LeaseSeal;
+pub use parcel::{Label, Parcel};
 pub use report::SourceReport;
 pub use rotation::root_of;
 pub(crate) use safe::{Safe, read_file, replace_file};
@@ -60,9 +69,8 @@ use crate::secret::{self, Secret};
 use crate::source;
 use arc_swap::ArcSwap;
 use binding::Binding;
-use cloakroom_model::placeholder::Alphabet;
 use cloakroom_model::{
-    Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Name, Refusal,
+    Code, CredentialId, CredentialKind, CredentialRecord, Destination, EventKind, IdMap, Refusal,
     SealedSecret, Shape, Signing, Timestamp,
 };
 use cloakroom_policy::{Narrowing, Spot, Use};
@@ -179,49 +187,6 @@ impl Custody {
     /// The public key that secrets are sealed to on their way in.
     pub fn intake(&self) -> Intake {
         self.intake.intake()
-    }
-
-    /// Opens the drop-off, checks the secret, learns its shape, and seals it bound to id, kind, destinations and
-    /// generation.
-    ///
-    /// # Errors
-    /// When the drop-off does not open, or the secret is not 8 bytes to 16 KiB of text without control characters.
-    pub fn accept(
-        &self,
-        drop_off: &DropOff,
-        name: &Name,
-        id: CredentialId,
-        kind: CredentialKind,
-        destinations: &[Destination],
-        generation: u32,
-    ) -> Result<Accepted, CustodyError> {
-        let secret = self.intake.open(drop_off, name)?;
-        match kind {
-            CredentialKind::Oauth => return self.accept_grant(secret, id, destinations, generation),
-            CredentialKind::Sourced => return self.accept_source(secret, id, destinations, generation),
-            CredentialKind::AwsRole => return self.accept_role(&secret, id, destinations, generation),
-            _ => {}
-        }
-        let (secret, shape) = match kind {
-            CredentialKind::Aws => {
-                let key = AccessKey::deposited(secret.expose()).map_err(CustodyError::Grant)?;
-                (key.write(), shape::learn(&key.id))
-            }
-            CredentialKind::Hmac | CredentialKind::HttpSignature => {
-                let key = SigningKey::deposited(&secret, kind, || self.known_id(id))?;
-                (key.write(), shape::learn(key.likeness()))
-            }
-            CredentialKind::Mtls => {
-                ClientCertificate::deposited(&secret, Timestamp::now())?;
-                (secret, Shape::prefixed(certificate::PREFIX, Alphabet::Base62, 48))
-            }
-            _ => {
-                let shape = shape::learn(acceptable(&secret, kind)?);
-                (secret, shape)
-            }
-        };
-        let binding = Binding { id, kind, destinations, generation };
-        Ok(Accepted { sealed: sealed::seal(self.keys.as_ref(), &binding.bound(), &secret)?, shape })
     }
 
     /// Swaps in the credentials that may be opened from now on.
@@ -561,27 +526,6 @@ fn fits(kind: CredentialKind, spot: &Spot) -> Result<(), &'static str> {
         Some(wanted) if kind != wanted => Err("the credential behind this placeholder is not used like this"),
         _ => Ok(()),
     }
-}
-
-/// The secret as text that can be put into a call.
-fn acceptable(secret: &Secret, kind: CredentialKind) -> Result<&str, CustodyError> {
-    let bytes = secret.expose();
-    if bytes.len() < SHORTEST {
-        return Err(CustodyError::TooShort);
-    }
-    if bytes.len() > LONGEST {
-        return Err(CustodyError::TooLong);
-    }
-    // SECURITY: a CR or LF would end the header field that the secret is put into (T45).
-    if bytes.iter().any(u8::is_ascii_control) {
-        return Err(CustodyError::ControlCharacter);
-    }
-    let text = std::str::from_utf8(bytes).map_err(|_| CustodyError::NotText)?;
-    let raw = matches!(kind, CredentialKind::Bearer | CredentialKind::Header | CredentialKind::Cookie);
-    if raw && !text.is_ascii() {
-        return Err(CustodyError::NotAscii);
-    }
-    Ok(text)
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use super::binding::Binding;
 use super::guard::{fresh_root, in_time};
 use super::roots::RootFile;
 use super::sealed::{self, SealedParts};
-use super::{Custody, CustodyError, captured, lease_seal};
+use super::{Custody, CustodyError, captured, drop_box, lease_seal};
 use crate::issuer;
 use cloakroom_model::{CapturedRecord, CredentialRecord, LeaseRecord, SealedSecret};
 use std::path::PathBuf;
@@ -105,6 +105,7 @@ impl Custody {
             Some(issuer) => issuer.rewrap()?,
             None => issuer::rewrap_file(&self.issuer_file(), &self.safe())?,
         }
+        drop_box::rewrap_file(&self.drop_off_file(), &self.safe())?;
         self.captures.rewrap()?;
         for held in self.held.load().values() {
             if let Some(mint) = &held.mint {
@@ -122,7 +123,9 @@ impl Custody {
     /// # Errors
     /// When a file cannot be read.
     pub fn roots_of_files(&self) -> Result<Vec<u32>, CustodyError> {
-        issuer::roots_of(&self.issuer_file())
+        let mut roots = issuer::roots_of(&self.issuer_file())?;
+        roots.extend(drop_box::root_of_file(&self.drop_off_file())?);
+        Ok(roots)
     }
 
     /// Whether nothing sealed is on its way into the store.
@@ -146,6 +149,11 @@ impl Custody {
     }
 
     /// Beside the root keys.
+    fn drop_off_file(&self) -> PathBuf {
+        self.guard.file.with_file_name("drop-off")
+    }
+
+    /// The same.
     fn issuer_file(&self) -> PathBuf {
         self.guard.file.with_file_name("issuer.json")
     }

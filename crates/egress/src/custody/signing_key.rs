@@ -4,7 +4,8 @@
 //! sealed: {"key":"…"}        with "id":"…" where the key has one
 //! ```
 
-use super::{CustodyError, acceptable};
+use super::CustodyError;
+use super::deposit::acceptable;
 use crate::secret::Secret;
 use cloakroom_model::{Code, CredentialKind, Refusal};
 use rustls_pki_types::PrivateKeyDer;

@@ -1,7 +1,7 @@
 //! Custody as a whole: in through the intake, at rest, out for one use.
 
 use super::*;
-use cloakroom_model::Timestamp;
+use cloakroom_model::{Name, Timestamp};
 use std::os::unix::fs::MetadataExt;
 
 pub(super) const CANARY: &str = "canary-7Q2mZ9xKp4Lw8RtY3vNc6HsD";

@@ -11,6 +11,7 @@ mod provider;
 mod service;
 pub(super) mod shares;
 mod source;
+mod tpm;
 mod transit;
 
 pub use aws_kms::AwsKmsSettings;

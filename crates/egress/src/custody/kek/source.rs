@@ -4,11 +4,13 @@ use super::aws_kms::{AwsKms, AwsKmsSettings};
 use super::pkcs11::Pkcs11;
 use super::service::WayOut;
 use super::shares::Shares;
+use super::tpm::Tpm2;
 use super::transit::{Transit, TransitSettings};
 use super::{Local, LocalKey, Place, Provider, handed, key_file, passphrase};
 use crate::Upstream;
 use crate::custody::error::CustodyError;
 use crate::custody::roots::RootFile;
+use cloakroom_tpm::{Address, PcrSelection};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -60,6 +62,15 @@ pub enum KekSource {
         /// `root.json`.
         roots: PathBuf,
     },
+    /// A TPM.
+    Tpm {
+        /// `root.json`.
+        roots: PathBuf,
+        /// Where it is.
+        address: Address,
+        /// What a root key is sealed to besides.
+        pcrs: PcrSelection,
+    },
     /// Operators with shares.
     Shares {
         /// `root.json`, which names the set.
@@ -95,6 +106,7 @@ impl KekSource {
             Self::AwsKms { settings, way_out, roots } => {
                 Ok((Arc::new(AwsKms::new(settings, WayOut::new(way_out))), roots))
             }
+            Self::Tpm { roots, address, pcrs } => Ok((Arc::new(Tpm2::new(address, pcrs)), roots)),
             Self::Shares { roots, distinct } => Ok((Arc::new(Shares::of(&roots, distinct)?), roots)),
         }
     }
