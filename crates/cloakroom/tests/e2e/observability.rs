@@ -259,3 +259,30 @@ fn spans_that_no_collector_takes_are_counted_and_hold_up_no_call() {
         (value(&metrics(&stage), "cloakroom_spans_total{outcome=\"dropped\"}") == 5.0).then_some(())
     });
 }
+
+#[test]
+fn t89_the_log_is_json_a_line_each_and_repeats_nothing_that_was_sent() {
+    let authority = TestAuthority::new();
+    let builder = BrokerBuilder::new(BINARY, &authority).argument("--log-format").argument("json");
+    let mut broker = builder.start();
+    let robot = broker.workload("robot");
+    let hostile = Request::new("GET", "secret-name.example", "/secret-path?secret-query=1")
+        .with("authorization", "Bearer secret-value")
+        .with("x-forged", "secret-field {\"level\":\"ERROR\"}");
+    assert_eq!(broker.call(Way::Absolute, Some(&robot), &hostile).status, 403);
+    assert!(broker.stop().success());
+    let output = broker.output();
+    let lines: Vec<Value> = output
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let refused: Vec<&Value> = lines.iter().filter(|line| line["message"] == "refused").collect();
+    assert_eq!(refused.len(), 1, "{output}");
+    assert_eq!(
+        (&refused[0]["code"], &refused[0]["workload"]),
+        (&"destination-not-permitted".into(), &"robot".into())
+    );
+    for hidden in ["secret-", &robot.key] {
+        assert!(!output.contains(hidden), "{hidden} in {output}");
+    }
+}
