@@ -156,7 +156,7 @@ fn side_by_side(directory: &Path, image: &Path, accelerator: &str) -> Result<Str
     let rows = [
         (format!("{MANY} brokers as processes: all ready, s; memory, MiB"), format!("{all:.1}; {own:.0}")),
         (format!("{wanted} as guests: all answer, s; memory, MiB"), format!("{guests_up:.1}; {resident:.0}")),
-        ("a refused call on a kept connection, by loopback, ms (median)".into(), format!("{near:.3}")),
+        ("a refused call on a connection of its own, by loopback, ms (median)".into(), format!("{near:.3}")),
         (format!("the same into one of {wanted} guests, ms (median)"), format!("{far:.3}")),
         ("added by the way into the guest, ms".into(), format!("{:.3}", far - near)),
     ];
@@ -217,14 +217,15 @@ impl Drop for Process {
     }
 }
 
-/// Of calls one after another on one connection, in ms. They are refused, which is the shortest way through a broker.
+/// Of calls one after another, each on a connection of its own, in ms. They are refused, which is the shortest way through a broker and closes
+/// the connection.
 fn median_call(port: u16) -> Result<f64, Fault> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
     let mut times = Vec::with_capacity(CALLS);
     for _ in 0..CALLS {
         let begun = Instant::now();
+        let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(PATIENCE))?;
         stream.write_all(b"GET /to/127.0.0.1/ HTTP/1.1\r\nHost: broker\r\n\r\n")?;
         skip_answer(&mut stream)?;
         times.push(begun.elapsed().as_secs_f64() * 1000.0);
