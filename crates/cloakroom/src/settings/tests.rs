@@ -309,6 +309,22 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("events", "webhook.secret-file", "none".into()),
         ("events", "webhook.min-severity", "none".into()),
         ("events", "webhook.allow-address", "none".into()),
+        ("notify", "every", "none".into()),
+        ("notify", "email.server", "none".into()),
+        ("notify", "email.starttls", "none".into()),
+        ("notify", "email.user", "none".into()),
+        ("notify", "email.password-file", "none".into()),
+        ("notify", "email.from", "none".into()),
+        ("notify", "email.to", "none".into()),
+        ("notify", "email.allow-address", "none".into()),
+        ("notify", "webhook.url", "none".into()),
+        ("notify", "webhook.secret-file", "none".into()),
+        ("notify", "webhook.allow-address", "none".into()),
+        ("notify", "slack.url-file", "none".into()),
+        ("notify", "slack.allow-address", "none".into()),
+        ("notify", "ntfy.url", "none".into()),
+        ("notify", "ntfy.token-file", "none".into()),
+        ("notify", "ntfy.allow-address", "none".into()),
     ]
 }
 
