@@ -54,6 +54,12 @@ pub(crate) fn verify(
         if above.subject().as_raw() != below.issuer().as_raw() || !may_sign(above) {
             return Err(EvidenceError::Chain("a certificate is issued by nobody who may"));
         }
+        // What stands beside the signature of how it was made is not signed itself (RFC 5280, section 4.1.1.2).
+        if below.signature_algorithm != below.tbs_certificate.signature
+            || below.signature_value.unused_bits != 0
+        {
+            return Err(EvidenceError::Chain("a certificate says in two ways how it is signed"));
+        }
         let key = UnparsedPublicKey::new(signing.algorithm(), &above.public_key().subject_public_key.data);
         key.verify(below.tbs_certificate.as_ref(), &below.signature_value.data)
             .map_err(|_| EvidenceError::Chain("a certificate is not signed by the one above it"))?;
