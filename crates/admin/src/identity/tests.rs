@@ -448,6 +448,7 @@ async fn the_first_link_is_offered_until_somebody_is_an_operator() {
 #[tokio::test]
 async fn t82_what_leaves_the_console_is_fenced_as_the_golden_file_says() {
     let house = House::new();
+    house.admin.reload().await.unwrap();
     let ann = Browser::with(&house, "ann", roles(&[Role::Reader])).await;
     let mut all = String::new();
     for (what, path) in [
