@@ -17,6 +17,7 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["cc", "--version"], packages: &["gcc", "libc6-dev"] },
     Tool { probe: &["git", "--version"], packages: &["git"] },
     Tool { probe: &["curl", "--version"], packages: &["curl"] },
+    Tool { probe: &["age", "--version"], packages: &["age"] },
     Tool { probe: &["bwrap", "--version"], packages: &["bubblewrap"] },
     Tool { probe: &["python3", "--version"], packages: &["python3"] },
     Tool { probe: &["nft", "--version"], packages: &["nftables"] },

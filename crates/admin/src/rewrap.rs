@@ -5,7 +5,7 @@
 use crate::Problem;
 use crate::admin::Admin;
 use crate::wire::{RewrapView, RootVersion};
-use cloakroom_egress::custody::{CustodyError, root_of};
+use cloakroom_egress::custody::{CustodyError, Standing, root_of};
 use cloakroom_model::{SealedSecret, Timestamp};
 use cloakroom_store::journal::Entry;
 use cloakroom_store::{SealedRow, fault};
@@ -71,7 +71,8 @@ impl Admin {
                 if let Err(trouble) = &ended {
                     tracing::error!(trouble, "not everything could be brought under the current root key");
                 }
-                admin.rewrap.end(ended.err());
+                // What a seal cut off goes on by itself once secrets open again.
+                admin.rewrap.end(ended.err().filter(|_| !admin.custody.is_sealed()));
             }));
         }
     }
@@ -98,6 +99,7 @@ impl Admin {
         if versions.keys().any(|version| *version != current) {
             return Ok(false);
         }
+        fault::point("rewrap-clean");
         self.put_in_force(&mut turn).await.map_err(|problem| problem.to_string())?;
         self.custody.destroy_older().await.map_err(|error| error.to_string())?;
         self.note_destroyed(current);
@@ -145,6 +147,7 @@ impl Admin {
     /// One that was changed meanwhile stays as it is: the next look sees to it.
     async fn put(&self, row: SealedRow, old: &SealedSecret, new: Option<SealedSecret>) -> Result<(), String> {
         if let Some(new) = new {
+            fault::point("rewrap-row");
             self.store.rewrap(row, old.clone(), new).await.map_err(|error| error.to_string())?;
             fault::point("rewrapped");
         }
@@ -168,8 +171,10 @@ impl Admin {
     }
 
     /// The versions as they are shown, and how far the rewrap has come.
-    pub(crate) async fn root_versions(&self) -> Result<(Vec<RootVersion>, Option<RewrapView>), Problem> {
-        let standing = self.custody.standing();
+    pub(crate) async fn root_versions(
+        &self,
+        standing: &Standing,
+    ) -> Result<(Vec<RootVersion>, Option<RewrapView>), Problem> {
         let versions = self.versions_in_use().await?;
         let total = versions.values().sum();
         let done = standing.versions.and_then(|(current, _)| versions.get(&current).copied()).unwrap_or(0);

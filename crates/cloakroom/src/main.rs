@@ -1,6 +1,7 @@
 //! The binary: reads what was asked, and hands it to the command. Wiring only; what a call may do is decided elsewhere.
 
 mod approver;
+mod backup;
 mod broker;
 mod catalogue;
 mod cli;
@@ -23,6 +24,7 @@ mod secret_input;
 mod serve;
 mod settings;
 mod span;
+mod tar;
 mod top;
 mod tour;
 

@@ -220,12 +220,12 @@ impl Desk {
         let answer = {
             let served =
                 pin!(proxy.serve_call(call, principal, &ledger, meanwhile.interims, underway.clone()));
-            while_live(served, meanwhile.beat, &proxy.policies, &ledger).await
+            while_live(served, meanwhile.beat, proxy, &ledger).await
         };
         let answer = answer.map_err(|no| ledger.conclude(no));
         trace.intended = ledger.has_recorded();
         let (placeholders, laps) = ledger.close();
-        let live = Liveness::new(proxy.policies.clone(), placeholders);
+        let live = Liveness::new(proxy, placeholders);
         let (mut answer, ticket) = match answer? {
             Came::Answer(answer, ticket) => (answer, ticket),
             Came::Kept(kept) => return Ok(Served::Answer(kept.answer(trace.request))),

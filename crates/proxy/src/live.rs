@@ -1,9 +1,11 @@
 //! A call and its reply end when their placeholder does: revocation reaches what is under way (invariant 8, T67).
 
 use crate::ledger::CallLedger;
+use crate::proxy::Proxy;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use cloakroom_egress::ScrubbedBody;
+use cloakroom_egress::custody::Custody;
 use cloakroom_model::{BodyFault, Code, PlaceholderId, Refusal, Timestamp};
 use cloakroom_policy::PolicySet;
 use http_body::{Body, Frame, SizeHint};
@@ -32,14 +34,15 @@ impl Beat {
     }
 }
 
-/// Runs a call up to its reply for as long as its placeholders count: while it uploads, and while the upstream thinks.
+/// Runs a call up to its reply for as long as its placeholders count and no operator seals the broker: while it uploads, and while the
+/// upstream thinks.
 ///
 /// # Errors
-/// The call's own, and `placeholder-revoked`.
+/// The call's own, `placeholder-revoked` and `broker-sealed`.
 pub(crate) async fn while_live<T>(
     mut call: Pin<&mut impl Future<Output = Result<T, Refusal>>>,
     beat: &mut Beat,
-    policies: &ArcSwap<PolicySet>,
+    proxy: &Proxy,
     ledger: &CallLedger<'_>,
 ) -> Result<T, Refusal> {
     poll_fn(|cx| {
@@ -47,7 +50,10 @@ pub(crate) async fn while_live<T>(
             return Poll::Ready(done);
         }
         while beat.poll(cx).is_ready() {
-            if !all_live(policies, ledger.placeholders()) {
+            if proxy.custody.is_shut() {
+                return Poll::Ready(Err(Refusal::new(Code::BrokerSealed, "an operator sealed the broker")));
+            }
+            if !all_live(&proxy.policies, ledger.placeholders()) {
                 let reason = "the placeholder was revoked, frozen or at its end during the call";
                 return Poll::Ready(Err(Refusal::new(Code::PlaceholderRevoked, reason)));
             }
@@ -63,19 +69,21 @@ fn all_live(policies: &ArcSwap<PolicySet>, placeholders: &[PlaceholderId]) -> bo
     placeholders.iter().all(|placeholder| policies.is_live(*placeholder, now))
 }
 
-/// Whether the placeholders of a call count still.
+/// Whether the placeholders of a call count still, and no operator has sealed the broker.
 pub(crate) struct Liveness {
+    custody: Arc<Custody>,
     policies: Arc<ArcSwap<PolicySet>>,
     placeholders: Vec<PlaceholderId>,
 }
 
 impl Liveness {
-    pub(crate) fn new(policies: Arc<ArcSwap<PolicySet>>, placeholders: Vec<PlaceholderId>) -> Self {
-        Self { policies, placeholders }
+    pub(crate) fn new(proxy: &Proxy, placeholders: Vec<PlaceholderId>) -> Self {
+        let (custody, policies) = (Arc::clone(&proxy.custody), Arc::clone(&proxy.policies));
+        Self { custody, policies, placeholders }
     }
 
     fn holds(&self) -> bool {
-        all_live(&self.policies, &self.placeholders)
+        !self.custody.is_shut() && all_live(&self.policies, &self.placeholders)
     }
 }
 

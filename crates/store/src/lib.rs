@@ -20,5 +20,5 @@ pub use events::{Events, Warden};
 pub use parking::{Full, Gone, Parked, Parking, ParkingBounds, Told, Verdict};
 pub use people::People;
 pub use proposals::{Proposal, Proposals, Ruling, Standing, TooMany, TooOften};
-pub use sqlite::SqliteStore;
+pub use sqlite::{SqliteStore, copy_database};
 pub use uses::{Disagreement, NotSpent, Recounted, Spent, Tallied, TallyError, Uses, recount};

@@ -178,3 +178,28 @@ async fn a_change_whose_caller_went_away_is_made_whole() {
     drop(store);
     assert_eq!(SqliteStore::open(&path).unwrap().load().await.unwrap().credentials.len(), 1);
 }
+
+#[tokio::test]
+async fn a_copy_is_taken_beside_a_store_that_writes_and_replaces_nothing() {
+    use std::os::unix::fs::MetadataExt;
+    let (dir, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    store.add_credential(credential(1, "a")).await.unwrap();
+    let copy = dir.path().join("copy.db");
+    cloakroom_store::copy_database(&path, &copy).unwrap();
+    store.add_credential(credential(2, "b")).await.unwrap();
+    assert_eq!(std::fs::metadata(&copy).unwrap().mode() & 0o777, 0o600);
+    let copied = SqliteStore::open(&copy).unwrap();
+    let names = |rows: cloakroom_model::Rows| rows.credentials.into_iter().map(|row| row.name.to_string());
+    assert_eq!(names(copied.load().await.unwrap()).collect::<Vec<_>>(), ["a"]);
+    assert_eq!(names(store.load().await.unwrap()).collect::<Vec<_>>(), ["a", "b"]);
+    assert!(cloakroom_store::copy_database(&path, &copy).is_err(), "what is there is not overwritten");
+    assert_eq!(names(copied.load().await.unwrap()).collect::<Vec<_>>(), ["a"]);
+    let none = dir.path().join("none.db");
+    assert!(cloakroom_store::copy_database(&none, &dir.path().join("of-none.db")).is_err());
+    assert!(!none.exists() && !dir.path().join("of-none.db").exists());
+    let foreign = dir.path().join("foreign.db");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE t (x)").unwrap();
+    let refused = cloakroom_store::copy_database(&foreign, &dir.path().join("of-foreign.db"));
+    assert!(matches!(refused, Err(StoreError::Unusable { .. })));
+}

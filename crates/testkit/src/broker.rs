@@ -424,6 +424,14 @@ impl Broker {
         wire.receive(&request.method).unwrap_or_else(|error| panic!("{error}\n{}", self.output()))
     }
 
+    /// What is sealed of each credential that there is, oldest first, as it stands in the database.
+    pub fn sealed(&self) -> Vec<Vec<u8>> {
+        let db = rusqlite::Connection::open(self.data().join("cloakroom.db")).unwrap();
+        let mut rows = db.prepare("SELECT sealed FROM credential WHERE removed IS NULL ORDER BY id").unwrap();
+        let sealed = rows.query_map([], |row| row.get(0)).unwrap();
+        sealed.map(Result::unwrap).collect()
+    }
+
     /// Changes the stopped broker's database behind its back; gives the number of rows changed.
     pub fn tamper(&self, statement: &str, values: impl rusqlite::Params) -> usize {
         assert!(self.process.is_none(), "stop the broker first");

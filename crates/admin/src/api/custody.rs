@@ -109,13 +109,19 @@ fn problem(error: &UnsealError) -> Problem {
 }
 
 async fn whole(admin: &Admin) -> Result<CustodyView, Problem> {
-    let (versions, rewrap) = admin.root_versions().await?;
-    Ok(CustodyView { versions, rewrap, ..view(admin) })
+    // Asked once: what follows is about the same moment.
+    let standing = admin.custody.standing();
+    let (versions, rewrap) = admin.root_versions(&standing).await?;
+    Ok(CustodyView { versions, rewrap, ..shown(standing) })
 }
 
 /// How it stands, but for what only the rows tell.
 pub(crate) fn view(admin: &Admin) -> CustodyView {
-    let Standing { provider, sealed, wants, versions, .. } = admin.custody.standing();
+    shown(admin.custody.standing())
+}
+
+fn shown(standing: Standing) -> CustodyView {
+    let Standing { provider, sealed, wants, versions, .. } = standing;
     let (wants, given, threshold) = match wants {
         Wants::Nothing => (None, None, None),
         Wants::Passphrase => (Some("passphrase"), None, None),

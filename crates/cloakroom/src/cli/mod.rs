@@ -2,6 +2,7 @@
 
 use crate::command::ProposalCommand;
 mod approval;
+mod backup;
 mod credential;
 mod custody;
 pub(crate) mod doctor;
@@ -18,10 +19,12 @@ mod policy;
 mod role;
 mod run;
 mod source;
+mod workload;
 
 pub(crate) use approval::{ApprovalCommand, ApproverCommand};
+pub(crate) use backup::{BackupArguments, RestoreArguments};
 pub(crate) use credential::{AddCredential, CredentialCommand};
-pub(crate) use custody::{CustodyCommand, UnsealCustody};
+pub(crate) use custody::{CustodyCommand, InitCustody, UnsealCustody};
 pub(crate) use drop_off::{DropOffCommand, ParcelArguments};
 pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
@@ -38,6 +41,7 @@ pub(crate) use source::{LeaseCommand, LoginKind, SourceArguments, SourceKind};
 
 pub(crate) use role::{Assume, RoleArguments};
 pub(crate) use run::{InitArguments, InsideArguments, Part, RunArguments};
+pub(crate) use workload::{AddWorkload, WorkloadCommand};
 
 use crate::span::{Expiry, parse_expiry};
 use clap::{Args, Parser, Subcommand};
@@ -125,6 +129,16 @@ pub(crate) enum Command {
     /// Drop-offs: the keys that secrets are sealed to on other machines
     #[command(subcommand)]
     DropOff(DropOffCommand),
+    /// Back the data directory up into one encrypted file; a broker may run meanwhile
+    #[command(
+        after_help = "Example:\n  cloakroom backup cloakroom-monday.age --to age1…\n\nWith kek = \"file\" the key is in it: whoever can open the backup can open the secrets."
+    )]
+    Backup(BackupArguments),
+    /// Restore a backup into a new data directory; the first start freezes every placeholder
+    #[command(
+        after_help = "Example:\n  cloakroom restore cloakroom-monday.age --identity key.txt --data /srv/cloakroom"
+    )]
+    Restore(RestoreArguments),
     /// Leases: what sources have lent and was not given back yet
     #[command(subcommand)]
     Lease(LeaseCommand),
@@ -277,46 +291,6 @@ pub(crate) enum LogFormat {
     Text,
     /// A JSON object a line.
     Json,
-}
-
-#[derive(Subcommand)]
-pub(crate) enum WorkloadCommand {
-    /// Add a workload; its key is printed once
-    #[command(
-        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run\n  cloakroom workload add robot --mtls      writes robot.crt and robot.key\n  cloakroom workload add robot --uid 1001 --from 10.1.0.0/16"
-    )]
-    Add(AddWorkload),
-    /// List the workloads
-    #[command(after_help = "Example:\n  cloakroom workload list")]
-    List,
-    /// Remove a workload; its key and placeholders stop at once
-    #[command(after_help = "Example:\n  cloakroom workload remove robot")]
-    Remove {
-        /// Name or id
-        name: String,
-    },
-}
-
-/// Options of `workload add`.
-#[derive(Args)]
-pub(crate) struct AddWorkload {
-    /// Your name for it
-    pub(crate) name: Name,
-    /// Keep the key in the data directory, for "cloakroom run"
-    #[arg(long)]
-    pub(crate) keep: bool,
-    /// Make a certificate that it can show in TLS, and write NAME.crt and NAME.key
-    #[arg(long)]
-    pub(crate) mtls: bool,
-    /// Where the certificate and its key are written [default: the current directory]
-    #[arg(long, value_name = "DIR", requires = "mtls")]
-    pub(crate) out: Option<PathBuf>,
-    /// The user that it runs as on this machine, for the Unix listener
-    #[arg(long, value_name = "UID")]
-    pub(crate) uid: Option<u32>,
-    /// A range of addresses that it calls from; may be repeated
-    #[arg(long, value_name = "CIDR", value_parser = parse_range)]
-    pub(crate) from: Vec<IpNet>,
 }
 
 #[derive(Subcommand)]

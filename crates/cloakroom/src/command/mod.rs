@@ -37,7 +37,7 @@ pub(crate) use proposal::ProposalCommand;
 use crate::cli::{Arguments, Command};
 use crate::data_dir::DataDir;
 use crate::output::Output;
-use crate::{Outcome, doctor, guest, image, init, lock, run as running, serve, top, tour};
+use crate::{Outcome, backup, doctor, guest, image, init, lock, run as running, serve, top, tour};
 use cloakroom_egress::custody::Hardening;
 
 /// Does what was asked.
@@ -58,6 +58,8 @@ pub(crate) fn run(arguments: Arguments, output: &Output, hardening: Hardening) -
         Command::Credential(command) => credential::run(&find()?, command, output),
         Command::Custody(command) => custody::run(&find()?, command, output),
         Command::DropOff(command) => drop_off::run(&find()?, &command, output),
+        Command::Backup(options) => backup::make(&find()?, &options, output),
+        Command::Restore(options) => backup::restore(&find()?, &options, output),
         Command::Lease(command) => lease::run(&find()?, command, output),
         Command::Workload(command) => workload::run(&find()?, command, output),
         Command::Placeholder(command) => placeholder::run(&find()?, command, output),

@@ -3,6 +3,7 @@
 
 use super::TRUST;
 use super::manifest::digest;
+use crate::tar;
 use serde_json::{Value, json};
 
 /// Nobody in particular: the container does not run as root.
@@ -74,41 +75,28 @@ fn architecture() -> &'static str {
     }
 }
 
-/// A POSIX archive (ustar) of entries made at the beginning of time.
+/// An archive in memory.
 #[derive(Default)]
 struct Tar(Vec<u8>);
 
 impl Tar {
     fn file(&mut self, name: &str, mode: u32, content: &[u8]) {
-        self.entry(name, b'0', mode, 0, content);
+        self.entry(name, tar::FILE, mode, 0, content);
     }
 
     fn directory(&mut self, name: &str, mode: u32, owner: u64) {
-        self.entry(&format!("{name}/"), b'5', mode, owner, &[]);
+        self.entry(&format!("{name}/"), tar::DIRECTORY, mode, owner, &[]);
     }
 
-    /// Names here are shorter than the 100 bytes that an entry has for them.
     fn entry(&mut self, name: &str, kind: u8, mode: u32, owner: u64, content: &[u8]) {
-        let mut head = [0u8; 512];
-        let mut put = |at: usize, bytes: &[u8]| head[at..at + bytes.len()].copy_from_slice(bytes);
-        put(0, &name.as_bytes()[..name.len().min(100)]);
-        put(100, format!("{mode:07o}").as_bytes());
-        put(108, format!("{owner:07o}").as_bytes());
-        put(116, format!("{owner:07o}").as_bytes());
-        put(124, format!("{:011o}", content.len()).as_bytes());
-        put(136, b"00000000000");
-        put(148, b"        ");
-        put(156, &[kind]);
-        put(257, b"ustar\x0000");
-        let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
-        head[148..156].copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
-        self.0.extend(head);
+        let size = content.len() as u64;
+        self.0.extend(tar::head(name, kind, mode, owner, size));
         self.0.extend(content);
-        self.0.resize(self.0.len().next_multiple_of(512), 0);
+        self.0.resize(self.0.len() + tar::padding(size), 0);
     }
 
     fn end(mut self) -> Vec<u8> {
-        self.0.extend([0; 1024]);
+        self.0.extend(tar::END);
         self.0
     }
 }

@@ -64,6 +64,9 @@ pub(super) fn open(
             way_out: way_out(calls, allowed)?,
             roots: data.key(setting.file()),
         },
+        KekSetting::Shares(distinct) => {
+            KekSource::Shares { roots: data.key(setting.file()), distinct: *distinct }
+        }
     };
     Custody::assert_unlocked(source).map_err(of_custody)
 }

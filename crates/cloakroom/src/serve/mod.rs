@@ -26,6 +26,7 @@ mod witness_git;
 pub(crate) use doors::Doors;
 pub(crate) use link::{Appliance, Introduction, OperatorLink};
 pub(crate) use listening::{BROKER_ADDRESS, Listening};
+pub(crate) use open::of_store;
 
 use crate::Outcome;
 use crate::cli::{LogFormat, ServeArguments};

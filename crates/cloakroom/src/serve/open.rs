@@ -357,7 +357,7 @@ fn admin_socket(
     Ok(socket)
 }
 
-pub(super) fn of_store(error: cloakroom_store::StoreError) -> Failure {
+pub(crate) fn of_store(error: cloakroom_store::StoreError) -> Failure {
     let failure = Failure::failed(error.to_string());
     match error.hint() {
         Some(hint) => failure.hinting(hint),

@@ -2,18 +2,20 @@
 //! older copy: then nothing is used before an operator has looked.
 
 use super::open::of_store;
-use crate::data_dir::DataDir;
+use crate::data_dir::{DataDir, read_if_there};
 use crate::failure::Failure;
 use cloakroom_model::{Change, EventKind, Life, Rows, SecurityEvent, Timestamp};
 use cloakroom_store::journal::{self, Entry, Head, Journal};
 use cloakroom_store::{Epoch, EpochError, Events, Found, Recounted, Store, Uses};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// The epoch file, and how the journal stands to it.
 pub(super) struct Kept {
     epoch: Option<Epoch>,
     older: Option<String>,
+    /// Says that the directory was restored from a backup, until that is seen to.
+    restored: Option<PathBuf>,
 }
 
 /// What the journal adds up to, before anything is appended to it.
@@ -35,13 +37,17 @@ pub(super) fn epoch(
     journal: &Journal,
     recounted: &Recounted,
 ) -> Result<Kept, Failure> {
+    let path = data.path().join("restored");
+    let said = read_if_there(&path)?;
+    let restored = said.as_ref().map(|_| path);
+    let said = said.map(|said| String::from_utf8_lossy(&said).into_owned());
     let Some(file) = file else {
         if recounted.had_epoch {
             tracing::warn!(
                 "an epoch file was kept before, and [epoch] names none: an older copy would not be noticed"
             );
         }
-        return Ok(Kept { epoch: None, older: None });
+        return Ok(Kept { epoch: None, older: said, restored });
     };
     let file = std::path::absolute(file).map_err(|error| Failure::file("find", file, &error))?;
     if file.starts_with(data.path()) {
@@ -58,7 +64,10 @@ pub(super) fn epoch(
         Found::Nothing if recounted.had_epoch => Some("no epoch file where there was one".into()),
         Found::Nothing => None,
     };
-    Ok(Kept { epoch: Some(epoch), older })
+    // A file that knows of nothing beyond the restored journal proves that nothing was used after the backup: no counted call goes out before
+    // the file knows of it.
+    let older = older.or(said.filter(|_| found == Found::Nothing));
+    Ok(Kept { epoch: Some(epoch), older, restored })
 }
 
 /// How the journal differs from what the epoch file knows of it. One that has grown as long again is no less an older copy.
@@ -76,7 +85,7 @@ fn parted(data: &DataDir, now: Head, known: Head) -> Option<String> {
 /// Says what did not agree, and brings the rows up to date: from here on they do.
 pub(super) async fn begin(
     recounted: Recounted,
-    Kept { epoch, older }: Kept,
+    Kept { epoch, older, restored }: Kept,
     journal: &Arc<Journal>,
     store: &dyn Store,
     events: &Events,
@@ -87,9 +96,17 @@ pub(super) async fn begin(
         events.raise(event.with(|event| event.placeholder = disagreement.placeholder()));
     }
     if let Some(how) = older {
-        tracing::error!(%how, "the data directory is an older copy than the epoch file knows: every placeholder is frozen until it is thawed");
+        if restored.is_some() {
+            tracing::error!(%how, "the data directory was restored from a backup: every placeholder is frozen until it is thawed");
+        } else {
+            tracing::error!(%how, "the data directory is an older copy than the epoch file knows: every placeholder is frozen until it is thawed");
+        }
         events.raise(SecurityEvent::new(EventKind::RolledBack));
         freeze(journal, store, &how).await?;
+    }
+    if let Some(path) = restored {
+        // Only now: a start that dies before finds it again.
+        std::fs::remove_file(&path).map_err(|error| Failure::file("remove", &path, &error))?;
     }
     if let Some(epoch) = &epoch {
         // Only now: a start that dies before finds the same again.

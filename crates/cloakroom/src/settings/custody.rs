@@ -17,6 +17,7 @@ pub(super) struct Custody {
     pub(super) ask_every: Option<Span>,
     tpm: Option<String>,
     pcrs: Option<String>,
+    distinct_operators: bool,
     pkcs11: Option<Token>,
     transit: Option<Transit>,
     aws_kms: Option<AwsKms>,
@@ -34,6 +35,7 @@ enum Kek {
     Pkcs11,
     Transit,
     AwsKms,
+    Shares,
 }
 
 /// `[custody.pkcs11]`
@@ -128,7 +130,7 @@ pub(crate) enum PinSetting {
 impl Custody {
     /// What is meant, where the sections fit what is chosen.
     pub(super) fn setting(self, passphrase_file: Option<&Path>) -> Result<KekSetting, Failure> {
-        let Self { kek, tpm, pcrs, pkcs11, transit, aws_kms, .. } = self;
+        let Self { kek, tpm, pcrs, pkcs11, transit, aws_kms, distinct_operators, .. } = self;
         let written = [
             ("pkcs11", Kek::Pkcs11, pkcs11.is_some()),
             ("transit", Kek::Transit, transit.is_some()),
@@ -156,6 +158,7 @@ impl Custody {
             (_, _, _, Some(kms)) => kms.setting(),
             (Kek::Tpm, ..) => of_tpm(tpm.as_deref(), pcrs.as_deref()),
             (Kek::Systemd, ..) => Ok(KekSetting::Systemd),
+            (Kek::Shares, ..) => Ok(KekSetting::Shares(distinct_operators)),
             (Kek::File, ..) if passphrase_file.is_none() => Ok(KekSetting::File),
             _ => Ok(KekSetting::Passphrase(passphrase_file.map(Into::into))),
         }

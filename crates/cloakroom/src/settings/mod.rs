@@ -211,6 +211,8 @@ pub(crate) enum KekSetting {
         /// What the root key is sealed to besides.
         pcrs: cloakroom_tpm::PcrSelection,
     },
+    /// Shares that operators hold; whether each has to come from another one.
+    Shares(bool),
 }
 
 impl KekSetting {
@@ -224,6 +226,7 @@ impl KekSetting {
             Self::Transit(..) => "transit",
             Self::AwsKms(..) => "aws-kms",
             Self::Tpm { .. } => "tpm",
+            Self::Shares(_) => "shares",
         }
     }
 
@@ -233,7 +236,9 @@ impl KekSetting {
             Self::File => "kek",
             Self::Passphrase(_) => "kek.salt",
             Self::Systemd => "kek.handed",
-            Self::Pkcs11(_) | Self::Transit(..) | Self::AwsKms(..) | Self::Tpm { .. } => "root.json",
+            Self::Pkcs11(_) | Self::Transit(..) | Self::AwsKms(..) | Self::Tpm { .. } | Self::Shares(_) => {
+                "root.json"
+            }
         }
     }
 }

@@ -292,6 +292,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("custody", "aws-kms.key", "none".into()),
         ("custody", "aws-kms.credentials-file", "none".into()),
         ("custody", "aws-kms.allow-address", "none".into()),
+        ("custody", "distinct-operators", "false".into()),
         ("approval", "quorum", approval.quorum.to_string()),
         ("approval", "not-requester", approval.not_requester.to_string()),
         ("approval", "pin-generation", pin_generation.to_string()),

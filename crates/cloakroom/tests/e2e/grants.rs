@@ -98,6 +98,30 @@ fn a_refresh_token_becomes_an_access_token_and_neither_is_seen_by_the_workload()
 }
 
 #[test]
+fn refreshes_while_everything_is_brought_under_another_root_key_lose_no_refresh_token() {
+    let Some(mut stage) = Stage::refreshing() else { return };
+    for round in 1..=4 {
+        // A seal forgets the access token, so that the next call refreshes.
+        stage.broker().cli(&["custody", "seal"]);
+        assert_eq!(stage.call().code().as_deref(), Some("broker-sealed"));
+        stage.broker().cli(&["custody", "unseal"]);
+        stage.broker().cli(&["custody", "rotate-kek"]);
+        let exchanged = stage.server.requests();
+        std::thread::scope(|scope| {
+            let called = scope.spawn(|| stage.call().status);
+            let done = stage.broker().cli_json(&["custody", "rewrap"]);
+            assert_eq!(done["minimum"], round);
+            assert_eq!(called.join().unwrap(), 200);
+        });
+        assert_eq!(stage.server.requests(), exchanged + 1);
+    }
+    // What was kept is what the server gave last: a start goes on with it.
+    stage.setup.broker.stop();
+    stage.setup.broker.launch();
+    assert_eq!(stage.call().status, 200);
+}
+
+#[test]
 fn t78_nothing_is_exchanged_for_a_call_before_a_human_granted_it() {
     let Some(mut stage) = Stage::refreshing() else { return };
     let rest = "approve = \"each-call\"";

@@ -284,8 +284,8 @@ fn informational_replies_reach_the_workload_without_the_secret() {
 }
 
 #[test]
-fn t67_an_upload_and_a_call_without_an_answer_end_when_the_placeholder_is_revoked() {
-    for upload in [false, true] {
+fn t67_an_upload_and_a_call_without_an_answer_end_when_the_placeholder_is_revoked_or_the_broker_sealed() {
+    for (upload, sealed) in [(false, false), (true, false), (false, true), (true, true)] {
         let setup = setup();
         // It never answers; of an upload it never sees the end.
         let upstream = TlsUpstream::start_with(&setup.authority, move |_, _| Ok(After::Hang));
@@ -304,15 +304,19 @@ fn t67_an_upload_and_a_call_without_an_answer_end_when_the_placeholder_is_revoke
             let journal = setup.broker.cli_json(&["journal", "show"]).to_string();
             journal.contains("\"intent\"").then_some(())
         });
-        setup.broker.cli(&["placeholder", "revoke", &issued.id]);
+        let act = if sealed { vec!["custody", "seal"] } else { vec!["placeholder", "revoke", &issued.id] };
+        setup.broker.cli(&act);
         let answer = wire.receive("GET").unwrap();
-        assert_eq!((answer.status, answer.code().as_deref()), (403, Some("placeholder-revoked")), "{upload}");
+        let expected = if sealed { (503, Some("broker-sealed")) } else { (403, Some("placeholder-revoked")) };
+        assert_eq!((answer.status, answer.code().as_deref()), expected, "{upload}");
     }
 }
 
 #[test]
-fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked_or_frozen() {
-    for (busy, how) in [(false, "revoke"), (true, "revoke"), (false, "freeze")] {
+fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked_or_frozen_or_the_broker_sealed() {
+    for (busy, how) in
+        [(false, "revoke"), (true, "revoke"), (false, "freeze"), (false, "seal"), (true, "seal")]
+    {
         let setup = setup();
         let upstream = TlsUpstream::start_with(&setup.authority, move |_, out| {
             out.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\ndata: one\n\n")?;
@@ -334,7 +338,8 @@ fn t67_a_silent_and_a_busy_stream_end_when_the_placeholder_is_revoked_or_frozen(
         while !seen.windows(11).any(|window| window == b"data: one\n\n") {
             seen.extend(wire.read_some(4096).unwrap());
         }
-        setup.broker.cli(&["placeholder", how, &issued.id]);
+        let act = if how == "seal" { vec!["custody", how] } else { vec!["placeholder", how, &issued.id] };
+        setup.broker.cli(&act);
         let (mut tail, mut length) = (seen, 0);
         loop {
             match wire.read_some(65536) {

@@ -34,6 +34,8 @@ pub(super) struct Guard {
     pub(super) file: PathBuf,
     state: Mutex<State>,
     rewrapping: AtomicBool,
+    /// An operator sealed it, and it was not opened since.
+    shut: AtomicBool,
     /// One change at a time.
     pub(super) turn: tokio::sync::Mutex<()>,
 }
@@ -77,6 +79,7 @@ impl Guard {
             file,
             state,
             rewrapping: AtomicBool::new(false),
+            shut: AtomicBool::new(false),
             turn: tokio::sync::Mutex::default(),
         }
     }
@@ -128,6 +131,7 @@ impl Guard {
             _ if state.seals != seals => Turned::Same,
             Ok(roots) => {
                 self.ring.fill(roots);
+                self.shut.store(false, Ordering::Release);
                 Turned::Opened
             }
             Err(error) => {
@@ -162,8 +166,14 @@ impl Guard {
 
     /// Empties the ring until an operator unseals.
     pub(super) fn seal(&self) {
+        self.shut.store(true, Ordering::Release);
         self.empty(Why::Operator);
         self.provider.forget();
+    }
+
+    /// Whether an operator sealed it.
+    pub(super) fn is_shut(&self) -> bool {
+        self.shut.load(Ordering::Acquire)
     }
 
     /// Takes what an operator brings, where something is wanted, and opens where that was enough.

@@ -56,7 +56,7 @@ pub use rotation::root_of;
 pub(crate) use safe::{Safe, read_file, replace_file};
 pub(crate) use sealed::Envelope;
 pub use sealed::SealedParts;
-pub use setup::init_shares;
+pub use setup::{NewShares, init_shares};
 pub use share::Share;
 pub(crate) use signing_key::{SigningKey, Unsent};
 pub use standing::{Standing, unseal_name};

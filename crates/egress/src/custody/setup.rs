@@ -2,16 +2,34 @@
 
 use super::error::CustodyError;
 use super::guard::fresh_root;
-use super::kek::{KekSource, Provider, shares};
+use super::kek::{KekSource, Provider};
 use super::roots::{RootFile, ShareSet};
 use super::share::Share;
 use super::{aead, shamir};
 use crate::secret::Secret;
 use cloakroom_model::hexadecimal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Shares that were made, and root keys that nothing knows of yet.
+pub struct NewShares {
+    /// The shares, in order of their numbers.
+    pub shares: Vec<Share>,
+    file: RootFile,
+    path: PathBuf,
+}
+
+impl NewShares {
+    /// Keeps the root keys: from now on the data directory belongs to the holders of the shares. To be called once they have them.
+    ///
+    /// # Errors
+    /// When they cannot be written. Then nothing has changed.
+    pub fn keep(&self) -> Result<(), CustodyError> {
+        self.file.keep(&self.path)
+    }
+}
 
 /// Makes so many shares, any `threshold` of which unseal. Where there is a key of this machine already, what was sealed under it opens still:
-/// its root key is wrapped too. Its own file is left to whoever calls: it has to go.
+/// its root key is wrapped too. Its own file is left to whoever calls: it has to go once [`NewShares::keep`] has succeeded.
 ///
 /// # Errors
 /// When the numbers do not go together, root keys were wrapped by another provider already, or nothing can be written.
@@ -20,7 +38,7 @@ pub fn init_shares(
     count: u8,
     threshold: u8,
     before: Option<KekSource>,
-) -> Result<Vec<Share>, CustodyError> {
+) -> Result<NewShares, CustodyError> {
     if threshold < 2 || threshold > count {
         return Err(CustodyError::Threshold);
     }
@@ -31,10 +49,10 @@ pub fn init_shares(
     let failed = |_| CustodyError::Cryptography("make shares");
     let own = before.map(KekSource::provider).transpose()?.map(|(provider, _)| provider);
     let key = aead::fresh_key().map_err(failed)?;
-    let made = made(&key, count, threshold)?;
-    let digests = made.iter().map(Share::digest).collect();
-    let set = made.first().map(|share| share.set.clone()).unwrap_or_default();
-    let mut file = RootFile::fresh(shares::NAME)?;
+    let shares = made(&key, count, threshold)?;
+    let digests = shares.iter().map(Share::digest).collect();
+    let set = shares.first().map(|share| share.set.clone()).unwrap_or_default();
+    let mut file = RootFile::fresh(super::kek::shares::NAME)?;
     file.shares = Some(ShareSet { set, threshold, digests });
     let wrap = |file: &RootFile, version, root: &Secret| {
         aead::encrypt(&key, &file.context(version), root)
@@ -47,8 +65,7 @@ pub fn init_shares(
     }
     let wrapped = wrap(&file, 1, &fresh_root()?)?;
     let file = file.with(1, &wrapped).from_version(u32::from(own.is_none()));
-    file.keep(&path)?;
-    Ok(made)
+    Ok(NewShares { shares, file, path })
 }
 
 fn made(key: &Secret, count: u8, threshold: u8) -> Result<Vec<Share>, CustodyError> {

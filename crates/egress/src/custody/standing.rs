@@ -43,6 +43,11 @@ impl Custody {
         self.keys.is_sealed()
     }
 
+    /// Whether an operator sealed it: then calls under way end, too. A provider that went away ends none.
+    pub fn is_shut(&self) -> bool {
+        self.guard.is_shut()
+    }
+
     /// How it stands.
     pub fn standing(&self) -> Standing {
         Standing {

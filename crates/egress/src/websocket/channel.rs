@@ -152,11 +152,18 @@ async fn watch<L: Ledger>(state: &State, terms: &Terms<'_, L>) -> Ending {
             seen = Some(Arc::clone(&policies));
         }
         drop(policies);
+        if terms.custody.is_shut() {
+            return Ending::Refused(shut());
+        }
         if state.silence() >= terms.limits.idle || state.closing_for().is_some_and(|since| since >= CLOSING) {
             return Ending::Idle;
         }
         sleep(BOUND).await;
     }
+}
+
+fn shut() -> Refusal {
+    Refusal::new(Code::BrokerSealed, "an operator sealed the broker")
 }
 
 fn gone() -> Refusal {

@@ -2,6 +2,7 @@
 
 mod captured;
 mod claim;
+mod copy;
 mod lease;
 mod life;
 mod migrate;
@@ -10,6 +11,8 @@ mod people;
 mod read;
 mod worker;
 mod write;
+
+pub use copy::copy_database;
 
 use crate::{Books, BoxFuture, Decision, SealedRow, Store, StoreError};
 use cloakroom_model::{

@@ -34,6 +34,14 @@ pub(super) fn reader(path: &Path) -> Result<Connection, StoreError> {
     open().map_err(|error| explained(path, error))
 }
 
+/// Opens for reading what is a store of ours already; makes and changes nothing.
+pub(super) fn reader_of_ours(path: &Path) -> Result<Connection, StoreError> {
+    // VACUUM INTO writes elsewhere; `query_only` would forbid that too.
+    let db = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| explained(path, error))?;
+    migrate::owned(&db, path)?;
+    Ok(db)
+}
+
 fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let db = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     db.busy_timeout(Duration::from_secs(5))?;

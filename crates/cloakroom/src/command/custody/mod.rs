@@ -1,22 +1,34 @@
 //! `cloakroom custody …`
 
+mod rewrap;
+mod shares;
+
 use crate::Outcome;
 use crate::broker::Broker;
 use crate::cli::{CustodyCommand, UnsealCustody};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::output::{Output, fields};
+use crate::output::{Output, fields, table};
 use crate::secret_input;
 use cloakroom_admin::wire::{CustodyView, Unsealing};
 use cloakroom_egress::custody::{Intake, unseal_name};
 
 pub(super) fn run(data: &DataDir, command: CustodyCommand, output: &Output) -> Outcome {
+    if let CustodyCommand::Init(options) = &command {
+        return shares::init(data, options, output);
+    }
     let broker = Broker::of(data)?;
     match command {
-        CustodyCommand::Status => show(&broker.read("custody")?, output),
+        CustodyCommand::Status | CustodyCommand::Init(_) => show(&broker.read("custody")?, output),
         CustodyCommand::Seal => show(&broker.tell("custody/seal")?, output),
         CustodyCommand::Unseal(options) => unseal(&broker, &options, output),
+        CustodyCommand::RotateKek => {
+            show(&broker.tell("custody/rotate")?, output)?;
+            output.hint("what was sealed before is under the older version still: cloakroom custody rewrap");
+            Ok(Exit::Done)
+        }
+        CustodyCommand::Rewrap => rewrap::run(&broker, output),
     }
 }
 
@@ -35,7 +47,26 @@ fn unseal(broker: &Broker, options: &UnsealCustody, output: &Output) -> Outcome 
 }
 
 fn show(custody: &CustodyView, output: &Output) -> Outcome {
-    output.data(custody, || fields(&lines(custody)))?;
+    output.data(custody, || {
+        let head = fields(&lines(custody));
+        if custody.versions.is_empty() {
+            return head;
+        }
+        let rows: Vec<Vec<String>> = custody
+            .versions
+            .iter()
+            .map(|root| {
+                let is_current = custody.current == Some(root.version);
+                let state = match (root.held, is_current) {
+                    (_, true) => "current",
+                    (true, false) => "held",
+                    (false, false) => "not held",
+                };
+                vec![root.version.to_string(), root.sealed.to_string(), state.to_owned()]
+            })
+            .collect();
+        format!("{head}\n\n{}", table(&["ROOT KEY", "SEALED UNDER IT", ""], &rows))
+    })?;
     Ok(Exit::Done)
 }
 
@@ -49,6 +80,13 @@ fn lines(custody: &CustodyView) -> Vec<(&'static str, String)> {
         (Some(what), ..) => lines.push(("wanted", format!("the {what}"))),
         _ => {}
     }
-    lines.extend(custody.current.map(|version| ("root key", format!("version {version}"))));
+    if let Some(rewrap) = &custody.rewrap {
+        let state = match (&rewrap.trouble, rewrap.running) {
+            (Some(trouble), _) => format!(": {trouble}"),
+            (None, true) => ", running".into(),
+            (None, false) => ", cut off".into(),
+        };
+        lines.push(("rewrap", format!("{} of {}{state}", rewrap.done, rewrap.total)));
+    }
     lines
 }
