@@ -74,11 +74,7 @@ impl Tracer {
     /// Traces this share of the calls, 0 to 1, and those that belong to a trace of the workload's which is kept. Calls that are over come
     /// out of the other end.
     pub fn new(share: f64, meters: Arc<Meters>) -> (Self, Receiver<CallTrace>) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a float becomes the nearest number"
-        )]
+        #[expect(clippy::cast_possible_truncation, reason = "a float becomes the nearest number")]
         let below = (share.clamp(0.0, 1.0) * u64::MAX as f64) as u64;
         let (sender, receiver) = channel(QUEUE);
         (Self { sender, meters, below }, receiver)
@@ -87,7 +83,7 @@ impl Tracer {
     /// Begins to trace a request, where it is one that is traced.
     pub(crate) fn begin(&self, head: &Head, request: RequestId) -> Option<Arc<Traced>> {
         let parent = Parent::of(&head.fields);
-        let span = low(request.bits()) & !0xF | 1;
+        let span = (low(request.bits()) & !0xF) | 1;
         let kept = match &parent {
             Some(parent) => parent.sampled,
             None => self.below == u64::MAX || low(request.bits()) < self.below,
