@@ -5,7 +5,7 @@
 use super::{Held, LayerState};
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use crate::settings::{CertificateSetting, KekSetting, Settings};
+use crate::settings::{CertificateSetting, KekSetting, NotifySetting, Settings};
 use cloakroom_tpm::Address;
 use landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd, Ruleset,
@@ -85,6 +85,7 @@ impl Files {
         if let Some(webhook) = &settings.webhook {
             files.read.insert(webhook.secret_file.clone());
         }
+        files.read.extend(settings.notify.iter().flat_map(NotifySetting::secrets).cloned());
         if let Some(operator) = settings.appliance.as_ref().and_then(|wires| wires.operator.as_ref()) {
             files.read.insert(operator.trusted.clone());
         }

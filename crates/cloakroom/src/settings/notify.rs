@@ -28,6 +28,17 @@ pub(crate) struct NotifySetting {
     pub(crate) ntfy: Option<NtfySetting>,
 }
 
+impl NotifySetting {
+    /// The files with its secrets.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &PathBuf> {
+        let password = self.email.iter().filter_map(|email| Some(&email.login.as_ref()?.1));
+        let signing = self.webhook.iter().map(|webhook| &webhook.secret_file);
+        let url = self.slack.iter().map(|slack| &slack.url_file);
+        let token = self.ntfy.iter().filter_map(|ntfy| ntfy.token_file.as_ref());
+        password.chain(signing).chain(url).chain(token)
+    }
+}
+
 /// The mail server, and who writes to whom.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct EmailSetting {
