@@ -78,15 +78,16 @@ pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
     })
 }
 
-/// Below `/proc/sys/net`: whether an answer is taken from where no route leads yet.
-const FILTER: &str = "/proc/sys/net/ipv4/conf/all/rp_filter";
-
 /// Asks for the card's address. Nothing listens yet.
 fn lend(netlink: &Netlink, wanted: &str) -> Result<(Card, Client, Lease), Failure> {
     let card = Card::find(wanted)?;
     netlink.ask(&up(card.index))?;
+    // Whether an answer is taken from where no route leads yet: the stricter of the two counts.
     let strictly = |value: &str| {
-        std::fs::write(FILTER, value).map_err(|error| Failure::file("write", Path::new(FILTER), &error))
+        ["all", &card.name].into_iter().try_for_each(|whose| {
+            let path = Path::new("/proc/sys/net/ipv4/conf").join(whose).join("rp_filter");
+            std::fs::write(&path, value).map_err(|error| Failure::file("write", &path, &error))
+        })
     };
     strictly("0")?;
     let client = Client::open(&card.name, card.hardware()?)?;
