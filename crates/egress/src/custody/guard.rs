@@ -108,7 +108,7 @@ impl Guard {
             let file = RootFile::fresh(self.provider.name())?;
             let root = fresh_root()?;
             let wrapped = in_time(self.provider.wrap(&file.context(1), &root)).await?;
-            file.with(1, &wrapped).from_version(1).keep(&self.file)?;
+            file.with(1, &wrapped).starting_at(1).keep(&self.file)?;
         }
         Ok(self.open().await)
     }

@@ -128,7 +128,7 @@ impl RootFile {
     }
 
     /// The same without what was sealed under before `minimum`.
-    pub(super) fn from_version(mut self, minimum: u32) -> Self {
+    pub(super) fn starting_at(mut self, minimum: u32) -> Self {
         self.roots.retain(|root| root.version >= minimum);
         Self { minimum, rewrapping: false, ..self }
     }

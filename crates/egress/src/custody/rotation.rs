@@ -141,7 +141,7 @@ impl Custody {
         let _turn = self.guard.turn.lock().await;
         let (current, _) = self.keys.versions().ok_or(CustodyError::Sealed)?;
         if let Some(file) = RootFile::read(&self.guard.file)? {
-            file.from_version(current).keep(&self.guard.file)?;
+            file.starting_at(current).keep(&self.guard.file)?;
         }
         self.guard.keep_only(current);
         self.guard.note_rewrapping(false);

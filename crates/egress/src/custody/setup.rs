@@ -64,7 +64,7 @@ pub fn init_shares(
         file = file.with(0, &wrapped);
     }
     let wrapped = wrap(&file, 1, &fresh_root()?)?;
-    let file = file.with(1, &wrapped).from_version(u32::from(own.is_none()));
+    let file = file.with(1, &wrapped).starting_at(u32::from(own.is_none()));
     Ok(NewShares { shares, file, path })
 }
 

@@ -236,7 +236,7 @@ async fn a_seal_wipes_what_was_derived_and_a_key_file_is_read_again() {
     let custody = Custody::assert_unlocked(crate::custody::KekSource::KeyFile(path.clone())).unwrap();
     let kept = record(&custody);
     assert_eq!(kept.sealed.0[0], 1, "version 0 is written as before there were versions");
-    custody.hold(&[kept.clone()]);
+    custody.hold(std::slice::from_ref(&kept));
     let derived = custody.derived(id(1)).unwrap();
     derived.get_or_init(|| Arc::new(1) as _);
     custody.seal();
