@@ -1,9 +1,7 @@
 //! The virtual machine of `cloakroom run --vm`, from inside: this program is its first process, and the command's files are its host's, shared
-//! over virtio. What it is to do lies in its root as [`Plan`]; what it says and hears goes over the one wire, to [`run::machine`].
+//! over virtio. What it is to do lies in its root as [`Plan`]; what it says and hears goes over the one wire, to `run/machine.rs`.
 //!
 //! Nothing here protects anybody from the command: that is done outside of the machine. Here it is made to feel at home.
-//!
-//! [`run::machine`]: crate::run::machine
 
 mod files;
 pub(crate) mod host;
