@@ -1,6 +1,8 @@
 //! The admin side's hands: what it may touch, and how rows are put in force.
 
 use crate::Locks;
+use crate::api::feed::Feeds;
+use crate::api::replays::Replays;
 use crate::ballot::Ballots;
 use crate::console::ConsoleState;
 use crate::handover::Handover;
@@ -80,6 +82,10 @@ pub struct Admin {
     pub rewrap: Rewrap,
     /// What the console's pages are made of besides.
     pub console: ConsoleState,
+    /// Answers to requests that made something, for whoever asks again.
+    pub replays: Replays,
+    /// Who listens to what happens.
+    pub feeds: Feeds,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
     /// How the process is closed in, said once it is.

@@ -36,7 +36,9 @@ pub mod wire;
 
 pub use admin::{Admin, AdminError, Attestor, Certifier, Changes};
 pub use api::approvers::in_force;
+pub use api::feed::Feeds;
 pub use api::locks::Locks;
+pub use api::replays::Replays;
 pub use ballot::Ballots;
 pub use console::{ConsoleState, Offer, OfferedLogin, OfferedPolicy, Waiting, WaitingKind, serve_console};
 pub use explain::{concerns, records_of};

@@ -79,6 +79,12 @@ codes! {
     /// What is asked does not fit the present state.
     Conflict "conflict" CONFLICT "this does not fit the present state"
         "look at the present state with the command 'show'";
+    /// The state is not the one that the request is bound to.
+    ChangedMeanwhile "changed-meanwhile" PRECONDITION_FAILED "it was changed meanwhile"
+        "read it again, and send the entity tag that it has now";
+    /// The key of a request that made something came again with another one.
+    IdempotencyKeyReused "idempotency-key-reused" UNPROCESSABLE_ENTITY "the Idempotency-Key was used before"
+        "choose another key for another request";
     /// The signature does not verify.
     SignatureNotValid "signature-not-valid" FORBIDDEN "the signature does not verify"
         "sign with the key of an enrolled approver: DIR/approver.key";

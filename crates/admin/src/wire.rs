@@ -6,16 +6,19 @@ mod custody;
 mod drop_off;
 mod health;
 mod issuer;
+mod lesson;
 mod lock;
 mod login;
 mod people;
 mod source;
 
-pub use credential::{CredentialView, NewCredential, RenewalView, Rotation};
+pub use credential::{CredentialView, IntakeView, NewCredential, RenewalView, Rotation};
 pub use custody::{CustodyView, RewrapView, RootVersion, Unsealing};
+pub(crate) use drop_off::ParcelDocument;
 pub use drop_off::{DropKeyView, DropOffRotation, DropOffView, Evidence, EvidenceQuestion};
 pub use health::{Health, LayerView};
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
+pub use lesson::{LearnedView, LessonView, NewLesson};
 pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
 pub use people::{
@@ -33,12 +36,14 @@ use cloakroom_store::journal::Record;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use utoipa::ToSchema;
 
 /// `POST /api/v1/workloads`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewWorkload {
     /// The operator's name for it.
+    #[schema(value_type = String)]
     pub name: Name,
     /// Whether it gets a certificate to show in TLS.
     #[serde(default)]
@@ -48,15 +53,18 @@ pub struct NewWorkload {
     pub uid: Option<u32>,
     /// Where it calls from.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub networks: Vec<IpNet>,
 }
 
 /// A new workload with its key, and its certificate's, which are not kept and never shown again.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct AddedWorkload {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: WorkloadId,
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Name,
     /// The workload key.
     pub key: String,
@@ -68,40 +76,45 @@ pub struct AddedWorkload {
 }
 
 /// A certificate with its private key.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct IssuedCertificate {
     /// The certificate (PEM).
     pub certificate: String,
     /// Its private key (PEM).
     pub key: String,
     /// SHA-256 of the certificate.
+    #[schema(value_type = String)]
     pub fingerprint: Fingerprint,
 }
 
 /// A workload as shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WorkloadView {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: WorkloadId,
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Name,
     /// When it was added.
     pub created: String,
     /// SHA-256 of its certificate, if it has one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub certificate: Option<Fingerprint>,
     /// The user that it runs as, if that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uid: Option<u32>,
     /// Where it calls from, if that is known.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    #[schema(value_type = Vec<String>)]
     pub networks: Vec<IpNet>,
     /// Placeholders bound to it that are pending or active.
     pub placeholders: usize,
 }
 
 /// `POST /api/v1/placeholders`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPlaceholder {
     /// Name or id of the credential.
@@ -125,9 +138,11 @@ pub struct NewPlaceholder {
     pub at_the_latest: bool,
     /// The hours of the day in which it counts.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub daily: Option<Hours>,
     /// What its holder has to show; absent: the key.
     #[serde(default)]
+    #[schema(value_type = Option<String>)]
     pub holder: Option<Proofs>,
     /// Number of uses; `null`: not counted.
     pub uses: Option<u32>,
@@ -136,6 +151,7 @@ pub struct NewPlaceholder {
     pub parent: Option<String>,
     /// What is done when it is misused.
     #[serde(default)]
+    #[schema(value_type = String)]
     pub on_misuse: OnMisuse,
     /// Seconds in which its workload can fetch it with a claim code; absent: it is shown to whoever issues it.
     #[serde(default)]
@@ -146,9 +162,10 @@ pub struct NewPlaceholder {
 }
 
 /// A new placeholder with its text, or the code to fetch it with; neither is kept nor shown again.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct IssuedPlaceholder {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: PlaceholderId,
     /// The text for the workload, where it is not to be fetched.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -159,10 +176,13 @@ pub struct IssuedPlaceholder {
     /// `pending`.
     pub state: String,
     /// The approval to grant.
+    #[schema(value_type = String)]
     pub approval: ApprovalId,
     /// The credential's name.
+    #[schema(value_type = String)]
     pub credential: Name,
     /// The workload's name.
+    #[schema(value_type = String)]
     pub workload: Name,
     /// When it expires, if it does.
     pub expires: Option<String>,
@@ -173,7 +193,7 @@ pub struct IssuedPlaceholder {
 }
 
 /// A placeholder that waits to be fetched.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct IssuedClaim {
     /// The claim code.
     pub code: String,
@@ -182,7 +202,7 @@ pub struct IssuedClaim {
 }
 
 /// What the journal knows of one placeholder.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 pub struct History {
     /// Its last use.
     pub last_use: Option<Occasion>,
@@ -193,21 +213,23 @@ pub struct History {
 }
 
 /// One call, as the journal knows it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Occasion {
     /// When.
     pub at: String,
     /// The call.
+    #[schema(value_type = String)]
     pub request: RequestId,
     /// Where it came from.
     pub peer: Option<String>,
     /// Why it was refused, if it was.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub code: Option<Code>,
 }
 
 /// One act, as the journal knows it.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ActView {
     /// When.
     pub at: String,
@@ -218,7 +240,7 @@ pub struct ActView {
 }
 
 /// A claim as shown to operators.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ClaimView {
     /// `waiting`, `claimed` or `lapsed`.
     pub state: String,
@@ -233,17 +255,21 @@ pub struct ClaimView {
 }
 
 /// A placeholder as shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct PlaceholderView {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: PlaceholderId,
     /// `pending`, `active`, `frozen`, `not-yet`, `denied`, `revoked`, `expired`, `spent` or `unverified`.
     pub state: String,
     /// The credential's name.
+    #[schema(value_type = String)]
     pub credential: Name,
     /// The workload's name.
+    #[schema(value_type = String)]
     pub workload: Name,
     /// The latest approval asked for.
+    #[schema(value_type = Option<String>)]
     pub approval: Option<ApprovalId>,
     /// When it was issued.
     pub created: String,
@@ -252,6 +278,7 @@ pub struct PlaceholderView {
     pub not_before: Option<String>,
     /// The placeholder that it descends from.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub parent: Option<PlaceholderId>,
     /// Since when it is frozen, if it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,14 +287,17 @@ pub struct PlaceholderView {
     pub expires: Option<String>,
     /// The hours of the day in which it counts, if not in all.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub daily: Option<Hours>,
     /// What its holder has to show.
+    #[schema(value_type = String)]
     pub holder: Proofs,
     /// How many uses it has, if counted.
     pub uses: Option<u32>,
     /// How many uses are spent.
     pub used: u32,
     /// Where its policy goes.
+    #[schema(value_type = Vec<String>)]
     pub destinations: Vec<Destination>,
     /// What the journal knows of it; only in `show`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -284,7 +314,7 @@ pub struct PlaceholderView {
 }
 
 /// `POST /api/v1/revoke`: exactly one member says which placeholders.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Revocation {
     /// All that stand for this credential, by name or id.
@@ -299,16 +329,18 @@ pub struct Revocation {
 }
 
 /// What was revoked.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Revoked {
     /// The placeholders, in id order; those that were revoked before are not among them.
+    #[schema(value_type = Vec<String>)]
     pub revoked: Vec<PlaceholderId>,
 }
 
 /// An approval as listed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalView {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: ApprovalId,
     /// `placeholder`, `call` for one call that waits, or `approver` for a change of the approvers.
     pub kind: String,
@@ -316,12 +348,15 @@ pub struct ApprovalView {
     pub state: String,
     /// The placeholder it covers; of a call, the first that is exchanged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub placeholder: Option<PlaceholderId>,
     /// The credential's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub credential: Option<Name>,
     /// The workload's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub workload: Option<Name>,
     /// When it was asked for.
     pub created: String,
@@ -339,7 +374,7 @@ pub struct ApprovalView {
 }
 
 /// An approval with the text that is signed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ApprovalText {
     /// The approval.
     #[serde(flatten)]
@@ -358,19 +393,22 @@ pub struct ApprovalText {
 }
 
 /// `POST /api/v1/approvals/{id}/grant`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct GrantRequest {
     /// By an enrolled approver, over the text's signing bytes.
+    #[schema(value_type = Object)]
     pub signature: Signature,
 }
 
 /// What a workload asks for.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProposalView {
     /// Its id.
+    #[schema(value_type = String)]
     pub id: ProposalId,
     /// Who asks.
+    #[schema(value_type = String)]
     pub workload: Name,
     /// When.
     pub at: String,
@@ -385,7 +423,7 @@ pub struct ProposalView {
 }
 
 /// An approver as listed.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ApproverView {
     /// Whose key it is.
     pub name: String,
@@ -399,25 +437,27 @@ pub struct ApproverView {
 }
 
 /// `POST /api/v1/approvers`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApprover {
     /// Whose key it is.
+    #[schema(value_type = String)]
     pub name: Name,
     /// The public key, as it stands in `approver.pub`.
     pub key: String,
 }
 
 /// `POST /api/v1/approvers/passkey`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewPasskey {
     /// Whose passkey it will be.
+    #[schema(value_type = String)]
     pub name: Name,
 }
 
 /// Where somebody makes a passkey, once.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct PasskeyLink {
     /// Open it in the browser of whoever is enrolled.
     pub url: String,
@@ -426,9 +466,10 @@ pub struct PasskeyLink {
 }
 
 /// `GET /api/v1/explain/{request}`.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 pub struct Explanation {
     /// The request.
+    #[schema(value_type = String)]
     pub request: RequestId,
     /// Its journal records, oldest first.
     pub records: Vec<serde_json::Value>,
@@ -445,14 +486,14 @@ impl Explanation {
 }
 
 /// `POST /api/v1/checkpoint`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointDocument {
     /// A signed note: what the journal came to when it was asked.
     pub checkpoint: String,
 }
 
 /// What is wrong in a policy file, and where.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Complaint {
     /// The file.
     pub file: String,
@@ -478,7 +519,7 @@ impl From<cloakroom_policy::Complaint> for Complaint {
 }
 
 /// The body of every refusal of the admin API.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDocument {
     /// A URN made of the code.
     pub r#type: String,
@@ -497,50 +538,17 @@ pub struct ProblemDocument {
     pub complaints: Vec<Complaint>,
 }
 
-/// `POST /api/v1/lessons`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct NewLesson {
-    /// The workload, by name or id.
-    pub workload: String,
-    /// After so many seconds it ends by itself.
-    pub seconds: u64,
-}
-
-/// A lesson under way.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LessonView {
-    /// Whose calls are refused and looked at.
-    pub workload: Name,
-    /// How many there were.
-    pub calls: u64,
-    /// Until when.
-    pub until: String,
-}
-
-/// What a lesson proposes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct LearnedView {
-    /// Whose calls they were.
-    pub workload: Name,
-    /// How many.
-    pub calls: u64,
-    /// How many permits the proposal has.
-    pub permits: usize,
-    /// What could not be proposed.
-    pub left_out: Vec<String>,
-    /// The proposal, a policy file with comments.
-    pub policy: String,
-}
-
 /// A placeholder with its tuples, and between which times it counts.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GrantedView {
     /// The placeholder.
+    #[schema(value_type = String)]
     pub id: PlaceholderId,
     /// The credential's name, if it is known.
+    #[schema(value_type = Option<String>)]
     pub credential: Option<Name>,
     /// The workload's name, if it is known.
+    #[schema(value_type = Option<String>)]
     pub workload: Option<Name>,
     /// As stored.
     pub state: String,
@@ -551,7 +559,9 @@ pub struct GrantedView {
     /// Its policy, as a file.
     pub policy: String,
     /// What it may do.
+    #[schema(value_type = Vec<Object>)]
     pub tuples: Vec<Tuple>,
     /// Where its credential may go at all.
+    #[schema(value_type = Vec<String>)]
     pub destinations: Vec<Destination>,
 }

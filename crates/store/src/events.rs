@@ -4,7 +4,11 @@ use crate::BoxFuture;
 use crate::journal::{Entry, Journal};
 use cloakroom_model::{EventKind, Meters, OnMisuse, PlaceholderId, SecurityEvent};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::broadcast;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
+
+/// Events that wait for one who listens.
+const HEARD: usize = 256;
 
 /// Whoever can end a placeholder that was misused. The data plane asks; it cannot change a row itself.
 pub trait Warden: Send + Sync {
@@ -18,12 +22,14 @@ pub struct Events {
     journal: Arc<Journal>,
     meters: Arc<Meters>,
     carrier: OnceLock<Sender<SecurityEvent>>,
+    heard: broadcast::Sender<SecurityEvent>,
 }
 
 impl Events {
     /// Events go into this journal.
     pub fn new(journal: Arc<Journal>) -> Arc<Self> {
-        Arc::new(Self { journal, meters: Arc::default(), carrier: OnceLock::new() })
+        let heard = broadcast::Sender::new(HEARD);
+        Arc::new(Self { journal, meters: Arc::default(), carrier: OnceLock::new(), heard })
     }
 
     /// Where they are recorded.
@@ -44,6 +50,11 @@ impl Events {
         receiver
     }
 
+    /// Events from now on, as they are raised; whoever is slow misses the oldest, and is told so.
+    pub fn hear(&self) -> broadcast::Receiver<SecurityEvent> {
+        self.heard.subscribe()
+    }
+
     /// Puts an event on record. That it cannot be recorded stops nobody: what it is about was refused already.
     pub fn raise(&self, event: SecurityEvent) {
         self.meters.event(event.event);
@@ -58,6 +69,8 @@ impl Events {
         if let Err(error) = self.journal.append(&Entry::Event(event.clone())) {
             tracing::error!(event = %event.event, %error, "a security event could not be recorded");
         }
+        // Nobody listens, mostly.
+        let _ = self.heard.send(event.clone());
         if let Some(carrier) = self.carrier.get()
             && carrier.try_send(event).is_err()
         {

@@ -1,5 +1,6 @@
 //! Approvals: the canonical text is shown, signed elsewhere, and verified here before it is stored.
 
+use super::page::{Listed, Page};
 use super::{approvers, input::Body, parked, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -17,13 +18,21 @@ use std::sync::Arc;
 /// The most of a session policy on one line.
 const COLUMNS: usize = 160;
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ApprovalView>>, Problem> {
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<ApprovalView>, Problem> {
+    Ok(page.of(all(&admin).await?, |one| one.id.to_string()))
+}
+
+/// Of every kind.
+pub(super) async fn all(admin: &Admin) -> Result<Vec<ApprovalView>, Problem> {
     let rows = admin.rows().await?;
     let approvers = admin.approvers();
     let views: Result<Vec<_>, _> =
         rows.approvals.iter().map(|row| view::approval(row, &rows, &approvers)).collect();
-    let others = parked::views(&admin).into_iter().chain(approvers::views(&admin));
-    views.map(|views| Json(views.into_iter().chain(others).collect()))
+    let others = parked::views(admin).into_iter().chain(approvers::views(admin));
+    views.map(|views| views.into_iter().chain(others).collect())
 }
 
 pub(crate) async fn show(

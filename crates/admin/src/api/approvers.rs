@@ -3,6 +3,7 @@
 
 use super::approvals::{require_next_count, signed_already, text_of};
 use super::input::Body;
+use super::page::Listed;
 use super::people;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -24,14 +25,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 /// Whose signatures count.
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Json<Vec<ApproverView>> {
+pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Listed<ApproverView> {
     let view = |member: &Approver| ApproverView {
         name: member.name().to_owned(),
         kind: member.kind().to_owned(),
         key: member.key_text(),
         digest: member.digest(),
     };
-    Json(admin.approvers().members().iter().map(view).collect())
+    Listed::whole(admin.approvers().members().iter().map(view).collect())
 }
 
 pub(crate) async fn enrol(

@@ -1,36 +1,42 @@
 //! Credentials: taken in sealed, shown by name and age, never read back.
 
+use super::page::{Listed, Page};
+use super::precondition::{IfMatch, Tag, Tagged};
 use super::view::Relations;
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::farewell;
 use crate::peer::Peer;
-use crate::wire::{CredentialView, NewCredential, Rotation};
+use crate::wire::{CredentialView, IntakeView, NewCredential, Rotation};
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_egress::custody::{Accepted, CustodyError, Intake};
+use cloakroom_egress::custody::{Accepted, CustodyError};
 use cloakroom_model::{CredentialId, CredentialKind, CredentialRecord, Destination, Name, Rows, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<Intake> {
-    Json(admin.custody.intake())
+pub(crate) async fn intake(State(admin): State<Arc<Admin>>) -> Json<IntakeView> {
+    Json(IntakeView(admin.custody.intake()))
 }
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<CredentialView>>, Problem> {
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<CredentialView>, Problem> {
     let rows = admin.rows().await?;
     let live = rows.credentials.iter().filter(|row| row.removed.is_none());
-    Ok(Json(live.map(|row| shown(&admin, row, &rows)).collect()))
+    Ok(page.of(live.map(|row| shown(&admin, row, &rows)).collect(), |one| one.id.to_string()))
 }
 
 pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(credential): Path<String>,
-) -> Result<Json<CredentialView>, Problem> {
+) -> Result<Tagged<CredentialView>, Problem> {
     let rows = admin.rows().await?;
-    Ok(Json(in_full(&admin, find::credential(&rows, &credential)?, &rows)))
+    let row = find::credential(&rows, &credential)?;
+    Ok(Tagged(Tag::of(&view::credential(row, &rows)), in_full(&admin, row, &rows)))
 }
 
 /// With how the making of its access tokens goes, and where its secret lives.
@@ -127,11 +133,13 @@ pub(crate) async fn rotate(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(credential): Path<String>,
+    expected: IfMatch,
     Body(rotation): Body<Rotation>,
 ) -> Result<Json<CredentialView>, Problem> {
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
+        expected.require(&view::credential(&row, &act.rows))?;
         let generation = row.generation.checked_add(1).ok_or_else(|| {
             Problem::new(ProblemCode::Conflict, "this credential cannot be rotated any more")
         })?;
@@ -164,10 +172,12 @@ pub(crate) async fn remove(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(credential): Path<String>,
+    expected: IfMatch,
 ) -> Result<Json<CredentialView>, Problem> {
     to_the_end(async move {
         let act = Act::begin(&admin, by.clone()).await?;
         let row = find::credential(&act.rows, &credential)?.clone();
+        expected.require(&view::credential(&row, &act.rows))?;
         // Before it is gone: what the authorization server is told.
         let farewell = admin.custody.farewell(row.id);
         let stored = || admin.store.remove_credential(row.id, Timestamp::now());

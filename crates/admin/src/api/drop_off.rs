@@ -5,7 +5,9 @@ use super::input::Body;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
-use crate::wire::{CredentialView, DropKeyView, DropOffRotation, DropOffView, Evidence, EvidenceQuestion};
+use crate::wire::{
+    CredentialView, DropKeyView, DropOffRotation, DropOffView, Evidence, EvidenceQuestion, ParcelDocument,
+};
 use crate::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::{Extension, Json};
@@ -79,7 +81,7 @@ fn nonce(text: &str) -> Option<[u8; 32]> {
 pub(crate) async fn take(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
-    Body(parcel): Body<Parcel>,
+    Body(ParcelDocument(parcel)): Body<ParcelDocument>,
 ) -> Result<Json<CredentialView>, Problem> {
     to_the_end(async move { deposit(&admin, by, &parcel).await }).await
 }

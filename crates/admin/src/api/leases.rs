@@ -1,5 +1,6 @@
 //! What sources have lent and was not given back yet.
 
+use super::page::{Listed, Page};
 use super::view;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -25,10 +26,10 @@ impl Admin {
     }
 }
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<LeaseView>>, Problem> {
+pub(crate) async fn list(State(admin): State<Arc<Admin>>, page: Page) -> Result<Listed<LeaseView>, Problem> {
     let rows = admin.rows().await?;
     let leases = admin.store.leases().await?;
-    Ok(Json(leases.iter().map(|lease| view::lease(lease, &rows)).collect()))
+    Ok(page.of(leases.iter().map(|lease| view::lease(lease, &rows)).collect(), |one| one.id.to_string()))
 }
 
 pub(crate) async fn dismiss(

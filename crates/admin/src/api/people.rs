@@ -2,6 +2,7 @@
 
 use super::approvers::full;
 use super::input::Body;
+use super::page::{Listed, Page};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::ballot::{Full, Invitation, LINK};
@@ -28,10 +29,10 @@ pub(crate) async fn whoami(Extension(caller): Extension<Caller>) -> Json<WhoView
     })
 }
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<MemberView>>, Problem> {
+pub(crate) async fn list(State(admin): State<Arc<Admin>>, page: Page) -> Result<Listed<MemberView>, Problem> {
     let members = admin.store.members().await?;
     let live = members.iter().filter(|row| row.removed.is_none());
-    Ok(Json(live.map(|row| view(&admin, row)).collect()))
+    Ok(page.of(live.map(|row| view(&admin, row)).collect(), |one| one.id.to_string()))
 }
 
 /// A link by which somebody makes a passkey in a browser and may then log in.

@@ -1,5 +1,7 @@
 //! Placeholders: shown without their text, frozen, revoked at once.
 
+use super::page::{Listed, Page};
+use super::precondition::{IfMatch, Tag, Tagged};
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -12,20 +14,23 @@ use axum::{Extension, Json};
 use cloakroom_model::{Change, PlaceholderId, PlaceholderRecord, PlaceholderState, Rows, Timestamp};
 use std::sync::Arc;
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<PlaceholderView>>, Problem> {
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<PlaceholderView>, Problem> {
     let rows = admin.rows().await?;
     let views: Result<Vec<_>, _> =
         rows.placeholders.iter().map(|row| view::placeholder(row, &rows)).collect();
     let ignored = admin.turn().await.clone();
     let rolled_back = admin.store.books().await?.rolled_back;
     let marked = views?.into_iter().map(|shown| mark(mark_older(shown, rolled_back), &ignored));
-    Ok(Json(marked.collect()))
+    Ok(page.of(marked.collect(), |one| one.id.to_string()))
 }
 
 pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(placeholder): Path<String>,
-) -> Result<Json<PlaceholderView>, Problem> {
+) -> Result<Tagged<PlaceholderView>, Problem> {
     let rows = admin.rows().await?;
     let row = find::placeholder(&rows, &placeholder)?;
     let ignored = admin.turn().await.clone();
@@ -34,7 +39,12 @@ pub(crate) async fn show(
     shown.history = Some(history(&admin, row.id).await?);
     shown.claim = admin.store.claim_of(row.id).await?.map(|claim| view::claim(&claim, Timestamp::now()));
     shown.policy = Some(view::policy(row)?.canonical_text());
-    Ok(Json(shown))
+    Ok(Tagged(Tag::of(&state_of(row, &rows)?), shown))
+}
+
+/// What a change of it is about: uses are counted by calls, not by changes.
+fn state_of(row: &PlaceholderRecord, rows: &Rows) -> Result<PlaceholderView, Problem> {
+    Ok(PlaceholderView { used: 0, ..view::placeholder(row, rows)? })
 }
 
 /// Frozen by a start, not by a person.
@@ -73,8 +83,9 @@ pub(crate) async fn revoke(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
+    expected: IfMatch,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    to_the_end(async move { revoke_one(&admin, by, &placeholder).await }).await
+    to_the_end(async move { revoke_one(&admin, by, &placeholder, &expected).await }).await
 }
 
 /// With all that descend from it.
@@ -82,9 +93,11 @@ pub(crate) async fn revoke_one(
     admin: &Admin,
     by: Peer,
     placeholder: &str,
+    expected: &IfMatch,
 ) -> Result<PlaceholderView, Problem> {
     let act = Act::begin(admin, by).await?;
     let row = find::placeholder(&act.rows, placeholder)?.clone();
+    expected.require(&state_of(&row, &act.rows)?)?;
     if row.state == PlaceholderState::Revoked {
         return show_one(&act.rows, row.id);
     }
@@ -140,16 +153,18 @@ pub(crate) async fn freeze(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
+    expected: IfMatch,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    to_the_end(async move { change_one(&admin, by, &placeholder, Change::Freeze).await }).await
+    to_the_end(async move { change_one(&admin, by, &placeholder, &expected, Change::Freeze).await }).await
 }
 
 pub(crate) async fn thaw(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(placeholder): Path<String>,
+    expected: IfMatch,
 ) -> Result<Json<PlaceholderView>, Problem> {
-    to_the_end(async move { change_one(&admin, by, &placeholder, Change::Thaw).await }).await
+    to_the_end(async move { change_one(&admin, by, &placeholder, &expected, Change::Thaw).await }).await
 }
 
 /// Freezes or thaws.
@@ -157,10 +172,12 @@ pub(crate) async fn change_one(
     admin: &Admin,
     by: Peer,
     placeholder: &str,
+    expected: &IfMatch,
     change: Change,
 ) -> Result<PlaceholderView, Problem> {
     let act = Act::begin(admin, by).await?;
     let row = find::placeholder(&act.rows, placeholder)?.clone();
+    expected.require(&state_of(&row, &act.rows)?)?;
     let (life, now) = (row.life(), Timestamp::now());
     let Some(next) = life.after(change, now) else {
         let text = format!("placeholder {} is {}, which is for good", row.id, life.stage());

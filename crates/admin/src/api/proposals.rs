@@ -1,5 +1,6 @@
 //! What workloads ask for: read, taken up or dropped. Nothing here permits anything.
 
+use super::page::{Listed, Page};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
@@ -13,8 +14,12 @@ use cloakroom_store::{Proposal, Ruling};
 use std::str::FromStr;
 use std::sync::Arc;
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<ProposalView>>, Problem> {
-    admin.proposals.list().iter().map(|one| view(&admin, one)).collect::<Result<_, _>>().map(Json)
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<ProposalView>, Problem> {
+    let all = admin.proposals.list().iter().map(|one| view(&admin, one)).collect::<Result<_, _>>()?;
+    Ok(page.of(all, |one| one.id.to_string()))
 }
 
 pub(crate) async fn accept(

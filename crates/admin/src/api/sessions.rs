@@ -1,5 +1,6 @@
 //! Sessions: whose browsers are logged in, and an end to that.
 
+use super::page::{Listed, Page};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::identity::Caller;
@@ -16,10 +17,11 @@ use std::sync::Arc;
 pub(crate) async fn list(
     State(admin): State<Arc<Admin>>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<Vec<SessionView>>, Problem> {
+    page: Page,
+) -> Result<Listed<SessionView>, Problem> {
     let rows = live(&admin).await?;
     let shown = rows.iter().filter(|row| caller.has(Role::Operator) || caller.owns(&owner(row)));
-    Ok(Json(shown.map(|row| view(row, &caller)).collect()))
+    Ok(page.of(shown.map(|row| view(row, &caller)).collect(), |one| one.id.to_string()))
 }
 
 /// Logs a browser out.

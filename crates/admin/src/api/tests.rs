@@ -1,12 +1,13 @@
 //! The whole API in process, on the admin socket.
 
-use super::routes;
-use crate::house::{CANARY, House, POLICY, issue_body};
+use super::{Route, routes};
+use crate::house::{CANARY, House, POLICY, golden, issue_body};
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::WorkloadId;
+use cloakroom_model::{EventKind, Role, SecurityEvent, WorkloadId};
 use http::StatusCode;
+use http_body_util::BodyExt;
 use serde_json::{Value, json};
 
 #[tokio::test]
@@ -208,7 +209,7 @@ async fn t91_without_a_journal_nothing_is_changed() {
 #[tokio::test]
 async fn another_user_may_do_nothing_on_any_route() {
     let house = House::new();
-    for (method, path, ..) in routes() {
+    for Route { method, path, .. } in routes() {
         let (status, text) = house.call_as(House::own_uid() + 1, method, path, Some(json!({}))).await;
         assert_eq!(status, StatusCode::FORBIDDEN, "{method} {path}");
         assert!(text.contains("peer-not-permitted"));
@@ -217,32 +218,166 @@ async fn another_user_may_do_nothing_on_any_route() {
 }
 
 #[tokio::test]
-async fn t86_no_route_that_reads_ever_shows_a_secret_a_key_or_a_placeholder() {
+async fn t86_no_route_ever_shows_a_secret_and_none_that_reads_a_key_or_a_placeholder() {
     let (house, issued) = House::granted().await;
+    house.admin.feeds.end();
     let key = house.workload("other").await["key"].as_str().unwrap().to_owned();
+    let token = house.token(Role::Reader).await;
     let placeholder = issued["placeholder"].as_str().unwrap();
     let rotated = json!({ "secret": house.sealed("c").await });
     house.ok("POST", "/api/v1/credentials/c/rotate", Some(rotated)).await;
     house.ok("POST", "/api/v1/lessons", Some(json!({ "workload": "robot", "seconds": 60 }))).await;
-    let mut asked = 0;
-    for (method, path, ..) in routes().into_iter().filter(|(method, ..)| *method == "GET") {
-        let path = path
-            .replace("{credential}", "c")
-            .replace("{workload}", "robot")
-            .replace("{placeholder}", issued["id"].as_str().unwrap())
-            .replace("{approval}", issued["approval"].as_str().unwrap())
-            .replace("{request}", "01HF7YAT00QTXS9F8T1S4ZKZ8M");
-        let (status, text) = house.call_as(House::own_uid(), method, &path, None).await;
+    let encoded = STANDARD.encode(CANARY);
+    let secrets = [CANARY, &encoded[..encoded.len() - 4]];
+    let filled = |path: &str| {
+        let path = path.replace("{credential}", "c").replace("{workload}", "robot");
+        let path = path.replace("{placeholder}", issued["id"].as_str().unwrap());
+        let path = path.replace("{approval}", issued["approval"].as_str().unwrap());
+        path.replace("{request}", "01HF7YAT00QTXS9F8T1S4ZKZ8M")
+    };
+    let (reads, changes): (Vec<Route>, Vec<Route>) = routes()
+        .into_iter()
+        .filter(|route| !route.path.ends_with(".json"))
+        .partition(|route| route.method == "GET");
+    assert_eq!(reads.len(), 26);
+    for route in reads {
+        let path = filled(route.path);
+        let (status, text) = house.call_as(House::own_uid(), "GET", &path, None).await;
         // What there is none of in this house tells nothing either.
         let is_none = ["explain", "logins/", "issuer"].iter().any(|word| path.contains(word));
         assert!(status == StatusCode::OK || is_none, "{path}: {text}");
-        let encoded = STANDARD.encode(CANARY);
-        for never in [CANARY, &encoded[..encoded.len() - 4], &key, placeholder, "sealed", "ciphertext"] {
+        for never in secrets.into_iter().chain([&key, placeholder, &token, "ciphertext"]) {
             assert!(!text.contains(never), "{path} shows {never}");
         }
-        asked += 1;
     }
-    assert_eq!(asked, 25);
+    for route in changes {
+        let (_, text) =
+            house.call_as(House::own_uid(), route.method, &filled(route.path), Some(json!({}))).await;
+        assert!(secrets.iter().all(|never| !text.contains(never)), "{} {}", route.method, route.path);
+    }
+}
+
+#[test]
+fn the_document_is_what_is_checked_in_and_names_every_operation_once() {
+    let document = super::openapi::document(&routes());
+    let mut ids: Vec<&str> = Vec::new();
+    for methods in document["paths"].as_object().unwrap().values() {
+        ids.extend(methods.as_object().unwrap().values().map(|one| one["operationId"].as_str().unwrap()));
+    }
+    ids.sort_unstable();
+    let all = ids.len();
+    ids.dedup();
+    assert_eq!((ids.len(), all), (routes().len(), routes().len()));
+    golden("../../docs/openapi.json", &format!("{}\n", serde_json::to_string_pretty(&document).unwrap()));
+}
+
+#[tokio::test]
+async fn a_list_is_read_page_by_page() {
+    let house = House::new();
+    for name in ["one", "two", "three"] {
+        house.workload(name).await;
+    }
+    let mut path = "/api/v1/workloads?limit=2".to_owned();
+    let mut names = Vec::new();
+    loop {
+        let answer = house.tell("GET", &path, &[], "").await;
+        let link = answer.headers().get("link").map(|link| link.to_str().unwrap().to_owned());
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let page: Vec<Value> = serde_json::from_slice(&bytes).unwrap();
+        assert!(page.len() <= 2);
+        names.extend(page.iter().map(|one| one["name"].as_str().unwrap().to_owned()));
+        let Some(link) = link else { break };
+        path = format!("/api/v1/workloads{}", link.split(['<', '>']).nth(1).unwrap());
+    }
+    assert_eq!(names, ["one", "two", "three"]);
+    for wrong in ["limit=0", "limit=1001", "after=%0a", "page=1"] {
+        let path = format!("/api/v1/workloads?{wrong}");
+        assert_eq!(house.refused("GET", &path, None).await, (400, "malformed-request".into()), "{wrong}");
+    }
+}
+
+#[tokio::test]
+async fn a_change_that_is_bound_to_what_was_looked_at_is_made_on_that_alone() {
+    let (house, issued) = House::granted().await;
+    let path = format!("/api/v1/placeholders/{}", issued["id"].as_str().unwrap());
+    let tag = async |path: &str| {
+        let answer = house.tell("GET", path, &[], "").await;
+        answer.headers()["etag"].to_str().unwrap().to_owned()
+    };
+    let before = tag(&path).await;
+    assert_eq!(tag(&path).await, before, "looking changes nothing");
+    house.ok("POST", &format!("{path}/freeze"), None).await;
+    let acts = house.acts().len();
+    let stale = house.tell("POST", &format!("{path}/revoke"), &[("if-match", &before)], "").await;
+    assert_eq!(stale.status(), 412);
+    assert_eq!(house.acts().len(), acts, "nothing was done");
+    let now = tag(&path).await;
+    let bound = house.tell("POST", &format!("{path}/thaw"), &[("if-match", &now)], "").await;
+    assert_eq!(bound.status(), 200);
+    let credential = tag("/api/v1/credentials/c").await;
+    house
+        .ok("POST", "/api/v1/credentials/c/rotate", Some(json!({ "secret": house.sealed("c").await })))
+        .await;
+    let stale = house.tell("DELETE", "/api/v1/credentials/c", &[("if-match", &credential)], "").await;
+    assert_eq!(stale.status(), 412);
+    let any = house.tell("DELETE", "/api/v1/workloads/robot", &[("if-match", "*")], "").await;
+    assert_eq!(any.status(), 200);
+}
+
+#[tokio::test]
+async fn what_is_asked_for_again_with_the_same_key_is_made_once() {
+    let house = House::new();
+    let ask = async |key: &str, body: &str| {
+        let answer = house.tell("POST", "/api/v1/workloads", &[("idempotency-key", key)], body).await;
+        let (status, replayed) =
+            (answer.status().as_u16(), answer.headers().contains_key("idempotency-replayed"));
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        let told: Value = serde_json::from_slice(&bytes).unwrap();
+        (status, replayed, told)
+    };
+    let first = ask("k1", r#"{"name":"robot"}"#).await;
+    let again = ask("k1", r#"{"name":"robot"}"#).await;
+    assert_eq!((first.0, first.1, again.0, again.1), (200, false, 200, true));
+    assert_eq!(first.2, again.2, "the key that is shown once, too");
+    assert_eq!(house.acts().len(), 1);
+    let other = ask("k1", r#"{"name":"other"}"#).await;
+    assert_eq!((other.0, other.2["code"].as_str()), (422, Some("idempotency-key-reused")));
+    // What was refused made nothing, so it may be tried again.
+    assert_eq!(ask("k2", r#"{"name":"robot"}"#).await.2["code"], "name-taken");
+    house.ok("DELETE", "/api/v1/workloads/robot", None).await;
+    assert_eq!(ask("k2", r#"{"name":"robot"}"#).await.0, 200);
+    assert_eq!(ask("", r#"{"name":"x"}"#).await.2["code"], "malformed-request");
+    // Another caller's key is another key.
+    let token = house.token(Role::Operator).await;
+    let field = format!("Bearer {token}");
+    let fields =
+        [("authorization", field.as_str()), ("idempotency-key", "k1"), ("content-type", "application/json")];
+    let told = house.ask("POST", "/api/v1/workloads", &fields, r#"{"name":"robot"}"#).await;
+    assert_eq!(told.code(), "name-taken");
+}
+
+#[tokio::test]
+async fn approvals_and_security_events_are_told_as_they_happen() {
+    let house = House::new();
+    house.deposit("c").await;
+    house.workload("robot").await;
+    let first = house.issue().await;
+    let mut body = house.tell("GET", "/api/v1/events", &[], "").await.into_body();
+    let mut next = async || {
+        let frame = body.frame().await?.unwrap();
+        Some(String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap())
+    };
+    let told = next().await.unwrap();
+    assert!(
+        told.starts_with("event: approval\ndata: {") && told.contains(first["approval"].as_str().unwrap())
+    );
+    house.admin.events.raise(SecurityEvent::new(EventKind::SpentUsed));
+    assert!(next().await.unwrap().starts_with("event: security-event\ndata: {"));
+    house.ok("POST", &format!("/api/v1/approvals/{}/deny", first["approval"].as_str().unwrap()), None).await;
+    let told = next().await.unwrap();
+    assert!(told.contains("\"denied\"") && !told.contains(first["placeholder"].as_str().unwrap()), "{told}");
+    house.admin.feeds.end();
+    assert_eq!(next().await, None, "it ends with the broker");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! API tokens: made for programs with an end and some of their maker's roles, shown once, revoked.
 
 use super::input::Body;
+use super::page::{Listed, Page};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::identity::Caller;
@@ -21,10 +22,11 @@ const LONGEST: u64 = 366 * 86_400;
 pub(crate) async fn list(
     State(admin): State<Arc<Admin>>,
     Extension(caller): Extension<Caller>,
-) -> Result<Json<Vec<ApiTokenView>>, Problem> {
+    page: Page,
+) -> Result<Listed<ApiTokenView>, Problem> {
     let rows = admin.store.api_tokens().await?;
     let shown = rows.iter().filter(|row| caller.has(Role::Operator) || caller.owns(&row.owner));
-    Ok(Json(shown.map(view).collect()))
+    Ok(page.of(shown.map(view).collect(), |one| one.id.to_string()))
 }
 
 pub(crate) async fn create(

@@ -1,17 +1,21 @@
 //! What was granted, tuple by tuple, with the times between which it counts: what reports of growth are made of.
 
+use super::page::{Listed, Page};
 use super::view;
 use crate::Problem;
 use crate::admin::Admin;
 use crate::wire::GrantedView;
-use axum::Json;
 use axum::extract::State;
 use cloakroom_model::{PlaceholderRecord, Rows, Timestamp};
 use std::sync::Arc;
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<GrantedView>>, Problem> {
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<GrantedView>, Problem> {
     let rows = admin.store.load().await?;
-    rows.placeholders.iter().map(|row| granted(row, &rows)).collect::<Result<_, _>>().map(Json)
+    let all = rows.placeholders.iter().map(|row| granted(row, &rows)).collect::<Result<_, _>>()?;
+    Ok(page.of(all, |one: &GrantedView| one.id.to_string()))
 }
 
 fn granted(row: &PlaceholderRecord, rows: &Rows) -> Result<GrantedView, Problem> {

@@ -1,5 +1,7 @@
 //! Workloads: added with a key that is shown once, listed, removed.
 
+use super::page::{Listed, Page};
+use super::precondition::{IfMatch, Tag, Tagged};
 use super::{input::Body, view};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
@@ -15,18 +17,22 @@ use std::sync::Arc;
 /// What the key of a workload begins with.
 const KEY: &str = "cwk_";
 
-pub(crate) async fn list(State(admin): State<Arc<Admin>>) -> Result<Json<Vec<WorkloadView>>, Problem> {
+pub(crate) async fn list(
+    State(admin): State<Arc<Admin>>,
+    page: Page,
+) -> Result<Listed<WorkloadView>, Problem> {
     let rows = admin.rows().await?;
     let live = rows.workloads.iter().filter(|row| row.removed.is_none());
-    Ok(Json(live.map(|row| view::workload(row, &rows)).collect()))
+    Ok(page.of(live.map(|row| view::workload(row, &rows)).collect(), |one| one.id.to_string()))
 }
 
 pub(crate) async fn show(
     State(admin): State<Arc<Admin>>,
     Path(workload): Path<String>,
-) -> Result<Json<WorkloadView>, Problem> {
+) -> Result<Tagged<WorkloadView>, Problem> {
     let rows = admin.rows().await?;
-    Ok(Json(view::workload(find::workload(&rows, &workload)?, &rows)))
+    let shown = view::workload(find::workload(&rows, &workload)?, &rows);
+    Ok(Tagged(Tag::of(&shown), shown))
 }
 
 pub(crate) async fn add(
@@ -67,10 +73,12 @@ pub(crate) async fn remove(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
     Path(workload): Path<String>,
+    expected: IfMatch,
 ) -> Result<Json<WorkloadView>, Problem> {
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
         let row = find::workload(&act.rows, &workload)?.clone();
+        expected.require(&view::workload(&row, &act.rows))?;
         let stored = || admin.store.remove_workload(row.id, Timestamp::now());
         let rows = act.carry_out("workload removed", row.id.to_string(), Some(&row.name), stored).await?;
         Ok(view::workload(&row, &rows))

@@ -9,6 +9,7 @@ use super::waiting::waiting;
 use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::placeholders::{change_one, revoke_one};
+use crate::api::precondition::IfMatch;
 use crate::api::view::{self, Relations};
 use crate::identity::Form;
 use crate::{Problem, find};
@@ -222,8 +223,8 @@ async fn carry_out(
     let (by, at) = (viewer.peer(), id(&placeholder).map(|id| format!("/placeholders/{id}")));
     let done = to_the_end(async move {
         match deed {
-            Deed::Change(change) => change_one(&admin, by, &placeholder, change).await,
-            Deed::Revoke => revoke_one(&admin, by, &placeholder).await,
+            Deed::Change(change) => change_one(&admin, by, &placeholder, &IfMatch::default(), change).await,
+            Deed::Revoke => revoke_one(&admin, by, &placeholder, &IfMatch::default()).await,
         }
     })
     .await;

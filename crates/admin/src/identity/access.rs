@@ -46,6 +46,17 @@ impl Access {
         Err(Problem::new(ProblemCode::RoleMissing, detail).hinting(hint))
     }
 
+    /// Who that is, for the document.
+    pub(crate) fn words(self) -> String {
+        let roles = self.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::People => format!("{roles}, and no API token"),
+            Self::Own => format!("{roles}; but for operators only what is their own"),
+            Self::Local => "whoever is at the admin socket".to_owned(),
+            _ => roles,
+        }
+    }
+
     fn admits(self, caller: &Caller) -> bool {
         let has_one = self.roles().iter().any(|role| caller.has(*role));
         match self {

@@ -20,7 +20,7 @@ use cloakroom_model::{LookupKey, Name, Role, Rows, WorkloadId};
 use cloakroom_policy::{Approvers, PolicySet, RelyingParty};
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
 use cloakroom_store::{Parking, ParkingBounds, Recounted, SqliteStore, Uses};
-use http::{HeaderMap, Request, StatusCode};
+use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
@@ -96,6 +96,8 @@ impl House {
             issuer: None,
             rewrap: crate::Rewrap::default(),
             console: crate::ConsoleState::default(),
+            replays: crate::Replays::default(),
+            feeds: crate::Feeds::default(),
             handover: Handover::default(),
             draining: crate::Draining::default(),
             confinement: OnceLock::new(),
@@ -114,6 +116,23 @@ impl House {
     pub(crate) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> (StatusCode, Value) {
         let (status, text) = self.call_as(Self::own_uid(), method, path, body).await;
         (status, serde_json::from_str(&text).unwrap_or(Value::Null))
+    }
+
+    /// A call with these header fields on the admin socket, as whoever may operate the broker.
+    pub(crate) async fn tell(
+        &self,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Body> {
+        let mut request =
+            Request::builder().method(method).uri(path).header("content-type", "application/json");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let service = TowerToHyperService::new(self.router(Self::own_uid()));
+        service.call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
     }
 
     pub(crate) async fn call_as(
@@ -252,4 +271,14 @@ impl House {
         let made = self.ok("POST", "/api/v1/tokens", Some(body)).await;
         made["text"].as_str().unwrap().to_owned()
     }
+}
+
+/// Compares with what is checked in; writes it where `CLOAKROOM_BLESS` says so.
+pub(crate) fn golden(file: &str, now: &str) {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    if std::env::var_os("CLOAKROOM_BLESS").is_some() {
+        std::fs::write(&path, now).unwrap();
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(kept, now, "{file} says something else; CLOAKROOM_BLESS=1 writes it anew");
 }

@@ -2,9 +2,10 @@
 
 use cloakroom_egress::custody::DropOff;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/custody`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CustodyView {
     /// `open` or `sealed`.
     pub state: String,
@@ -31,7 +32,7 @@ pub struct CustodyView {
 }
 
 /// One version of the root key.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RootVersion {
     /// Its number.
     pub version: u32,
@@ -42,7 +43,7 @@ pub struct RootVersion {
 }
 
 /// How far a rewrap has come. What is done and what there is are counted from the rows, so a crash changes neither.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RewrapView {
     /// Sealed under the current version.
     pub done: u64,
@@ -55,10 +56,11 @@ pub struct RewrapView {
 }
 
 /// `POST /api/v1/custody/unseal`.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unsealing {
     /// A share or the passphrase, sealed to the intake key under the name `custody-unseal`; absent: the provider is asked again.
     #[serde(default)]
+    #[schema(value_type = Option<Object>)]
     pub part: Option<DropOff>,
 }

@@ -2,9 +2,10 @@
 
 use super::CustodyView;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/health`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Health {
     /// `ok`; `sealed` where no secret opens.
     pub status: String,
@@ -35,7 +36,7 @@ pub struct Health {
 }
 
 /// One layer of the process's confinement.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LayerView {
     /// `memory`, `privileges`, `files` or `calls`.
     pub name: String,

@@ -1,9 +1,10 @@
 //! The issuer of tokens, as JSON.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/issuer`: the broker as issuer of tokens. Everything here is public.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IssuerView {
     /// Its URL.
     pub url: String,
@@ -16,7 +17,7 @@ pub struct IssuerView {
 }
 
 /// A key of the issuer, by id and age.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct IssuerKeyView {
     /// Its id: `kid`.
     pub id: String,
@@ -31,7 +32,7 @@ pub struct IssuerKeyView {
 }
 
 /// `POST /api/v1/issuer/rotate`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct IssuerRotation {
     /// After how many seconds the new key signs.

@@ -2,12 +2,14 @@
 
 use cloakroom_model::Name;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `POST /api/v1/locks`: what a check of a lock found.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockReport {
     /// The lock.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What was tried.
     pub attempts: Vec<LockAttempt>,
@@ -26,7 +28,7 @@ impl LockReport {
 }
 
 /// One attempt to get past a lock.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LockAttempt {
     /// What was tried.
@@ -38,7 +40,7 @@ pub struct LockAttempt {
 }
 
 /// What is known of a way out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LockOutcome {
     /// It is proved that it leads nowhere.
@@ -50,21 +52,23 @@ pub enum LockOutcome {
 }
 
 /// `GET /api/v1/locks`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LocksView {
     /// Whether the broker calls itself locked: each lock, and each that is required, was checked within a day, and held.
     pub locked: bool,
     /// The locks without which no call goes out.
     #[serde(default)]
+    #[schema(value_type = Vec<String>)]
     pub required: Vec<Name>,
     /// The locks that were checked since the broker started.
     pub locks: Vec<LockView>,
 }
 
 /// A lock as shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LockView {
     /// Its name.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What its last check came to.
     pub outcome: LockOutcome,

@@ -2,16 +2,19 @@
 
 use cloakroom_model::{ApiTokenId, ApprovalId, MemberId, Name, Roles, SessionId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// `GET /api/v1/whoami`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct WhoView {
     /// As the record names the caller.
     pub name: String,
     /// What the caller may do.
+    #[schema(value_type = Vec<String>)]
     pub roles: Roles,
     /// The session, where there is one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub session: Option<SessionId>,
     /// What the session's pages send as `Cloakroom-CSRF` with every change.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -19,35 +22,41 @@ pub struct WhoView {
 }
 
 /// `POST /api/v1/members`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewMember {
     /// What others call that person.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What the person may do. To become an approver takes the signatures of those there are.
+    #[schema(value_type = Vec<String>)]
     pub roles: Roles,
 }
 
 /// A person who uses the console.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct MemberView {
     /// The id.
+    #[schema(value_type = String)]
     pub id: MemberId,
     /// The name.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What the person may do now.
+    #[schema(value_type = Vec<String>)]
     pub roles: Roles,
     /// Since when.
     pub created: String,
 }
 
 /// What came of a link for a passkey.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct EnrolledView {
     /// `enrolled` where the person has logged in by it; `pending` where it counts once approvers have signed.
     pub state: String,
     /// The approval that waits for the approvers' signatures, where one does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub id: Option<ApprovalId>,
     /// The member, where the link was for one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -55,9 +64,10 @@ pub struct EnrolledView {
 }
 
 /// A browser that is logged in.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SessionView {
     /// Its id, which opens nothing.
+    #[schema(value_type = String)]
     pub id: SessionId,
     /// Whose it is.
     pub name: String,
@@ -72,19 +82,21 @@ pub struct SessionView {
 }
 
 /// `POST /api/v1/tokens`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewApiToken {
     /// What it is for.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What it may do: some of its maker's roles.
+    #[schema(value_type = Vec<String>)]
     pub roles: Roles,
     /// Seconds until it ends.
     pub expires_in: u64,
 }
 
 /// A new API token with its text, which is not kept and never shown again.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize, ToSchema)]
 pub struct IssuedApiToken {
     /// The API token.
     #[serde(flatten)]
@@ -94,13 +106,16 @@ pub struct IssuedApiToken {
 }
 
 /// An API token as shown.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct ApiTokenView {
     /// Its id, which opens nothing.
+    #[schema(value_type = String)]
     pub id: ApiTokenId,
     /// What it is for.
+    #[schema(value_type = String)]
     pub name: Name,
     /// What it may do.
+    #[schema(value_type = Vec<String>)]
     pub roles: Roles,
     /// Who made it.
     pub owner: String,

@@ -2,9 +2,10 @@
 
 use cloakroom_model::LeaseId;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 /// Where a secret lives that is read elsewhere, and how that goes.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct SourceView {
     /// The kind of source.
     pub from: String,
@@ -18,6 +19,7 @@ pub struct SourceView {
     pub read: Option<String>,
     /// What it is lent by.
     #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<String>)]
     pub lease: Option<LeaseId>,
     /// Why the last reading failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -25,9 +27,10 @@ pub struct SourceView {
 }
 
 /// What a source has lent and was not given back yet.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct LeaseView {
     /// Its id here.
+    #[schema(value_type = String)]
     pub id: LeaseId,
     /// The credential's name, or its id where that is not known any more.
     pub credential: String,

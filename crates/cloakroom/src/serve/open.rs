@@ -24,8 +24,8 @@ use crate::settings::{CertificateSetting, IssuerSetting, Settings};
 use arc_swap::ArcSwap;
 use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{
-    Admin, Attestor, Ballots, Changes, ConsoleState, Draining, Identity, Link, Locks, Logins, Revoker,
-    Rewrap, in_force,
+    Admin, Attestor, Ballots, Changes, ConsoleState, Draining, Feeds, Identity, Link, Locks, Logins, Replays,
+    Revoker, Rewrap, in_force,
 };
 use cloakroom_egress::Upstream;
 use cloakroom_egress::custody::{Custody, DropBox};
@@ -195,6 +195,8 @@ pub(super) async fn open(
         issuer: issuer.clone(),
         rewrap: Rewrap::default(),
         console: ConsoleState::new(crate::catalogue::offers, listening),
+        replays: Replays::default(),
+        feeds: Feeds::default(),
         handover: Handover::default(),
         confinement: OnceLock::new(),
         draining: Draining::default(),

@@ -131,6 +131,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     tracing::info!("stopping");
     admin.draining.begin();
     stop.send_replace(true);
+    admin.feeds.end();
     while !is_handed_over && servers.len() > 1 {
         drop(servers.join_next().await);
     }
