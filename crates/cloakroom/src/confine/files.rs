@@ -21,7 +21,7 @@ const WANTED: ABI = ABI::V6;
 
 /// What a start reads of the system, where it is there: authorities that upstreams are checked with (`rustls-native-certs`), resolvers, how many
 /// processors it may use, random bytes for SQLite.
-const SYSTEM: [&str; 18] = [
+const SYSTEM: [&str; 19] = [
     "/etc/ssl/certs",
     "/etc/ssl/cert.pem",
     "/etc/ssl/ca-bundle.pem",
@@ -39,6 +39,8 @@ const SYSTEM: [&str; 18] = [
     "/sys/fs/cgroup",
     "/sys/devices/system/cpu",
     "/dev/urandom",
+    // A static build, which cannot look the call up, waits here until the kernel has gathered enough.
+    "/dev/random",
     "/dev/null",
 ];
 

@@ -61,7 +61,7 @@ pub(crate) fn hand_in(broker: &Broker, file: &Path) -> Answer {
 fn code(answer: &Answer) -> String {
     assert!(!answer.status.success(), "{answer:?}");
     let problem: Value = serde_json::from_str(&answer.stderr).unwrap();
-    problem["code"].as_str().unwrap_or_default().to_owned()
+    problem["error"]["code"].as_str().unwrap_or_default().to_owned()
 }
 
 #[test]
