@@ -41,7 +41,7 @@ codes! {
         "send one Host, one length, a path without dot segments, encoded slashes or double encoding, and no duplicate keys";
     /// No workload, or a wrong workload key.
     UnknownWorkload "unknown-workload" 407 "the workload is not known"
-        "send the workload key: Proxy-Authorization (http://name:key@… in the proxy setting), or the Cloakroom-Workload header in base-URL mode";
+        "send the workload key: Proxy-Authorization (http://NAME:KEY@HOST:PORT in the proxy setting), or the Cloakroom-Workload header in base-URL mode";
     /// No placeholder in the call, or one this broker does not know.
     UnknownPlaceholder "unknown-placeholder" 403 "no placeholder that this broker knows was found"
         "put the placeholder, unchanged, where the credential would stand; ask the operator for a new one if it was replaced";
@@ -104,7 +104,7 @@ codes! {
         "the call may have taken effect upstream; ask for an encoding of gzip, deflate, br, zstd or identity";
     /// The broker has no key to open secrets with.
     BrokerSealed "broker-sealed" 503 "the broker cannot open its secrets"
-        "the operator has to unlock the broker or repair the credential's record";
+        "the operator has to unseal the broker: cloakroom custody unseal; where it is open, to repair the credential's record";
     /// No access token can be had from the authorization server now.
     CredentialUnavailable "credential-unavailable" 503 "what the placeholder stands for could not be had"
         "nothing was sent to the destination; try again after the time that Retry-After names";

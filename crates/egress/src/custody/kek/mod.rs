@@ -20,6 +20,7 @@ pub(super) use local::{Local, Place};
 pub(super) use provider::Answer;
 pub use provider::Wants;
 pub(super) use provider::{Provider, ProviderError};
+pub(super) use source::ROOTS;
 pub use source::{KekSource, made_with};
 pub use transit::{TransitLogin, TransitSettings};
 

@@ -81,6 +81,16 @@ pub enum KekSource {
 }
 
 impl KekSource {
+    /// The file without which a key of this machine would be made anew.
+    pub(in crate::custody) fn kept_in(&self) -> Option<&Path> {
+        match self {
+            Self::KeyFile(file)
+            | Self::Handed { mark: file, .. }
+            | Self::Passphrase { salt_file: file, .. } => Some(file),
+            _ => None,
+        }
+    }
+
     /// The provider, and the file with the root keys that it wrapped.
     ///
     /// # Errors
