@@ -53,6 +53,8 @@ pub struct ApiTokenRecord {
     pub roles: Roles,
     /// Who made it.
     pub owner: String,
+    /// The passkey of the person who did; absent where it was made at the broker's own machine.
+    pub owner_key: Option<String>,
     /// When it was made.
     pub created: Timestamp,
     /// When it ends.

@@ -89,6 +89,12 @@ impl Roles {
         self
     }
 
+    /// Those of these that are among the others too.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).copied().collect())
+    }
+
     /// In a fixed order.
     pub fn iter(&self) -> impl Iterator<Item = Role> + '_ {
         self.0.iter().copied()

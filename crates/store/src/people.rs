@@ -13,7 +13,8 @@ pub trait People: Send + Sync + 'static {
     /// Adds a member. Conflict where another one that was not removed has the name or the passkey.
     fn add_member(&self, row: MemberRecord) -> BoxFuture<'_, Result<(), StoreError>>;
 
-    /// Marks removed. Missing where there is none, or no more.
+    /// Marks removed, forgets the sessions of its passkey and revokes the API tokens that were made with it: all of it or nothing.
+    /// Missing where there is none, or no more.
     fn remove_member(&self, id: MemberId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 
     /// The session with this hash of what its browser holds.

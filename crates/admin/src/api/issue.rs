@@ -4,6 +4,7 @@ use super::fit::{require_destinations_within, require_fit_places, require_provab
 use super::input::Body;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
+use crate::identity::Caller;
 use crate::peer::Peer;
 use crate::wire::{IssuedClaim, IssuedPlaceholder, NewPlaceholder};
 use crate::{Problem, ProblemCode, find};
@@ -21,21 +22,21 @@ use std::time::Duration;
 
 pub(crate) async fn issue(
     State(admin): State<Arc<Admin>>,
-    Extension(by): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     Body(new): Body<NewPlaceholder>,
 ) -> Result<Json<IssuedPlaceholder>, Problem> {
-    to_the_end(async move { issue_one(&admin, by, new).await }).await
+    to_the_end(async move { issue_one(&admin, &caller, new).await }).await
 }
 
 pub(crate) async fn issue_one(
     admin: &Admin,
-    by: Peer,
+    caller: &Caller,
     new: NewPlaceholder,
 ) -> Result<IssuedPlaceholder, Problem> {
     let policy = parse(&new.file, &new.policy)?;
-    let act = Act::begin(admin, by.clone()).await?;
+    let act = Act::begin(admin, caller.by().clone()).await?;
     let order = Order::checked(new, policy, &act.rows)?;
-    let requester = requester(admin, &by, order.new.requester.clone())?;
+    let requester = requester(admin, caller, order.new.requester.clone())?;
     let minted = admin.lookup_key.mint(&order.credential.shape)?;
     let row = order.row(&minted)?;
     order.require_within(&row, &act.rows)?;
@@ -172,22 +173,30 @@ impl Order {
     }
 }
 
-/// Who asks, as the approval's text will say. SECURITY: an approver who asks says so, or is found out by whoever reads the
-/// text; where the asker's own signature must not count, somebody has to be named. Whoever has logged in is named by that.
-fn requester(admin: &Admin, by: &Peer, named: Option<String>) -> Result<String, Problem> {
+/// Who asks, as the approval's text will say. SECURITY: an approver at the broker's own machine who asks says so, or is found out by
+/// whoever reads the text; where the asker's own signature must not count, somebody has to be named. An approver who has logged in, or
+/// made the API token that asks, is known by the passkey and cannot name another.
+fn requester(admin: &Admin, caller: &Caller, named: Option<String>) -> Result<String, Problem> {
     let approvers = admin.approvers();
     let known = |name: &str| approvers.members().iter().any(|member| member.name() == name);
-    match (named, by) {
-        (_, Peer::Person(person)) if known(person) => Ok(person.to_string()),
-        (Some(name), _) if known(&name) => Ok(name),
-        (Some(_), _) => Err(Problem::new(ProblemCode::MalformedRequest, "the requester is not the name of an approver")
+    let is_own = |key: &str| approvers.members().iter().find(|member| member.key_text() == key);
+    if let Some(own) = caller.key().and_then(is_own) {
+        return Ok(own.name().to_owned());
+    }
+    match caller.by() {
+        Peer::Person(person) if caller.key().is_none() && known(person) => return Ok(person.to_string()),
+        _ => {}
+    }
+    match named {
+        Some(name) if known(&name) => Ok(name),
+        Some(_) => Err(Problem::new(ProblemCode::MalformedRequest, "the requester is not the name of an approver")
             .hinting("list them: cloakroom approver list")),
-        (None, _) if approvers.rules().not_requester => {
+        None if approvers.rules().not_requester => {
             Err(Problem::new(ProblemCode::MalformedRequest, "nobody is named who asks for the placeholder").hinting(
                 "the setting not-requester keeps whoever asks from approving: --requester NAME, an approver's name",
             ))
         }
-        (None, by) => Ok(by.to_string()),
+        None => Ok(caller.by().to_string()),
     }
 }
 

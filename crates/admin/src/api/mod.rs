@@ -230,7 +230,12 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/api/v1/whoami", Own, "Who the caller is", people::whoami),
         get("/api/v1/members", Inspect, "The people who can log in", people::list),
         create("/api/v1/members", People, "Makes a link by which somebody can log in", people::invite),
-        delete("/api/v1/members/{member}", People, "Removes a member; sessions end at once", people::remove),
+        delete(
+            "/api/v1/members/{member}",
+            People,
+            "Removes a member; sessions and API tokens end at once",
+            people::remove,
+        ),
         get("/api/v1/sessions", Own, "The caller's sessions; everybody's for operators", sessions::list),
         delete("/api/v1/sessions/{session}", Own, "Ends a session", sessions::end),
         get("/api/v1/tokens", Own, "The caller's API tokens; everybody's for operators", tokens::list),

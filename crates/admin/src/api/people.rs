@@ -97,6 +97,7 @@ pub(crate) async fn keep(admin: &Admin, invitation: &Invitation, key: &str) -> R
     Ok(shown)
 }
 
+/// Ends sessions and API tokens of that person too.
 pub(crate) async fn remove(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
@@ -108,7 +109,9 @@ pub(crate) async fn remove(
         let row = find::member(&members, &member)?.clone();
         let stored = || admin.store.remove_member(row.id, Timestamp::now());
         act.carry_out("member removed", row.id.to_string(), Some(&row.name), stored).await?;
-        Ok(view(&admin, &row))
+        // What is left: whoever is an approver is one by the approvers' own changes.
+        let roles = admin.with_approving(None, &row.key);
+        Ok(MemberView { roles, ..view(&admin, &row) })
     })
     .await
 }

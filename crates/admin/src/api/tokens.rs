@@ -50,6 +50,7 @@ pub(crate) async fn create(
             hash: admin.api_token_hash(&text),
             roles: new.roles,
             owner: caller.by().to_string(),
+            owner_key: caller.key().map(str::to_owned),
             created,
             expires: created.plus(Duration::from_secs(new.expires_in)),
             revoked: None,

@@ -74,8 +74,8 @@ pub(super) async fn issue(State(admin): State<Arc<Admin>>, viewer: Viewer, form:
         Ok(asked) => asked,
         Err(problem) => return look::with_status(sheet(&admin, &viewer, &draft, Some(&problem)), &problem),
     };
-    let (by, operated) = (viewer.peer(), Arc::clone(&admin));
-    match to_the_end(async move { issue_one(&operated, by, asked).await }).await {
+    let (caller, operated) = (viewer.caller().clone(), Arc::clone(&admin));
+    match to_the_end(async move { issue_one(&operated, &caller, asked).await }).await {
         Ok(issued) => said(&admin, &viewer, &issued),
         Err(problem) => look::with_status(sheet(&admin, &viewer, &draft, Some(&problem)), &problem),
     }

@@ -26,6 +26,11 @@ impl Viewer {
         self.0.has(role)
     }
 
+    /// Who asks, where a page does what the API does.
+    pub(super) fn caller(&self) -> &Caller {
+        &self.0
+    }
+
     /// As it stands in the record.
     pub(super) fn peer(&self) -> Peer {
         self.0.by().clone()

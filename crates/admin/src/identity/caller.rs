@@ -9,6 +9,7 @@ use cloakroom_model::{ApiTokenRecord, Role, Roles, SessionRecord};
 pub(crate) struct Caller {
     by: Peer,
     roles: Roles,
+    key: Option<String>,
     session: Option<Seat>,
 }
 
@@ -22,22 +23,28 @@ struct Seat {
 impl Caller {
     /// Whoever may operate the broker from its own machine, or by an operator's certificate.
     pub(super) fn operating(peer: Peer) -> Self {
-        Self { by: peer, roles: Roles::all(), session: None }
+        Self { by: peer, roles: Roles::all(), key: None, session: None }
     }
 
     /// The holder of an API token that counts.
     pub(super) fn holding(row: ApiTokenRecord) -> Self {
-        Self { by: Peer::ApiToken(row.name), roles: row.roles, session: None }
+        Self { by: Peer::ApiToken(row.name), roles: row.roles, key: row.owner_key, session: None }
     }
 
     /// The person of a session that goes on; `csrf` is what pages of this session add to what they send.
     pub(super) fn seated(row: SessionRecord, roles: Roles, csrf: String) -> Self {
-        Self { by: Peer::Person(row.name.as_str().into()), roles, session: Some(Seat { row, csrf }) }
+        let (by, key) = (Peer::Person(row.name.as_str().into()), row.key.clone());
+        Self { by, roles, key, session: Some(Seat { row, csrf }) }
     }
 
     /// As it stands in the record.
     pub(crate) fn by(&self) -> &Peer {
         &self.by
+    }
+
+    /// The passkey of the person behind the request: who has logged in, or who made the API token.
+    pub(crate) fn key(&self) -> Option<&str> {
+        self.key.as_deref()
     }
 
     /// What the caller may do.

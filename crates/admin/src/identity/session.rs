@@ -86,7 +86,12 @@ impl Admin {
     async fn holding(&self, text: &str) -> Result<Option<Caller>, Problem> {
         let row = self.store.api_token(self.api_token_hash(text)).await?;
         let counts = |row: &ApiTokenRecord| row.revoked.is_none() && row.expires > Timestamp::now();
-        Ok(row.filter(counts).map(Caller::holding))
+        let Some(mut row) = row.filter(counts) else { return Ok(None) };
+        if let Some(key) = &row.owner_key {
+            // SECURITY: whatever its maker may do no more, the token may not either.
+            row.roles = row.roles.within(&self.roles_of_key(key).await?);
+        }
+        Ok(Some(row).filter(|row| !row.roles.is_empty()).map(Caller::holding))
     }
 
     async fn seated(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
@@ -109,9 +114,15 @@ impl Admin {
 
     /// What the person of a session may do now: whoever is removed, or is an approver no more, loses it at once.
     async fn roles_of(&self, row: &SessionRecord) -> Result<Roles, Problem> {
-        let Some(key) = &row.key else { return Ok(row.roles.clone()) };
+        match &row.key {
+            Some(key) => self.roles_of_key(key).await,
+            None => Ok(row.roles.clone()),
+        }
+    }
+
+    async fn roles_of_key(&self, key: &str) -> Result<Roles, Problem> {
         let members = self.store.members().await?;
-        let own = members.into_iter().find(|member| member.removed.is_none() && member.key == *key);
+        let own = members.into_iter().find(|member| member.removed.is_none() && member.key == key);
         Ok(self.with_approving(own.as_ref(), key))
     }
 

@@ -14,6 +14,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
+mod leavers;
+
 const ORIGIN: &str = "http://localhost:8481";
 
 const MATRIX: &str = "\

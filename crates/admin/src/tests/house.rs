@@ -17,7 +17,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_egress::custody::{Custody, DropBox, Intake, KekSource};
 use cloakroom_model::{LookupKey, Name, Role, Rows, WorkloadId};
-use cloakroom_policy::{Approvers, PolicySet, RelyingParty};
+use cloakroom_policy::{ApprovalRules, Approvers, PolicySet, RelyingParty};
 use cloakroom_store::journal::{self, Entry, Journal, JournalSettings};
 use cloakroom_store::{Parking, ParkingBounds, Recounted, SqliteStore, Uses};
 use http::{HeaderMap, Request, Response, StatusCode};
@@ -55,6 +55,11 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn new() -> Self {
+        Self::beside(Vec::new(), ApprovalRules::default())
+    }
+
+    /// With these approvers besides its own.
+    pub(crate) fn beside(others: Vec<String>, rules: ApprovalRules) -> Self {
         let data = tempfile::tempdir().unwrap();
         let path = data.path();
         std::fs::create_dir(path.join("keys")).unwrap();
@@ -62,7 +67,8 @@ impl House {
         let (journal, _) =
             Journal::open(&path.join("journal"), &path.join("keys/journal"), settings).unwrap();
         let approver = Ed25519KeyPair::generate().unwrap();
-        let approvers = Approvers::new([STANDARD.encode(approver.public_key())]).unwrap();
+        let keys = std::iter::once(STANDARD.encode(approver.public_key())).chain(others);
+        let approvers = Approvers::new(keys).unwrap().with_rules(rules);
         let lookup_key = Arc::new(LookupKey::from_bytes(&[5; 32]));
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
@@ -103,6 +109,11 @@ impl House {
             confinement: OnceLock::new(),
         };
         Self { admin: Arc::new(admin), approver, data }
+    }
+
+    /// The key of its own approver, in the words in which a member's passkey is kept.
+    pub(crate) fn approver_key(&self) -> String {
+        self.admin.approvers().members()[0].key_text()
     }
 
     pub(crate) fn own_uid() -> u32 {

@@ -20,7 +20,7 @@ pub(crate) enum MemberCommand {
         #[arg(long, value_name = "ROLE", required = true)]
         role: Vec<Role>,
     },
-    /// Remove somebody: sessions end at once. Whether the passkey approves is another thing: cloakroom approver remove
+    /// Remove somebody: sessions and API tokens end at once. Whether the passkey approves is another thing: cloakroom approver remove
     #[command(after_help = "Example:\n  cloakroom member remove ann")]
     Remove {
         /// Name or id

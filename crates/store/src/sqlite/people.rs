@@ -19,10 +19,7 @@ impl People for SqliteStore {
     }
 
     fn remove_member(&self, id: MemberId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
-        let sql = "UPDATE member SET removed = ?2 WHERE id = ?1 AND removed IS NULL";
-        self.writer.submit(After::Nothing, move |db| {
-            one(db, sql, "member", id, params![id.to_string(), write::millis(at)])
-        })
+        self.writer.submit(After::Nothing, move |db| remove_member(db, id, at))
     }
 
     fn session(&self, hash: KeyedHash) -> BoxFuture<'_, Result<Option<SessionRecord>, StoreError>> {
@@ -84,6 +81,16 @@ fn add_member(db: &Connection, row: &MemberRecord) -> Result<(), StoreError> {
     write::insert(db, sql, "member", values)
 }
 
+fn remove_member(db: &Connection, id: MemberId, at: Timestamp) -> Result<(), StoreError> {
+    let (of, at) = (id.to_string(), write::millis(at));
+    let sql = "UPDATE member SET removed = ?2 WHERE id = ?1 AND removed IS NULL";
+    one(db, sql, "member", id, params![of, at])?;
+    write::changed(db, "DELETE FROM session WHERE key = (SELECT key FROM member WHERE id = ?1)", [&of])?;
+    let sql = "UPDATE api_token SET revoked = ?2
+               WHERE owner_key = (SELECT key FROM member WHERE id = ?1) AND revoked IS NULL";
+    write::changed(db, sql, params![of, at]).map(drop)
+}
+
 fn add_session(db: &Connection, row: &SessionRecord) -> Result<(), StoreError> {
     write::changed(db, "DELETE FROM session WHERE ends <= ?1", [write::millis(row.begun)])?;
     let sql = "INSERT INTO session (id, hash, name, key, roles, begun, used, ends)
@@ -102,14 +109,15 @@ fn add_session(db: &Connection, row: &SessionRecord) -> Result<(), StoreError> {
 }
 
 fn add_api_token(db: &Connection, row: &ApiTokenRecord) -> Result<(), StoreError> {
-    let sql = "INSERT INTO api_token (id, name, hash, roles, owner, created, expires)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+    let sql = "INSERT INTO api_token (id, name, hash, roles, owner, owner_key, created, expires)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
     let values = params![
         row.id.to_string(),
         row.name.as_str(),
         row.hash.to_string(),
         write::json(&row.roles)?,
         row.owner,
+        row.owner_key,
         write::millis(row.created),
         write::millis(row.expires),
     ];
@@ -175,6 +183,7 @@ fn api_token(row: &Fields<'_, '_>) -> Result<ApiTokenRecord, StoreError> {
         hash: row.text("hash", TryInto::try_into)?,
         roles: roles(row)?,
         owner: row.plain("owner")?,
+        owner_key: row.plain("owner_key")?,
         created: row.time("created")?,
         expires: row.time("expires")?,
         revoked: row.optional_time("revoked")?,

@@ -4,7 +4,9 @@ pub(crate) mod rows;
 
 use cloakroom_model::*;
 use cloakroom_store::{Books, BoxFuture, Decision, Store, StoreError};
-use rows::{api_token, at, credential, keys, lease, member, placeholder, session, signature, workload};
+use rows::{
+    api_token, at, credential, keys, lease, member, placeholder, session, session_of, signature, workload,
+};
 use std::sync::Arc;
 
 /// A case gets an empty store.
@@ -40,6 +42,7 @@ cases! {
     uses_are_noted_as_they_were_tallied
     a_lease_is_kept_as_it_is_now_until_it_is_gone
     a_member_has_a_name_and_a_passkey_of_its_own
+    a_removed_members_sessions_and_api_tokens_end_and_nobody_elses
     a_session_is_found_by_its_hash_until_it_ends
     an_api_token_is_found_by_its_hash_and_revoked_once
     a_life_changes_as_the_model_says_and_in_no_other_way
@@ -544,6 +547,25 @@ async fn a_member_has_a_name_and_a_passkey_of_its_own(store: Arc<dyn Store>) {
     store.add_member(again.clone()).await.unwrap();
     let removed = MemberRecord { removed: Some(at(9)), ..ann };
     assert_eq!(store.members().await.unwrap(), [removed, again]);
+}
+
+async fn a_removed_members_sessions_and_api_tokens_end_and_nobody_elses(store: Arc<dyn Store>) {
+    let (ann, bob) = (member(1, "ann", "webauthn a"), member(2, "bob", "webauthn b"));
+    let other = session_of(2, "webauthn b");
+    let of =
+        |number, name, key: &str| ApiTokenRecord { owner_key: Some(key.into()), ..api_token(number, name) };
+    let (one, two, three) = (of(1, "a", "webauthn a"), of(2, "b", "webauthn b"), api_token(3, "c"));
+    store.add_member(ann.clone()).await.unwrap();
+    store.add_member(bob).await.unwrap();
+    store.add_session(session_of(1, "webauthn a")).await.unwrap();
+    store.add_session(other.clone()).await.unwrap();
+    for row in [&one, &two, &three] {
+        store.add_api_token(row.clone()).await.unwrap();
+    }
+    store.remove_member(ann.id, at(9)).await.unwrap();
+    assert_eq!(store.sessions().await.unwrap(), [other]);
+    let one = ApiTokenRecord { revoked: Some(at(9)), ..one };
+    assert_eq!(store.api_tokens().await.unwrap(), [one, two, three]);
 }
 
 async fn a_session_is_found_by_its_hash_until_it_ends(store: Arc<dyn Store>) {

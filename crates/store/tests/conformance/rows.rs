@@ -131,6 +131,10 @@ pub(crate) fn session(number: u64, ends: u64) -> SessionRecord {
     }
 }
 
+pub(crate) fn session_of(number: u64, key: &str) -> SessionRecord {
+    SessionRecord { key: Some(key.into()), ..session(number, 30) }
+}
+
 pub(crate) fn api_token(number: u64, name: &str) -> ApiTokenRecord {
     ApiTokenRecord {
         id: ApiTokenId::new(at(number), random(number)),
@@ -138,6 +142,7 @@ pub(crate) fn api_token(number: u64, name: &str) -> ApiTokenRecord {
         hash: keys().hash("API token", &number.to_be_bytes()),
         roles: [Role::Auditor].into_iter().collect(),
         owner: "uid 0".into(),
+        owner_key: None,
         created: at(number),
         expires: at(number + 5),
         revoked: None,
