@@ -22,6 +22,7 @@ mod crash;
 mod custody;
 mod disks;
 mod doctor;
+mod document;
 mod drop_off;
 mod ends;
 mod epoch;
