@@ -33,7 +33,8 @@ class Handler:
 
 def authenticate(server, session, envelope, mechanism, data):
     fine = isinstance(data, LoginPassword) and (data.login, data.password) == (user.encode(), password.encode())
-    return AuthResult(success=fine, handled=True, auth_data=data if fine else None)
+    # Not handled: the server itself says that it failed.
+    return AuthResult(success=fine, handled=fine, auth_data=data if fine else None)
 
 
 def session():
