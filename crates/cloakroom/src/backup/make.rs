@@ -14,7 +14,7 @@ use cloakroom_model::Timestamp;
 use cloakroom_store::{copy_database, journal};
 use serde_json::json;
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
@@ -39,7 +39,10 @@ pub(crate) fn make(data: &DataDir, options: &BackupArguments, output: &Output) -
     let segments = journal_files(data)?;
     let failed = |error: &std::io::Error| Failure::file("write", &options.file, error);
     let fresh = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&options.file);
-    let file = fresh.map_err(|error| failed(&error))?;
+    let file = fresh.map_err(|error| match error.kind() {
+        ErrorKind::AlreadyExists => failed(&error).hinting("name another file: no backup is written over"),
+        _ => failed(&error),
+    })?;
     let written = write(data, options, file, &manifest, &small, &database, &segments);
     let kept = written.and_then(|()| unchanged(data, &small));
     if let Err(failure) = kept {

@@ -67,7 +67,9 @@ fn key(asked: &ClaimPlaceholder) -> Result<Option<Zeroizing<String>>, Failure> {
     if asked.no_key {
         return Ok(None);
     }
-    let read = secret_input::read(asked.key_file.as_deref(), "workload key")?;
+    let read = secret_input::read(asked.key_file.as_deref(), "workload key").map_err(|failure| {
+        failure.hinting("bring the workload key on a terminal, by stdin, or in a file: --key-file FILE; or leave it out: --no-key")
+    })?;
     let wrong = || Failure::bad_input("what was read is no workload key").hinting("it begins with cwk_");
     let text = std::str::from_utf8(&read).map_err(|_| wrong())?;
     key_in(text).map(Some).ok_or_else(wrong)

@@ -25,9 +25,14 @@ pub(super) fn run(data: &DataDir, asked: &McpArguments, output: &Output) -> Outc
         Some(address) => runtime.block_on(over_http(reached, address, output))?,
         None => {
             let key = key(asked)?;
+            if key.is_none() {
+                output.hint("no workload key was given: --key-file FILE, or CLOAKROOM_KEY. Without one the broker has to know the workload by its address");
+            }
             let served = runtime.block_on(serve_stdio(Arc::new(reached), key));
             served.map_err(|why| {
-                Failure::failed(format!("the agent's program does not speak the protocol: {why}"))
+                Failure::failed(format!("the agent's program does not speak the protocol: {why}")).hinting(
+                    "an agent's program starts this command and speaks to it: docs/agents.md says how",
+                )
             })?;
         }
     }

@@ -38,7 +38,10 @@ fn unseal(broker: &Broker, options: &UnsealCustody, output: &Output) -> Outcome 
         None => None,
         Some(what) => {
             let name = unseal_name().ok_or_else(|| Failure::failed("nothing can be sealed to the broker"))?;
-            let brought = secret_input::read(options.file.as_deref(), what)?;
+            let brought = secret_input::read(options.file.as_deref(), what).map_err(|failure| {
+                failure
+                    .hinting(format!("bring the {what} on a terminal, by stdin, or in a file: --file FILE"))
+            })?;
             let intake: Intake = broker.read("intake")?;
             Some(intake.seal(brought, &name).map_err(|error| Failure::failed(error.to_string()))?)
         }
