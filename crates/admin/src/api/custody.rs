@@ -3,6 +3,7 @@
 use super::input::Body;
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
+use crate::identity::Caller;
 use crate::peer::Peer;
 use crate::wire::{CustodyView, Unsealing};
 use crate::{Problem, ProblemCode};
@@ -66,13 +67,13 @@ pub(crate) async fn seal(
 
 pub(crate) async fn unseal(
     State(admin): State<Arc<Admin>>,
-    Extension(by): Extension<Peer>,
+    Extension(caller): Extension<Caller>,
     Body(unsealing): Body<Unsealing>,
 ) -> Result<Json<CustodyView>, Problem> {
     to_the_end(async move {
-        let act = Act::begin(&admin, by.clone()).await?;
+        let act = Act::begin(&admin, caller.by().clone()).await?;
         let brought = unsealing.part.as_ref();
-        let turned = admin.custody.unseal(brought, &by.to_string()).await;
+        let turned = admin.custody.unseal(brought, &caller.answerable()).await;
         let what = match &turned {
             Ok(Turned::Opened) => "custody unsealed",
             Ok(_) => "share given",
@@ -121,7 +122,7 @@ pub(crate) fn view(admin: &Admin) -> CustodyView {
 }
 
 fn shown(standing: Standing) -> CustodyView {
-    let Standing { provider, sealed, wants, versions, .. } = standing;
+    let Standing { provider, sealed, wants, intake, versions, .. } = standing;
     let (wants, given, threshold) = match wants {
         Wants::Nothing => (None, None, None),
         Wants::Passphrase => (Some("passphrase"), None, None),
@@ -133,6 +134,7 @@ fn shown(standing: Standing) -> CustodyView {
         kek: provider.into(),
         reason: sealed.map(|why| why.reason().into()),
         wants,
+        intake: intake.map(|intake| intake.public_key),
         given,
         threshold,
         current: versions.map(|(current, _)| current),

@@ -389,4 +389,5 @@ async fn t75_hostile_text_in_an_admin_request_comes_back_escaped_or_not_at_all()
     assert!(!text.bytes().any(|byte| byte.is_ascii_control()), "{text:?}");
 }
 
+mod custody;
 mod drop_off;

@@ -11,6 +11,8 @@ pub(crate) struct Caller {
     roles: Roles,
     key: Option<String>,
     session: Option<Seat>,
+    /// Who made the API token that it came with.
+    maker: Option<String>,
 }
 
 /// The session of a caller that has one.
@@ -23,18 +25,19 @@ struct Seat {
 impl Caller {
     /// Whoever may operate the broker from its own machine, or by an operator's certificate.
     pub(super) fn operating(peer: Peer) -> Self {
-        Self { by: peer, roles: Roles::all(), key: None, session: None }
+        Self { by: peer, roles: Roles::all(), key: None, session: None, maker: None }
     }
 
     /// The holder of an API token that counts.
     pub(super) fn holding(row: ApiTokenRecord) -> Self {
-        Self { by: Peer::ApiToken(row.name), roles: row.roles, key: row.owner_key, session: None }
+        let (by, key, maker) = (Peer::ApiToken(row.name), row.owner_key, Some(row.owner));
+        Self { by, roles: row.roles, key, session: None, maker }
     }
 
     /// The person of a session that goes on; `csrf` is what pages of this session add to what they send.
     pub(super) fn seated(row: SessionRecord, roles: Roles, csrf: String) -> Self {
         let (by, key) = (Peer::Person(row.name.as_str().into()), row.key.clone());
-        Self { by, roles, key, session: Some(Seat { row, csrf }) }
+        Self { by, roles, key, session: Some(Seat { row, csrf }), maker: None }
     }
 
     /// As it stands in the record.
@@ -45,6 +48,11 @@ impl Caller {
     /// The passkey of the person behind the request: who has logged in, or who made the API token.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
+    }
+
+    /// Who answers for it: an API token counts as whoever made it, whatever it is called and however many there are.
+    pub(crate) fn answerable(&self) -> String {
+        self.maker.clone().unwrap_or_else(|| self.by.to_string())
     }
 
     /// What the caller may do.

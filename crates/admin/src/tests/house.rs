@@ -25,6 +25,7 @@ use http_body_util::BodyExt;
 use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 use serde_json::{Value, json};
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use zeroize::Zeroizing;
 
@@ -60,6 +61,15 @@ impl House {
 
     /// With these approvers besides its own.
     pub(crate) fn beside(others: Vec<String>, rules: ApprovalRules) -> Self {
+        Self::made(|keys| KekSource::KeyFile(keys.join("kek")), others, rules)
+    }
+
+    /// With a root key from there; told the directory of keys.
+    pub(crate) fn keyed(source: impl FnOnce(&Path) -> KekSource) -> Self {
+        Self::made(source, Vec::new(), ApprovalRules::default())
+    }
+
+    fn made(source: impl FnOnce(&Path) -> KekSource, others: Vec<String>, rules: ApprovalRules) -> Self {
         let data = tempfile::tempdir().unwrap();
         let path = data.path();
         std::fs::create_dir(path.join("keys")).unwrap();
@@ -73,7 +83,7 @@ impl House {
         let (empty, _) =
             PolicySet::assert_active(&Rows::default(), &approvers, Arc::clone(&lookup_key), None);
         let uses = Uses::new(Arc::clone(&journal), Recounted::default(), None);
-        let custody = Arc::new(Custody::assert_unlocked(KekSource::KeyFile(path.join("keys/kek"))).unwrap());
+        let custody = Arc::new(Custody::assert_unlocked(source(&path.join("keys"))).unwrap());
         let admin = Admin {
             uses,
             events: cloakroom_store::Events::new(Arc::clone(&journal)),
@@ -286,7 +296,7 @@ impl House {
 
 /// Compares with what is checked in; writes it where `CLOAKROOM_BLESS` says so.
 pub(crate) fn golden(file: &str, now: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     if std::env::var_os("CLOAKROOM_BLESS").is_some() {
         std::fs::write(&path, now).unwrap();
     }

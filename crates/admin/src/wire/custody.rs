@@ -15,6 +15,9 @@ pub struct CustodyView {
     pub reason: Option<String>,
     /// What operators have to bring: `passphrase` or `share`.
     pub wants: Option<String>,
+    /// What that is sealed to, base64 (X25519): another one after each seal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intake: Option<String>,
     /// Shares that were given since it was sealed.
     pub given: Option<u8>,
     /// Shares that are needed together.
@@ -59,7 +62,7 @@ pub struct RewrapView {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Unsealing {
-    /// A share or the passphrase, sealed to the intake key under the name `custody-unseal`; absent: the provider is asked again.
+    /// A share or the passphrase, sealed to `intake` of `GET /api/v1/custody` with the info string `cloakroom unseal v1`; absent: the provider is asked again.
     #[serde(default)]
     #[schema(value_type = Option<Object>)]
     pub part: Option<DropOff>,

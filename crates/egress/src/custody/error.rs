@@ -120,7 +120,7 @@ pub enum UnsealError {
     /// The provider does not unwrap.
     #[error("the provider of the root key does not unwrap: {0}")]
     Provider(&'static str),
-    /// It was sealed to another process, or changed on its way.
+    /// It was sealed to another process, before the last seal or opening, or changed on its way.
     #[error("what was brought does not open")]
     DropOff,
     /// Not the text of a share, or a slip of the hand.
@@ -190,7 +190,7 @@ impl UnsealError {
             Self::Wanted => "bring it: cloakroom custody unseal asks for it",
             Self::WrongPassphrase => "try again: there is no way around a lost passphrase",
             Self::Provider(_) => "see to the provider; docs/custody.md has what each one needs",
-            Self::DropOff => "the broker was restarted in between: run the command again",
+            Self::DropOff => "the broker was restarted or sealed in between: run the command again",
             Self::NoShare => "a share is one line: cloakroom-share-1-…; nothing that was given is lost",
             Self::ForeignShare | Self::WrongShare => {
                 "look for the share of this broker; nothing that was given is lost"

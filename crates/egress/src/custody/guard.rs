@@ -9,6 +9,8 @@
 
 use super::aead;
 use super::error::{CustodyError, UnsealError};
+use super::hpke::DropOff;
+use super::intake::{Intake, IntakeKey};
 use super::kek::{Provider, ProviderError, Wants};
 use super::keyring::{Keyring, Roots};
 use super::roots::RootFile;
@@ -44,6 +46,9 @@ struct State {
     why: Why,
     /// How often it was sealed: what was asked for before a seal does not open after it.
     seals: u64,
+    /// What operators bring is sealed to it; made when it is asked for. It ends with each seal and each opening, so that nothing that was
+    /// recorded before is good after.
+    intake: Option<IntakeKey>,
 }
 
 /// Why no root key is held.
@@ -72,7 +77,7 @@ pub enum Turned {
 
 impl Guard {
     pub(super) fn new(provider: Arc<dyn Provider>, file: PathBuf) -> Self {
-        let state = Mutex::new(State { why: Why::Waiting, seals: 0 });
+        let state = Mutex::new(State { why: Why::Waiting, seals: 0, intake: None });
         Self {
             ring: Keyring::empty(),
             provider,
@@ -116,14 +121,15 @@ impl Guard {
     /// Asks the provider for the root keys.
     pub(super) async fn open(&self) -> Turned {
         let _turn = self.turn.lock().await;
-        self.open_in_turn().await
+        let seals = self.lock().seals;
+        self.open_in_turn(seals).await
     }
 
-    async fn open_in_turn(&self) -> Turned {
+    /// Opens, where it was sealed no more than so often.
+    async fn open_in_turn(&self, seals: u64) -> Turned {
         if !self.ring.is_sealed() {
             return Turned::Same;
         }
-        let seals = self.lock().seals;
         let roots = self.roots().await;
         let mut state = self.lock();
         match roots {
@@ -131,6 +137,7 @@ impl Guard {
             _ if state.seals != seals => Turned::Same,
             Ok(roots) => {
                 self.ring.fill(roots);
+                state.intake = None;
                 self.shut.store(false, Ordering::Release);
                 Turned::Opened
             }
@@ -147,8 +154,9 @@ impl Guard {
             return Turned::Same;
         }
         let _turn = self.turn.lock().await;
+        let seals = self.lock().seals;
         match self.why() {
-            Some(Why::Waiting | Why::Away(_)) => self.open_in_turn().await,
+            Some(Why::Waiting | Why::Away(_)) => self.open_in_turn(seals).await,
             Some(Why::Operator | Why::Refused(_)) => Turned::Same,
             None => match self.still_unwraps().await {
                 Ok(()) => {
@@ -176,25 +184,48 @@ impl Guard {
         self.shut.load(Ordering::Acquire)
     }
 
-    /// Takes what an operator brings, where something is wanted, and opens where that was enough.
+    /// What operators seal to, where something is wanted of them.
+    pub(super) fn intake(&self) -> Option<Intake> {
+        let mut state = self.lock();
+        if !self.ring.is_sealed() || self.provider.wants() == Wants::Nothing {
+            return None;
+        }
+        if state.intake.is_none() {
+            let failed =
+                |error: &CustodyError| tracing::error!(%error, "nothing can be sealed to the broker");
+            state.intake = IntakeKey::fresh().inspect_err(failed).ok();
+        }
+        state.intake.as_ref().map(IntakeKey::intake)
+    }
+
+    /// Takes what an operator brings, where something is wanted, and opens where that was enough. Nothing that was brought before a seal
+    /// counts after it.
     ///
     /// # Errors
     /// When it is not what is wanted. What was taken before stays.
-    pub(super) async fn unseal(&self, part: Option<&Secret>, by: &str) -> Result<Turned, UnsealError> {
+    pub(super) async fn unseal(&self, brought: Option<&DropOff>, by: &str) -> Result<Turned, UnsealError> {
         let _turn = self.turn.lock().await;
         if !self.ring.is_sealed() {
             return Err(UnsealError::NotSealed);
         }
-        match (part, self.provider.wants()) {
+        let (part, seals) = {
+            let state = self.lock();
+            (brought.map(|drop_off| state.opened(drop_off)).transpose()?, state.seals)
+        };
+        match (&part, self.provider.wants()) {
             (Some(part), _) => self.provider.take(part, by)?,
             (None, Wants::Nothing) => {}
             (None, _) => return Err(UnsealError::Wanted),
+        }
+        if part.is_some() && self.lock().seals != seals {
+            self.provider.forget();
+            return Err(UnsealError::DropOff);
         }
         match self.provider.wants() {
             Wants::Nothing => {}
             _ => return Ok(Turned::Same),
         }
-        match self.open_in_turn().await {
+        match self.open_in_turn(seals).await {
             Turned::Same => Err(UnsealError::Provider(self.lock().why.reason())),
             opened => Ok(opened),
         }
@@ -229,7 +260,7 @@ impl Guard {
 
     fn empty(&self, why: Why) {
         let mut state = self.lock();
-        *state = State { why, seals: state.seals + 1 };
+        *state = State { why, seals: state.seals + 1, intake: None };
         self.ring.wipe();
     }
 
@@ -298,6 +329,13 @@ impl Guard {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn opened(&self, drop_off: &DropOff) -> Result<Secret, UnsealError> {
+        let opened = self.intake.as_ref().and_then(|key| key.open_part(drop_off).ok());
+        opened.ok_or(UnsealError::DropOff)
     }
 }
 

@@ -1,7 +1,8 @@
 //! How a secret comes in from a command line beside the broker: sealed to a key that lives in this process only.
 //!
 //! The admin API hands over the public key and passes the drop-off on; it never sees plaintext. The info string names the protocol; the
-//! credential's name is authenticated. What is sealed elsewhere, for later, is a [parcel](super::Parcel).
+//! credential's name is authenticated. What is sealed elsewhere, for later, is a [parcel](super::Parcel). What operators bring to unseal comes the same
+//! way, to a key and under an info string of its own: it is no deposit, and no deposit is a share.
 
 use super::error::CustodyError;
 use super::hpke::{self, Context, DropOff, Pair};
@@ -13,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 const INFO: &[u8] = b"cloakroom intake v1";
+const PART: Context<'_> = Context { info: b"cloakroom unseal v1", aad: b"" };
 
-/// The public half of the intake key: seals a secret so that only this broker process opens it (HPKE, RFC 9180).
+/// The public half of an intake key: seals a secret so that only this broker process opens it (HPKE, RFC 9180).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Intake {
     /// The X25519 public key, base64.
@@ -27,13 +29,24 @@ impl Intake {
     /// # Errors
     /// When the public key is not one.
     pub fn seal(&self, secret: Zeroizing<Vec<u8>>, name: &Name) -> Result<DropOff, CustodyError> {
-        let public = STANDARD.decode(&self.public_key);
-        let public = public.map_err(|_| CustodyError::Cryptography("read the intake key"))?;
-        hpke::seal(&public, context(name), &secret)
+        hpke::seal(&self.public()?, context(name), &secret)
+    }
+
+    /// Seals what an operator brings to unseal: a share or the passphrase.
+    ///
+    /// # Errors
+    /// When the public key is not one.
+    pub fn seal_part(&self, part: Zeroizing<Vec<u8>>) -> Result<DropOff, CustodyError> {
+        hpke::seal(&self.public()?, PART, &part)
+    }
+
+    fn public(&self) -> Result<Vec<u8>, CustodyError> {
+        STANDARD.decode(&self.public_key).map_err(|_| CustodyError::Cryptography("read the intake key"))
     }
 }
 
-/// The key pair that drop-offs are sealed to. Fresh in each process, so a recorded drop-off opens nowhere later.
+/// The key pair that drop-offs are sealed to. Fresh in each process, so a recorded drop-off opens nowhere later; the one for what unseals is
+/// fresh after each seal, so what unsealed once does not unseal again.
 pub(super) struct IntakeKey(Pair);
 
 impl IntakeKey {
@@ -56,6 +69,14 @@ impl IntakeKey {
     /// [`CustodyError::DropOff`].
     pub(super) fn open(&self, drop_off: &DropOff, name: &Name) -> Result<Secret, CustodyError> {
         self.0.open(drop_off, context(name))
+    }
+
+    /// Opens what [`Intake::seal_part`] made.
+    ///
+    /// # Errors
+    /// [`CustodyError::DropOff`].
+    pub(super) fn open_part(&self, drop_off: &DropOff) -> Result<Secret, CustodyError> {
+        self.0.open(drop_off, PART)
     }
 }
 
@@ -98,6 +119,17 @@ mod tests {
         ] {
             assert!(matches!(key.open(&change, &name("stripe")).map(|_| ()), Err(CustodyError::DropOff)));
         }
+    }
+
+    #[test]
+    fn a_part_is_no_deposit_and_a_deposit_is_no_part_also_under_one_key() {
+        let key = IntakeKey::fresh().unwrap();
+        let secret = || Zeroizing::new(CANARY.to_vec());
+        let part = key.intake().seal_part(secret()).unwrap();
+        assert_eq!(key.open_part(&part).unwrap().expose(), CANARY);
+        let deposit = key.intake().seal(secret(), &name("custody-unseal")).unwrap();
+        assert!(matches!(key.open_part(&deposit).map(|_| ()), Err(CustodyError::DropOff)));
+        assert!(matches!(key.open(&part, &name("custody-unseal")).map(|_| ()), Err(CustodyError::DropOff)));
     }
 
     #[test]

@@ -59,7 +59,7 @@ pub use sealed::SealedParts;
 pub use setup::{NewShares, init_shares};
 pub use share::Share;
 pub(crate) use signing_key::{SigningKey, Unsent};
-pub use standing::{Standing, unseal_name};
+pub use standing::Standing;
 
 use crate::Upstream;
 use crate::issuer::Issuer;

@@ -1,12 +1,9 @@
 //! Sealed or not, and everything that follows from it: what a seal wipes, and what operators are told.
 
 use super::guard::{Turned, Why};
-use super::{Bound, Custody, CustodyError, DropOff, Envelope, Held, UnsealError, Wants};
-use cloakroom_model::{Code, Name, Refusal};
+use super::{Bound, Custody, CustodyError, DropOff, Envelope, Held, Intake, UnsealError, Wants};
+use cloakroom_model::{Code, Refusal};
 use std::sync::Arc;
-
-/// Under this name what operators bring is sealed to the broker's intake key.
-const UNSEAL: &str = "custody-unseal";
 
 /// How custody stands: nothing in it is secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +14,8 @@ pub struct Standing {
     pub sealed: Option<Why>,
     /// What operators have to bring.
     pub wants: Wants,
+    /// What they seal it to, where they have to bring something: good until it opens, or is sealed again.
+    pub intake: Option<Intake>,
     /// The version of the root key that is sealed under, and the least that opens.
     pub versions: Option<(u32, u32)>,
     /// The versions that are held.
@@ -54,6 +53,7 @@ impl Custody {
             provider: self.guard.provider.name(),
             sealed: self.guard.why(),
             wants: self.guard.provider.wants(),
+            intake: self.guard.intake(),
             versions: self.keys.versions(),
             held: self.keys.held(),
             rewrapping: self.guard.is_rewrapping(),
@@ -80,19 +80,12 @@ impl Custody {
         self.wipe();
     }
 
-    /// Unseals: by asking the provider again, or by what an operator brings, sealed to the [`Intake`](super::Intake).
+    /// Unseals: by asking the provider again, or by what an operator brings, sealed to the intake of [`Standing`].
     ///
     /// # Errors
     /// As [`UnsealError`] says.
     pub async fn unseal(&self, brought: Option<&DropOff>, by: &str) -> Result<Turned, UnsealError> {
-        let part = match brought {
-            Some(drop_off) => {
-                let name = unseal_name().ok_or(UnsealError::DropOff)?;
-                Some(self.intake.open(drop_off, &name).map_err(|_| UnsealError::DropOff)?)
-            }
-            None => None,
-        };
-        self.guard.unseal(part.as_ref(), by).await
+        self.guard.unseal(brought, by).await
     }
 
     /// # Errors
@@ -134,9 +127,4 @@ impl Custody {
 /// While no root key is held nothing is opened, whatever is in memory.
 pub(super) fn is_sealed() -> Refusal {
     Refusal::new(Code::BrokerSealed, "the broker is sealed: it holds no key to open secrets with")
-}
-
-/// The name that what operators bring to unseal is sealed under.
-pub fn unseal_name() -> Option<Name> {
-    Name::parse(UNSEAL).ok()
 }

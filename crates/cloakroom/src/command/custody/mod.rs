@@ -12,7 +12,7 @@ use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::secret_input;
 use cloakroom_admin::wire::{CustodyView, Unsealing};
-use cloakroom_egress::custody::{Intake, unseal_name};
+use cloakroom_egress::custody::Intake;
 
 pub(super) fn run(data: &DataDir, command: CustodyCommand, output: &Output) -> Outcome {
     if let CustodyCommand::Init(options) = &command {
@@ -37,13 +37,15 @@ fn unseal(broker: &Broker, options: &UnsealCustody, output: &Output) -> Outcome 
     let part = match &standing.wants {
         None => None,
         Some(what) => {
-            let name = unseal_name().ok_or_else(|| Failure::failed("nothing can be sealed to the broker"))?;
             let brought = secret_input::read(options.file.as_deref(), what).map_err(|failure| {
                 failure
                     .hinting(format!("bring the {what} on a terminal, by stdin, or in a file: --file FILE"))
             })?;
-            let intake: Intake = broker.read("intake")?;
-            Some(intake.seal(brought, &name).map_err(|error| Failure::failed(error.to_string()))?)
+            // Read after whoever brings it had their time to type.
+            let standing: CustodyView = broker.read("custody")?;
+            let nothing = || Failure::failed("the broker waits for nothing any more");
+            let intake = Intake { public_key: standing.intake.ok_or_else(nothing)? };
+            Some(intake.seal_part(brought).map_err(|error| Failure::failed(error.to_string()))?)
         }
     };
     show(&broker.post("custody/unseal", &Unsealing { part })?, output)
