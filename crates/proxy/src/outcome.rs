@@ -99,7 +99,7 @@ impl Proxy {
 
     /// The page of the console on which this is taken up or dropped.
     pub(crate) fn page_of_proposal(&self, id: ProposalId) -> String {
-        format!("{}/inbox?item={id}", self.console)
+        format!("{}/inbox/{id}", self.console)
     }
 }
 

@@ -65,18 +65,19 @@ impl Admin {
     ) -> Result<Option<Caller>, Problem> {
         let now = Instant::now();
         let shown = headers.get(header::AUTHORIZATION);
-        if shown.is_some() && self.identity.attempts.must_wait(from, now) {
-            return Err(Problem::new(
-                ProblemCode::TooManyAttempts,
-                "this address showed too many that open nothing",
-            ));
-        }
         // SECURITY: whoever shows an API token is that and nobody else; a cookie beside it adds nothing.
         let Some(shown) = shown else { return self.seated(headers).await };
         let caller = match shown.to_str().ok().and_then(|field| field.strip_prefix("Bearer ")) {
             Some(text) => self.holding(text).await?,
             None => None,
         };
+        // Only what opens nothing counts and waits: whoever shares an address with a guesser goes on working.
+        if caller.is_none() && self.identity.attempts.must_wait(from, now) {
+            return Err(Problem::new(
+                ProblemCode::TooManyAttempts,
+                "this address showed too many that open nothing",
+            ));
+        }
         if caller.is_none() {
             self.identity.attempts.failed(from, now);
         }

@@ -407,6 +407,9 @@ async fn t85_whoever_fails_too_often_waits_and_is_told_so() {
     assert_eq!((told.status, told.code().as_str()), (429, "too-many-attempts"));
     let told = house.ask_with("ckt_x", "GET", "/api/v1/health", None).await;
     assert_eq!(told.code(), "too-many-attempts");
+    // Whoever shares the address and shows what opens goes on.
+    let token = house.token(Role::Reader).await;
+    assert_eq!(house.ask_with(&token, "GET", "/api/v1/health", None).await.status, 200);
 }
 
 #[tokio::test]
