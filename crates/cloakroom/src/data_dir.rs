@@ -28,6 +28,12 @@ impl DataDir {
         absolute(&base.join("cloakroom"))
     }
 
+    /// Whether a broker keeps things in this directory.
+    pub(crate) fn is_at(path: &Path) -> bool {
+        let data = Self(path.to_path_buf());
+        [data.database(), data.approver_key(), data.socket()].iter().any(|file| file.exists())
+    }
+
     /// The directory itself.
     pub(crate) fn path(&self) -> &Path {
         &self.0

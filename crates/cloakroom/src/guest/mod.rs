@@ -26,6 +26,7 @@ use crate::Outcome;
 use crate::cli::InitArguments;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::run::close_inherited;
 use crate::run::environment::{self, Leading};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -33,6 +34,7 @@ use std::path::{Path, PathBuf};
 
 /// Runs the command, and ends as it ends.
 pub(crate) fn run(arguments: &InitArguments) -> Outcome {
+    close_inherited()?;
     let wanted = Wanted::read(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let code = runtime.block_on(wanted.run())?;
@@ -42,7 +44,8 @@ pub(crate) fn run(arguments: &InitArguments) -> Outcome {
 /// What was asked for, read and found possible.
 struct Wanted {
     broker: Broker,
-    user: User,
+    /// Who was asked for.
+    user: Option<User>,
     variables: BTreeMap<OsString, OsString>,
     role: Option<aws::Role>,
     command: Vec<OsString>,
@@ -61,12 +64,13 @@ impl Wanted {
         let ca = readable(&ca)?;
         let own: BTreeMap<OsString, OsString> = std::env::vars_os().collect();
         let text = |name: &str| own.get(OsStr::new(name)).and_then(|value| value.to_str()).map(str::to_owned);
-        let user = arguments.user.unwrap_or_else(User::own);
+        let user = arguments.user;
         let leading =
             Leading { workload: text("CLOAKROOM_WORKLOAD"), key: text("CLOAKROOM_KEY"), authority: ca };
         let mut variables = own.clone();
         leading.fill(&mut variables)?;
-        let role = aws::Role::wanted(&own, arguments.aws_placeholder.as_deref(), user)?;
+        let role =
+            aws::Role::wanted(&own, arguments.aws_placeholder.as_deref(), user.unwrap_or_else(User::own))?;
         if let Some(role) = &role {
             role.fill(&mut variables, leading.key.as_deref());
         }
@@ -75,7 +79,7 @@ impl Wanted {
     }
 
     async fn run(self) -> Result<u8, Failure> {
-        let relay = Relay::listen(self.broker, Some(self.user)).await?;
+        let relay = Relay::listen(self.broker, Some(self.user.unwrap_or_else(User::own))).await?;
         tokio::spawn(relay.carry());
         if let Some(role) = self.role {
             tokio::spawn(role.renew());

@@ -17,7 +17,8 @@ use tokio::signal::unix::{SignalKind, signal};
 pub(crate) struct Program {
     pub(crate) command: Vec<OsString>,
     pub(crate) variables: BTreeMap<OsString, OsString>,
-    pub(crate) user: User,
+    /// Whoever runs this process, where nobody was asked for.
+    pub(crate) user: Option<User>,
 }
 
 impl Program {
@@ -29,7 +30,11 @@ impl Program {
             (Kept::alive()?, if has_terminal { Outside::watch()? } else { Outside::watch_all()? });
         let mut children = Children::watch()?;
         let Some(command) = self.command() else { return Err(Failure::bad_input("there is no command")) };
-        let started = match start(command) {
+        let started = match self.user {
+            Some(user) => user.alone(|| start(command)),
+            None => start(command),
+        };
+        let started = match started {
             Ok(pid) => pid,
             Err(error) => return Ok(not_started("cloakroom init", &self.command[0], &error)),
         };
@@ -46,7 +51,9 @@ impl Program {
         let (program, rest) = self.command.split_first()?;
         let mut command = Command::new(program);
         command.args(rest).env_clear().envs(&self.variables);
-        self.user.dress(&mut command);
+        if let Some(user) = self.user {
+            user.dress(&mut command);
+        }
         Some(command)
     }
 }

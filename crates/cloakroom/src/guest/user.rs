@@ -1,6 +1,8 @@
 //! The user that a command runs as.
 
-use rustix::process::{getgid, getuid};
+use rustix::process::{getgid, getgroups, getuid};
+use rustix::thread::set_thread_groups;
+use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::str::FromStr;
@@ -18,7 +20,25 @@ impl User {
         Self { uid: getuid().as_raw(), gid: getgid().as_raw() }
     }
 
-    /// Lets this command run as the user, without further groups. One that is this process's own is not changed: that takes no privilege.
+    /// Starts something while this thread has no groups but the user's; it needs its own again to reach the broker.
+    ///
+    /// # Errors
+    /// Where they cannot be given up. SECURITY: a group that nobody spoke of may open files that the command must not read.
+    pub(crate) fn alone<T>(self, start: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        let own = getgroups()?;
+        if own.iter().all(|group| group.as_raw() == self.gid) {
+            return start();
+        }
+        set_thread_groups(&[]).map_err(|_| {
+            io::Error::other("its further groups cannot be given up: start init without them")
+        })?;
+        let started = start();
+        // With fewer than before, less can be reached: that is safe.
+        let _ = set_thread_groups(&own);
+        started
+    }
+
+    /// Lets this command run as the user. One that is this process's own is not changed: that takes no privilege.
     pub(crate) fn dress(self, command: &mut Command) {
         if self != Self::own() {
             command.uid(self.uid).gid(self.gid);

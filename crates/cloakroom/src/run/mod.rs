@@ -13,6 +13,8 @@ mod attend;
 mod carry;
 pub(crate) mod environment;
 mod filter;
+mod hidden;
+mod inherited;
 mod inside;
 mod kit;
 mod machine;
@@ -21,6 +23,7 @@ pub(crate) mod signals;
 
 pub(crate) use attend::blocking;
 pub(crate) use carry::carry;
+pub(crate) use inherited::close_inherited;
 pub(crate) use inside::{code_of, inside, not_started};
 pub(crate) use kit::Kit;
 
@@ -42,6 +45,7 @@ pub(crate) const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
 
 /// Runs the command, and ends as it ends.
 pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {
+    close_inherited()?;
     let kit = Kit::find(data, arguments.workload.as_deref())?;
     let listen = listening(data)?;
     let sandbox = Sandbox::plan(data, &kit, arguments)?;

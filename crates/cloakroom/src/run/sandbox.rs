@@ -1,5 +1,6 @@
 //! The namespaces, made by bubblewrap, and what of the file system is seen in them.
 
+use super::hidden::Hidden;
 use super::kit::Kit;
 use super::machine::{Machine, Wanted};
 use super::signals::{Kept, Outside};
@@ -42,8 +43,7 @@ impl Sandbox {
     /// When bubblewrap is missing, or the present directory would show what must be hidden.
     pub(super) fn plan(data: &DataDir, kit: &Kit, asked: &RunArguments) -> Result<Self, Failure> {
         let directory = std::env::current_dir()?;
-        let home = std::env::var_os("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-        let hidden = Hidden::of(data, home.as_deref());
+        let hidden = Hidden::of(data);
         let mut view = View::new(&hidden);
         let sockets = tempfile::Builder::new().prefix("cloakroom-run-").tempdir()?;
         for path in &asked.read {
@@ -83,13 +83,13 @@ impl Sandbox {
 
     /// One line: what is isolated, and what is not.
     pub(super) fn says(&self) -> String {
-        let (within, kernel) = match &self.machine {
-            None => (String::new(), "the kernel is shared, and "),
-            Some(machine) => (format!(" in {}", machine.accelerator.says()), ""),
+        let (within, kernel, sockets) = match &self.machine {
+            None => (String::new(), "the kernel is shared, and ", ", and Unix sockets in it be connected to"),
+            Some(machine) => (format!(" in {}", machine.accelerator.says()), "", ""),
         };
         format!(
-            "cloakroom: running as workload {}{within}; isolated: network (only the broker), processes, home, /tmp, the broker's files; \
-             writable: {}; not isolated: {kernel}the rest of the file system can be read",
+            "cloakroom: running as workload {}{within}; isolated: network (only the broker), processes, home, /tmp, known brokers' files; \
+             writable: {}; not isolated: {kernel}the rest of the file system can be read{sockets}",
             self.workload,
             self.directory.display()
         )
@@ -137,26 +137,6 @@ impl Sandbox {
             }
         }
         command
-    }
-}
-
-/// What must not be seen inside.
-struct Hidden {
-    paths: Vec<PathBuf>,
-}
-
-impl Hidden {
-    fn of(data: &DataDir, home: Option<&Path>) -> Self {
-        let mut paths = vec![data.path().to_path_buf()];
-        paths.extend(home.filter(|home| *home != Path::new("/")).map(Path::to_path_buf));
-        paths.extend(["/root", "/home", "/run", "/var/run", "/tmp", "/var/tmp"].map(PathBuf::from));
-        let paths = paths.into_iter().filter_map(|path| path.canonicalize().ok()).collect();
-        Self { paths }
-    }
-
-    /// SECURITY: a directory that is shown shows all below it.
-    fn is_shown_by(&self, shown: &Path) -> Option<&Path> {
-        self.paths.iter().map(PathBuf::as_path).find(|hidden| hidden.starts_with(shown))
     }
 }
 

@@ -160,6 +160,20 @@ fn init_ends_as_its_command_ends_passes_signals_on_and_reaps_what_is_left_behind
     assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), "tidied\n".into()), "{output:?}");
 }
 
+#[test]
+fn the_command_has_no_further_groups_and_no_descriptor_that_init_was_handed() {
+    let Some(stage) = Stage::new() else { return };
+    let beside = r#"exec 9</; test -d /proc/self/fd/9/etc || exit 9; exec setpriv --groups 0,27,42 "$@";"#;
+    let script = "id -G; test -d /proc/self/fd/9/etc && echo OPEN; echo done";
+    // Its user is the one that init runs as already.
+    let output = stage.run(beside, &["--user", "0"], script);
+    assert_eq!(text(&output.stdout), "0\ndone\n", "{output:?}");
+    // What cannot be given up is not handed on either.
+    let stuck = r#"exec setpriv --groups 0,27 --bounding-set -setgid --inh-caps -setgid "$@";"#;
+    let output = stage.run(stuck, &["--user", "0"], script);
+    assert_eq!((output.status.code(), text(&output.stdout)), (Some(126), String::new()), "{output:?}");
+}
+
 fn child_of(pid: u32) -> Option<i32> {
     let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
     children.split_whitespace().next()?.parse().ok()

@@ -161,6 +161,19 @@ fn t111_the_command_sees_neither_the_brokers_files_nor_its_processes_nor_the_cal
 }
 
 #[test]
+fn t111_a_descriptor_that_the_caller_left_open_is_not_handed_on() {
+    let stage = Stage::new();
+    let script = "for each in /proc/self/fd/*; do test ${each##*/} -gt 2 && test -d $each/etc && echo OPEN $each; done; echo done";
+    let inner = stage.command(&[], script);
+    let mut outer = Command::new("sh");
+    outer.args(["-c", "exec 8</ 9</; test -d /proc/self/fd/9/etc || exit 9; exec \"$@\"", "sh"]);
+    outer.arg(inner.get_program()).args(inner.get_args()).current_dir(stage.project.path());
+    outer.env("CLOAKROOM_DATA", stage.setup.broker.data());
+    let output = outer.output().unwrap();
+    assert_eq!(text(&output.stdout), "done\n", "{output:?}");
+}
+
+#[test]
 fn sockets_of_other_families_rings_and_the_callers_terminal_are_closed() {
     let stage = Stage::new();
     let script = r#"
@@ -280,6 +293,7 @@ fn what_would_show_the_hidden_is_refused_with_a_remedy() {
         assert!(text(&output.stderr).contains(expected) && output.stdout.is_empty(), "{output:?}");
     };
     refused(&data, &[], "cannot be shown to the command");
+    refused(&data.join("keys"), &[], "cannot be shown to the command");
     refused("/".as_ref(), &[], "cannot be shown to the command");
     refused("/tmp".as_ref(), &[], "cannot be shown to the command");
     refused(stage.project.path(), &["--read", &data.display().to_string()], "cannot be shown");

@@ -103,7 +103,7 @@ async fn live(plan: Plan) -> Result<(), Failure> {
     // In between stands this program once more, which is the command's from then on: it leads a session, and says if there is no such command.
     let leader = ["/proc/self/exe", "inside", "--part", "session", "--"].map(OsString::from);
     let command = leader.into_iter().chain(plan.command).collect();
-    let program = Program { command, variables, user: plan.user };
+    let program = Program { command, variables, user: Some(plan.user) };
     let mut children = Children::watch()?;
     let mut command = program.command().ok_or_else(|| Failure::bad_input("there is no command"))?;
     command.current_dir(&plan.directory);

@@ -1,0 +1,113 @@
+//! What must not be seen by a command that runs as a workload.
+
+use crate::data_dir::DataDir;
+use std::path::{Path, PathBuf};
+
+/// The directories that are empty inside.
+pub(super) struct Hidden {
+    /// Where brokers keep things: nothing of them is ever shown.
+    brokers: Vec<PathBuf>,
+    /// All of them, those of brokers and where people keep things.
+    pub(super) paths: Vec<PathBuf>,
+}
+
+impl Hidden {
+    /// Symbolic links are resolved here; what is not there needs no hiding.
+    pub(super) fn of(data: &DataDir) -> Self {
+        let homes = homes();
+        let real = |paths: Vec<PathBuf>| paths.into_iter().filter_map(|path| path.canonicalize().ok());
+        let mut brokers: Vec<PathBuf> = real(brokers(data, &homes)).collect();
+        let elsewhere: Vec<PathBuf> = brokers.iter().flat_map(|broker| led_elsewhere(broker)).collect();
+        brokers.extend(elsewhere);
+        let rooms = ["/root", "/home", "/run", "/var/run", "/tmp", "/var/tmp"].map(PathBuf::from);
+        let mut paths = brokers.clone();
+        paths.extend(real(homes.into_iter().chain(rooms).collect()));
+        Self { brokers, paths }
+    }
+
+    /// SECURITY: a directory that is shown shows all below it; and below a broker's there is nothing to be shown.
+    pub(super) fn is_shown_by(&self, shown: &Path) -> Option<&Path> {
+        let above = self.paths.iter().find(|hidden| hidden.starts_with(shown));
+        above.or_else(|| self.brokers.iter().find(|broker| shown.starts_with(broker))).map(PathBuf::as_path)
+    }
+}
+
+/// Where brokers of this machine are known to keep things: this one, those beside it, that of the environment, the default ones.
+fn brokers(data: &DataDir, homes: &[PathBuf]) -> Vec<PathBuf> {
+    let mut brokers = vec![data.path().to_path_buf()];
+    brokers.extend(["/var/lib/cloakroom", "/etc/cloakroom"].map(PathBuf::from));
+    brokers.extend(std::env::var_os("CLOAKROOM_DATA").map(PathBuf::from).filter(|path| path.is_absolute()));
+    brokers.extend(DataDir::find(None).ok().map(|data| data.path().to_path_buf()));
+    brokers.extend(homes.iter().map(|home| home.join(".local/share/cloakroom")));
+    let real = data.path().canonicalize().ok();
+    for parent in [Some(data.path()), real.as_deref()].into_iter().flatten().filter_map(Path::parent) {
+        let beside = std::fs::read_dir(parent).into_iter().flatten().flatten().map(|entry| entry.path());
+        brokers.extend(beside.filter(|path| DataDir::is_at(path)));
+    }
+    brokers.sort();
+    brokers.dedup();
+    brokers
+}
+
+/// The directories that symbolic links in a data directory lead to, such as a journal on a disk of its own.
+fn led_elsewhere(data: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(data).into_iter().flatten().flatten();
+    let links = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_symlink()));
+    links.filter_map(|link| link.path().canonicalize().ok()).filter(|target| target.is_dir()).collect()
+}
+
+/// The caller's, as the environment and as the machine's list of users has it: a service is often told none.
+fn homes() -> Vec<PathBuf> {
+    let said = std::env::var_os("HOME").map(PathBuf::from);
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let listed = home_of(rustix::process::getuid().as_raw(), &users);
+    let homes = said.into_iter().chain(listed);
+    homes.filter(|home| home.is_absolute() && home != Path::new("/")).collect()
+}
+
+/// The home of a user by number (passwd(5)).
+fn home_of(uid: u32, users: &str) -> Option<PathBuf> {
+    let mut rows = users.lines().map(|line| line.split(':').collect::<Vec<&str>>());
+    let row = rows.find(|row| row.get(2).and_then(|number| number.parse().ok()) == Some(uid))?;
+    row.get(5).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A directory that a broker seems to keep things in.
+    fn broker(parent: &Path, name: &str) -> PathBuf {
+        let path = parent.join(name);
+        std::fs::create_dir_all(path.join("keys")).unwrap();
+        std::fs::write(path.join("cloakroom.db"), "").unwrap();
+        path
+    }
+
+    #[test]
+    fn nothing_above_or_below_a_brokers_directory_is_shown_nor_one_beside_it_nor_what_its_links_lead_to() {
+        let place = tempfile::tempdir().unwrap();
+        let root = place.path().canonicalize().unwrap();
+        let (own, beside, disk) = (broker(&root, "own"), broker(&root, "beside"), root.join("disk"));
+        for name in ["disk/journal", "project"] {
+            std::fs::create_dir_all(root.join(name)).unwrap();
+        }
+        std::os::unix::fs::symlink(disk.join("journal"), own.join("journal")).unwrap();
+        std::os::unix::fs::symlink(&own, root.join("link")).unwrap();
+        let hidden = Hidden::of(&DataDir::find(Some(&root.join("link"))).unwrap());
+        for path in [&own, &beside, &disk.join("journal")] {
+            assert!(hidden.paths.contains(path), "{}", path.display());
+        }
+        for shown in [&root, &own, &own.join("keys"), &beside.join("keys"), &disk, &disk.join("journal")] {
+            assert!(hidden.is_shown_by(shown).is_some(), "{}", shown.display());
+        }
+        assert_eq!(hidden.is_shown_by(&root.join("project")), None);
+    }
+
+    #[test]
+    fn the_home_of_a_user_is_found_by_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nodd\nagent:x:1000:1000::/srv/agent:/bin/sh\n";
+        assert_eq!(home_of(1000, users), Some("/srv/agent".into()));
+        assert_eq!(home_of(7, users), None);
+    }
+}
