@@ -4,7 +4,7 @@ use super::broker::Broker;
 use super::owner;
 use super::user::User;
 use crate::failure::Failure;
-use crate::run::{DIRECT, PORT, carry};
+use crate::run::{DIRECT, PAUSE, PORT, carry};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -49,7 +49,7 @@ impl Relay {
             };
             // Out of files, say: the next may work.
             let Ok((connection, peer)) = accepted else {
-                tokio::task::yield_now().await;
+                tokio::time::sleep(PAUSE).await;
                 continue;
             };
             if self.way.admits(&connection, peer) {

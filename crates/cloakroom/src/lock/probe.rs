@@ -5,6 +5,7 @@ use crate::Outcome;
 use crate::exit::Exit;
 use crate::failure::{Failure, plain};
 use crate::output::Output;
+use rustix::io::Errno;
 use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recvfrom, sendto, socket};
 use serde::{Deserialize, Serialize};
@@ -13,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// How long an answer is waited for.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE: Duration = Duration::from_millis(700);
 /// What a workload could want to reach.
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 const OUTSIDE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
@@ -24,8 +25,10 @@ const FORGED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "outcome", content = "detail")]
 pub(super) enum Came {
-    /// The kernel there did not let it go.
+    /// The kernel there knows no way: it never left.
     Nowhere(String),
+    /// It could not be made, or nobody can tell whether it left.
+    Unjudged(String),
     /// It went, and nothing came back.
     Silence,
     /// The broker answered that it may not.
@@ -57,6 +60,10 @@ pub(super) const PORT: &str = "broker-port";
 pub(super) fn run(attempt: &str, at: Option<SocketAddr>, output: &Output) -> Outcome {
     let outside = |port| SocketAddr::from((OUTSIDE, port));
     let outside_v6 = |port| SocketAddr::from((OUTSIDE_V6, port));
+    let to = at.unwrap_or_else(|| if attempt.starts_with("ipv6") { outside_v6(443) } else { outside(443) });
+    if let Err(error) = way(to) {
+        return tell(&of_no_way(&error), output);
+    }
     let came = match (attempt, at) {
         ("tcp-22", _) => tcp(outside(22)),
         ("tcp-80", _) => http(outside(80)),
@@ -75,19 +82,41 @@ pub(super) fn run(attempt: &str, at: Option<SocketAddr>, output: &Output) -> Out
         (PORT, Some(at)) => tcp(at),
         _ => return Err(Failure::bad_input("there is no such attempt")),
     };
-    let document = serde_json::to_value(came.unwrap_or_else(of_error))
-        .map_err(|error| Failure::failed(error.to_string()))?;
+    tell(&came.unwrap_or_else(of_error), output)
+}
+
+fn tell(came: &Came, output: &Output) -> Outcome {
+    let document = serde_json::to_value(came).map_err(|error| Failure::failed(error.to_string()))?;
     output.print(&document.to_string())?;
     Ok(Exit::Done)
 }
 
+/// Asks the kernel for its way to this address. Nothing is sent.
+fn way(to: SocketAddr) -> io::Result<()> {
+    UdpSocket::bind(unspecified(to))?.connect(to)
+}
+
+fn unspecified(to: SocketAddr) -> SocketAddr {
+    if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
+}
+
+fn of_no_way(error: &io::Error) -> Came {
+    match Errno::from_io_error(error) {
+        Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+            Came::Nowhere(plain(error))
+        }
+        _ => Came::Unjudged(plain(error)),
+    }
+}
+
+/// SECURITY: there was a way. What says now that there is none may be a router that the packet got to, or a rule of the workload's own.
 fn of_error(error: io::Error) -> Came {
     match error.kind() {
         ErrorKind::TimedOut | ErrorKind::WouldBlock => Came::Silence,
         ErrorKind::ConnectionRefused | ErrorKind::ConnectionReset => {
             Came::Answered("with a refusal of its own".into())
         }
-        _ => Came::Nowhere(plain(&error)),
+        _ => Came::Unjudged(plain(&error)),
     }
 }
 
@@ -99,7 +128,8 @@ fn tcp(to: SocketAddr) -> io::Result<Came> {
 fn http(to: SocketAddr) -> io::Result<Came> {
     let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n")?;
+    // Whoever ends the connection at once has answered too.
+    let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n");
     let mut answer = Vec::new();
     let _ = stream.take(16 * 1024).read_to_end(&mut answer);
     let answer = String::from_utf8_lossy(&answer);
@@ -132,9 +162,7 @@ fn question() -> Vec<u8> {
 }
 
 fn exchange(to: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let from: SocketAddr =
-        if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() };
-    let socket = UdpSocket::bind(from)?;
+    let socket = UdpSocket::bind(unspecified(to))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect(to)?;
     socket.send(bytes)?;
@@ -187,6 +215,7 @@ mod tests {
     fn an_attempt_says_what_came_of_it_and_is_read_back() {
         for came in [
             Came::Nowhere("network unreachable".into()),
+            Came::Unjudged("operation not permitted".into()),
             Came::Silence,
             Came::Refused,
             Came::Answered("x".into()),
@@ -194,6 +223,17 @@ mod tests {
             let text = serde_json::to_string(&came).unwrap();
             assert_eq!(serde_json::from_str::<Came>(&text).unwrap(), came);
         }
+    }
+
+    #[test]
+    fn what_was_not_tried_or_may_have_left_is_not_taken_to_have_gone_nowhere() {
+        for errno in [Errno::PERM, Errno::ACCESS, Errno::MFILE, Errno::NOBUFS] {
+            assert!(matches!(of_no_way(&errno.into()), Came::Unjudged(_)), "{errno}");
+        }
+        for errno in [Errno::PERM, Errno::MFILE, Errno::HOSTUNREACH, Errno::NETUNREACH] {
+            assert!(matches!(of_error(errno.into()), Came::Unjudged(_)), "{errno}");
+        }
+        assert!(matches!(of_no_way(&Errno::NETUNREACH.into()), Came::Nowhere(_)));
     }
 
     #[test]

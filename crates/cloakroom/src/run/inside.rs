@@ -1,7 +1,7 @@
 //! The first program in the namespace: filters system calls, carries connections out, starts the command, ends as it ends.
 
 use super::signals::{Kept, Outside, next};
-use super::{attend::attend, carry::carry, filter, sandbox};
+use super::{PAUSE, attend::attend, carry::carry, filter, sandbox};
 use crate::Outcome;
 use crate::cli::{InsideArguments, Part};
 use crate::exit::Exit;
@@ -70,7 +70,7 @@ async fn carry_out(listener: TcpListener) {
     loop {
         // Out of files, say: the next may work.
         let Ok((connection, _)) = listener.accept().await else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         let _ = connection.set_nodelay(true);

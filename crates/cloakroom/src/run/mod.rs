@@ -36,12 +36,16 @@ use crate::output::Output;
 use crate::serve::Listening;
 use sandbox::Sandbox;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// The port on the loopback of the namespace at which the broker answers.
 pub(crate) const PORT: u16 = 8480;
 /// Where it answers to base URLs and `/.cloakroom/…`. Not the proxy's own address: clients go there past the proxy (`NO_PROXY`), and would so
 /// to every destination on it.
 pub(crate) const DIRECT: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+/// How long nobody is let in where a connection could not be: out of files, say, which the next moment may have.
+pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 
 /// Runs the command, and ends as it ends.
 pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {

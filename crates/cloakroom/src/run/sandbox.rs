@@ -4,7 +4,7 @@ use super::hidden::Hidden;
 use super::kit::Kit;
 use super::machine::{Machine, Wanted};
 use super::signals::{Kept, Outside};
-use super::{carry::carry, environment, inside};
+use super::{PAUSE, carry::carry, environment, inside};
 use crate::cli::RunArguments;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
@@ -226,7 +226,7 @@ fn of_broker(data: &DataDir, sockets: &Path) -> Result<Vec<OsString>, Failure> {
 async fn carry_to(relay: UnixListener, broker: SocketAddr) {
     loop {
         let Ok((inside, _)) = relay.accept().await else {
-            tokio::task::yield_now().await;
+            tokio::time::sleep(PAUSE).await;
             continue;
         };
         tokio::spawn(async move {

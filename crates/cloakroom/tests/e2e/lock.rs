@@ -210,6 +210,15 @@ fn t112_what_a_check_cannot_judge_is_not_proved_which_is_neither_open_nor_locked
     assert_eq!(locked(), false, "what was proved before is in doubt");
     assert!(stage.check().status.success());
     assert_eq!(locked(), true);
+    // A workload that sends junk all the time proves nothing by what is dropped of it.
+    let junk = "import socket, time\ns = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\nwhile True:\n    s.sendto(b'x', ('10.77.0.1', 9)); time.sleep(0.02)";
+    let mut noise = stage.rig.as_workload("python3").args(["-c", junk]).spawn().unwrap();
+    let noisy = stage.check();
+    noise.kill().unwrap();
+    noise.wait().unwrap();
+    assert_eq!(noisy.status.code(), Some(5), "{noisy:?}");
+    assert!(noisy.stdout.contains("drops other packets all the time"), "{noisy:?}");
+    assert_eq!(locked(), false);
     // Without a route a packet is gone before the lock could drop it.
     for family in ["-4", "-6"] {
         run(stage.rig.beside_broker("ip").args([family, "route", "del", "default"]));
