@@ -8,6 +8,8 @@ pub(super) struct Hidden {
     /// Where brokers keep things: nothing of them is ever shown.
     brokers: Vec<PathBuf>,
     /// All of them, those of brokers and where people keep things.
+    all: Vec<PathBuf>,
+    /// What is made empty: those that are not below another. One that goes away meanwhile, as in `/tmp`, is then in nobody's way.
     pub(super) paths: Vec<PathBuf>,
 }
 
@@ -20,14 +22,18 @@ impl Hidden {
         let elsewhere: Vec<PathBuf> = brokers.iter().flat_map(|broker| led_elsewhere(broker)).collect();
         brokers.extend(elsewhere);
         let rooms = ["/root", "/home", "/run", "/var/run", "/tmp", "/var/tmp"].map(PathBuf::from);
-        let mut paths = brokers.clone();
-        paths.extend(real(homes.into_iter().chain(rooms).collect()));
-        Self { brokers, paths }
+        let mut all = brokers.clone();
+        all.extend(real(homes.into_iter().chain(rooms).collect()));
+        let is_below = |path: &PathBuf| all.iter().any(|other| path != other && path.starts_with(other));
+        let mut paths: Vec<PathBuf> = all.iter().filter(|path| !is_below(path)).cloned().collect();
+        paths.sort();
+        paths.dedup();
+        Self { brokers, all, paths }
     }
 
     /// SECURITY: a directory that is shown shows all below it; and below a broker's there is nothing to be shown.
     pub(super) fn is_shown_by(&self, shown: &Path) -> Option<&Path> {
-        let above = self.paths.iter().find(|hidden| hidden.starts_with(shown));
+        let above = self.all.iter().find(|hidden| hidden.starts_with(shown));
         above.or_else(|| self.brokers.iter().find(|broker| shown.starts_with(broker))).map(PathBuf::as_path)
     }
 }
@@ -96,7 +102,7 @@ mod tests {
         std::os::unix::fs::symlink(&own, root.join("link")).unwrap();
         let hidden = Hidden::of(&DataDir::find(Some(&root.join("link"))).unwrap());
         for path in [&own, &beside, &disk.join("journal")] {
-            assert!(hidden.paths.contains(path), "{}", path.display());
+            assert!(hidden.paths.iter().any(|hidden| path.starts_with(hidden)), "{}", path.display());
         }
         for shown in [&root, &own, &own.join("keys"), &beside.join("keys"), &disk, &disk.join("journal")] {
             assert!(hidden.is_shown_by(shown).is_some(), "{}", shown.display());
