@@ -41,8 +41,8 @@ impl Keys {
         for (share, turned) in made.shares.iter().zip([Turned::Same, Turned::Opened]) {
             let mut text = Vec::new();
             share.write_to(&mut text).unwrap();
-            let text = Secret::new(text.trim_ascii_end().to_vec().into());
-            assert_eq!(custody.guard.unseal(Some(&text), "uid 1").await, Ok(turned));
+            let part = custody.guard.intake().unwrap().seal_part(text.trim_ascii_end().to_vec().into());
+            assert_eq!(custody.unseal(Some(&part.unwrap()), "uid 1").await, Ok(turned));
         }
         custody
     }
