@@ -41,8 +41,9 @@ use crate::identity::{from_own_page, to_page};
 use crate::listen::Ends;
 use crate::tls::{Handshakes, TlsSettings, accepted};
 use crate::{Problem, ProblemCode, api, listen, metrics, readiness};
+use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -50,10 +51,16 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// What browsers say about passkeys is shorter.
 const LARGEST_BODY: usize = 32 << 10;
+
+/// No body of any route is longer; each has its own, smaller bound.
+const LONGEST_BODY: usize = 2 << 20;
+/// How long a whole body may take.
+const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// What every answer says, where it says nothing else itself: no script, no frame, no fetch, nothing kept.
 const SECURITY_HEADERS: [(HeaderName, &str); 7] = [
@@ -124,9 +131,21 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .merge(routes::router(Arc::clone(&admin)))
         .merge(api::open_router(Arc::clone(&admin)))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
+        .layer(from_fn(within_time))
         .layer(from_fn_with_state(Arc::clone(&admin), require_own_host))
         .layer(map_response(fenced))
         .with_state(admin)
+}
+
+/// Takes the whole body before anybody is asked who sent it, and not for ever: a sender that stops half-way frees its place.
+async fn within_time(request: Request, next: Next) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let late = || Problem::new(ProblemCode::MalformedRequest, "the body did not come within the time for it");
+    let whole = tokio::time::timeout(BODY_TIME, to_bytes(body, LONGEST_BODY)).await.map_err(|_| late())?;
+    let whole = whole.map_err(|_| {
+        Problem::new(ProblemCode::MalformedRequest, "the body cannot be read, or is too long")
+    })?;
+    Ok(next.run(Request::from_parts(head, Body::from(whole))).await)
 }
 
 /// Nothing leaves without these fields, refusals neither.
