@@ -12,14 +12,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 const LOCK: &str = include_str!("../../../../Cargo.lock");
 /// The manifests of the product's own crates: the lock file does not tell their dependencies from those of their tests.
-const OWN: [(&str, &str); 8] = [
+const OWN: [(&str, &str); 12] = [
     ("cloakroom", include_str!("../../Cargo.toml")),
     ("cloakroom-admin", include_str!("../../../admin/Cargo.toml")),
+    ("cloakroom-attest", include_str!("../../../attest/Cargo.toml")),
     ("cloakroom-egress", include_str!("../../../egress/Cargo.toml")),
+    ("cloakroom-keys", include_str!("../../../keys/Cargo.toml")),
+    ("cloakroom-mcp", include_str!("../../../mcp/Cargo.toml")),
     ("cloakroom-model", include_str!("../../../model/Cargo.toml")),
     ("cloakroom-policy", include_str!("../../../policy/Cargo.toml")),
     ("cloakroom-proxy", include_str!("../../../proxy/Cargo.toml")),
     ("cloakroom-store", include_str!("../../../store/Cargo.toml")),
+    ("cloakroom-tpm", include_str!("../../../tpm/Cargo.toml")),
     ("cloakroom-wire", include_str!("../../../wire/Cargo.toml")),
 ];
 
