@@ -118,26 +118,25 @@ impl AwsSecret {
     }
 }
 
+/// What AWS says in the errors of all its services where the clock of whoever signed is wrong.
+pub(crate) const WRONG_CLOCK: [&str; 3] = ["Signature expired", "not yet current", "RequestExpired"];
+/// The same where it does not take the access key, or what was signed with it.
+pub(crate) const KEY_NOT_TAKEN: [&str; 5] = [
+    "UnrecognizedClient",
+    "InvalidClientTokenId",
+    "InvalidSignature",
+    "SignatureDoesNotMatch",
+    "ExpiredToken",
+];
+
 /// What an error means. Errors are told by their names, in whichever form they come; none of their words is repeated.
 fn unwilling(reply: &Reply) -> Failure {
     let has = |names: &[&str]| reply.mentions(names);
     let later = |reason| Failure::Unavailable(reason, retry_after(&reply.fields));
     match reply.status.as_u16() {
         // A clock that is wrong is put right without another key.
-        400..=403 if has(&["Signature expired", "not yet current", "RequestExpired"]) => {
-            later("the source says that this machine's clock is wrong")
-        }
-        400..=403
-            if has(&[
-                "UnrecognizedClient",
-                "InvalidClientTokenId",
-                "InvalidSignature",
-                "SignatureDoesNotMatch",
-                "ExpiredToken",
-            ]) =>
-        {
-            Failure::Refused("the source does not take the access key")
-        }
+        400..=403 if has(&WRONG_CLOCK) => later("the source says that this machine's clock is wrong"),
+        400..=403 if has(&KEY_NOT_TAKEN) => Failure::Refused("the source does not take the access key"),
         400..=403 if has(&["AccessDenied"]) => {
             later("the source does not permit the broker to read this secret")
         }

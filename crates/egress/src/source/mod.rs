@@ -10,7 +10,7 @@
 //! One file for each source. When a reading is due, and that one reading serves all who wait, is left to `mint`.
 
 pub(crate) mod asker;
-mod aws;
+pub(crate) mod aws;
 mod desk;
 mod file;
 mod lease;

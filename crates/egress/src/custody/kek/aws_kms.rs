@@ -11,6 +11,7 @@ use crate::arm::sign_own;
 use crate::custody::AccessKey;
 use crate::secret::Secret;
 use crate::source::asker::{Question, Reply};
+use crate::source::aws::{KEY_NOT_TAKEN, WRONG_CLOCK};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use cloakroom_model::{Destination, Scheme, Timestamp};
@@ -155,21 +156,9 @@ fn unwilling(reply: &Reply) -> ProviderError {
     let has = |names: &[&str]| reply.mentions(names);
     let (later, person) = (ProviderError::Unavailable, ProviderError::Refused);
     match reply.status.as_u16() {
-        400..=403 if has(&["Signature expired", "not yet current", "RequestExpired"]) => {
-            later("AWS KMS says that this machine's clock is wrong")
-        }
+        400..=403 if has(&WRONG_CLOCK) => later("AWS KMS says that this machine's clock is wrong"),
         // A key that lets the broker in can be replaced in its file, and what was taken away given back: KMS is asked again.
-        400..=403
-            if has(&[
-                "UnrecognizedClient",
-                "InvalidClientTokenId",
-                "InvalidSignature",
-                "SignatureDoesNotMatch",
-                "ExpiredToken",
-            ]) =>
-        {
-            later("AWS KMS does not take the access key")
-        }
+        400..=403 if has(&KEY_NOT_TAKEN) => later("AWS KMS does not take the access key"),
         400..=403 if has(&["AccessDenied"]) => later("AWS KMS does not permit the broker to use the key"),
         400 if has(&["DisabledException"]) => later("the key is disabled at AWS KMS"),
         400 if has(&["KMSInvalidState"]) => {
