@@ -2,7 +2,7 @@
 
 use crate::clients::{installed, script};
 use crate::openbao::hunt_for;
-use crate::support::{BINARY, eventually, items, outcome, settings_of};
+use crate::support::{BINARY, eventually, items, outcome, settings_of, why_sealed};
 use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
 use serde_json::Value;
 use std::fs;
@@ -106,8 +106,7 @@ impl Stage {
     }
 
     fn reason(&self) -> String {
-        let status = self.broker.cli_json(&["custody", "status"]);
-        status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+        why_sealed(&self.broker)
     }
 
     /// Sealed for this reason, and no call goes out.

@@ -49,6 +49,12 @@ pub(crate) fn outcome(broker: &Broker, robot: &Workload, upstream: &TlsUpstream,
     answer.code().unwrap_or_else(|| answer.status.to_string())
 }
 
+/// What a sealed broker says of its provider.
+pub(crate) fn why_sealed(broker: &Broker) -> String {
+    let status = broker.cli_json(&["custody", "status"]);
+    status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+}
+
 /// A policy with one permit for this destination; `rest` is more of the permit.
 pub(crate) fn policy(to: &str, call: &str, place: &str, rest: &str) -> String {
     format!(

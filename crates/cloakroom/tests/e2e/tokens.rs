@@ -1,7 +1,7 @@
 //! The root key wrapped by a key that never leaves its PKCS#11 token: a real token, taken out and put in while the broker works.
 
 use crate::softhsm::{LABEL, MODULE, SoftHsm, pin, spy};
-use crate::support::{BINARY, eventually, items, outcome, settings_of};
+use crate::support::{BINARY, eventually, items, outcome, settings_of, why_sealed};
 use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -47,8 +47,7 @@ impl Stage {
     }
 
     fn reason(&self) -> String {
-        let status = self.broker.cli_json(&["custody", "status"]);
-        status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+        why_sealed(&self.broker)
     }
 }
 

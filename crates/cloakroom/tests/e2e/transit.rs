@@ -1,7 +1,7 @@
 //! The root key wrapped by the transit engine of a real OpenBao server: sealed, forbidden, rotated, stopped.
 
 use crate::openbao::OpenBao;
-use crate::support::{BINARY, eventually, items, outcome, settings_of};
+use crate::support::{BINARY, eventually, items, outcome, settings_of, why_sealed};
 use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
 use serde_json::{Value, json};
 use std::fs;
@@ -75,8 +75,7 @@ impl Stage {
     }
 
     fn reason(&self) -> String {
-        let status = self.broker.cli_json(&["custody", "status"]);
-        status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
+        why_sealed(&self.broker)
     }
 
     fn root_file(&self) -> PathBuf {
