@@ -1,6 +1,7 @@
 //! Carries the spans of calls to the operator's collector: OpenTelemetry over HTTP, in the JSON encoding. Never in the way of a call, and
 //! lost where the collector takes none: the journal is the record, not this.
 
+use super::carrier::way_out;
 use crate::failure::Failure;
 use crate::settings::TracesSetting;
 use bytes::Bytes;
@@ -17,8 +18,6 @@ use tokio::sync::mpsc::Receiver;
 const BATCH: usize = 256;
 /// How long calls are gathered for one message.
 const GATHER: Duration = Duration::from_millis(500);
-/// How long a collector may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Tries for one message, and the pause before the second; each later one is twice as long.
 const TRIES: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
@@ -32,14 +31,7 @@ pub(super) struct Traces {
 impl Traces {
     /// Opens the way out: under the rules of every destination, with the ranges that are allowed here.
     pub(super) fn open(setting: &TracesSetting, calls: &UpstreamSettings) -> Result<Self, Failure> {
-        let settings = UpstreamSettings {
-            allowed: setting.allowed.clone(),
-            header_timeout: PATIENCE,
-            idle_timeout: PATIENCE,
-            ..calls.clone()
-        };
-        let upstream = Upstream::assert_opened(settings)
-            .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
+        let upstream = way_out(calls, &setting.allowed)?;
         Ok(Self { setting: setting.clone(), upstream })
     }
 

@@ -1,6 +1,7 @@
 //! Sends the journal's checkpoints to witnesses: a file, a git repository, a C2SP witness. None of them is waited for by a call, and one that
 //! is silent is said in the log, in the metrics and once as a security event.
 
+use super::carrier::way_out;
 use super::witness_git::Repository;
 use crate::data_dir::write_private;
 use crate::failure::Failure;
@@ -64,14 +65,7 @@ impl Witnesses {
         witnesses.extend(setting.file.clone().map(Witness::File));
         witnesses.extend(setting.git.as_deref().map(Repository::open).transpose()?.map(Witness::Git));
         if let Some((to, target)) = &setting.url {
-            let settings = UpstreamSettings {
-                allowed: setting.allowed.clone(),
-                header_timeout: PATIENCE,
-                idle_timeout: PATIENCE,
-                ..calls.clone()
-            };
-            let upstream = Upstream::assert_opened(settings)
-                .map_err(|error| Failure::failed(error.to_string()).hinting(error.hint()))?;
+            let upstream = way_out(calls, &setting.allowed)?;
             witnesses.push(Witness::Url(Box::new(Submission {
                 upstream,
                 to: to.clone(),

@@ -27,10 +27,19 @@ pub(crate) struct Furnished {
 
 impl Furnished {
     pub(crate) fn with(settings: &str) -> Self {
-        let authority = TestAuthority::new();
+        Self::dressed(TestAuthority::new(), settings, |builder| builder)
+    }
+
+    /// With an authority that others have certificates of, and what else the builder wants.
+    pub(crate) fn dressed(
+        authority: TestAuthority,
+        settings: &str,
+        dress: impl FnOnce(BrokerBuilder) -> BrokerBuilder,
+    ) -> Self {
         let file = settings_of(&authority);
         std::fs::write(&file, settings).unwrap();
-        let broker = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(file).start();
+        let builder = BrokerBuilder::new(BINARY, &authority).argument("--config").argument(file);
+        let broker = dress(builder).start();
         let upstream = TlsUpstream::start(&authority, echo);
         broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
         let robot = broker.workload("robot");
@@ -47,12 +56,6 @@ pub(crate) fn settings_of(authority: &TestAuthority) -> PathBuf {
 pub(crate) fn outcome(broker: &Broker, robot: &Workload, upstream: &TlsUpstream, issued: &Issued) -> String {
     let answer = broker.call(Way::Absolute, Some(robot), &item(upstream, "1", &issued.text));
     answer.code().unwrap_or_else(|| answer.status.to_string())
-}
-
-/// What a sealed broker says of its provider.
-pub(crate) fn why_sealed(broker: &Broker) -> String {
-    let status = broker.cli_json(&["custody", "status"]);
-    status["reason"].as_str().unwrap_or_else(|| panic!("{status}")).to_owned()
 }
 
 /// A policy with one permit for this destination; `rest` is more of the permit.

@@ -1,64 +1,39 @@
 //! The root key wrapped by a key that never leaves its PKCS#11 token: a real token, taken out and put in while the broker works.
 
+use crate::provided::{Provided, Provider};
 use crate::softhsm::{LABEL, MODULE, SoftHsm, pin, spy};
-use crate::support::{BINARY, eventually, items, outcome, settings_of, why_sealed};
-use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
+use crate::support::{BINARY, eventually, settings_of};
+use cloakroom_testkit::{TestAuthority, shaped};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-/// A broker whose root key is wrapped in a token, and one call that it permits.
-struct Stage {
-    broker: Broker,
-    hsm: SoftHsm,
-    upstream: TlsUpstream,
-    authority: TestAuthority,
-    robot: Workload,
-    issued: Issued,
+type Stage = Provided<SoftHsm>;
+
+/// The PIN is the canary, which every test hunts.
+impl Provider for SoftHsm {}
+
+fn stage(more: &str) -> Stage {
+    through(Path::new(MODULE), more)
 }
 
-impl Stage {
-    fn new(more: &str) -> Self {
-        Self::through(Path::new(MODULE), more)
-    }
-
-    fn through(module: &Path, more: &str) -> Self {
-        let (hsm, authority) = (SoftHsm::new(), TestAuthority::new());
-        std::fs::write(settings_of(&authority), hsm.custody(module, more)).unwrap();
-        let broker = BrokerBuilder::new(BINARY, &authority)
-            .argument("--config")
-            .argument(settings_of(&authority))
-            .variable("SOFTHSM2_CONF", &hsm.settings().display().to_string())
-            .variable("PKCS11SPY", MODULE)
-            .variable("PKCS11SPY_OUTPUT", &hsm.spy_file().display().to_string())
-            .start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
-        let issued = broker.permit("c", "robot", &items(&upstream), &[]);
-        Self { broker, hsm, upstream, authority, robot, issued }
-    }
-
-    fn outcome(&self) -> String {
-        outcome(&self.broker, &self.robot, &self.upstream, &self.issued)
-    }
-
-    fn eventually(&self, wanted: &str) {
-        eventually(wanted, || (self.outcome() == wanted).then_some(()));
-    }
-
-    fn reason(&self) -> String {
-        why_sealed(&self.broker)
-    }
+fn through(module: &Path, more: &str) -> Stage {
+    let hsm = SoftHsm::new();
+    let (conf, calls) = (hsm.settings().display().to_string(), hsm.spy_file().display().to_string());
+    let settings = hsm.custody(module, more);
+    Stage::new(hsm, TestAuthority::new(), &settings, |builder| {
+        let builder = builder.variable("SOFTHSM2_CONF", &conf);
+        builder.variable("PKCS11SPY", MODULE).variable("PKCS11SPY_OUTPUT", &calls)
+    })
 }
 
 #[test]
 fn t87_a_key_that_never_leaves_its_token_wraps_the_root_key_and_unwraps_it_after_a_restart() {
     for (mechanism, kind) in [("aes-gcm", "AES"), ("aes-key-wrap-pad", "AES"), ("rsa-oaep", "RSA")] {
-        let mut stage = Stage::new(&format!("create = true\nmechanism = \"{mechanism}\""));
+        let mut stage = stage(&format!("create = true\nmechanism = \"{mechanism}\""));
         assert_eq!(stage.outcome(), "200", "{mechanism}");
         stage.broker.restart();
         assert_eq!(stage.outcome(), "200", "{mechanism}");
-        let objects = stage.hsm.objects();
+        let objects = stage.provider.objects();
         assert!(objects.contains("label:      cloakroom") && objects.contains(kind), "{objects}");
         // CKA_SENSITIVE is true and CKA_EXTRACTABLE false, and neither was ever otherwise.
         let access = objects.lines().filter(|line| line.contains("Access:"));
@@ -68,84 +43,68 @@ fn t87_a_key_that_never_leaves_its_token_wraps_the_root_key_and_unwraps_it_after
                 .all(|word| line.contains(word))
         });
         assert_eq!(kept.count(), 1, "{objects}");
-        let status = stage.broker.cli_json(&["custody", "status"]);
-        assert_eq!(
-            (status["state"].as_str(), status["kek"].as_str()),
-            (Some("open"), Some("pkcs11")),
-            "{status}"
-        );
+        assert_eq!(stage.status(), ("open".into(), "pkcs11".into()));
     }
 }
 
 #[test]
 fn t87_a_token_that_is_taken_out_seals_the_broker_and_it_opens_again_when_the_token_is_back() {
-    let stage = Stage::new("create = true");
+    let stage = stage("create = true");
     assert_eq!(stage.outcome(), "200");
-    stage.hsm.take_out("aside");
-    stage.eventually("broker-sealed");
-    let connections = stage.upstream.connections();
-    let calls = stage.upstream.requests().len();
-    for _ in 0..5 {
-        assert_eq!(stage.outcome(), "broker-sealed");
-    }
-    assert_eq!(
-        (stage.upstream.connections(), stage.upstream.requests().len()),
-        (connections, calls),
-        "no call goes out"
-    );
+    stage.provider.take_out("aside");
+    stage.becomes_sealed();
     assert_eq!(stage.reason(), "the token is not there");
-    stage.hsm.put_in("aside");
+    stage.provider.put_in("aside");
     stage.eventually("200");
-    let events = stage.broker.cli(&["journal", "show"]).stdout;
-    assert!(events.contains("custody-sealed") && events.contains("custody-unsealed"), "{events}");
+    stage.sealing_is_on_record();
     stage.broker.verify_journal();
 }
 
 #[test]
 fn a_broker_whose_token_is_out_starts_sealed_and_opens_when_it_is_put_in() {
-    let mut stage = Stage::new("create = true");
+    let mut stage = stage("create = true");
     stage.broker.stop();
-    stage.hsm.take_out("aside");
+    stage.provider.take_out("aside");
     stage.broker.launch();
     assert_eq!(stage.outcome(), "broker-sealed");
     assert_eq!(stage.upstream.connections(), 0);
-    stage.hsm.put_in("aside");
+    stage.provider.put_in("aside");
     stage.eventually("200");
 }
 
 #[test]
 fn t87_a_copy_of_the_data_directory_opens_nothing_with_another_token() {
-    let mut stage = Stage::new("create = true");
+    let mut stage = stage("create = true");
     assert_eq!(stage.outcome(), "200");
     let calls = stage.upstream.requests().len();
     stage.broker.stop();
-    stage.hsm.take_out("aside");
+    stage.provider.take_out("aside");
     // A token of the same label and PIN: first without a key, then with one of the same label.
-    stage.hsm.make_token();
+    stage.provider.make_token();
     stage.broker.launch();
     assert_eq!(
         (stage.outcome().as_str(), stage.reason().as_str()),
         ("broker-sealed", "the token has no key of this label")
     );
     stage.broker.stop();
-    stage.hsm.pkcs11(&["--keygen", "--key-type", "AES:32", "--label", "cloakroom", "--sensitive"]);
+    stage.provider.pkcs11(&["--keygen", "--key-type", "AES:32", "--label", "cloakroom", "--sensitive"]);
     stage.broker.launch();
     assert_eq!(stage.outcome(), "broker-sealed");
     assert_eq!(stage.reason(), "what was wrapped does not open with the key in this token");
     assert_eq!(stage.upstream.requests().len(), calls);
     stage.broker.stop();
-    stage.hsm.put_in("aside");
+    stage.provider.put_in("aside");
     stage.broker.launch();
     assert_eq!(stage.outcome(), "200");
 }
 
 #[test]
 fn a_wrong_pin_is_tried_once_and_never_again_before_a_person_has_acted() {
-    let mut stage = Stage::through(&spy(), "create = true");
+    let mut stage = through(&spy(), "create = true");
     assert_eq!(stage.outcome(), "200");
     stage.broker.stop();
-    stage.hsm.write_pin(&shaped("wrong-"));
-    let before = stage.hsm.logins();
+    stage.provider.write_pin(&shaped("wrong-"));
+    let before = stage.provider.logins();
     assert!(before > 0, "the spy sees logins");
     for _ in 0..3 {
         stage.broker.launch();
@@ -158,11 +117,11 @@ fn a_wrong_pin_is_tried_once_and_never_again_before_a_person_has_acted() {
         let _ = stage.broker.run(&["custody", "unseal"]);
         stage.broker.stop();
     }
-    assert_eq!(stage.hsm.logins(), before + 1, "one try, over three starts and as many unseals");
+    assert_eq!(stage.provider.logins(), before + 1, "one try, over three starts and as many unseals");
     // The PIN is right again, and the mark is there still: a person has to remove it.
-    stage.hsm.write_pin(&pin());
+    stage.provider.write_pin(&pin());
     stage.broker.launch();
-    assert_eq!((stage.outcome().as_str(), stage.hsm.logins()), ("broker-sealed", before + 1));
+    assert_eq!((stage.outcome().as_str(), stage.provider.logins()), ("broker-sealed", before + 1));
     std::fs::remove_file(stage.broker.data().join("keys/pin-refused")).unwrap();
     stage.broker.cli(&["custody", "unseal"]);
     assert_eq!(stage.outcome(), "200");
@@ -220,7 +179,7 @@ fn a_token_one_step_wrong_lets_no_broker_begin() {
 
 #[test]
 fn what_reaches_the_token_holds_no_listener_and_ends_with_its_broker() {
-    let mut stage = Stage::new("create = true");
+    let mut stage = stage("create = true");
     let children = |pid: u32| -> Vec<u32> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
         text.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
@@ -252,5 +211,4 @@ fn what_reaches_the_token_holds_no_listener_and_ends_with_its_broker() {
     let gone = || (!Path::new(&format!("/proc/{keeper}")).exists()).then_some(());
     stage.broker.kill();
     eventually("the keeper ends with its broker", gone);
-    drop(stage.authority);
 }

@@ -1,20 +1,20 @@
 //! The root key wrapped by the transit engine of a real OpenBao server: sealed, forbidden, rotated, stopped.
 
 use crate::openbao::OpenBao;
-use crate::support::{BINARY, eventually, items, outcome, settings_of, why_sealed};
-use cloakroom_testkit::{Broker, BrokerBuilder, Issued, TestAuthority, TlsUpstream, Workload, echo, shaped};
+use crate::provided::{Provided, Provider};
+use crate::support::eventually;
+use cloakroom_testkit::{TestAuthority, shaped};
 use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-struct Stage {
-    broker: Broker,
-    server: OpenBao,
-    upstream: TlsUpstream,
-    authority: TestAuthority,
-    robot: Workload,
-    issued: Issued,
+type Stage = Provided<OpenBao>;
+
+impl Provider for OpenBao {
+    fn secrets(&self) -> Vec<String> {
+        self.handed_out()
+    }
 }
 
 const MAY: [(&str, &str); 3] = [
@@ -41,43 +41,24 @@ fn settings(server: &OpenBao, authority: &TestAuthority, more: &str) -> String {
     )
 }
 
+/// `more` gives more of the settings, and what lets the broker in.
+fn stage(more: impl FnOnce(&OpenBao) -> (String, String)) -> Option<Stage> {
+    let authority = TestAuthority::new();
+    let server = OpenBao::start_for(&authority)?;
+    server.set("sys/mounts/transit", json!({ "type": "transit" }));
+    server.set("transit/keys/cloakroom", json!({ "type": "aes256-gcm96" }));
+    server.policy(&MAY);
+    let (more, secret) = more(&server);
+    private(&secret_file(&authority), &secret);
+    let settings = settings(&server, &authority, &more);
+    Some(Stage::new(server, authority, &settings, |builder| builder))
+}
+
+fn with_token() -> Option<Stage> {
+    stage(|server| (String::new(), server.token("login-")))
+}
+
 impl Stage {
-    fn new(more: impl FnOnce(&OpenBao) -> (String, String)) -> Option<Self> {
-        let authority = TestAuthority::new();
-        let server = OpenBao::start_for(&authority)?;
-        server.set("sys/mounts/transit", json!({ "type": "transit" }));
-        server.set("transit/keys/cloakroom", json!({ "type": "aes256-gcm96" }));
-        server.policy(&MAY);
-        let (more, secret) = more(&server);
-        private(&secret_file(&authority), &secret);
-        fs::write(settings_of(&authority), settings(&server, &authority, &more)).unwrap();
-        let broker = BrokerBuilder::new(BINARY, &authority)
-            .argument("--config")
-            .argument(settings_of(&authority))
-            .start();
-        let upstream = TlsUpstream::start(&authority, echo);
-        broker.deposit("c", "bearer", &[&upstream.url()], &shaped("sk_live_"));
-        let robot = broker.workload("robot");
-        let issued = broker.permit("c", "robot", &items(&upstream), &[]);
-        Some(Self { broker, server, upstream, authority, robot, issued })
-    }
-
-    fn with_token() -> Option<Self> {
-        Self::new(|server| (String::new(), server.token("login-")))
-    }
-
-    fn outcome(&self) -> String {
-        outcome(&self.broker, &self.robot, &self.upstream, &self.issued)
-    }
-
-    fn eventually(&self, wanted: &str) {
-        eventually(wanted, || (self.outcome() == wanted).then_some(()));
-    }
-
-    fn reason(&self) -> String {
-        why_sealed(&self.broker)
-    }
-
     fn root_file(&self) -> PathBuf {
         self.broker.data().join("keys/root.json")
     }
@@ -88,21 +69,6 @@ impl Stage {
         let text = file["roots"][0]["wrapped"].as_str().unwrap();
         String::from_utf8(base64(text)).unwrap()
     }
-
-    fn stays_sealed(&self, calls: usize) {
-        for _ in 0..3 {
-            assert_eq!(self.outcome(), "broker-sealed");
-        }
-        assert_eq!(self.upstream.requests().len(), calls, "no call goes out");
-    }
-}
-
-impl Drop for Stage {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            self.server.hunt(&self.broker);
-        }
-    }
 }
 
 fn base64(text: &str) -> Vec<u8> {
@@ -112,12 +78,12 @@ fn base64(text: &str) -> Vec<u8> {
 
 #[test]
 fn t87_the_root_key_is_wrapped_by_the_server_and_unwrapped_after_a_restart() {
-    let Some(mut stage) = Stage::with_token() else { return };
+    let Some(mut stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
     stage.broker.restart();
     assert_eq!(stage.outcome(), "200");
     assert!(stage.wrapped().starts_with("vault:v1:"), "{}", stage.wrapped());
-    assert!(stage.server.count("update transit/decrypt/cloakroom") > 0);
+    assert!(stage.provider.count("update transit/decrypt/cloakroom") > 0);
     // The server, asked as root, opens it for the directory's own context only: and that key is nowhere in the directory.
     let file: Value = serde_json::from_slice(&fs::read(stage.root_file()).unwrap()).unwrap();
     let context = |version: u32| {
@@ -127,7 +93,7 @@ fn t87_the_root_key_is_wrapped_by_the_server_and_unwrapped_after_a_restart() {
     };
     let ask = |context: String| {
         let body = json!({ "ciphertext": stage.wrapped(), "associated_data": context });
-        stage.server.ask("POST", "transit/decrypt/cloakroom", Some(body))
+        stage.provider.ask("POST", "transit/decrypt/cloakroom", Some(body))
     };
     let (status, opened) = ask(context(1));
     assert_eq!(status, 200, "{opened}");
@@ -154,38 +120,34 @@ fn t87_the_root_key_is_wrapped_by_the_server_and_unwrapped_after_a_restart() {
 
 #[test]
 fn a_server_that_is_sealed_seals_the_broker_until_it_is_unsealed() {
-    let Some(stage) = Stage::with_token() else { return };
+    let Some(stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
-    stage.server.seal();
-    stage.eventually("broker-sealed");
-    stage.stays_sealed(stage.upstream.requests().len());
+    stage.provider.seal();
+    stage.becomes_sealed();
     assert_eq!(stage.reason(), "the server is sealed, busy or not available");
-    stage.server.unseal();
+    stage.provider.unseal();
     stage.eventually("200");
-    let events = stage.broker.cli(&["journal", "show"]).stdout;
-    assert!(events.contains("custody-sealed") && events.contains("custody-unsealed"), "{events}");
+    stage.sealing_is_on_record();
 }
 
 #[test]
 fn a_policy_that_is_taken_away_seals_the_broker_until_it_is_given_back() {
-    let Some(stage) = Stage::with_token() else { return };
+    let Some(stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
-    stage.server.policy(&[("transit/keys/cloakroom", "read")]);
-    stage.eventually("broker-sealed");
-    stage.stays_sealed(stage.upstream.requests().len());
+    stage.provider.policy(&[("transit/keys/cloakroom", "read")]);
+    stage.becomes_sealed();
     assert_eq!(stage.reason(), "the server does not permit the broker to use the key");
-    stage.server.policy(&MAY);
+    stage.provider.policy(&MAY);
     stage.eventually("200");
 }
 
 #[test]
 fn a_login_that_is_revoked_seals_the_broker_until_another_is_in_the_file() {
-    let Some(stage) = Stage::with_token() else { return };
+    let Some(stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
-    stage.server.set("auth/token/revoke", json!({ "token": shaped("login-") }));
-    stage.eventually("broker-sealed");
-    stage.stays_sealed(stage.upstream.requests().len());
-    private(&secret_file(&stage.authority), &stage.server.token("second-"));
+    stage.provider.set("auth/token/revoke", json!({ "token": shaped("login-") }));
+    stage.becomes_sealed();
+    private(&secret_file(&stage.authority), &stage.provider.token("second-"));
     stage.eventually("200");
 }
 
@@ -195,39 +157,38 @@ fn a_role_lets_the_broker_in_anew_when_its_login_ends() {
         let role = server.app_role("6s");
         (format!("login = \"approle\"\nlogin-role = \"{role}\""), shaped("secret-id-"))
     };
-    let Some(stage) = Stage::new(lets_in) else { return };
+    let Some(stage) = stage(lets_in) else { return };
     assert_eq!(stage.outcome(), "200");
-    eventually("the second login", || (stage.server.count("update auth/approle/login") >= 2).then_some(()));
+    eventually("the second login", || (stage.provider.count("update auth/approle/login") >= 2).then_some(()));
     assert_eq!(stage.outcome(), "200");
 }
 
 #[test]
 fn a_key_that_is_rotated_wraps_the_root_key_anew_so_that_its_older_versions_can_be_retired() {
-    let Some(mut stage) = Stage::with_token() else { return };
+    let Some(mut stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
     let old = fs::read(stage.root_file()).unwrap();
-    stage.server.set("transit/keys/cloakroom/rotate", json!({}));
+    stage.provider.set("transit/keys/cloakroom/rotate", json!({}));
     eventually("the second version", || stage.wrapped().starts_with("vault:v2:").then_some(()));
-    stage.server.set("transit/keys/cloakroom/config", json!({ "min_decryption_version": 2 }));
+    stage.provider.set("transit/keys/cloakroom/config", json!({ "min_decryption_version": 2 }));
     stage.broker.restart();
     assert_eq!(stage.outcome(), "200");
     // One step wrong: a copy from before the rotation.
     stage.broker.stop();
     fs::write(stage.root_file(), old).unwrap();
-    let calls = stage.upstream.requests().len();
     stage.broker.launch();
-    stage.stays_sealed(calls);
+    stage.stays_sealed();
     assert!(stage.reason().contains("min_decryption_version"), "{}", stage.reason());
 }
 
 #[test]
 fn a_broker_that_may_not_read_the_key_s_versions_goes_on_without_rewrapping() {
-    let Some(stage) = Stage::with_token() else { return };
-    stage.server.policy(&MAY[..2]);
-    stage.server.set("transit/keys/cloakroom/rotate", json!({}));
-    let asked = stage.server.count("update transit/decrypt/cloakroom");
+    let Some(stage) = with_token() else { return };
+    stage.provider.policy(&MAY[..2]);
+    stage.provider.set("transit/keys/cloakroom/rotate", json!({}));
+    let asked = stage.provider.count("update transit/decrypt/cloakroom");
     eventually("some looks", || {
-        (stage.server.count("update transit/decrypt/cloakroom") > asked + 3).then_some(())
+        (stage.provider.count("update transit/decrypt/cloakroom") > asked + 3).then_some(())
     });
     assert_eq!(stage.outcome(), "200");
     assert!(stage.wrapped().starts_with("vault:v1:"));
@@ -235,27 +196,25 @@ fn a_broker_that_may_not_read_the_key_s_versions_goes_on_without_rewrapping() {
 
 #[test]
 fn a_server_that_died_seals_the_broker_and_nothing_falls_open() {
-    let Some(mut stage) = Stage::with_token() else { return };
+    let Some(mut stage) = with_token() else { return };
     assert_eq!(stage.outcome(), "200");
-    stage.server.stop();
-    stage.eventually("broker-sealed");
-    stage.stays_sealed(stage.upstream.requests().len());
+    stage.provider.stop();
+    stage.becomes_sealed();
     stage.broker.restart();
-    stage.stays_sealed(stage.upstream.requests().len());
+    stage.stays_sealed();
     assert_eq!(stage.reason(), "the server could not be reached, or its answer broke off");
 }
 
 #[test]
 fn a_wrapped_root_key_of_another_directory_does_not_open() {
-    let Some(mut stage) = Stage::with_token() else { return };
-    let calls = stage.upstream.requests().len();
+    let Some(mut stage) = with_token() else { return };
     stage.broker.stop();
     let mut file: Value = serde_json::from_slice(&fs::read(stage.root_file()).unwrap()).unwrap();
     let right = file.clone();
     file["id"] = "00000000000000000000000000000000".into();
     private(&stage.root_file(), &file.to_string());
     stage.broker.launch();
-    stage.stays_sealed(calls);
+    stage.stays_sealed();
     assert!(stage.reason().contains("does not open"), "{}", stage.reason());
     private(&stage.root_file(), &right.to_string());
     stage.broker.cli(&["custody", "unseal"]);

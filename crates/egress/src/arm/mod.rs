@@ -21,7 +21,7 @@ pub(crate) use json::write_message;
 pub(crate) use outgoing::Outgoing;
 use outgoing::write;
 pub(crate) use signed::Signature;
-pub(crate) use sigv4::sign_own;
+pub(crate) use sigv4::{endpoint as aws_endpoint, sign_own};
 
 use crate::secret::Secret;
 use crate::upstream::Identity;

@@ -4,11 +4,11 @@
 
 use super::asker::{Asker, Question, Reply};
 use super::value;
-use crate::arm::sign_own;
+use crate::arm::{aws_endpoint, sign_own};
 use crate::custody::AccessKey;
 use crate::mint::{Failure, retry_after};
 use crate::secret::Secret;
-use cloakroom_model::{Destination, Scheme, Timestamp};
+use cloakroom_model::{Destination, Timestamp};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -43,11 +43,7 @@ pub(super) struct AwsSecret {
 impl AwsSecret {
     pub(super) fn check(&self) -> Result<(), &'static str> {
         AccessKey::deposited(self.key.as_bytes())?;
-        let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=32).contains(&self.region.len()) || !self.region.bytes().all(region) {
-            return Err("a region of AWS is named like eu-west-1");
-        }
-        self.destination().ok_or("the server is no https:// URL of a host, and perhaps a port, alone")?;
+        self.destination()?;
         let words = [Some(&self.secret), self.stage.as_ref(), self.field.as_ref()];
         let fine = words.into_iter().flatten().all(|word| !word.is_empty() && word.len() <= 2048);
         fine.then_some(()).ok_or("a secret, a stage and a field have names")
@@ -67,8 +63,7 @@ impl AwsSecret {
     }
 
     pub(super) async fn fetch(&self, asker: &Asker<'_>) -> Result<Secret, Failure> {
-        let odd = Failure::Unavailable("the server's address cannot be read", None);
-        let destination = self.destination().ok_or(odd)?;
+        let destination = self.destination().map_err(|reason| Failure::Unavailable(reason, None))?;
         let question = self.question(&destination, Timestamp::now())?;
         let reply = asker.ask(&destination, question).await?;
         if reply.status != StatusCode::OK {
@@ -77,16 +72,8 @@ impl AwsSecret {
         self.picked(&reply.body)
     }
 
-    fn destination(&self) -> Option<Destination> {
-        let to: Destination = match &self.server {
-            Some(server) => server.parse().ok()?,
-            // SPEC: the regions of China have a domain of their own.
-            None if self.region.starts_with("cn-") => {
-                format!("https://{SERVICE}.{}.amazonaws.com.cn", self.region).parse().ok()?
-            }
-            None => format!("https://{SERVICE}.{}.amazonaws.com", self.region).parse().ok()?,
-        };
-        (to.scheme() == Scheme::Https).then_some(to)
+    fn destination(&self) -> Result<Destination, &'static str> {
+        aws_endpoint(SERVICE, &self.region, self.server.as_deref())
     }
 
     fn question(&self, to: &Destination, at: Timestamp) -> Result<Question, Failure> {

@@ -22,6 +22,47 @@ impl Sleeper {
     }
 }
 
+/// Those who wait for the same thing: all of them are called when it may have happened, and look.
+#[derive(Default)]
+pub(super) struct Sleepers {
+    waiting: Vec<Sleeper>,
+    /// How often they were called.
+    calls: u64,
+}
+
+/// Where one of them waits.
+#[derive(Clone, Copy)]
+pub(super) struct Bed {
+    place: usize,
+    calls: u64,
+}
+
+impl Sleepers {
+    /// Has whoever polls called with the next call: once, and whoever polled last, as [`Future::poll`] asks. `bed` is what was returned last time.
+    pub(super) fn lay_down(&mut self, context: &Context<'_>, bed: Option<Bed>) -> Bed {
+        let own = bed.filter(|bed| bed.calls == self.calls);
+        if let Some(sleeper) = own.and_then(|bed| self.waiting.get_mut(bed.place)) {
+            if !sleeper.waker.will_wake(context.waker()) {
+                *sleeper = Sleeper::new(context);
+            }
+        } else {
+            self.waiting.push(Sleeper::new(context));
+        }
+        own.unwrap_or(Bed { place: self.waiting.len() - 1, calls: self.calls })
+    }
+
+    /// Whether they were called since this one lay down.
+    pub(super) fn were_called_since(&self, bed: Bed) -> bool {
+        bed.calls != self.calls
+    }
+
+    /// Hands out those who wait, to be woken outside of whatever lock this is in.
+    pub(super) fn call(&mut self) -> Vec<Sleeper> {
+        self.calls += 1;
+        std::mem::take(&mut self.waiting)
+    }
+}
+
 /// The bells of all threads that have one.
 #[derive(Default)]
 pub(super) struct Bells(Mutex<Vec<Bell>>);
@@ -140,6 +181,27 @@ mod tests {
     fn sleepers(count: &Arc<Count>, many: usize) -> Vec<Sleeper> {
         let waker = Waker::from(Arc::clone(count));
         (0..many).map(|_| Sleeper::new(&Context::from_waker(&waker))).collect()
+    }
+
+    #[test]
+    fn who_polled_last_is_woken_and_once() {
+        let (bells, first, last) =
+            (Arc::<Bells>::default(), Arc::<Count>::default(), Arc::<Count>::default());
+        let mut sleepers = Sleepers::default();
+        let mut lie = |count: &Arc<Count>, bed| {
+            let waker = Waker::from(Arc::clone(count));
+            sleepers.lay_down(&Context::from_waker(&waker), bed)
+        };
+        let bed = lie(&first, None);
+        let other = lie(&first, None);
+        let bed = lie(&last, Some(bed));
+        let bed = lie(&last, Some(bed));
+        assert_eq!((bed.place, other.place), (0, 1));
+        bells.wake(sleepers.call());
+        assert_eq!((first.get(), last.get()), (1, 1));
+        assert!(sleepers.were_called_since(bed));
+        bells.wake(sleepers.call());
+        assert_eq!((first.get(), last.get()), (1, 1), "nobody waits");
     }
 
     #[test]

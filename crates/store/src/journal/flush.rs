@@ -1,7 +1,7 @@
 //! Grouped flushing: one thread calls `fdatasync` for all who wait, and every now and then for those who do not.
 
 use super::Position;
-use super::bells::Sleeper;
+use super::bells::{Bed, Sleepers};
 use super::error::JournalError;
 use super::shared::{Shared, broken};
 use super::tree::Head;
@@ -18,9 +18,8 @@ pub(super) struct Flushed {
     pub(super) head: Head,
     /// The last flush failed, and would have covered records up to here.
     failed: Option<(u64, JournalError)>,
-    /// How often something was announced.
-    announced: u64,
-    sleepers: Vec<Sleeper>,
+    /// They are called with each announcement.
+    sleepers: Sleepers,
 }
 
 impl Flushed {
@@ -29,25 +28,22 @@ impl Flushed {
         self.failed.is_some()
     }
 
-    /// What became of a flush that covers `position` and was announced after `since`; `None` while that is open, and whoever polls is woken
-    /// by the next announcement then.
+    /// What became of a flush that covers `position` and was announced after whoever polls lay down in `bed`; `None` while that is open, and
+    /// whoever polls is woken by the next announcement then.
     fn outcome(
         &mut self,
         position: Position,
-        since: &mut Option<u64>,
+        bed: &mut Option<Bed>,
         context: &Context<'_>,
     ) -> Option<Result<(), JournalError>> {
         if self.durable >= position.0 {
             return Some(Ok(()));
         }
-        let before = since.replace(self.announced);
-        if before == Some(self.announced) {
-            return None;
-        }
+        let announced = bed.is_some_and(|bed| self.sleepers.were_called_since(bed));
         match &self.failed {
-            Some((upto, error)) if before.is_some() && *upto >= position.0 => Some(Err(error.clone())),
+            Some((upto, error)) if announced && *upto >= position.0 => Some(Err(error.clone())),
             _ => {
-                self.sleepers.push(Sleeper::new(context));
+                *bed = Some(self.sleepers.lay_down(context, *bed));
                 None
             }
         }
@@ -75,10 +71,10 @@ enum Thread {
 impl Shared {
     pub(super) async fn durable(&self, position: Position) -> Result<(), JournalError> {
         self.written(position).await?;
-        let mut since = None;
+        let mut bed = None;
         std::future::poll_fn(|context| {
-            let first = since.is_none();
-            if let Some(outcome) = self.flushed().outcome(position, &mut since, context) {
+            let first = bed.is_none();
+            if let Some(outcome) = self.flushed().outcome(position, &mut bed, context) {
                 return Poll::Ready(outcome);
             }
             match first && self.demand_flush() == Thread::Stopped {
@@ -220,8 +216,7 @@ impl Shared {
     fn tell_all(&self, change: impl FnOnce(&mut Flushed)) {
         let mut flushed = self.flushed();
         change(&mut flushed);
-        flushed.announced += 1;
-        let sleepers = std::mem::take(&mut flushed.sleepers);
+        let sleepers = flushed.sleepers.call();
         drop(flushed);
         self.bells.wake(sleepers);
     }

@@ -1,7 +1,7 @@
 //! Records between `append` and the operating system, and what became of those that went before.
 
 use super::Position;
-use super::bells::Sleeper;
+use super::bells::{Bed, Sleeper, Sleepers};
 use super::drafts::Drafts;
 use super::error::JournalError;
 use serde::Serialize;
@@ -27,9 +27,7 @@ pub(super) struct Queue {
     /// The disk has not answered for too long.
     pub(super) stalled: Option<JournalError>,
     /// Those who wait until something is settled.
-    waiters: Vec<Sleeper>,
-    /// How often they were all called.
-    calls: u64,
+    waiters: Sleepers,
     /// Threads wait too, which a condition variable wakes.
     pub(super) blocks: bool,
     /// The writing thread looks here every few milliseconds, until it finds nothing new.
@@ -91,18 +89,14 @@ impl Queue {
         Position(self.last)
     }
 
-    /// Wakes whoever polls with the next call, unless it is among those already: `since` is what was returned last time.
-    pub(super) fn wait(&mut self, context: &Context<'_>, since: Option<u64>) -> u64 {
-        if since != Some(self.calls) {
-            self.waiters.push(Sleeper::new(context));
-        }
-        self.calls
+    /// Wakes whoever polls with the next call; `bed` is what was returned last time.
+    pub(super) fn wait(&mut self, context: &Context<'_>, bed: Option<Bed>) -> Bed {
+        self.waiters.lay_down(context, bed)
     }
 
     /// Hands out those who wait, to be woken outside of the lock.
     pub(super) fn waiters(&mut self) -> Vec<Sleeper> {
-        self.calls += 1;
-        std::mem::take(&mut self.waiters)
+        self.waiters.call()
     }
 
     /// Exchanges what waits for `empty`. Returns the position of the last record taken.

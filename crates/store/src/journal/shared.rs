@@ -98,7 +98,7 @@ impl Shared {
     ///
     /// The thread is asked for it a turn later: what else is ready on this one comes first, and shares the write.
     pub(super) async fn written(&self, position: Position) -> Result<(), JournalError> {
-        let mut waiting = None;
+        let mut bed = None;
         std::future::poll_fn(|context| {
             let mut queue = match self.queue() {
                 Ok(queue) => queue,
@@ -107,7 +107,7 @@ impl Shared {
             if let Some(known) = self.known(&queue, position) {
                 return Poll::Ready(known);
             }
-            let before = waiting.replace(queue.wait(context, waiting));
+            let before = bed.replace(queue.wait(context, bed));
             drop(queue);
             if before.is_none() {
                 context.waker().wake_by_ref();

@@ -4,6 +4,7 @@
 
 mod canonical;
 mod chunks;
+mod endpoint;
 mod key;
 mod own;
 
@@ -20,6 +21,7 @@ use canonical::{Spelled, hashed};
 use chunks::{Chunks, Trailer};
 use cloakroom_model::{Call, Refusal, Timestamp};
 use cloakroom_policy::{Signature, sigv4};
+pub(crate) use endpoint::endpoint;
 use http::Uri;
 use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http_body::Body;

@@ -7,14 +7,14 @@
 
 use super::provider::{Answer, Provider, ProviderError};
 use super::service::{WayOut, of_failure, secret_text};
-use crate::arm::sign_own;
+use crate::arm::{aws_endpoint, sign_own};
 use crate::custody::AccessKey;
 use crate::secret::Secret;
 use crate::source::asker::{Question, Reply};
 use crate::source::aws::{KEY_NOT_TAKEN, WRONG_CLOCK};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use cloakroom_model::{Destination, Scheme, Timestamp};
+use cloakroom_model::{Destination, Timestamp};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -45,26 +45,14 @@ impl AwsKmsSettings {
     /// # Errors
     /// One sentence.
     pub fn check(&self) -> Result<(), &'static str> {
-        let region = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
-        if !(1..=32).contains(&self.region.len()) || !self.region.bytes().all(region) {
-            return Err("a region of AWS is named like eu-west-1");
-        }
-        self.destination().ok_or("the server is no https:// URL of a host, and perhaps a port, alone")?;
+        self.destination()?;
         let fine =
             (1..=2048).contains(&self.key.len()) && self.key.bytes().all(|byte| byte.is_ascii_graphic());
         fine.then_some(()).ok_or("the key is an id, an ARN or an alias")
     }
 
-    fn destination(&self) -> Option<Destination> {
-        let to: Destination = match &self.server {
-            Some(server) => server.parse().ok()?,
-            // SPEC: the regions of China have a domain of their own.
-            None if self.region.starts_with("cn-") => {
-                format!("https://{SERVICE}.{}.amazonaws.com.cn", self.region).parse().ok()?
-            }
-            None => format!("https://{SERVICE}.{}.amazonaws.com", self.region).parse().ok()?,
-        };
-        (to.scheme() == Scheme::Https).then_some(to)
+    fn destination(&self) -> Result<Destination, &'static str> {
+        aws_endpoint(SERVICE, &self.region, self.server.as_deref())
     }
 }
 
@@ -80,7 +68,7 @@ impl AwsKms {
     }
 
     async fn ask(&self, action: &'static str, body: &Value) -> Result<Value, ProviderError> {
-        let to = self.settings.destination().ok_or(ODD)?;
+        let to = self.settings.destination().map_err(|_| ODD)?;
         let text = secret_text(&self.settings.credentials)?;
         let key = AccessKey::deposited(text.as_bytes()).map_err(ProviderError::Refused)?;
         let question = self.question(&to, action, body, &key, Timestamp::now())?;

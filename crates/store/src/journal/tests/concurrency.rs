@@ -188,3 +188,22 @@ fn a_queue_that_is_full_is_written_by_whoever_appends_next() {
     journal.close().unwrap();
     assert_eq!(entries(&bench).len(), 100);
 }
+
+/// As `now_or_never` does with a body that is ready or not.
+#[test]
+fn who_was_polled_in_passing_is_woken_where_it_is_awaited() {
+    let bench = Bench::new(20_000, 50);
+    let journal = bench.open();
+    for number in 1..=20 {
+        let position = journal.append(&act(number)).unwrap();
+        let mut written = Box::pin(journal.written(position));
+        let passing = written.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        if passing.is_pending() {
+            block_on(written).unwrap();
+        }
+        let mut durable = Box::pin(journal.durable(position));
+        if durable.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+            block_on(durable).unwrap();
+        }
+    }
+}
