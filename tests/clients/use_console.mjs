@@ -12,6 +12,7 @@
 //   ["axe"]                            what axe-core finds wrong with the page
 //   ["look", DIRECTORY, NAME]          screenshots: desktop and phone, light and dark
 //   ["weigh", PATH]                    bytes of the page with all that it loads
+//   ["kept"]                           what the console's pages keep in the browser
 //   ["plant"]                          puts an image from elsewhere into the page
 //   ["trouble"]                        errors, dialogs and requests to elsewhere, since the last time
 import { chromium } from "playwright-core";
@@ -130,6 +131,9 @@ const commands = {
     const timeout = new Promise((done) => setTimeout(() => done(0), 2000));
     const bytes = await Promise.all(sizes.map((size) => Promise.race([size, timeout])));
     return { bytes: bytes.reduce((sum, one) => sum + one, 0) };
+  },
+  async kept() {
+    return { kept: await page.evaluate(() => ({ ...localStorage })) };
   },
   // What a page with a hole would have in it: proves that it would be seen.
   async plant() {

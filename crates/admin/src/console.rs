@@ -37,13 +37,13 @@ pub use waiting::{Waiting, WaitingKind};
 
 use crate::admin::{Admin, AdminError};
 use crate::api::{health, logins};
-use crate::identity::{from_own_page, to_page};
-use crate::listen::Ends;
+use crate::identity::{from_here_or_known, from_own_page, to_page};
+use crate::listen::{Arrived, Ends};
 use crate::tls::{Handshakes, TlsSettings, accepted};
 use crate::{Problem, ProblemCode, api, listen, metrics, readiness};
 use axum::body::{Body, to_bytes};
 use axum::extract::{DefaultBodyLimit, Request, State};
-use axum::middleware::{Next, from_fn, from_fn_with_state, map_response};
+use axum::middleware::{Next, from_fn_with_state, map_response};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
@@ -51,7 +51,6 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use std::future::Future;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// What browsers say about passkeys is shorter.
@@ -59,8 +58,6 @@ const LARGEST_BODY: usize = 32 << 10;
 
 /// No body of any route is longer; each has its own, smaller bound.
 const LONGEST_BODY: usize = 2 << 20;
-/// How long a whole body may take.
-const BODY_TIME: Duration = Duration::from_secs(20);
 
 /// What every answer says, where it says nothing else itself: no script, no frame, no fetch, nothing kept.
 const SECURITY_HEADERS: [(HeaderName, &str); 7] = [
@@ -88,24 +85,21 @@ pub async fn serve_console(
 ) -> Result<(), AdminError> {
     let router = router(admin);
     let Some(tls) = tls else {
-        let accept = || async {
-            let (stream, ends) = accepted(&listener).await?;
-            Ok((stream, router.clone().layer(Extension(ends))))
-        };
-        listen::serve(accept, shutdown).await;
+        listen::serve(|| async { Ok(arrived(accepted(&listener).await?, &router)) }, shutdown).await;
         return Ok(());
     };
     let handshakes = Handshakes::begin(listener, tls);
-    let accept = || async {
-        let (stream, ends) = handshakes.next().await?;
-        Ok((stream, router.clone().layer(Extension(ends))))
-    };
-    listen::serve(accept, shutdown).await;
+    listen::serve(|| async { Ok(arrived(handshakes.next().await?, &router)) }, shutdown).await;
     Ok(())
+}
+
+fn arrived<S>((stream, ends): (S, Ends), router: &Router) -> Arrived<S> {
+    Arrived { stream, router: router.clone().layer(Extension(ends)), from: Some(ends.remote.ip()) }
 }
 
 pub(crate) fn router(admin: Arc<Admin>) -> Router {
     let guarded = from_fn_with_state(Arc::clone(&admin), to_page);
+    let figures = from_fn_with_state(Arc::clone(&admin), from_here_or_known);
     let people = Router::new()
         .route("/account", get(login::account))
         .route("/logout", post(login::leave))
@@ -118,7 +112,7 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/", get(front))
         .route("/health", get(console_health))
-        .route("/metrics", get(metrics::show))
+        .route("/metrics", get(metrics::show).route_layer(figures))
         .route("/healthz", get(readiness::alive))
         .route("/readyz", get(readiness::ready))
         .route("/approve/{approval}", get(approve::show))
@@ -131,17 +125,23 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .merge(routes::router(Arc::clone(&admin)))
         .merge(api::open_router(Arc::clone(&admin)))
         .fallback(async || Problem::new(ProblemCode::NoSuchRoute, "the console has no such page"))
-        .layer(from_fn(within_time))
+        .layer(from_fn_with_state(Arc::clone(&admin), within_time))
         .layer(from_fn_with_state(Arc::clone(&admin), require_own_host))
         .layer(map_response(fenced))
         .with_state(admin)
 }
 
 /// Takes the whole body before anybody is asked who sent it, and not for ever: a sender that stops half-way frees its place.
-async fn within_time(request: Request, next: Next) -> Result<Response, Problem> {
+async fn within_time(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
     let late = || Problem::new(ProblemCode::MalformedRequest, "the body did not come within the time for it");
-    let whole = tokio::time::timeout(BODY_TIME, to_bytes(body, LONGEST_BODY)).await.map_err(|_| late())?;
+    let whole = tokio::time::timeout(admin.console.body_time, to_bytes(body, LONGEST_BODY))
+        .await
+        .map_err(|_| late())?;
     let whole = whole.map_err(|_| {
         Problem::new(ProblemCode::MalformedRequest, "the body cannot be read, or is too long")
     })?;

@@ -3,6 +3,7 @@
 //! The sockets are never closed on the way, so connections made meanwhile wait in the kernel.
 
 use crate::admin::Admin;
+use crate::patient::Patient;
 use crate::{Problem, ProblemCode};
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -90,9 +91,9 @@ pub(crate) async fn take_over(
 
 fn pass(connection: Upgraded, sockets: &[OwnedFd]) -> io::Result<()> {
     let parts = connection
-        .downcast::<TokioIo<UnixStream>>()
+        .downcast::<TokioIo<Patient<UnixStream>>>()
         .map_err(|_| io::Error::other("the connection is no Unix socket"))?;
-    let stream = parts.io.into_inner().into_std()?;
+    let stream = parts.io.into_inner().into_inner().into_std()?;
     let sockets: Vec<BorrowedFd<'_>> = sockets.iter().map(|socket| socket.as_fd()).collect();
     send(stream.as_fd(), &sockets)
 }

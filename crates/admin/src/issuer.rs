@@ -3,7 +3,9 @@
 //! Relying parties reach it by the issuer's URL, usually through something that speaks TLS in front of it.
 
 use crate::admin::AdminError;
-use crate::{Problem, ProblemCode, listen};
+use crate::listen::{self, Arrived};
+use crate::tls::accepted;
+use crate::{Problem, ProblemCode};
 use axum::Router;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -29,8 +31,8 @@ pub async fn serve_issuer(
 ) -> Result<(), AdminError> {
     let router = router(issuer);
     let accept = || async {
-        let (stream, _) = listener.accept().await?;
-        Ok((stream, router.clone()))
+        let (stream, ends) = accepted(&listener).await?;
+        Ok(Arrived { stream, router: router.clone(), from: Some(ends.remote.ip()) })
     };
     listen::serve(accept, shutdown).await;
     Ok(())

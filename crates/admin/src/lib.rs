@@ -12,6 +12,9 @@ mod explain;
 mod farewell;
 mod find;
 pub mod handover;
+#[cfg(test)]
+#[path = "tests/held.rs"]
+mod held;
 mod history;
 #[cfg(test)]
 #[path = "tests/house.rs"]
@@ -22,8 +25,10 @@ mod link;
 mod listen;
 mod login;
 mod metrics;
+mod patient;
 mod peer;
 mod pin;
+mod places;
 mod problem;
 mod readiness;
 mod registrar;

@@ -2,9 +2,10 @@
 //! gets as far as a request.
 
 use crate::admin::{Admin, AdminError};
+use crate::api;
+use crate::listen::{self, Arrived};
 use crate::peer::Peer;
 use crate::tls::Handshakes;
-use crate::{api, listen};
 use axum::Extension;
 use cloakroom_model::Fingerprint;
 use std::future::Future;
@@ -33,11 +34,12 @@ pub async fn serve_link(
     let router = api::router(admin);
     let handshakes = Handshakes::begin(link.listener, Arc::new(move |_| Ok(Arc::clone(&link.tls))));
     let accept = || async {
-        let (stream, _) = handshakes.next().await?;
+        let (stream, ends) = handshakes.next().await?;
         let peer = of(&stream).ok_or_else(|| {
             std::io::Error::other("a connection on the operators' link showed no certificate")
         })?;
-        Ok((stream, router.clone().layer(Extension(peer))))
+        let router = router.clone().layer(Extension(peer));
+        Ok(Arrived { stream, router, from: Some(ends.remote.ip()) })
     };
     listen::serve(accept, shutdown).await;
     Ok(())

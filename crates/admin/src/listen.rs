@@ -1,20 +1,23 @@
 //! Accepts connections and serves a router on each until told to stop; then lets running requests finish.
 
+use crate::patient::Patient;
+use crate::places::{Known, Places};
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 
 /// How long a peer may take to send a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a peer may read nothing of an answer that waits for it.
+const UNREAD: Duration = Duration::from_secs(20);
 /// How long running requests may go on once the broker stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Connections served at once; further ones wait in the kernel's queue.
+/// Connections served at once. For a further one a stranger makes room; where all are known, it waits in the kernel's queue.
 const CONNECTIONS: usize = 64;
 
 /// The two ends of a connection.
@@ -38,29 +41,36 @@ impl Stopped {
     }
 }
 
+/// A connection that was accepted.
+pub(crate) struct Arrived<S> {
+    pub(crate) stream: S,
+    /// What is served on it.
+    pub(crate) router: Router,
+    /// Where it came from, where that is an address.
+    pub(crate) from: Option<IpAddr>,
+}
+
 /// Serves what `accept` brings, each connection with its own router.
 pub(crate) async fn serve<S, A>(mut accept: impl FnMut() -> A, shutdown: impl Future<Output = ()> + Send)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    A: Future<Output = std::io::Result<(S, Router)>>,
+    A: Future<Output = std::io::Result<Arrived<S>>>,
 {
     let (stop, stopped) = watch::channel(false);
-    let mut connections = JoinSet::new();
+    let mut places = Places::new(CONNECTIONS);
     let mut shutdown = std::pin::pin!(shutdown);
     loop {
-        while connections.try_join_next().is_some() {}
-        if connections.len() >= CONNECTIONS {
-            tokio::select! {
-                () = &mut shutdown => break,
-                _ = connections.join_next() => continue,
-            }
+        tokio::select! {
+            () = &mut shutdown => break,
+            () = places.open() => {}
         }
         tokio::select! {
             () = &mut shutdown => break,
             accepted = accept() => match accepted {
-                Ok((stream, router)) => {
-                    let router = router.layer(Extension(Stopped(stopped.clone())));
-                    connections.spawn(connection(stream, router, stopped.clone()));
+                Ok(Arrived { stream, router, from }) => {
+                    let known = Known::default();
+                    let router = router.layer(Extension(Stopped(stopped.clone()))).layer(Extension(known.clone()));
+                    places.take(from, known, connection(Patient::new(stream, UNREAD), router, stopped.clone()));
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: a pause instead of a busy loop.
@@ -71,8 +81,7 @@ where
         }
     }
     stop.send_replace(true);
-    let drained = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+    if tokio::time::timeout(DRAIN, places.emptied()).await.is_err() {
         tracing::warn!("admin requests were cut off");
     }
 }

@@ -1,8 +1,9 @@
 //! The admin socket: the API, for the broker's own user.
 
 use crate::admin::{Admin, AdminError};
+use crate::api;
+use crate::listen::{self, Arrived};
 use crate::peer::Peer;
-use crate::{api, listen};
 use axum::Extension;
 use std::future::Future;
 use std::sync::Arc;
@@ -22,7 +23,7 @@ pub async fn serve_socket(
     let accept = || async {
         let (stream, _) = listener.accept().await?;
         let peer = Peer::of(&stream)?;
-        Ok((stream, router.clone().layer(Extension(peer))))
+        Ok(Arrived { stream, router: router.clone().layer(Extension(peer)), from: None })
     };
     listen::serve(accept, shutdown).await;
     Ok(())

@@ -1,11 +1,12 @@
 //! Connections that have to speak TLS: each shakes hands beside the others, so that a peer that is slow to do so delays nobody.
 
 use crate::listen::Ends;
+use crate::places::{Known, Places};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Mutex, Semaphore, mpsc};
+use tokio::sync::{Mutex, mpsc};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -13,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 /// How long a peer may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// Handshakes at once; further connections wait in the kernel's queue.
+/// Handshakes at once. For a further one the one makes room that is least owed its place: a peer that is slow to shake hands delays nobody.
 const HANDSHAKES: usize = 16;
 
 /// How TLS is spoken on a connection to this address of ours.
@@ -49,9 +50,8 @@ impl Drop for Handshakes {
 }
 
 async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) {
-    let room = Arc::new(Semaphore::new(HANDSHAKES));
+    let mut places = Places::new(HANDSHAKES);
     loop {
-        let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
         let (stream, ends, settings) = match spoken(&listener, &tls).await {
             Ok(spoken) => spoken,
             Err(error) => {
@@ -61,8 +61,7 @@ async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) 
             }
         };
         let (acceptor, tell) = (TlsAcceptor::from(settings), tell.clone());
-        tokio::spawn(async move {
-            let _place = place;
+        places.take(Some(ends.remote.ip()), Known::default(), async move {
             let (local, peer) = (ends.local, ends.remote);
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 // The other end goes only when the broker stops.

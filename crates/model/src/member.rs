@@ -24,8 +24,10 @@ pub struct MemberRecord {
 pub struct SessionRecord {
     /// Its id, which opens nothing.
     pub id: SessionId,
-    /// Keyed hash of what the browser holds.
+    /// Keyed hash of what the browser sends by itself.
     pub hash: KeyedHash,
+    /// Keyed hash of what its pages hold, and add to what changes something.
+    pub half: KeyedHash,
     /// Who logged in, as others are told.
     pub name: String,
     /// The passkey by which; absent after a single sign-on.

@@ -1,6 +1,7 @@
 //! Sealing and unsealing. What operators bring passes through here sealed.
 
 use super::input::Body;
+use super::precondition::{IfMatch, Tag, Tagged};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::identity::Caller;
@@ -13,17 +14,25 @@ use cloakroom_egress::custody::{CustodyError, Standing, Turned, UnsealError, Wan
 use cloakroom_model::{EventKind, SecurityEvent};
 use std::sync::Arc;
 
-pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<CustodyView>, Problem> {
-    whole(&admin).await.map(Json)
+pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Tagged<CustodyView>, Problem> {
+    let shown = whole(&admin).await?;
+    Ok(Tagged(Tag::of(&state_of(&shown)), shown))
+}
+
+/// What a rotation is about: how far a rewrap has come, and who has brought what, is no part of it.
+fn state_of(shown: &CustodyView) -> (Option<u32>, Option<u32>) {
+    (shown.current, shown.minimum)
 }
 
 /// Another root key: what is sealed from now on is sealed under it.
 pub(crate) async fn rotate(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
+    expected: IfMatch,
 ) -> Result<Json<CustodyView>, Problem> {
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
+        expected.require(&state_of(&view(&admin)))?;
         act.note("root key rotated", "custody", None).await?;
         if let Err(error) = admin.custody.rotate_root().await {
             act.note("root key rotated: failed", "custody", None).await?;

@@ -2,6 +2,7 @@
 
 use super::credentials::{Fresh, sorted, store_new, unless_taken};
 use super::input::Body;
+use super::precondition::{IfMatch, Tag, Tagged};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
@@ -16,13 +17,15 @@ use cloakroom_model::{CredentialId, Timestamp};
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<DropOffView>, Problem> {
-    view(&admin).map(Json)
+pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Tagged<DropOffView>, Problem> {
+    let shown = view(&admin)?;
+    Ok(Tagged(Tag::of(&shown), shown))
 }
 
 pub(crate) async fn rotate(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
+    expected: IfMatch,
     Body(rotation): Body<DropOffRotation>,
 ) -> Result<Json<DropOffView>, Problem> {
     let overlap = Duration::from_secs(rotation.overlap);
@@ -31,6 +34,7 @@ pub(crate) async fn rotate(
     }
     to_the_end(async move {
         let act = Act::begin(&admin, by).await?;
+        expected.require(&view(&admin)?)?;
         act.note("drop-off key replaced", "drop-off", None).await?;
         if let Err(error) = admin.drop_box.rotate(overlap, Timestamp::now()) {
             act.note("drop-off key replaced: failed", "drop-off", None).await?;

@@ -1,6 +1,7 @@
 //! The issuer of tokens: its public documents, and its keys by id and age.
 
 use super::input::Body;
+use super::precondition::{IfMatch, Tag, Tagged};
 use crate::act::{Act, to_the_end};
 use crate::admin::Admin;
 use crate::peer::Peer;
@@ -14,18 +15,26 @@ use cloakroom_model::Timestamp;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Json<IssuerView>, Problem> {
-    view(issuer(&admin)?).map(Json)
+pub(crate) async fn show(State(admin): State<Arc<Admin>>) -> Result<Tagged<IssuerView>, Problem> {
+    let shown = view(issuer(&admin)?)?;
+    Ok(Tagged(Tag::of(&state_of(&shown)), shown))
+}
+
+/// The keys that there are, and which are withdrawn. When one begins to sign by itself is no part of it.
+fn state_of(shown: &IssuerView) -> Vec<(&str, Option<&str>)> {
+    shown.keys.iter().map(|key| (key.id.as_str(), key.withdrawn.as_deref())).collect()
 }
 
 pub(crate) async fn rotate(
     State(admin): State<Arc<Admin>>,
     Extension(by): Extension<Peer>,
+    expected: IfMatch,
     Body(rotation): Body<IssuerRotation>,
 ) -> Result<Json<IssuerView>, Problem> {
     to_the_end(async move {
         let issuer = Arc::clone(issuer(&admin)?);
         let act = Act::begin(&admin, by).await?;
+        expected.require(&state_of(&view(&issuer)?))?;
         let what = if rotation.withdraw { "issuer keys withdrawn" } else { "issuer key announced" };
         act.note(what, issuer.url(), None).await?;
         let after = Duration::from_secs(rotation.after);

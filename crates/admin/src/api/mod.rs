@@ -69,7 +69,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/api/v1/credentials", Read, "Every credential, by name and age", credentials::list),
         create("/api/v1/credentials", Operate, "Deposits a credential", credentials::add),
         get("/api/v1/credentials/{credential}", Read, "One credential, by name and age", credentials::show),
-        post(
+        create(
             "/api/v1/credentials/{credential}/rotate",
             Operate,
             "Replaces the secret of a credential",
@@ -81,14 +81,14 @@ pub(crate) fn routes() -> Vec<Route> {
             "Removes a credential; its placeholders stop at once",
             credentials::remove,
         ),
-        post(
+        create(
             "/api/v1/credentials/{credential}/login",
             Operate,
             "Begins another log-in for a credential that came of one",
             logins::again,
         ),
         get("/api/v1/drop-off", Read, "The keys that parcels are sealed to", drop_off::show),
-        post("/api/v1/drop-off/rotate", Operate, "Makes another key for parcels", drop_off::rotate),
+        create("/api/v1/drop-off/rotate", Operate, "Makes another key for parcels", drop_off::rotate),
         post(
             "/api/v1/drop-off/evidence",
             Operate,
@@ -116,11 +116,11 @@ pub(crate) fn routes() -> Vec<Route> {
             "Brings every secret under the current root key",
             custody::rewrap,
         ),
-        post("/api/v1/custody/rotate", Operate, "Makes another root key", custody::rotate),
+        create("/api/v1/custody/rotate", Operate, "Makes another root key", custody::rotate),
         post("/api/v1/custody/seal", Operate, "Seals the broker", custody::seal),
         post("/api/v1/custody/unseal", Operate, "Brings what unseals the broker", custody::unseal),
         get("/api/v1/issuer", Read, "The broker as issuer of tokens", issuer::show),
-        post("/api/v1/issuer/rotate", Operate, "Publishes a new key of the issuer", issuer::rotate),
+        create("/api/v1/issuer/rotate", Operate, "Publishes a new key of the issuer", issuer::rotate),
         get("/api/v1/leases", Read, "What sources have lent", leases::list),
         delete(
             "/api/v1/leases/{lease}",
@@ -146,7 +146,7 @@ pub(crate) fn routes() -> Vec<Route> {
         ),
         get(
             "/api/v1/placeholders/{placeholder}",
-            Read,
+            Inspect,
             "One placeholder, with what the journal knows of it",
             placeholders::show,
         ),
@@ -194,7 +194,7 @@ pub(crate) fn routes() -> Vec<Route> {
             "Takes back what was granted",
             approvals::withdraw,
         ),
-        get("/api/v1/proposals", Read, "What workloads ask for", proposals::list),
+        get("/api/v1/proposals", Inspect, "What workloads ask for", proposals::list),
         post(
             "/api/v1/proposals/{proposal}/accept",
             Operate,

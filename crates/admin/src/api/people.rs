@@ -25,7 +25,6 @@ pub(crate) async fn whoami(Extension(caller): Extension<Caller>) -> Json<WhoView
         name: caller.by().to_string(),
         roles: caller.roles().clone(),
         session: caller.session().map(|row| row.id),
-        csrf: caller.csrf().map(str::to_owned),
     })
 }
 

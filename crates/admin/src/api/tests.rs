@@ -320,6 +320,20 @@ async fn a_change_that_is_bound_to_what_was_looked_at_is_made_on_that_alone() {
         .await;
     let stale = house.tell("DELETE", "/api/v1/credentials/c", &[("if-match", &credential)], "").await;
     assert_eq!(stale.status(), 412);
+    // Two who rotate at once: one of them does.
+    let root = tag("/api/v1/custody").await;
+    let twice = [
+        house.tell("POST", "/api/v1/custody/rotate", &[("if-match", &root)], "").await,
+        house.tell("POST", "/api/v1/custody/rotate", &[("if-match", &root)], "").await,
+    ];
+    assert_eq!(twice.map(|answer| answer.status().as_u16()), [200, 412]);
+    let keys = tag("/api/v1/drop-off").await;
+    let body = r#"{"overlap":60}"#;
+    let twice = [
+        house.tell("POST", "/api/v1/drop-off/rotate", &[("if-match", &keys)], body).await,
+        house.tell("POST", "/api/v1/drop-off/rotate", &[("if-match", &keys)], body).await,
+    ];
+    assert_eq!(twice.map(|answer| answer.status().as_u16()), [200, 412]);
     let any = house.tell("DELETE", "/api/v1/workloads/robot", &[("if-match", "*")], "").await;
     assert_eq!(any.status(), 200);
 }

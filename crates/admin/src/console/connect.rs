@@ -65,11 +65,7 @@ pub(super) async fn show(
             (login(offer.as_ref(), &redirect))
         }
     };
-    let told = Told {
-        intake: may.then(|| admin.custody.intake().public_key),
-        csrf: Some(viewer.csrf().to_owned()),
-        ..Told::default()
-    };
+    let told = Told { intake: may.then(|| admin.custody.intake().public_key), ..Told::default() };
     let waiting = admin.waiting().len();
     Sheet {
         viewer: &viewer,

@@ -197,7 +197,6 @@ fn sheet(admin: &Admin, viewer: &Viewer, draft: &Draft, problem: Option<&Problem
     let body = html! {
         @if let Some(problem) = problem { (look::complaint(problem)) }
         form .editor method="post" action="/policies/check" data-check="/policies/check" {
-            (viewer.token())
             (options(&board))
             div .write {
                 label for="policy" { "Policy" }

@@ -5,13 +5,15 @@ use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::{approvers, input};
 use crate::ballot::Invitation;
+use crate::identity::Begun;
+use crate::wire::EnrolledView;
 use crate::{Problem, ProblemCode};
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use cloakroom_policy::{Attestation, PasskeyTicket, base64url};
 use http::{HeaderMap, header};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,6 +23,15 @@ use std::time::Instant;
 pub(super) struct Made {
     attestation_object: String,
     client_data: String,
+}
+
+/// What came of it.
+#[derive(Serialize)]
+struct Redeemed {
+    #[serde(flatten)]
+    enrolled: EnrolledView,
+    /// What the pages of the session hold, where one has begun.
+    half: Option<String>,
 }
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, Path(code): Path<String>) -> Response {
@@ -67,18 +78,19 @@ pub(super) async fn redeem(
     headers: HeaderMap,
     input::Body(made): input::Body<Made>,
 ) -> Result<Response, Problem> {
-    let Json((cookie, enrolled)) = to_the_end(async move {
+    let Json((begun, enrolled)) = to_the_end(async move {
         let said = Attestation { object: made.attestation_object, client: made.client_data };
         let (enrolled, newcomer) = approvers::redeem(&admin, &code, &said).await?;
-        let cookie = match newcomer {
+        let begun = match newcomer {
             // Whoever has just shown the passkey need not show it again.
             Some(newcomer) => Some(admin.begin_session(newcomer, &headers).await?),
             None => None,
         };
-        Ok((cookie, enrolled))
+        Ok((begun, enrolled))
     })
     .await?;
-    let mut answer = Json(enrolled).into_response();
+    let (cookie, half) = begun.map(|Begun { cookie, half }| (cookie, half)).unzip();
+    let mut answer = Json(Redeemed { enrolled, half }).into_response();
     if let Some(cookie) = cookie {
         answer.headers_mut().insert(header::SET_COOKIE, cookie);
     }

@@ -12,7 +12,6 @@ use crate::admin::Admin;
 use crate::api::approvals::show_one;
 use crate::api::proposals;
 use crate::api::view::{self, Relations};
-use crate::identity::Form;
 use crate::wire::{ApprovalText, ProposalView};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -46,7 +45,6 @@ pub(super) async fn dismiss(
     State(admin): State<Arc<Admin>>,
     viewer: Viewer,
     Path(item): Path<String>,
-    _: Form,
 ) -> Response {
     let by = viewer.peer();
     match to_the_end(async move { proposals::rule_one(&admin, by, &item, Ruling::Dropped).await }).await {
@@ -260,7 +258,6 @@ fn proposal(one: &ProposalView, viewer: &Viewer) -> Markup {
                 div .deciding {
                     a .button .yes href={ "/policies/new?proposal=" (one.id) } data-key="a" { "Make a policy of it " kbd { "a" } }
                     form method="post" action={ "/inbox/" (one.id) "/dismiss" } {
-                        (viewer.token())
                         button .no data-key="d" { "Dismiss " kbd { "d" } }
                     }
                 }

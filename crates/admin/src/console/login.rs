@@ -5,7 +5,7 @@ use super::page::{Body, page, refusal};
 use crate::admin::Admin;
 use crate::api::approvals::require_next_count;
 use crate::api::input;
-use crate::identity::{Caller, Form, Jar, Newcomer, TooMany};
+use crate::identity::{Begun, Caller, Jar, Newcomer, TooMany};
 use crate::listen::Ends;
 use crate::{Problem, ProblemCode, secret_text};
 use axum::extract::{Query, State};
@@ -89,8 +89,9 @@ pub(super) async fn enter(
         }
     };
     tracing::info!(person = %newcomer.name, peer = %from, "logged in");
-    let kept = admin.begin_session(newcomer, &headers).await?;
-    Ok(([(header::SET_COOKIE, kept)], Json(serde_json::json!({ "state": "logged-in" }))).into_response())
+    let Begun { cookie, half } = admin.begin_session(newcomer, &headers).await?;
+    let told = serde_json::json!({ "state": "logged-in", "half": half });
+    Ok(([(header::SET_COOKIE, cookie)], Json(told)).into_response())
 }
 
 /// Whose passkey it is that signed this attempt.
@@ -132,11 +133,7 @@ fn too_many() -> Problem {
     Problem::new(ProblemCode::TooManyAttempts, "too many attempts to log in came from this address")
 }
 
-pub(super) async fn leave(
-    State(admin): State<Arc<Admin>>,
-    headers: HeaderMap,
-    _form: Form,
-) -> Result<Response, Problem> {
+pub(super) async fn leave(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Result<Response, Problem> {
     admin.end_session_of(&headers).await?;
     let forgotten = Jar::of(&admin.ballots.party).forget();
     let mut answer = Redirect::to("/login").into_response();
@@ -147,13 +144,13 @@ pub(super) async fn leave(
 }
 
 pub(super) async fn account(Extension(caller): Extension<Caller>) -> Response {
-    let Some(csrf) = caller.csrf() else {
+    if caller.session().is_none() {
         return refusal(&Problem::new(ProblemCode::NotAuthenticated, "this page is for people"));
-    };
+    }
     let body = Body::default()
         .labelled("You are", "name", &caller.by().to_string())
         .labelled("You may act as", "roles", &caller.roles().to_string())
-        .form("/logout", csrf, "Log out");
+        .form("/logout", "Log out");
     page("Account", &[], &body)
 }
 

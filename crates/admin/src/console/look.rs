@@ -70,8 +70,6 @@ pub(super) struct Told {
     pub(super) path: Option<String>,
     /// The public key that secrets are sealed to.
     pub(super) intake: Option<String>,
-    /// What requests of this session carry.
-    pub(super) csrf: Option<String>,
 }
 
 impl Sheet<'_> {
@@ -81,7 +79,7 @@ impl Sheet<'_> {
 
     fn markup(self) -> Markup {
         let Self { viewer, section, title, waiting, scripts, told, body } = self;
-        let Told { origin, rp_id, passkeys, path, intake, csrf } = told;
+        let Told { origin, rp_id, passkeys, path, intake } = told;
         html! {
             (DOCTYPE)
             html lang="en" {
@@ -92,6 +90,7 @@ impl Sheet<'_> {
                     title { (title) " – Cloakroom" }
                     link rel="stylesheet" href="/console.css";
                     link rel="icon" href="/icon.svg" type="image/svg+xml";
+                    script src="/session.js" defer {}
                     script src="/console.js" defer {}
                     @for script in scripts { script src=(script) defer {} }
                 }
@@ -115,7 +114,7 @@ impl Sheet<'_> {
                         (viewer.corner())
                     }
                     main #main tabindex="-1" data-origin=[origin] data-rp-id=[rp_id] data-passkeys=[passkeys]
-                        data-path=[path] data-intake=[intake] data-csrf=[csrf] {
+                        data-path=[path] data-intake=[intake] {
                         h1 { (title) }
                         (body)
                         p #said role="status" {}

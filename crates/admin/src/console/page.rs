@@ -26,7 +26,7 @@ pub(super) fn page(title: &str, told: &[(&str, &str)], body: &Body) -> Response 
         "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} - Cloakroom</title>\n\
          <link rel=\"stylesheet\" href=\"/console.css\">\n<main{attributes}>\n<h1>{title}</h1>\n{body}\
-         <p id=\"said\" role=\"status\"></p>\n</main>\n<script src=\"/passkey.js\"></script>\n</html>\n"
+         <p id=\"said\" role=\"status\"></p>\n</main>\n<script src=\"/session.js\"></script>\n<script src=\"/passkey.js\"></script>\n</html>\n"
     );
     let mut answer =
         ([(header::CONTENT_TYPE, "text/html; charset=utf-8"), PERMISSIONS], html).into_response();
@@ -73,13 +73,9 @@ impl Body {
         self
     }
 
-    /// A button that works without a script; what it sends says that it comes from a page of this session.
-    pub(super) fn form(mut self, to: &'static str, csrf: &str, words: &'static str) -> Self {
-        let csrf = escaped(csrf);
-        let _ = writeln!(
-            self.0,
-            "<form method=\"post\" action=\"{to}\"><input type=\"hidden\" name=\"csrf\" value=\"{csrf}\"><button>{words}</button></form>"
-        );
+    /// A button that sends an empty form. `session.js` adds what says that it comes from a page of this session.
+    pub(super) fn form(mut self, to: &'static str, words: &'static str) -> Self {
+        let _ = writeln!(self.0, "<form method=\"post\" action=\"{to}\"><button>{words}</button></form>");
         self
     }
 

@@ -93,12 +93,14 @@ async function decided(act) {
 
 async function enrolled() {
   const told = await hand(location.pathname, await enrol());
+  half.keep(told.half);
   const waits = told.id ? `; to approve, it counts once the approvers there are have signed ${told.id}` : "";
   return [(told.member ? "the passkey is made, and you are logged in" : "the passkey is made") + waits, told.state];
 }
 
 async function entered() {
   const told = await hand("/login", await login());
+  half.keep(told.half);
   location.assign(place.next);
   return ["logged in", told.state];
 }

@@ -11,7 +11,6 @@ use crate::admin::Admin;
 use crate::api::placeholders::{change_one, revoke_one};
 use crate::api::precondition::IfMatch;
 use crate::api::view::{self, Relations};
-use crate::identity::Form;
 use crate::{Problem, find};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -124,7 +123,6 @@ fn acts(viewer: &Viewer, row: &PlaceholderRecord, state: &str) -> Markup {
     let at = |act: &str| format!("/placeholders/{}/{act}", row.id);
     html! {
         form .actions method="post" action=(at("freeze")) {
-            (viewer.token())
             @if matches!(state, "active" | "pending" | "not-yet" | "unverified") {
                 button { "Freeze" } span .quiet { " Refused until it is thawed; nothing is lost." }
             } @else if state == "frozen" && viewer.may(Role::Operator) {
@@ -187,30 +185,15 @@ enum Deed {
     Revoke,
 }
 
-pub(super) async fn freeze(
-    admin: State<Arc<Admin>>,
-    viewer: Viewer,
-    placeholder: Path<String>,
-    _: Form,
-) -> Response {
+pub(super) async fn freeze(admin: State<Arc<Admin>>, viewer: Viewer, placeholder: Path<String>) -> Response {
     carry_out(admin, viewer, placeholder, Deed::Change(Change::Freeze)).await
 }
 
-pub(super) async fn thaw(
-    admin: State<Arc<Admin>>,
-    viewer: Viewer,
-    placeholder: Path<String>,
-    _: Form,
-) -> Response {
+pub(super) async fn thaw(admin: State<Arc<Admin>>, viewer: Viewer, placeholder: Path<String>) -> Response {
     carry_out(admin, viewer, placeholder, Deed::Change(Change::Thaw)).await
 }
 
-pub(super) async fn revoke(
-    admin: State<Arc<Admin>>,
-    viewer: Viewer,
-    placeholder: Path<String>,
-    _: Form,
-) -> Response {
+pub(super) async fn revoke(admin: State<Arc<Admin>>, viewer: Viewer, placeholder: Path<String>) -> Response {
     carry_out(admin, viewer, placeholder, Deed::Revoke).await
 }
 

@@ -55,7 +55,6 @@ pub(super) async fn list(
             }))
         } @else {
             form method="post" #rows data-live="journal" {
-                (viewer.token())
                 (rows(&admin, &viewer, &board, &found))
             }
             nav .pager aria-label="More placeholders" {

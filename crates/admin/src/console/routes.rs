@@ -80,12 +80,13 @@ async fn permit(
 }
 
 /// What pages are made with.
-const FILES: [(&str, &str, &str); 6] = [
+const FILES: [(&str, &str, &str); 7] = [
     ("/console.css", "text/css; charset=utf-8", include_str!("console.css")),
     ("/console.js", "text/javascript; charset=utf-8", include_str!("console.js")),
     ("/passkey.js", "text/javascript; charset=utf-8", include_str!("passkey.js")),
     ("/policy.js", "text/javascript; charset=utf-8", include_str!("policy.js")),
     ("/seal.js", "text/javascript; charset=utf-8", include_str!("seal.js")),
+    ("/session.js", "text/javascript; charset=utf-8", include_str!("session.js")),
     ("/icon.svg", "image/svg+xml", include_str!("icon.svg")),
 ];
 
@@ -100,7 +101,8 @@ fn files() -> Router<Arc<Admin>> {
 mod tests {
     use super::*;
     use crate::house::House;
-    use cloakroom_model::Role;
+    use crate::identity::tests::Browser;
+    use cloakroom_model::{Role, Roles};
 
     /// Each page with the roles that may have it.
     const GOLDEN: &str = include_str!("pages.txt");
@@ -151,6 +153,29 @@ mod tests {
             table.push_str(&format!("{method} {path}: {}\n", may.join(" ")));
         }
         assert_eq!(table, GOLDEN, "compare with crates/admin/src/console/pages.txt");
+    }
+
+    #[tokio::test]
+    async fn t82_the_cookie_alone_changes_nothing_on_any_page_and_no_page_has_the_other_half() {
+        let (house, issued) = House::granted().await;
+        let ann = Browser::with(&house, "ann", Roles::all()).await;
+        let before = house.acts();
+        for (method, path, ..) in pages().iter().filter(|page| page.1 != "/live") {
+            let path = filled(path, &issued);
+            let fields = [("cookie", ann.cookie.as_str()), ("origin", "http://localhost:8481")];
+            for kind in ["application/x-www-form-urlencoded", "application/json", "text/plain"] {
+                let fields = [fields[0], fields[1], ("content-type", kind)];
+                let told = house.ask(method, &path, &fields, "name=x&csrf=").await;
+                assert!(!told.text.contains(&ann.half), "{method} {path}");
+                if *method != "GET" {
+                    assert_eq!(told.code(), "cross-site", "{method} {path}: {told:?}");
+                }
+            }
+        }
+        assert_eq!(house.acts(), before);
+        let held = ann.form(&house, "/workloads", "name=other").await;
+        assert_eq!(held.status, 200, "with both halves it is done: {held:?}");
+        assert!(house.acts().len() > before.len());
     }
 
     #[tokio::test]

@@ -48,7 +48,7 @@ async function seal(plain, name) {
 async function hand(path, document) {
   const answer = await fetch(path, {
     method: "POST",
-    headers: { "content-type": "application/json", "cloakroom-csrf": place.csrf },
+    headers: { "content-type": "application/json", "cloakroom-csrf": half.text },
     body: JSON.stringify(document),
   });
   const told = await answer.json();

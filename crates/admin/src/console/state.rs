@@ -9,8 +9,11 @@ use arc_swap::ArcSwapOption;
 use cloakroom_model::Rows;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::Semaphore;
 
+/// How long a whole body may take to come.
+const BODY_TIME: Duration = Duration::from_secs(20);
 /// Pages that are told of changes at once: each holds a connection of the console.
 const LISTENERS: usize = 24;
 
@@ -22,6 +25,8 @@ pub struct ConsoleState {
     pub(crate) listen: Option<(SocketAddr, bool)>,
     pub(crate) index: Index,
     pub(crate) listeners: Arc<Semaphore>,
+    /// How long a whole body may take to come.
+    pub(crate) body_time: Duration,
     board: ArcSwapOption<Board>,
 }
 
@@ -32,6 +37,7 @@ impl Default for ConsoleState {
             listen: None,
             index: Index::default(),
             listeners: Arc::new(Semaphore::new(LISTENERS)),
+            body_time: BODY_TIME,
             board: ArcSwapOption::empty(),
         }
     }

@@ -36,21 +36,10 @@ impl Viewer {
         self.0.by().clone()
     }
 
-    /// The field that forms of this session carry.
-    pub(super) fn token(&self) -> Markup {
-        html! { input type="hidden" name="csrf" value=(self.csrf()); }
-    }
-
-    /// What requests of scripts carry.
-    pub(super) fn csrf(&self) -> &str {
-        self.0.csrf().unwrap_or_default()
-    }
-
     /// Who it is, and the way out.
     pub(super) fn corner(&self) -> Markup {
         html! {
             form .corner method="post" action="/logout" {
-                (self.token())
                 span title=(self.0.roles()) { (self.0.by()) }
                 button .small { "Log out" }
             }

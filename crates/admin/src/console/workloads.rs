@@ -47,7 +47,6 @@ fn sheet(admin: &Admin, viewer: &Viewer, problem: Option<&Problem>) -> Response 
         @if let Some(problem) = problem { (look::complaint(problem)) }
         @if viewer.may(Role::Operator) {
             form .inline method="post" action="/workloads" {
-                (viewer.token())
                 label { "Connect a workload" input name="name" required placeholder="its name" pattern="[A-Za-z0-9][A-Za-z0-9._\\-]{0,63}" autocomplete="off" spellcheck="false"; }
                 button .yes { "Add it" }
             }

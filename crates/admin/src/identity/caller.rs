@@ -10,16 +10,9 @@ pub(crate) struct Caller {
     by: Peer,
     roles: Roles,
     key: Option<String>,
-    session: Option<Seat>,
+    session: Option<SessionRecord>,
     /// Who made the API token that it came with.
     maker: Option<String>,
-}
-
-/// The session of a caller that has one.
-#[derive(Clone, Debug)]
-struct Seat {
-    row: SessionRecord,
-    csrf: String,
 }
 
 impl Caller {
@@ -34,10 +27,10 @@ impl Caller {
         Self { by, roles: row.roles, key, session: None, maker }
     }
 
-    /// The person of a session that goes on; `csrf` is what pages of this session add to what they send.
-    pub(super) fn seated(row: SessionRecord, roles: Roles, csrf: String) -> Self {
+    /// The person of a session that goes on.
+    pub(super) fn seated(row: SessionRecord, roles: Roles) -> Self {
         let (by, key) = (Peer::Person(row.name.as_str().into()), row.key.clone());
-        Self { by, roles, key, session: Some(Seat { row, csrf }), maker: None }
+        Self { by, roles, key, session: Some(row), maker: None }
     }
 
     /// As it stands in the record.
@@ -77,12 +70,7 @@ impl Caller {
 
     /// The session, where there is one.
     pub(crate) fn session(&self) -> Option<&SessionRecord> {
-        self.session.as_ref().map(|seat| &seat.row)
-    }
-
-    /// What a page of this session adds to what it sends, as `Cloakroom-CSRF` or as the form field `csrf`.
-    pub(crate) fn csrf(&self) -> Option<&str> {
-        self.session.as_ref().map(|seat| seat.csrf.as_str())
+        self.session.as_ref()
     }
 
     /// Whether this is the caller's own: made by the same peer. Operators may touch everybody's.

@@ -1,7 +1,5 @@
-//! A form of a page: its fields, once the one that only pages of this session know was right (T82).
+//! A form of a page: its fields.
 
-use super::Caller;
-use super::guard::require_token;
 use crate::{Problem, ProblemCode};
 use axum::body::Bytes;
 use axum::extract::{FromRequest, Request};
@@ -11,6 +9,16 @@ use cloakroom_model::{Pair, form_pairs};
 pub(crate) struct Form(Vec<Pair>);
 
 impl Form {
+    /// Reads a body.
+    ///
+    /// # Errors
+    /// [`ProblemCode::MalformedRequest`]
+    pub(super) fn read(body: &[u8]) -> Result<Self, Problem> {
+        let malformed = || Problem::new(ProblemCode::MalformedRequest, "the body is not a form");
+        let text = std::str::from_utf8(body).map_err(|_| malformed())?;
+        form_pairs(text).map(Self).map_err(|_| malformed())
+    }
+
     /// The only field of this name.
     pub(crate) fn field(&self, name: &str) -> Option<&str> {
         let mut found = self.0.iter().filter(|pair| pair.key() == name).map(Pair::value);
@@ -22,14 +30,7 @@ impl<S: Send + Sync> FromRequest<S> for Form {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let malformed = || Problem::new(ProblemCode::MalformedRequest, "the body is not a form");
-        let caller = request.extensions().get::<Caller>().cloned();
-        let bytes = Bytes::from_request(request, state).await.map_err(|_| malformed())?;
-        let text = std::str::from_utf8(&bytes).map_err(|_| malformed())?;
-        let form = Self(form_pairs(text).map_err(|_| malformed())?);
-        if let Some(caller) = caller.filter(|caller| caller.session().is_some()) {
-            require_token(form.field("csrf").unwrap_or_default().as_bytes(), &caller)?;
-        }
-        Ok(form)
+        let unread = |_| Problem::new(ProblemCode::MalformedRequest, "the body cannot be read");
+        Self::read(&Bytes::from_request(request, state).await.map_err(unread)?)
     }
 }

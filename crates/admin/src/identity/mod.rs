@@ -4,6 +4,7 @@
 //! admin socket, operators' link   the kernel's or TLS's word           every role
 //! Authorization: Bearer ckt_…     an API token, kept as a keyed hash   its own roles
 //! cookie                          a session, kept as a keyed hash      its person's roles, looked up at each request
+//! and what its pages hold         its other half, for every change      (decision 67)
 //! ```
 
 mod access;
@@ -20,9 +21,9 @@ pub(crate) use attempts::{Attempts, TooMany};
 pub(crate) use caller::Caller;
 pub(crate) use cookie::Jar;
 pub(crate) use form::Form;
-pub(crate) use guard::{from_own_page, known_caller, known_peer, permit, to_page};
+pub(crate) use guard::{from_here_or_known, from_own_page, known_caller, known_peer, permit, to_page};
 use origin::require_same_origin;
-pub(crate) use session::Newcomer;
+pub(crate) use session::{Begun, Newcomer};
 
 use std::time::Duration;
 

@@ -3,9 +3,8 @@
 use super::{Caller, Jar};
 use crate::admin::Admin;
 use crate::{Problem, ProblemCode, secret_text};
-use aws_lc_rs::digest::{SHA256, digest};
 use cloakroom_model::{
-    ApiTokenRecord, KeyedHash, MemberRecord, Role, Roles, SessionId, SessionRecord, Timestamp, hexadecimal,
+    ApiTokenRecord, KeyedHash, MemberRecord, Role, Roles, SessionId, SessionRecord, Timestamp,
 };
 use http::{HeaderMap, HeaderValue, header};
 use std::net::IpAddr;
@@ -13,8 +12,6 @@ use std::time::{Duration, Instant};
 
 /// Uses are noted to the minute: a page view is no reason to wait for the disk.
 const NOTED: Duration = Duration::from_secs(60);
-/// Separates what pages add from everything else that could be made of a session's secret.
-const CSRF: &[u8] = b"cloakroom csrf v1\n";
 
 /// Who has just logged in.
 #[derive(Clone, Debug)]
@@ -27,15 +24,24 @@ pub(crate) struct Newcomer {
     pub(crate) roles: Roles,
 }
 
+/// A session that has just begun. Both halves are random, and neither follows from the other: a cookie goes to every port of its host.
+pub(crate) struct Begun {
+    /// What the browser keeps, and sends by itself.
+    pub(crate) cookie: HeaderValue,
+    /// What is handed to the page alone, which keeps it where no other origin reads it.
+    pub(crate) half: String,
+}
+
 impl Admin {
-    /// Begins a session with a secret of its own, and ends the one that the browser had (T82: nobody's old session becomes a new one's).
-    /// Gives the cookie to keep.
-    pub(crate) async fn begin_session(&self, who: Newcomer, had: &HeaderMap) -> Result<HeaderValue, Problem> {
+    /// Begins a session with secrets of its own, and ends the one that the browser had (T82: nobody's old session becomes a new one's).
+    pub(crate) async fn begin_session(&self, who: Newcomer, had: &HeaderMap) -> Result<Begun, Problem> {
         self.end_session_of(had).await?;
-        let (secret, now) = (secret_text::fresh("cks_")?, Timestamp::now());
+        let (secret, half, now) =
+            (secret_text::fresh("cks_")?, secret_text::fresh("ckh_")?, Timestamp::now());
         let row = SessionRecord {
             id: SessionId::fresh()?,
             hash: self.session_hash(&secret),
+            half: self.half_hash(half.as_bytes()),
             name: who.name,
             key: who.key,
             roles: who.roles,
@@ -44,8 +50,9 @@ impl Admin {
             ends: now.plus(self.identity.spans.whole),
         };
         self.store.add_session(row).await?;
-        let kept = Jar::of(&self.ballots.party).keep(&secret);
-        kept.ok_or_else(|| Problem::new(ProblemCode::InternalFault, "the session cannot be written"))
+        let cookie = Jar::of(&self.ballots.party).keep(&secret);
+        let unwritten = || Problem::new(ProblemCode::InternalFault, "the session cannot be written");
+        Ok(Begun { cookie: cookie.ok_or_else(unwritten)?, half })
     }
 
     /// Ends the session that a browser has, if it has one.
@@ -109,8 +116,7 @@ impl Admin {
         if row.used.plus(NOTED) <= now {
             self.store.use_session(row.id, now).await?;
         }
-        let csrf = hexadecimal(digest(&SHA256, &[CSRF, secret.as_bytes()].concat()).as_ref());
-        Ok(Some(Caller::seated(row, roles, csrf)))
+        Ok(Some(Caller::seated(row, roles)))
     }
 
     /// What the person of a session may do now: whoever is removed, or is an approver no more, loses it at once.
@@ -138,6 +144,11 @@ impl Admin {
     /// How the store knows an API token.
     pub(crate) fn api_token_hash(&self, text: &str) -> KeyedHash {
         self.lookup_key.hash("API token", text.as_bytes())
+    }
+
+    /// How the store knows what the pages of a session hold.
+    pub(super) fn half_hash(&self, half: &[u8]) -> KeyedHash {
+        self.lookup_key.hash("console session's half", half)
     }
 
     fn session_hash(&self, secret: &str) -> KeyedHash {

@@ -1,8 +1,9 @@
 //! Who may do what, and how it is known who asks: every route, every role, and everything that is one step wrong.
 
 use crate::api::{Route, routes};
-use crate::house::{House, Told, golden, issue_body};
-use crate::identity::{Newcomer, Spans};
+use crate::house::{House, Told, ends, golden, issue_body};
+use crate::identity::{Begun, Newcomer, Spans};
+use crate::listen::Ends;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
@@ -25,29 +26,39 @@ const MATRIX: &str = "\
 ";
 
 /// A browser that has logged in.
-struct Browser {
-    cookie: String,
-    csrf: String,
+pub(crate) struct Browser {
+    pub(crate) cookie: String,
+    pub(crate) half: String,
 }
 
 impl Browser {
     /// Somebody who came by single sign-on with these roles.
-    async fn with(house: &House, name: &str, roles: Roles) -> Self {
+    pub(crate) async fn with(house: &House, name: &str, roles: Roles) -> Self {
         let newcomer = Newcomer { name: name.to_owned(), key: None, roles };
-        let kept = house.admin.begin_session(newcomer, &HeaderMap::new()).await.unwrap();
-        Self::of(house, kept.to_str().unwrap()).await
+        Self::of(house.admin.begin_session(newcomer, &HeaderMap::new()).await.unwrap())
     }
 
-    async fn of(house: &House, set_cookie: &str) -> Self {
-        let cookie = set_cookie.split(';').next().unwrap().to_owned();
-        let told = house.ask("GET", "/api/v1/whoami", &[("cookie", &cookie)], "").await;
-        Self { cookie, csrf: told.json()["csrf"].as_str().unwrap_or_default().to_owned() }
+    fn of(Begun { cookie, half }: Begun) -> Self {
+        Self { cookie: cookie.to_str().unwrap().split(';').next().unwrap().to_owned(), half }
+    }
+
+    /// Somebody who has logged in and was told so.
+    fn told(told: &Told) -> Self {
+        let half = told.json()["half"].as_str().unwrap().to_owned();
+        Self::of(Begun { cookie: told.headers[header::SET_COOKIE].clone(), half })
+    }
+
+    /// Sends a form as a page of its session does.
+    pub(crate) async fn form(&self, house: &House, path: &str, form: &str) -> Told {
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        let fields = [("cookie", self.cookie.as_str()), ("origin", ORIGIN), kind];
+        house.ask("POST", path, &fields, &format!("{form}&csrf={}", self.half)).await
     }
 
     async fn ask(&self, house: &House, method: &str, path: &str, body: Option<Value>) -> Told {
         let fields = [
             ("cookie", self.cookie.as_str()),
-            ("cloakroom-csrf", self.csrf.as_str()),
+            ("cloakroom-csrf", self.half.as_str()),
             ("origin", ORIGIN),
             ("sec-fetch-site", "same-origin"),
             ("content-type", "application/json"),
@@ -134,6 +145,9 @@ fn cell_of(told: &Told) -> &'static str {
 
 /// Where ownership matters: whether the caller's own may be touched, and another's.
 async fn own_cell(house: &House, browser: &Browser, role: Role, method: &str, path: &str) -> Option<String> {
+    if let ("GET", "/api/v1/sessions" | "/api/v1/tokens") = (method, path) {
+        return Some(own_rows(house, browser, role, path).await);
+    }
     let name = format!("own-{role}");
     let (own, other) = match (method, path) {
         ("DELETE", "/api/v1/tokens/{token}") => {
@@ -163,6 +177,27 @@ async fn own_cell(house: &House, browser: &Browser, role: Role, method: &str, pa
         (200, "yes") => "yes".into(),
         _ => format!("? {own:?} {other:?}"),
     })
+}
+
+/// Whether a list has what is the caller's own alone, or what is others' too.
+async fn own_rows(house: &House, browser: &Browser, role: Role, path: &str) -> String {
+    if path.ends_with("tokens") {
+        let named =
+            |name: &str| json!({ "name": format!("{name}-{role}"), "roles": [role], "expires_in": 60 });
+        browser.ask(house, "POST", "/api/v1/tokens", Some(named("listed"))).await;
+        house.ok("POST", "/api/v1/tokens", Some(named("unlisted"))).await;
+    }
+    let own = browser.ask(house, "GET", "/api/v1/whoami", None).await.json()["name"].clone();
+    let listed = browser.ask(house, "GET", path, None).await.json();
+    let owner = if path.ends_with("tokens") { "owner" } else { "name" };
+    let is_own = |row: &Value| own.as_str().is_some_and(|own| own.contains(row[owner].as_str().unwrap()));
+    let (own, others): (Vec<&Value>, Vec<&Value>) =
+        listed.as_array().unwrap().iter().partition(|row| is_own(row));
+    match (own.is_empty(), others.is_empty()) {
+        (false, true) => "own".into(),
+        (false, false) => "yes".into(),
+        _ => format!("? {listed}"),
+    }
 }
 
 #[tokio::test]
@@ -207,12 +242,13 @@ async fn an_api_token_has_no_more_than_its_maker_ends_and_is_never_shown_again()
 async fn t82_what_a_page_of_another_site_has_the_browser_send_is_refused() {
     let house = House::new();
     let ann = Browser::with(&house, "ann", roles(&[Role::Operator])).await;
+    let eve = Browser::with(&house, "eve", roles(&[Role::Operator])).await;
     let body = r#"{"name":"robot"}"#;
     let good = [
         ("cookie", ann.cookie.as_str()),
         ("origin", ORIGIN),
         ("sec-fetch-site", "same-origin"),
-        ("cloakroom-csrf", ann.csrf.as_str()),
+        ("cloakroom-csrf", ann.half.as_str()),
         ("content-type", "application/json"),
     ];
     for (step, change) in [
@@ -225,17 +261,13 @@ async fn t82_what_a_page_of_another_site_has_the_browser_send_is_refused() {
             ("cloakroom-csrf", "0000000000000000000000000000000000000000000000000000000000000000"),
         ),
         ("none", ("cloakroom-csrf", "")),
-        ("a form", ("content-type", "application/x-www-form-urlencoded")),
-        ("text", ("content-type", "text/plain")),
+        ("another's", ("cloakroom-csrf", eve.half.as_str())),
+        ("the cookie's text", ("cloakroom-csrf", ann.cookie.split_once('=').unwrap().1)),
     ] {
         let mut fields: Vec<(&str, &str)> = good.into_iter().filter(|(name, _)| *name != change.0).collect();
         fields.push(change);
-        if step == "a form" {
-            fields.retain(|(name, _)| *name != "cloakroom-csrf");
-        }
         let told = house.ask("POST", "/api/v1/workloads", &fields, body).await;
-        let refused = matches!(told.code().as_str(), "cross-site" | "malformed-request");
-        assert!(told.status >= 400 && refused, "{step}: {told:?}");
+        assert_eq!((told.status, told.code().as_str()), (403, "cross-site"), "{step}: {told:?}");
     }
     assert!(house.acts().is_empty());
     let bare: Vec<(&str, &str)> =
@@ -248,6 +280,49 @@ async fn t82_what_a_page_of_another_site_has_the_browser_send_is_refused() {
     assert_eq!(told.status, 200, "{told:?}");
 }
 
+/// SECURITY: a cookie goes to every port of its host, thus to whatever else serves there.
+#[tokio::test]
+async fn t82_the_cookie_alone_changes_nothing_on_any_route_and_no_answer_has_the_other_half() {
+    let house = House::new();
+    house.admin.feeds.end();
+    let ann = Browser::with(&house, "ann", Roles::all()).await;
+    let mut changing = 0;
+    for Route { method, path, .. } in routes() {
+        let path = nothing_at(path);
+        for kind in ["application/json", "application/x-www-form-urlencoded", "text/plain", ""] {
+            let fields = [("cookie", ann.cookie.as_str()), ("origin", ORIGIN), ("content-type", kind)];
+            let told = house.ask(method, &path, &fields, "").await;
+            assert!(!told.text.contains(&ann.half), "{method} {path}");
+            if method != "GET" {
+                assert_eq!(told.code(), "cross-site", "{method} {path} {kind:?}: {told:?}");
+                changing += 1;
+            }
+        }
+    }
+    assert!(changing > 100 && house.acts().is_empty());
+    let rows = house.admin.store.sessions().await.unwrap();
+    assert!(!format!("{rows:?}").contains(&ann.half));
+}
+
+#[tokio::test]
+async fn t84_figures_are_for_this_machine_and_elsewhere_for_whoever_has_a_role() {
+    let house = House::new();
+    let bearer = format!("Bearer {}", house.token(Role::Reader).await);
+    let from = |remote: &str| Ends { remote: remote.parse().unwrap(), ..ends() };
+    for (remote, shown, status) in [
+        ("127.0.0.1:1", None, 200),
+        ("[::ffff:127.0.0.1]:1", None, 200),
+        ("10.0.0.7:1", None, 401),
+        ("10.0.0.7:1", Some("Bearer ckt_x"), 401),
+        ("10.0.0.7:1", Some(bearer.as_str()), 200),
+    ] {
+        let fields: Vec<_> = shown.into_iter().map(|shown| ("authorization", shown)).collect();
+        let told = house.ask_from(from(remote), "GET", "/metrics", &fields, "").await;
+        assert_eq!(told.status, status, "{remote} {shown:?}: {told:?}");
+        assert_eq!(told.text.contains("cloakroom_ready"), status == 200);
+    }
+}
+
 #[tokio::test]
 async fn t82_a_form_says_what_only_pages_of_its_session_know() {
     let house = House::new();
@@ -257,11 +332,11 @@ async fn t82_a_form_says_what_only_pages_of_its_session_know() {
         ("origin", ORIGIN),
         ("content-type", "application/x-www-form-urlencoded"),
     ];
-    for form in ["", "csrf=", "csrf=0", &format!("csrf={0}&csrf={0}", ann.csrf)] {
+    for form in ["", "csrf=", "csrf=0", &format!("csrf={0}&csrf={0}", ann.half)] {
         assert_eq!(house.ask("POST", "/logout", &fields, form).await.code(), "cross-site", "{form}");
     }
     assert_eq!(house.ask("GET", "/account", &fields[..1], "").await.status, 200);
-    let told = house.ask("POST", "/logout", &fields, &format!("csrf={}", ann.csrf)).await;
+    let told = house.ask("POST", "/logout", &fields, &format!("csrf={}", ann.half)).await;
     assert_eq!((told.status, &told.headers[header::LOCATION]), (303, &"/login".parse().unwrap()));
     assert!(told.headers[header::SET_COOKIE].to_str().unwrap().contains("Max-Age=0"));
     let told = house.ask("GET", "/account", &fields[..1], "").await;
@@ -354,7 +429,7 @@ async fn t85_a_passkey_logs_in_once_per_attempt_and_counts() {
     assert_eq!(told.status, 200, "{told:?}");
     let cookie = told.headers[header::SET_COOKIE].to_str().unwrap().to_owned();
     assert!(cookie.ends_with("; Path=/; HttpOnly; SameSite=Strict"), "{cookie}");
-    let ann = Browser::of(&house, &cookie).await;
+    let ann = Browser::told(&told);
     let told = ann.ask(&house, "GET", "/api/v1/whoami", None).await.json();
     assert_eq!((&told["name"], &told["roles"]), (&json!("person \"ann\""), &json!(["reader"])));
     let refused = async |ticket: String, said: Value| enter(&house, &ticket, &said).await.code();
@@ -420,7 +495,7 @@ async fn whoever_may_approve_follows_from_the_approvers_changes_and_from_no_row(
     passkey.member(&house, "eve", roles(&[Role::Approver, Role::Reader])).await;
     let (ticket, challenge) = asked(&house).await;
     let told = enter(&house, &ticket, &passkey.says(&challenge, 1)).await;
-    let eve = Browser::of(&house, told.headers[header::SET_COOKIE].to_str().unwrap()).await;
+    let eve = Browser::told(&told);
     let told = eve.ask(&house, "GET", "/api/v1/whoami", None).await.json();
     assert_eq!(told["roles"], json!(["reader"]));
     house.deposit("c").await;

@@ -240,6 +240,11 @@ impl House {
     }
 }
 
+/// Of a connection from loopback to the console.
+pub(crate) fn ends() -> Ends {
+    Ends { local: ([127, 0, 0, 1], 8481).into(), remote: ([127, 0, 0, 1], 50000).into() }
+}
+
 pub(crate) fn issue_body(policy: &str) -> Value {
     json!({ "credential": "c", "workload": "robot", "file": "p.toml", "policy": policy, "expires_in": 60, "uses": null })
 }
@@ -266,11 +271,22 @@ impl Told {
 impl House {
     /// Calls the console's listener on loopback with these header fields, as a browser or a program there.
     pub(crate) async fn ask(&self, method: &str, path: &str, fields: &[(&str, &str)], body: &str) -> Told {
+        self.ask_from(ends(), method, path, fields, body).await
+    }
+
+    /// The same from wherever.
+    pub(crate) async fn ask_from(
+        &self,
+        ends: Ends,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Told {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8481");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let ends = Ends { local: ([127, 0, 0, 1], 8481).into(), remote: ([127, 0, 0, 1], 50000).into() };
         let service =
             TowerToHyperService::new(console::router(Arc::clone(&self.admin)).layer(Extension(ends)));
         let answer = service.call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();

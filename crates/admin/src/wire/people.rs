@@ -16,9 +16,6 @@ pub struct WhoView {
     #[serde(skip_serializing_if = "Option::is_none", default)]
     #[schema(value_type = Option<String>)]
     pub session: Option<SessionId>,
-    /// What the session's pages send as `Cloakroom-CSRF` with every change.
-    #[serde(skip_serializing_if = "Option::is_none", default)]
-    pub csrf: Option<String>,
 }
 
 /// `POST /api/v1/members`.

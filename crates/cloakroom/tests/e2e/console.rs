@@ -16,7 +16,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 const HEAVIEST: u64 = 200 * 1024;
 
 /// Chromium, told what to do line by line.
-struct Browser {
+pub(crate) struct Browser {
     child: Child,
     says: BufReader<ChildStdout>,
     told: ChildStdin,
@@ -41,7 +41,7 @@ impl Browser {
         Some(Self { child, says, told, log: broker.log() })
     }
 
-    fn ask(&mut self, command: Value) -> Value {
+    pub(crate) fn ask(&mut self, command: Value) -> Value {
         writeln!(self.told, "{command}").unwrap();
         let mut line = String::new();
         assert_ne!(self.says.read_line(&mut line).unwrap(), 0, "the browser is gone at {command}");
@@ -51,7 +51,7 @@ impl Browser {
         said
     }
 
-    fn open(&mut self, path: &str) -> Value {
+    pub(crate) fn open(&mut self, path: &str) -> Value {
         self.ask(json!(["open", path]))
     }
 
@@ -60,7 +60,7 @@ impl Browser {
         self.ask(json!(["text", selector]))["text"].as_str().unwrap().to_owned()
     }
 
-    fn fill(&mut self, fields: Value) {
+    pub(crate) fn fill(&mut self, fields: Value) {
         self.ask(json!(["fill", fields]));
     }
 
@@ -68,7 +68,7 @@ impl Browser {
         self.ask(json!(["press", selector]))
     }
 
-    fn submit(&mut self, selector: &str) -> Value {
+    pub(crate) fn submit(&mut self, selector: &str) -> Value {
         self.ask(json!(["submit", selector]))
     }
 
@@ -101,7 +101,7 @@ impl Drop for Browser {
 }
 
 /// Where passkeys are good.
-fn origin(broker: &Broker) -> String {
+pub(crate) fn origin(broker: &Broker) -> String {
     let port = broker.console().rsplit(':').next().unwrap().trim_end_matches('/').to_owned();
     format!("http://localhost:{port}")
 }
@@ -116,7 +116,7 @@ fn first_link(broker: &Broker) -> String {
 }
 
 /// A broker whose first person has a passkey in this browser and is an approver.
-fn enrolled(broker: &Broker, others: &[&str]) -> Option<Browser> {
+pub(crate) fn enrolled(broker: &Broker, others: &[&str]) -> Option<Browser> {
     let mut browser = Browser::start(broker, others)?;
     let link = first_link(broker);
     browser.open(&link);

@@ -30,6 +30,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 13, name: "lease", sql: include_str!("../../migrations/0013_lease.sql") },
     Migration { version: 14, name: "members", sql: include_str!("../../migrations/0014_members.sql") },
     Migration { version: 15, name: "owner", sql: include_str!("../../migrations/0015_owner.sql") },
+    Migration { version: 16, name: "half", sql: include_str!("../../migrations/0016_half.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

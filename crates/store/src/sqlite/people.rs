@@ -93,11 +93,12 @@ fn remove_member(db: &Connection, id: MemberId, at: Timestamp) -> Result<(), Sto
 
 fn add_session(db: &Connection, row: &SessionRecord) -> Result<(), StoreError> {
     write::changed(db, "DELETE FROM session WHERE ends <= ?1", [write::millis(row.begun)])?;
-    let sql = "INSERT INTO session (id, hash, name, key, roles, begun, used, ends)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO session (id, hash, half, name, key, roles, begun, used, ends)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
     let values = params![
         row.id.to_string(),
         row.hash.to_string(),
+        row.half.to_string(),
         row.name,
         row.key,
         write::json(&row.roles)?,
@@ -167,6 +168,7 @@ fn session(row: &Fields<'_, '_>) -> Result<SessionRecord, StoreError> {
     Ok(SessionRecord {
         id: row.text("id", |text| text.parse())?,
         hash: row.text("hash", TryInto::try_into)?,
+        half: row.text("half", TryInto::try_into)?,
         name: row.plain("name")?,
         key: row.plain("key")?,
         roles: roles(row)?,

@@ -122,6 +122,7 @@ pub(crate) fn session(number: u64, ends: u64) -> SessionRecord {
     SessionRecord {
         id: SessionId::new(at(number), random(number)),
         hash: keys().hash("session", &number.to_be_bytes()),
+        half: keys().hash("half", &number.to_be_bytes()),
         name: "ann".into(),
         key: Some("webauthn a".into()),
         roles: Roles::default(),

@@ -27,8 +27,7 @@ async fn member(house: &House, name: &str, key: &str, roles: Roles) -> Browser {
 
 async fn seated(house: &House, name: &str, key: &str) -> Browser {
     let who = Newcomer { name: name.to_owned(), key: Some(key.to_owned()), roles: Roles::default() };
-    let kept = house.admin.begin_session(who, &HeaderMap::new()).await.unwrap();
-    Browser::of(house, kept.to_str().unwrap()).await
+    Browser::of(house.admin.begin_session(who, &HeaderMap::new()).await.unwrap())
 }
 
 async fn token(house: &House, of: &Browser, name: &str, roles: &[Role]) -> String {
