@@ -6,7 +6,7 @@ use bytes::Bytes;
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::{Request, Response, StatusCode};
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -26,8 +26,9 @@ const PATH: &str = "/mcp";
 const LARGEST_BODY: usize = 64 << 10;
 /// So many connections at once.
 const MOST: usize = 64;
-/// How long a head may take to come.
+/// How long a head may take to come, and then a body.
 const HEAD: Duration = Duration::from_secs(10);
+const BODY: Duration = Duration::from_secs(10);
 
 type Service = StreamableHttpService<Handler, NeverSessionManager>;
 type Body = BoxBody<Bytes, Infallible>;
@@ -55,6 +56,10 @@ impl Loopback {
 ///
 /// SECURITY: other names in `Host` and every `Origin` are refused: no page in a browser speaks here (DNS rebinding).
 pub async fn serve_http(listener: Arc<dyn Listener>, socket: TcpListener) {
+    serve(listener, socket, BODY).await;
+}
+
+async fn serve(listener: Arc<dyn Listener>, socket: TcpListener, patience: Duration) {
     let handler = Handler::new(listener, Keys::OfRequest);
     let config = StreamableHttpServerConfig::default()
         .with_legacy_session_mode(false)
@@ -77,7 +82,7 @@ pub async fn serve_http(listener: Arc<dyn Listener>, socket: TcpListener) {
         tokio::spawn(async move {
             let answer = service_fn(move |request| {
                 let service = service.clone();
-                async move { Ok::<_, Infallible>(answer(&service, request).await) }
+                async move { Ok::<_, Infallible>(answer(&service, request, patience).await) }
             });
             let mut http = hyper::server::conn::http1::Builder::new();
             http.timer(TokioTimer::new()).header_read_timeout(HEAD);
@@ -88,7 +93,7 @@ pub async fn serve_http(listener: Arc<dyn Listener>, socket: TcpListener) {
     }
 }
 
-async fn answer(service: &Service, request: Request<Incoming>) -> Response<Body> {
+async fn answer(service: &Service, request: Request<Incoming>, patience: Duration) -> Response<Body> {
     if request.uri().path() != PATH {
         return own(StatusCode::NOT_FOUND, "the protocol is spoken at /mcp\n");
     }
@@ -100,7 +105,13 @@ async fn answer(service: &Service, request: Request<Incoming>) -> Response<Body>
             .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"cloakroom\""));
         return response;
     }
-    service.handle(request).await
+    let (head, body) = request.into_parts();
+    // The seat of whoever stops half-way is free again.
+    match tokio::time::timeout(patience, Limited::new(body, LARGEST_BODY).collect()).await {
+        Ok(Ok(whole)) => service.handle(Request::from_parts(head, Full::new(whole.to_bytes()))).await,
+        Ok(Err(_)) => own(StatusCode::PAYLOAD_TOO_LARGE, "a request has at most 64 KiB\n"),
+        Err(_) => own(StatusCode::REQUEST_TIMEOUT, "the request did not come within the time for it\n"),
+    }
 }
 
 fn own(status: StatusCode, text: &'static str) -> Response<Body> {
@@ -122,6 +133,45 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Option<Zeroizing<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::listener::{Answered, Unreached};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpStream;
+
+    struct Nobody;
+
+    impl Listener for Nobody {
+        fn ask(&self, _: Option<&str>, _: &str, _: Option<&str>) -> Result<Answered, Unreached> {
+            Err(Unreached("nobody is there".into()))
+        }
+    }
+
+    #[tokio::test]
+    async fn more_requests_that_stop_half_way_than_there_are_seats_hold_none_for_long() {
+        let socket = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        tokio::spawn(serve(Arc::new(Nobody), socket, Duration::from_millis(10)));
+        let head = "POST /mcp HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer cwk_x\r\n\
+            content-type: application/json\r\naccept: application/json, text/event-stream\r\n";
+        let mut stalled = Vec::new();
+        for _ in 0..MOST + 6 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            stream.write_all(format!("{head}content-length: 100\r\n\r\n{{").as_bytes()).await.unwrap();
+            stalled.push(stream);
+        }
+        for mut stream in stalled {
+            let mut said = String::new();
+            stream.read_to_string(&mut said).await.unwrap();
+            assert!(said.starts_with("HTTP/1.1 408 "), "{said}");
+        }
+        let ping = r#"{"jsonrpc":"2.0","id":1,"method":"ping"}"#;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let length = ping.len();
+        let whole = format!("{head}connection: close\r\ncontent-length: {length}\r\n\r\n{ping}");
+        stream.write_all(whole.as_bytes()).await.unwrap();
+        let mut said = String::new();
+        stream.read_to_string(&mut said).await.unwrap();
+        assert!(said.starts_with("HTTP/1.1 ") && !said.starts_with("HTTP/1.1 408 "), "{said}");
+    }
 
     #[test]
     fn one_key_in_one_form_is_taken() {

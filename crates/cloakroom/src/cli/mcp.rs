@@ -16,6 +16,12 @@ pub(crate) struct McpArguments {
     /// The certificate authority of the listener, where it speaks TLS [default: the broker's own]
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Show this certificate, for https
+    #[arg(long, value_name = "FILE", requires = "cert_key", conflicts_with = "http")]
+    pub(crate) cert: Option<PathBuf>,
+    /// The private key of the certificate
+    #[arg(long, value_name = "FILE", requires = "cert")]
+    pub(crate) cert_key: Option<PathBuf>,
     /// Serve streamable HTTP at this address of this machine instead; each request shows its workload key
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,

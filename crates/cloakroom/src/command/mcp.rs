@@ -19,13 +19,15 @@ const VARIABLE: &str = "CLOAKROOM_KEY";
 
 pub(super) fn run(data: &DataDir, asked: &McpArguments, output: &Output) -> Outcome {
     let listener = Listener::of(data, asked.url.as_deref())?;
-    let reached = Reached { listener, ca: asked.ca.clone().unwrap_or_else(|| data.ca()) };
+    let certificate = asked.cert.clone().zip(asked.cert_key.clone());
+    let shows_one = certificate.is_some();
+    let reached = Reached { listener, ca: asked.ca.clone().unwrap_or_else(|| data.ca()), certificate };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     match asked.http {
         Some(address) => runtime.block_on(over_http(reached, address, output))?,
         None => {
             let key = key(asked)?;
-            if key.is_none() {
+            if key.is_none() && !shows_one {
                 output.hint("no workload key was given: --key-file FILE, or CLOAKROOM_KEY. Without one the broker has to know the workload by its address");
             }
             let served = runtime.block_on(serve_stdio(Arc::new(reached), key));
@@ -75,11 +77,14 @@ fn key(asked: &McpArguments) -> Result<Option<Zeroizing<String>>, Failure> {
 struct Reached {
     listener: Listener,
     ca: PathBuf,
+    /// The workload's certificate and the private key of that.
+    certificate: Option<(PathBuf, PathBuf)>,
 }
 
 impl cloakroom_mcp::Listener for Reached {
     fn ask(&self, key: Option<&str>, path: &str, document: Option<&str>) -> Result<Answered, Unreached> {
-        let proving = Proving { key, certificate: None, ca: self.ca.clone() };
+        let certificate = self.certificate.as_ref().map(|(shown, key)| (shown.as_path(), key.as_path()));
+        let proving = Proving { key, certificate, ca: self.ca.clone() };
         let answer = match document {
             Some(document) => self.listener.post(path, document, &proving),
             None => self.listener.get(path, &proving),

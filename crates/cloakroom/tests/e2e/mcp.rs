@@ -3,9 +3,10 @@
 use crate::clients::{BEARER, installed, run, script, surroundings};
 use crate::support::{BINARY, Furnished};
 use cloakroom_testkit::Issued;
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 /// A permit whose name speaks to whoever reads it, and one that asks a human each time.
@@ -140,4 +141,55 @@ fn the_tools_are_not_served_to_other_machines() {
     let answer = stage.furnished.broker.run(&["mcp", "--http", "0.0.0.0:0", "--url", &stage.url()]);
     assert_eq!(answer.status.code(), Some(2), "{answer:?}");
     assert!(answer.stderr.contains("can be reached from other machines"), "{answer:?}");
+}
+
+/// What `list_holdings` tells over stdin and stdout, to an agent that shows this.
+fn holdings(url: &str, ca: &Path, certified: &[&str]) -> Value {
+    let mut child = Command::new(BINARY)
+        .args(["mcp", "--url", url, "--ca"])
+        .arg(ca)
+        .args(certified)
+        .env_remove("CLOAKROOM_KEY")
+        .env("CLOAKROOM_DATA", "/nonexistent")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let (mut tools, mut said) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    let mut answer = |asked: Value| {
+        writeln!(tools, "{asked}").unwrap();
+        let mut line = String::new();
+        said.read_line(&mut line).unwrap();
+        serde_json::from_str::<Value>(&line).unwrap()
+    };
+    let about = json!({ "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": { "name": "t", "version": "1" } });
+    answer(json!({ "jsonrpc": "2.0", "id": 1, "method": "initialize", "params": about }));
+    let tool = json!({ "name": "list_holdings", "arguments": {} });
+    let told = answer(json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": tool }));
+    drop(tools);
+    child.wait().unwrap();
+    told["result"].clone()
+}
+
+#[test]
+fn an_agent_whose_workload_is_known_by_a_certificate_needs_no_key() {
+    let stage = Furnished::with("[listen.tls]\ncertificate = \"own\"\n");
+    let files = tempfile::tempdir().unwrap();
+    let out = files.path().to_str().unwrap();
+    stage.broker.cli(&["workload", "add", "agent", "--mtls", "--out", out]);
+    let issued = stage.broker.permit("c", "agent", &policy(&stage.upstream.url()), &["--holder", "mtls"]);
+    let [certificate, key] =
+        ["crt", "key"].map(|end| files.path().join(format!("agent.{end}")).display().to_string());
+    let url = format!("https://{}", stage.broker.listen());
+    let ca = stage.broker.ca_file();
+    let told = holdings(&url, &ca, &["--cert", &certificate, "--cert-key", &key]);
+    assert_eq!(told["structuredContent"]["placeholders"][0]["id"], issued.id.as_str(), "{told}");
+    // Without it nobody is known.
+    let told = holdings(&url, &ca, &[]);
+    assert_eq!(
+        (&told["isError"], &told["structuredContent"]["code"]),
+        (&json!(true), &json!("unknown-workload")),
+        "{told}"
+    );
 }
