@@ -10,6 +10,7 @@ use crate::output::Output;
 use crate::{Outcome, tar};
 use cloakroom_admin::wire::CheckpointDocument;
 use cloakroom_egress::age::Sealer;
+use cloakroom_egress::custody::made_with;
 use cloakroom_model::Timestamp;
 use cloakroom_store::{copy_database, journal};
 use serde_json::json;
@@ -118,10 +119,14 @@ impl Drop for Snapshot {
     }
 }
 
-/// Every other file but the store and the journal: keys, certificates, the approvers.
+/// Every other file but the store and the journal: keys, certificates, the approvers. The root keys come first: what is read after them opens
+/// with them, or they have changed and [`unchanged`] says so.
 fn small_files(data: &DataDir) -> Result<Vec<Small>, Failure> {
     let mut files = Vec::new();
-    for path in files_below(data.path(), &data.journal())? {
+    let roots = data.key("root.json");
+    let mut paths = files_below(data.path(), &data.journal())?;
+    paths.sort_by_key(|path| *path != roots);
+    for path in paths {
         let name = name_of(data, &path)?;
         if is_left_out(&name) {
             continue;
@@ -129,7 +134,23 @@ fn small_files(data: &DataDir) -> Result<Vec<Small>, Failure> {
         let bytes = std::fs::read(&path).map_err(|error| Failure::file("read", &path, &error))?;
         files.push((name, Zeroizing::new(bytes)));
     }
+    require_key(data, &files)?;
     Ok(files)
+}
+
+/// Whatever the secrets are sealed under has to be in it, as far as that is a file of this directory.
+fn require_key(data: &DataDir, files: &[Small]) -> Result<(), Failure> {
+    let made = made_with(&data.key("")).map_err(|error| Failure::failed(error.to_string()))?;
+    let key = match made.as_deref() {
+        Some("passphrase") => "keys/kek.salt",
+        Some("file") | None => "keys/kek",
+        Some(_) => return Ok(()),
+    };
+    if files.iter().any(|(name, _)| name == key) {
+        return Ok(());
+    }
+    Err(Failure::failed(format!("{key} is missing: a backup without it would open nothing"))
+        .hinting("put the file back where it was; the broker does not start without it either"))
 }
 
 /// What belongs to the process, is in the snapshot, is half a file, or is a backup itself.
@@ -158,12 +179,23 @@ fn files_below(directory: &Path, without: &Path) -> Result<Vec<PathBuf>, Failure
         let (path, kind) = (entry.path(), entry.file_type().map_err(failed)?);
         if kind.is_dir() && path != without {
             files.extend(files_below(&path, without)?);
-        } else if !kind.is_dir() && std::fs::metadata(&path).is_ok_and(|found| found.is_file()) {
-            // Also behind a link: a key may lie on another disk.
-            files.push(path);
+        } else if !kind.is_dir() {
+            match std::fs::metadata(&path) {
+                // Also behind a link: a key may lie on another disk.
+                Ok(found) if found.is_file() => files.push(path),
+                Ok(found) if found.is_dir() => return Err(linked(&path)),
+                // A socket, or a link to nothing.
+                _ => {}
+            }
         }
     }
     Ok(files)
+}
+
+/// What lies behind could be anything, and the disk itself.
+fn linked(path: &Path) -> Failure {
+    Failure::failed(format!("{} is a link to a directory, which no backup follows", path.display()))
+        .hinting("mount what it leads to in its place, or move it back")
 }
 
 fn name_of(data: &DataDir, path: &Path) -> Result<String, Failure> {

@@ -65,10 +65,19 @@ pub(super) fn open(
             roots: data.key(setting.file()),
         },
         KekSetting::Shares(distinct) => {
+            warn_of_left_over(data);
             KekSource::Shares { roots: data.key(setting.file()), distinct: *distinct }
         }
     };
     Custody::assert_unlocked(source).map_err(of_custody)
+}
+
+/// A `custody init` that was cut off may have left the key that the shares took the place of.
+fn warn_of_left_over(data: &DataDir) {
+    for path in ["kek", "kek.salt"].map(|file| data.key(file)).iter().filter(|path| path.exists()) {
+        let path = path.display();
+        tracing::warn!(%path, "the key from before the shares is there still: remove it, rotate-kek and rewrap");
+    }
 }
 
 fn made_otherwise(made: &str) -> Failure {

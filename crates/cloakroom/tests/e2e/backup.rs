@@ -3,6 +3,7 @@
 use crate::sealing::identity;
 use crate::support::{Furnished, items, outcome};
 use cloakroom_testkit::{Answer, Issued, hunt};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -154,6 +155,24 @@ fn t87_a_backup_holds_no_readable_secret_and_the_age_program_opens_it() {
         .filter(|entry| entry.file_name().to_string_lossy().starts_with("backup-"))
         .collect();
     assert!(left.is_empty(), "the snapshot is gone: {left:?}");
+}
+
+#[test]
+fn a_backup_that_would_open_nothing_is_not_made() {
+    let stage = Stage::new(|_| String::new());
+    let data = stage.furnished.broker.data().to_owned();
+    let (key, aside) = (data.join("keys/kek"), stage.elsewhere.path().join("kek"));
+    std::fs::rename(&key, &aside).unwrap();
+    let refused = stage.back_up();
+    assert!(!refused.status.success() && refused.stderr.contains("keys/kek is missing"), "{refused:?}");
+    // On another disk, and led to by a link, it is there.
+    symlink(&aside, &key).unwrap();
+    assert!(stage.back_up().status.success());
+    std::fs::remove_file(stage.file()).unwrap();
+    symlink(stage.elsewhere.path(), data.join("more")).unwrap();
+    let refused = stage.back_up();
+    assert!(!refused.status.success() && refused.stderr.contains("link to a directory"), "{refused:?}");
+    assert!(!stage.file().exists());
 }
 
 #[test]

@@ -122,28 +122,32 @@ impl Guard {
     pub(super) async fn open(&self) -> Turned {
         let _turn = self.turn.lock().await;
         let seals = self.lock().seals;
-        self.open_in_turn(seals).await
+        self.open_in_turn(seals).await.unwrap_or(Turned::Same)
     }
 
-    /// Opens, where it was sealed no more than so often.
-    async fn open_in_turn(&self, seals: u64) -> Turned {
+    /// Opens, where it was sealed no more than so often; else says why not.
+    async fn open_in_turn(&self, seals: u64) -> Result<Turned, Why> {
         if !self.ring.is_sealed() {
-            return Turned::Same;
+            return Ok(Turned::Same);
         }
         let roots = self.roots().await;
         let mut state = self.lock();
         match roots {
             // An operator sealed it meanwhile.
-            _ if state.seals != seals => Turned::Same,
+            _ if state.seals != seals => Err(state.why),
             Ok(roots) => {
                 self.ring.fill(roots);
                 state.intake = None;
                 self.shut.store(false, Ordering::Release);
-                Turned::Opened
+                Ok(Turned::Opened)
             }
             Err(error) => {
-                state.why = Why::of(&error);
-                Turned::Same
+                let why = Why::of(&error);
+                // SECURITY: what an operator sealed stays so. That unsealing was refused, and nobody expects it to open by itself later.
+                if !self.is_shut() {
+                    state.why = why;
+                }
+                Err(why)
             }
         }
     }
@@ -156,7 +160,7 @@ impl Guard {
         let _turn = self.turn.lock().await;
         let seals = self.lock().seals;
         match self.why() {
-            Some(Why::Waiting | Why::Away(_)) => self.open_in_turn(seals).await,
+            Some(Why::Waiting | Why::Away(_)) => self.open_in_turn(seals).await.unwrap_or(Turned::Same),
             Some(Why::Operator | Why::Refused(_)) => Turned::Same,
             None => match self.still_unwraps().await {
                 Ok(()) => {
@@ -225,10 +229,7 @@ impl Guard {
             Wants::Nothing => {}
             _ => return Ok(Turned::Same),
         }
-        match self.open_in_turn(seals).await {
-            Turned::Same => Err(UnsealError::Provider(self.lock().why.reason())),
-            opened => Ok(opened),
-        }
+        self.open_in_turn(seals).await.map_err(|why| UnsealError::Provider(why.reason()))
     }
 
     /// Adds a root key, which is current from now on. Where the broker was sealed meanwhile, its next opening finds it.

@@ -10,7 +10,7 @@ use crate::secret_input;
 use cloakroom_egress::age::{Recipient, Sealer};
 use cloakroom_egress::custody::{CustodyError, KekSource, Share, init_shares, made_with};
 use serde_json::json;
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{Write, stdout};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::Path;
@@ -39,7 +39,8 @@ pub(super) fn init(data: &DataDir, options: &InitCustody, output: &Output) -> Ou
     made.keep().map_err(of_custody)?;
     if let Some(file) = old {
         let path = data.key(file);
-        std::fs::remove_file(&path).map_err(|error| Failure::file("remove", &path, &error))?;
+        let removed = std::fs::remove_file(&path).and_then(|()| File::open(data.key(""))?.sync_all());
+        removed.map_err(|error| Failure::file("remove", &path, &error))?;
     }
     let document = json!({ "shares": options.shares, "threshold": options.threshold });
     if options.out.is_some() {

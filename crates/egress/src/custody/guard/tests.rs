@@ -140,6 +140,8 @@ async fn what_an_operator_sealed_only_an_operator_unseals() {
     let unsealed = house.custody.unseal(None, "uid 1").await;
     assert_eq!(unsealed, Err(UnsealError::Provider("nobody answers there")));
     house.is(THERE);
+    assert_eq!(house.custody.look().await, Turned::Same, "that unsealing was refused");
+    assert_eq!(house.custody.standing().sealed, Some(Why::Operator));
     assert_eq!(house.custody.unseal(None, "uid 1").await, Ok(Turned::Opened));
     assert_eq!(house.opens(), Ok(()));
     assert_eq!(house.custody.unseal(None, "uid 1").await, Err(UnsealError::NotSealed));
