@@ -5,10 +5,6 @@ use crate::shell::root;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The crates whose code ships.
-pub(crate) const PRODUCT: [&str; 11] =
-    ["model", "policy", "wire", "tpm", "attest", "egress", "store", "proxy", "admin", "keys", "cloakroom"];
-
 /// One source file.
 pub(crate) struct Source {
     /// Path from the root, with slashes.

@@ -3,7 +3,7 @@
 use crate::fault::Fault;
 use crate::refusals;
 use crate::shell::{capture, command, root};
-use crate::source::{PRODUCT, Source, files};
+use crate::source::{Source, files};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,7 +14,7 @@ const LONGEST: usize = 600;
 const ASSERTION_POINTS: [&str; 4] = ["assert_verified", "assert_active", "assert_unlocked", "assert_opened"];
 const LIST: &str = "xtask/assertion-points.txt";
 
-/// Which crates a crate may depend on (DESIGN: nothing else without a decision page).
+/// The crates whose code ships, and which of them each may depend on: nothing else without a decision page.
 const ARROWS: [(&str, &[&str]); 12] = [
     ("model", &[]),
     ("policy", &["model"]),
@@ -30,6 +30,9 @@ const ARROWS: [(&str, &[&str]); 12] = [
     ("cloakroom", &["model", "policy", "egress", "store", "proxy", "admin", "mcp", "keys", "tpm"]),
 ];
 
+/// Those that do not ship.
+const TOOLS: [&str; 2] = ["testkit", "xtask"];
+
 /// Every rule; all complaints at once.
 pub(crate) fn run() -> Result<(), Fault> {
     let mut complaints = Vec::new();
@@ -39,6 +42,7 @@ pub(crate) fn run() -> Result<(), Fault> {
     complaints.extend(sources.iter().filter_map(too_long));
     complaints.extend(sources.iter().filter_map(without_header));
     complaints.extend(assertion_points(&sources)?);
+    complaints.extend(sources.iter().filter_map(beside_the_api));
     complaints.extend(arrows()?);
     complaints.extend(lints()?);
     complaints.extend(refusal_codes(&sources)?);
@@ -54,6 +58,17 @@ fn without_header(source: &Source) -> Option<String> {
     let wanted = source.path.contains("/src/") && !source.path.ends_with("/tests.rs");
     (wanted && !source.text.starts_with("//!"))
         .then(|| format!("{}: begins with no //! sentence that says what it is for", source.path))
+}
+
+/// The command line changes a broker through its API: nothing of it opens the store, but the broker that it starts; a backup copies it.
+fn beside_the_api(source: &Source) -> Option<String> {
+    let is_cli = source.path.starts_with("crates/cloakroom/src/");
+    let may = ["crates/cloakroom/src/serve/", "crates/cloakroom/src/backup/"];
+    let opens =
+        |line: &str| ["SqliteStore", "copy_database", "rusqlite"].iter().any(|word| mentions(line, word));
+    let is_beside =
+        is_cli && !may.iter().any(|part| source.path.starts_with(part)) && source.product_lines().any(opens);
+    is_beside.then(|| format!("{}: opens the store beside the broker's API", source.path))
 }
 
 /// Mentions of the assertion points in product code, against the checked-in list.
@@ -84,7 +99,7 @@ fn assertion_points(sources: &[Source]) -> Result<Vec<String>, Fault> {
 }
 
 fn is_product(path: &str) -> bool {
-    PRODUCT.iter().any(|name| path.starts_with(&format!("crates/{name}/src/")))
+    ARROWS.iter().any(|(name, _)| path.starts_with(&format!("crates/{name}/src/")))
 }
 
 fn mentions(line: &str, word: &str) -> bool {
@@ -102,7 +117,12 @@ fn arrows() -> Result<Vec<String>, Fault> {
     let mut complaints = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
         let name = short(package["name"].as_str().unwrap_or_default());
-        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else { continue };
+        let Some((_, allowed)) = ARROWS.iter().find(|(known, _)| *known == name) else {
+            if !TOOLS.contains(&name) {
+                complaints.push(format!("{name} has no arrows: say what it may depend on"));
+            }
+            continue;
+        };
         for dependency in package["dependencies"].as_array().into_iter().flatten() {
             let full = dependency["name"].as_str().unwrap_or_default();
             let ours = full.starts_with("cloakroom");

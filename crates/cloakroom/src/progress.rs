@@ -17,10 +17,6 @@ pub(crate) enum Unit {
     /// Shown in KiB, MiB and so on.
     Bytes,
     /// Shown as they are, with this word behind.
-    #[cfg_attr(
-        not(test),
-        expect(dead_code, reason = "for work that is counted in things, such as credentials")
-    )]
     Things(&'static str),
 }
 
@@ -52,7 +48,12 @@ impl Progress {
 
     /// So many more are done.
     pub(crate) fn add(&mut self, more: u64) {
-        self.done += more;
+        self.reach(self.done + more);
+    }
+
+    /// So many are done.
+    pub(crate) fn reach(&mut self, done: u64) {
+        self.done = done;
         if self.drawn.is_some_and(|at| at.elapsed() >= OFTEN) {
             self.draw();
         }

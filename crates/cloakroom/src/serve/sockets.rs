@@ -12,7 +12,7 @@ use std::fs::Permissions;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -79,7 +79,7 @@ impl Sockets {
         let named = named(&variable("LISTEN_FDS"), &variable("LISTEN_FDNAMES"))?;
         let mut sockets = Self::default();
         for (at, name) in named {
-            let socket = duplicate(at).map_err(|error| {
+            let socket = take(at).map_err(|error| {
                 Failure::failed(format!("a socket that systemd passed cannot be used: {}", plain(&error)))
             })?;
             match name {
@@ -187,10 +187,13 @@ fn named(count: &str, names: &str) -> Result<Vec<(i32, Name)>, Failure> {
 }
 
 /// A descriptor of this process that came with its start, as one that is owned. Asking the kernel for a duplicate does
-/// what only an unsafe call could do here: it fails where there is no such descriptor.
-fn duplicate(at: i32) -> io::Result<OwnedFd> {
+/// what only an unsafe call could do here: it fails where there is no such descriptor. SECURITY: the duplicate closes where a program is
+/// started (pidfd_getfd(2)); what systemd passed would not, so it goes at once.
+fn take(at: RawFd) -> io::Result<OwnedFd> {
     let own = pidfd_open(getpid(), PidfdFlags::empty())?;
-    Ok(pidfd_getfd(own, at, PidfdGetfdFlags::empty())?)
+    let taken = pidfd_getfd(own, at, PidfdGetfdFlags::empty())?;
+    nix::unistd::close(at)?;
+    Ok(taken)
 }
 
 /// Switches the connection to the handover, and receives.
@@ -234,6 +237,21 @@ fn receive(stream: &UnixStream, received: &mut Vec<OwnedFd>) -> io::Result<Vec<u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
+    use std::os::fd::IntoRawFd;
+
+    #[test]
+    fn a_socket_that_was_passed_goes_on_here_and_in_no_program_that_is_started() {
+        let passed = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = passed.local_addr().unwrap();
+        fcntl_setfd(&passed, FdFlags::empty()).unwrap();
+        let at = passed.into_raw_fd();
+        let taken = take(at).unwrap();
+        assert!(fcntl_getfd(&taken).unwrap().contains(FdFlags::CLOEXEC));
+        assert_eq!(TcpListener::from(taken).local_addr().unwrap(), address);
+        assert!(take(at).is_err(), "what was passed is closed");
+        assert!(take(RawFd::MAX).is_err());
+    }
 
     #[test]
     fn sockets_are_known_by_their_names() {
@@ -247,14 +265,5 @@ mod tests {
         {
             assert!(named(count, names).is_err(), "{count} {names}");
         }
-    }
-
-    #[test]
-    fn a_descriptor_that_is_not_open_is_not_taken() {
-        assert!(duplicate(i32::MAX).is_err());
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = std::os::fd::AsRawFd::as_raw_fd(&listener);
-        let again = TcpListener::from(duplicate(at).unwrap());
-        assert_eq!(again.local_addr().unwrap(), listener.local_addr().unwrap());
     }
 }

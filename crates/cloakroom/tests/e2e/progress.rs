@@ -34,7 +34,10 @@ fn long_work_says_how_far_it_is_at_a_terminal_and_nothing_elsewhere() {
     assert!(!at_a_terminal(&stage, "journal export").contains("exporting"));
     let exported = at_a_terminal(&stage, "journal export > /dev/null");
     assert!(exported.contains("exporting the journal ["), "{exported}");
-    for command in [&["journal", "verify"][..], &["journal", "export"]] {
+    stage.broker.cli(&["custody", "rotate-kek"]);
+    let rewrapped = at_a_terminal(&stage, "custody rewrap");
+    assert!(rewrapped.contains("rewrapping [") && rewrapped.contains("sealed things"), "{rewrapped}");
+    for command in [&["journal", "verify"][..], &["journal", "export"], &["custody", "rewrap"]] {
         let answer = stage.broker.cli(command);
         assert_eq!(answer.stderr, "", "{command:?}");
     }
