@@ -4,6 +4,7 @@
 use crate::appliance;
 use crate::fault::Fault;
 use crate::shell::{run, target};
+use serde_json::Value;
 use std::fmt::Write as _;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,8 +17,10 @@ const RUNS: usize = 5;
 const MANY: usize = 20;
 /// Calls of which the median is taken.
 const CALLS: usize = 201;
-/// A machine that has not answered by then will not.
+/// A machine alone that has not answered by then will not.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How much later each further one may be, where they are emulated and the processors are few.
+const BESIDE: Duration = Duration::from_secs(30);
 
 /// What one start came to.
 struct Start {
@@ -45,7 +48,7 @@ pub(crate) fn measure() -> Result<(), Fault> {
         .arg(parts.join("kernel/modules"));
     run(operator(&parts, &directory))?;
     run(build)?;
-    let accelerator = accelerator();
+    let accelerator = accelerator(&parts)?;
     let mut starts = (0..RUNS).map(|_| start(&image, accelerator)).collect::<Result<Vec<_>, _>>()?;
     starts.sort_by(|a, b| a.answered.total_cmp(&b.answered));
     let mut report = report(&image, accelerator, &starts)?;
@@ -61,16 +64,21 @@ fn operator(parts: &Path, directory: &Path) -> Command {
     command
 }
 
-fn accelerator() -> &'static str {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let has_hardware = cpu.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-    if has_hardware && Path::new("/dev/kvm").exists() { "kvm" } else { "tcg" }
+/// KVM where it is seen to run the kernel: a `/dev/kvm` may be there and not.
+fn accelerator(parts: &Path) -> Result<&'static str, Fault> {
+    let mut doctor = Command::new(parts.join("cloakroom"));
+    doctor.args(["doctor", "--json", "--kernel"]).arg(parts.join("kernel/vmlinuz"));
+    let found: Value = serde_json::from_slice(&doctor.output()?.stdout)
+        .map_err(|_| Fault::new("cloakroom doctor does not say what it found"))?;
+    let findings = found["findings"].as_array().into_iter().flatten();
+    let mut by_kvm = findings.filter(|finding| finding["check"] == "rung: machines by KVM");
+    Ok(if by_kvm.any(|finding| finding["standing"] == "good") { "kvm" } else { "tcg" })
 }
 
 fn start(image: &Path, accelerator: &str) -> Result<Start, Fault> {
     let begun = Instant::now();
     let mut guest = Guest::start(image, accelerator, "console.log")?;
-    watch(&mut guest.machine, begun, &guest.console, guest.workloads)
+    guest.until_it_answers(begun, PATIENCE)
 }
 
 /// A running appliance; it ends with this.
@@ -100,6 +108,18 @@ impl Guest {
         let machine = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
         Ok(Self { machine, console, workloads })
     }
+
+    /// Waits for its line and its first answer.
+    fn until_it_answers(&mut self, begun: Instant, patience: Duration) -> Result<Start, Fault> {
+        let Self { machine, console, workloads } = self;
+        let mut is_ready =
+            || std::fs::read_to_string(&console).is_ok_and(|said| said.contains("{\"ready\":true"));
+        until(machine, begun, patience, &mut is_ready)?;
+        let ready = begun.elapsed().as_secs_f64();
+        until(machine, begun, patience, &mut || answers(*workloads).unwrap_or(false))?;
+        let answered = begun.elapsed().as_secs_f64();
+        Ok(Start { ready, answered, resident: memory(machine, "status", "VmRSS:") })
+    }
 }
 
 impl Drop for Guest {
@@ -107,15 +127,6 @@ impl Drop for Guest {
         let _ = self.machine.kill();
         let _ = self.machine.wait();
     }
-}
-
-fn watch(machine: &mut Child, begun: Instant, console: &Path, port: u16) -> Result<Start, Fault> {
-    let mut is_ready = || std::fs::read_to_string(console).is_ok_and(|said| said.contains("{\"ready\":true"));
-    until(machine, begun, &mut is_ready)?;
-    let ready = begun.elapsed().as_secs_f64();
-    until(machine, begun, &mut || answers(port).unwrap_or(false))?;
-    let answered = begun.elapsed().as_secs_f64();
-    Ok(Start { ready, answered, resident: memory(machine, "status", "VmRSS:") })
 }
 
 /// A row of what the kernel says of this process, in MiB.
@@ -147,8 +158,9 @@ fn side_by_side(directory: &Path, image: &Path, accelerator: &str) -> Result<Str
         guests.push(Guest::start(image, accelerator, &format!("console{number}.log"))?);
     }
     let mut resident = 0.0;
+    let patience = guests.iter().skip(1).fold(PATIENCE, |patience, _| patience + BESIDE);
     for guest in &mut guests {
-        resident += watch(&mut guest.machine, begun, &guest.console, guest.workloads)?.resident;
+        resident += guest.until_it_answers(begun, patience)?.resident;
     }
     let guests_up = begun.elapsed().as_secs_f64();
     let far = median_call(guests[0].workloads)?;
@@ -251,9 +263,14 @@ fn skip_answer(stream: &mut TcpStream) -> Result<(), Fault> {
     }
 }
 
-fn until(machine: &mut Child, begun: Instant, done: &mut dyn FnMut() -> bool) -> Result<(), Fault> {
+fn until(
+    machine: &mut Child,
+    begun: Instant,
+    patience: Duration,
+    done: &mut dyn FnMut() -> bool,
+) -> Result<(), Fault> {
     while !done() {
-        if machine.try_wait()?.is_some() || begun.elapsed() > PATIENCE {
+        if machine.try_wait()?.is_some() || begun.elapsed() > patience {
             return Err(Fault::new("the appliance did not come up"));
         }
         std::thread::sleep(Duration::from_millis(5));

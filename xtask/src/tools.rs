@@ -27,6 +27,7 @@ const FOR_TESTS: &[Tool] = &[
     Tool { probe: &["dnsmasq", "--version"], packages: &["dnsmasq-base"] },
     Tool { probe: &["systemd-analyze", "--version"], packages: &["systemd"] },
     Tool { probe: &["mkfs.ext4", "-V"], packages: &["e2fsprogs"] },
+    Tool { probe: &["xz", "--version"], packages: &["xz-utils"] },
     Tool { probe: &["tmux", "-V"], packages: &["tmux"] },
     Tool { probe: &["softhsm2-util", "--version"], packages: &["softhsm2"] },
     Tool {

@@ -1,5 +1,6 @@
 //! The binary: reads what was asked, and hands it to the command. Wiring only; what a call may do is decided elsewhere.
 
+mod accelerator;
 mod approver;
 mod backup;
 mod broker;

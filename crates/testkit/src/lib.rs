@@ -38,7 +38,7 @@ pub use hunt::{Hit, hunt};
 pub use message::{Received, Response, read_request, read_response};
 pub use reply::{After, Coding, Reply};
 pub use scenario::{Meanings, Scenario, Step};
-pub use swtpm::{Bus, Swtpm};
+pub use swtpm::{Bus, MachineTpm, Swtpm};
 pub use upstream::{Handler, TlsUpstream, demand_bearer, demand_header, echo};
 pub use websocket::{Talk, WS_FIELDS, WsFrame, WsUpstream, ws_accept};
 pub use wire::{Log, Request, Way, Wire, Workload, client_config};

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -36,10 +37,7 @@ impl Swtpm {
 
     /// Kills it; what it kept is kept.
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            let _ = process.kill();
-            let _ = process.wait();
-        }
+        end(&mut self.process);
     }
 
     /// Starts it again, with the state that it had: a machine that was started again.
@@ -85,6 +83,54 @@ impl Swtpm {
 impl Drop for Swtpm {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// The TPM of a virtual machine: what the guest says to its TPM, QEMU hands on to a socket of this one.
+pub struct MachineTpm {
+    state: tempfile::TempDir,
+    process: Option<Child>,
+}
+
+impl MachineTpm {
+    /// A new one. It runs once a machine is given its [`socket`](Self::plugged).
+    #[expect(clippy::new_without_default, reason = "it is a machine's part, not a value")]
+    pub fn new() -> Self {
+        Self { state: tempfile::tempdir().unwrap(), process: None }
+    }
+
+    /// The socket for a machine that starts now: its TPM is reset by that, and has kept what it had.
+    ///
+    /// # Panics
+    /// When `swtpm` is not installed: `cargo xtask test` installs it.
+    pub fn plugged(&mut self) -> PathBuf {
+        end(&mut self.process);
+        let (state, socket) = (self.state.path().display(), self.state.path().join("control"));
+        let _ = std::fs::remove_file(&socket);
+        let mut swtpm = Command::new("swtpm");
+        swtpm.args(["socket", "--tpm2", "--flags", "startup-clear", "--tpmstate", &format!("dir={state}")]);
+        swtpm.args(["--ctrl", &format!("type=unixio,path={state}/control")]);
+        let process = swtpm.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+        self.process = Some(process.expect("swtpm is there: cargo xtask test installs it"));
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !socket.exists() {
+            assert!(Instant::now() < deadline, "swtpm makes no socket");
+            thread::yield_now();
+        }
+        socket
+    }
+}
+
+impl Drop for MachineTpm {
+    fn drop(&mut self) {
+        end(&mut self.process);
+    }
+}
+
+fn end(process: &mut Option<Child>) {
+    if let Some(mut process) = process.take() {
+        let _ = process.kill();
+        let _ = process.wait();
     }
 }
 

@@ -4,7 +4,7 @@ use clap::Args;
 use std::path::PathBuf;
 
 /// What its help ends with.
-pub(super) const EXAMPLES: &str = "Examples:\n  cloakroom doctor\n  cloakroom doctor --config /etc/cloakroom/stripe.toml --json\n  cloakroom doctor --as-workload --ca cloakroom-ca.pem\n\nChanges nothing. Ends with 1 where something is broken.";
+pub(super) const EXAMPLES: &str = "Examples:\n  cloakroom doctor\n  cloakroom doctor --config /etc/cloakroom/stripe.toml --json\n  cloakroom doctor --as-workload --ca cloakroom-ca.pem\n  cloakroom doctor --kernel image/vmlinux\n\nChanges nothing. Ends with 1 where something is broken.";
 
 /// Options of `doctor`.
 #[derive(Args)]
@@ -18,4 +18,7 @@ pub(crate) struct DoctorArguments {
     /// The authority's certificate [default: ca.pem of the data directory, or that of "cloakroom run"]
     #[arg(long, value_name = "FILE")]
     pub(crate) ca: Option<PathBuf>,
+    /// Boot this kernel for a moment, with KVM and emulated, to see what runs it here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) kernel: Option<PathBuf>,
 }

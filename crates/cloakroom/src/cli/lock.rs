@@ -1,5 +1,6 @@
 //! `lock …`: what a workload's network may reach.
 
+use crate::lock::Mark;
 use clap::{Args, Subcommand};
 use cloakroom_model::Name;
 use ipnet::IpNet;
@@ -33,7 +34,7 @@ pub(crate) enum LockCommand {
     },
     /// Prove from inside that a lock holds: try every way out, and see where each ends (as root)
     #[command(
-        after_help = "Examples:\n  cloakroom lock check robot\n  cloakroom lock check agents --pid 4711\n\nExit code 3 when something is open, or not proved. The broker is told, and calls itself locked only after a check that passed."
+        after_help = "Examples:\n  cloakroom lock check robot\n  cloakroom lock check agents --pid 4711\n\nExit code 3 when something is open, 5 when something could not be proved. The broker is told, and calls itself locked only after a check that passed."
     )]
     Check {
         /// The lock's name
@@ -66,6 +67,9 @@ pub(crate) enum LockCommand {
         /// An address of the broker's that is to be tried
         #[arg(long, value_name = "ADDR")]
         at: Option<SocketAddr>,
+        /// What its packets are known by, as PORT.HOPS.CLASS [default: random]
+        #[arg(long, value_name = "MARK")]
+        mark: Option<Mark>,
     },
 }
 

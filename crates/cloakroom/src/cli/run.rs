@@ -1,6 +1,8 @@
 //! `run`, `init`, and what they start.
 
+use crate::accelerator::Accelerator;
 use crate::guest::{Broker, User};
+use crate::init::Address;
 use clap::{Args, ValueEnum};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -11,6 +13,9 @@ pub(crate) struct RunArguments {
     /// The workload, whose key is kept [default: the only one with a kept key]
     #[arg(long, value_name = "NAME")]
     pub(crate) workload: Option<String>,
+    /// Where the broker is, if not where the data directory says, such as an appliance: http://ADDRESS:PORT or unix:PATH
+    #[arg(long, value_name = "URL")]
+    pub(crate) broker: Option<Broker>,
     /// Pass this variable of your environment on; may be repeated
     #[arg(long, value_name = "VARIABLE")]
     pub(crate) pass: Vec<String>,
@@ -40,6 +45,9 @@ pub(crate) struct MachineArguments {
     /// The machine's memory, in MiB
     #[arg(long, value_name = "MIB", requires = "vm", default_value_t = 1024, value_parser = clap::value_parser!(u32).range(128..))]
     pub(crate) vm_memory: u32,
+    /// What runs the machine [default: kvm where the processor has it, else tcg, which emulates and is no security boundary]
+    #[arg(long, value_name = "ACCELERATOR", requires = "vm", value_enum)]
+    pub(crate) vm_accelerator: Option<Accelerator>,
 }
 
 /// Options of `inside`.
@@ -76,6 +84,9 @@ pub(crate) struct InitArguments {
     /// The user and the group that the command runs as; no other reaches the broker [default: this process's own]
     #[arg(long, value_name = "UID[:GID]")]
     pub(crate) user: Option<User>,
+    /// As the first process of a virtual machine: the network card by which the broker is reached, and its address
+    #[arg(long, value_name = "CARD,ADDRESS/BITS[,via=GATEWAY]")]
+    pub(crate) network: Option<Address>,
     /// A file with a placeholder for AWS, which may be replaced at any time
     #[arg(long, value_name = "FILE", env = "CLOAKROOM_AWS_PLACEHOLDER_FILE")]
     pub(crate) aws_placeholder: Option<PathBuf>,

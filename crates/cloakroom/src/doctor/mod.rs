@@ -82,7 +82,7 @@ pub(crate) fn run(data: &DataDir, options: &DoctorArguments, output: &Output) ->
         findings.push(names::look(options.config.as_deref()));
     }
     findings.extend(trust::look(data, options));
-    findings.extend(rungs::look(data));
+    findings.extend(rungs::look(data, options.kernel.as_deref()));
     let worst = findings.iter().map(|finding| finding.standing).max().unwrap_or(Standing::Good);
     output.data(&json!({ "standing": worst, "findings": findings }), || said(&findings))?;
     Ok(if worst == Standing::Broken { Exit::Failed } else { Exit::Done })

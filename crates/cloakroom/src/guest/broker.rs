@@ -21,8 +21,16 @@ pub(crate) trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
 impl Broker {
+    /// Whether anybody listens there now.
+    pub(crate) fn answers(&self) -> bool {
+        match self {
+            Self::Network(address) => std::net::TcpStream::connect(address).is_ok(),
+            Self::Unix(path) => std::os::unix::net::UnixStream::connect(path).is_ok(),
+        }
+    }
+
     /// Connects.
-    pub(super) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
+    pub(crate) async fn connect(&self) -> io::Result<Box<dyn Connection>> {
         match self {
             Self::Network(address) => {
                 let stream = TcpStream::connect(address).await?;

@@ -11,6 +11,7 @@
 
 mod aws;
 mod broker;
+mod first;
 pub(crate) mod machine;
 mod owner;
 mod program;
@@ -32,8 +33,19 @@ use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-/// Runs the command, and ends as it ends.
+/// Runs the command, and ends as it ends; with it, the machine where this is its first process.
 pub(crate) fn run(arguments: &InitArguments) -> Outcome {
+    if first::is_this() {
+        first::end(first::begin(arguments.network.as_ref()).and_then(|()| command(arguments)))
+    }
+    if arguments.network.is_some() {
+        return Err(Failure::bad_input("--network is for the first process of a virtual machine")
+            .hinting("a container's network is made by whoever makes the container"));
+    }
+    command(arguments)
+}
+
+fn command(arguments: &InitArguments) -> Outcome {
     close_inherited()?;
     let wanted = Wanted::read(arguments)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

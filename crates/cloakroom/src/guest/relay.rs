@@ -4,7 +4,7 @@ use super::broker::Broker;
 use super::owner;
 use super::user::User;
 use crate::failure::Failure;
-use crate::run::{DIRECT, PAUSE, PORT, carry};
+use crate::run::{DIRECT, PAUSE, PORT, Places, carry};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,7 +42,9 @@ impl Relay {
     /// Carries connections for as long as this is polled.
     pub(crate) async fn carry(self) {
         let [proxy, direct] = &self.listeners;
+        let places = Places::new();
         loop {
+            let place = places.one().await;
             let accepted = tokio::select! {
                 accepted = proxy.accept() => accepted,
                 accepted = direct.accept() => accepted,
@@ -53,7 +55,11 @@ impl Relay {
                 continue;
             };
             if self.way.admits(&connection, peer) {
-                tokio::spawn(Arc::clone(&self.way).lead(connection));
+                let way = Arc::clone(&self.way);
+                tokio::spawn(async move {
+                    let _place = place;
+                    way.lead(connection).await;
+                });
             }
         }
     }

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use cloakroom_admin::nearest;
 use std::net::IpAddr;
+use std::str::FromStr;
 
 /// Everything that is said there.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,8 +31,8 @@ pub(super) enum Outside {
 }
 
 /// An address on one network card.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Address {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
     /// The card: its name, or its hardware address.
     pub(super) card: String,
     pub(super) ip: IpAddr,
@@ -131,7 +132,19 @@ impl Outside {
     }
 }
 
+impl FromStr for Address {
+    type Err = &'static str;
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::read(text).filter(|read| read.port.is_none()).ok_or("write CARD,ADDRESS/BITS[,via=GATEWAY]")
+    }
+}
+
 impl Address {
+    /// One from where nothing but its own network is reached.
+    pub(crate) fn plain(card: &str, ip: IpAddr, prefix: u8) -> Self {
+        Self { card: card.to_owned(), ip, prefix, gateway: None, port: None }
+    }
+
     fn read(text: &str) -> Option<Self> {
         let mut parts = text.split(',');
         let card = parts.next().filter(|card| is_card(card))?.to_owned();
@@ -195,6 +208,17 @@ mod tests {
         assert!(Arguments::read(LEAST).unwrap().operator.is_none());
         let lent = Arguments::read(&format!("{LEAST} cloakroom.outside=eth1,dhcp")).unwrap();
         assert_eq!(lent.outside, Some(Outside::Lent("eth1".into())));
+    }
+
+    #[test]
+    fn a_workloads_card_has_an_address_and_perhaps_a_gateway_and_no_listener() {
+        let read: Address = "eth0,10.77.0.2/24,via=10.77.0.1".parse().unwrap();
+        assert_eq!(read.gateway, Some("10.77.0.1".parse().unwrap()));
+        let plain = Address::plain("eth0", "10.77.0.2".parse().unwrap(), 24);
+        assert_eq!("eth0,10.77.0.2/24".parse(), Ok(plain));
+        for wrong in ["eth0", "eth0,10.77.0.2/24,port=80", "eth0,dhcp", ""] {
+            assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
     }
 
     #[test]

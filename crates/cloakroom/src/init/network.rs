@@ -5,7 +5,6 @@ use super::dhcp::{Client, Lease};
 use super::netlink::{Netlink, address, default_route, up};
 use crate::failure::{Failure, plain};
 use std::io;
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 /// What the kernel calls the cards that something listens on.
@@ -106,14 +105,13 @@ fn write_resolvers(lease: &Lease) -> Result<(), Failure> {
     std::fs::write(path, lines).map_err(|error| Failure::file("write", path, &error))
 }
 
-/// One card with one address: the machine of a workload.
-pub(crate) fn attach(card: &str, ip: IpAddr, prefix: u8) -> Result<(), Failure> {
-    rules(ip.is_ipv6())?;
+/// The loopback, and one card with one address if the machine has one: the machine of a workload.
+pub(crate) fn attach(given: Option<&Address>) -> Result<(), Failure> {
+    rules(given.is_some_and(|given| given.ip.is_ipv6()))?;
     let netlink = Netlink::open()?;
     netlink.ask(&up(Card::named("lo").ok_or_else(|| absent("lo"))?.index))?;
-    let card = Card::find(card)?;
-    let given = Address { card: card.name.clone(), ip, prefix, gateway: None, port: None };
-    Ok(wire(&netlink, &card, &given)?)
+    let Some(given) = given else { return Ok(()) };
+    Ok(wire(&netlink, &Card::find(&given.card)?, given)?)
 }
 
 fn wire(netlink: &Netlink, card: &Card, given: &Address) -> io::Result<()> {

@@ -1,7 +1,9 @@
 //! Proves a lock from inside: each attempt has to end at the lock, and to be seen ending there.
 
+use super::mark::Mark;
 use super::model::Lock;
-use super::probe::{ATTEMPTS, Came, PATIENCE, PORT};
+use super::probe::{ATTEMPTS, Attempt, Came};
+use super::witness::{Seen, Witness};
 use super::{namespace, nft};
 use crate::Outcome;
 use crate::broker::Broker;
@@ -17,9 +19,6 @@ use std::process::Command;
 /// Ports of the broker's machine that are tried beside its own: a shell, the console, the default listener.
 const OTHERS: [u16; 3] = [22, 8481, 8480];
 
-/// What came of an attempt that is counted as dropped.
-const DROPPED: &str = "the lock dropped it";
-
 /// Checks a lock, says what was found, and tells the broker.
 pub(super) fn run(data: &DataDir, lock: &Lock, pid: Option<u32>, output: &Output) -> Outcome {
     let inside = Inside::of(lock, pid)?;
@@ -27,16 +26,8 @@ pub(super) fn run(data: &DataDir, lock: &Lock, pid: Option<u32>, output: &Output
     if !lock.names_bridges {
         attempts.push(no_new_port(lock));
     }
-    let was_quiet = is_quiet(lock);
-    for attempt in ATTEMPTS {
-        attempts.push(inside.attempt(lock, attempt, None));
-    }
-    for at in closed_ports(data, lock) {
-        attempts.push(inside.attempt(lock, PORT, Some(at)));
-    }
-    if !(was_quiet && is_quiet(lock)) {
-        attempts.iter_mut().for_each(doubt);
-    }
+    let closed = closed_ports(data, lock).into_iter().map(Attempt::on_broker);
+    attempts.extend(inside.try_all(lock, ATTEMPTS.into_iter().chain(closed))?);
     let report = LockReport { name: lock.name.clone(), attempts };
     let told = Broker::of(data)?.post::<serde_json::Value>("locks", &report);
     output.data(&report, || said(&report))?;
@@ -89,26 +80,6 @@ fn rules_in_force(lock: &Lock) -> LockAttempt {
         Err(failure) => (LockOutcome::NotProved, failure.to_string()),
     };
     found("rules", outcome, detail)
-}
-
-/// Whether the lock drops nothing while nothing is attempted, for as long as an attempt takes. A machine's own rare packets may come once.
-fn is_quiet(lock: &Lock) -> bool {
-    let stands_still = || {
-        let before = nft::dropped(&lock.name).ok();
-        std::thread::sleep(PATIENCE);
-        before.is_some() && before == nft::dropped(&lock.name).ok()
-    };
-    (0..3).any(|_| stands_still())
-}
-
-/// SECURITY: where others' packets are dropped all the time, one more says nothing of the attempt's own.
-fn doubt(attempt: &mut LockAttempt) {
-    if attempt.detail == DROPPED {
-        attempt.outcome = LockOutcome::NotProved;
-        attempt.detail =
-            "no answer, and the lock drops other packets all the time: stop the workload, and check again"
-                .into();
-    }
 }
 
 /// Attempts go one way out; there may be others.
@@ -184,46 +155,37 @@ impl Inside {
         Ok(Self(enter))
     }
 
-    /// One attempt. SECURITY: silence alone proves nothing, for nobody may be there to answer; a packet that the lock dropped does. What
-    /// cannot be tried proves nothing either.
-    fn attempt(&self, lock: &Lock, attempt: &str, at: Option<SocketAddr>) -> LockAttempt {
-        let name = at.map_or_else(|| attempt.to_owned(), |at| format!("{attempt} {at}"));
-        let (outcome, detail) = self
-            .judged(lock, attempt, at)
-            .unwrap_or_else(|failure| (LockOutcome::NotProved, failure.to_string()));
-        found(&name, outcome, detail)
-    }
-
-    fn judged(
+    /// Makes every attempt, each with a mark of its own, and judges it by what became of its packets. What cannot be tried proves nothing.
+    fn try_all(
         &self,
         lock: &Lock,
-        attempt: &str,
-        at: Option<SocketAddr>,
-    ) -> Result<(LockOutcome, String), Failure> {
-        let before = nft::dropped(&lock.name)?;
-        let came = self.came(attempt, at)?;
-        let dropped = nft::dropped(&lock.name)?.saturating_sub(before);
-        Ok(match came {
-            Came::Nowhere(why) => {
-                (LockOutcome::Closed, format!("the kernel there does not let it go: {why}"))
+        attempts: impl Iterator<Item = Attempt>,
+    ) -> Result<Vec<LockAttempt>, Failure> {
+        let marked = attempts.map(|attempt| Ok((attempt, Mark::random()?)));
+        let marked: Vec<(Attempt, Mark)> = marked.collect::<Result<_, Failure>>()?;
+        let witness = Witness::look(lock, &marked);
+        let came: Vec<Result<Came, Failure>> =
+            marked.iter().map(|(attempt, mark)| self.came(attempt, *mark)).collect();
+        let seen = witness.and_then(|witness| witness.seen());
+        let judge = |index: usize, came: &Result<Came, Failure>| match (came, &seen) {
+            (Err(failure), _) | (Ok(Came::Silence), Err(failure)) => {
+                (LockOutcome::NotProved, failure.to_string())
             }
-            Came::Unjudged(why) => {
-                (LockOutcome::NotProved, format!("it could not be made, or not be judged: {why}"))
-            }
-            Came::Refused => (LockOutcome::Closed, "the broker answered that it may not".into()),
-            Came::Silence if dropped > 0 => (LockOutcome::Closed, DROPPED.into()),
-            Came::Silence => (
-                LockOutcome::NotProved,
-                "no answer, but the lock saw no packet (has this machine a route there?)".into(),
-            ),
-            Came::Answered(how) => (LockOutcome::Open, how),
-        })
+            (Ok(came), Ok(seen)) => judged(came, seen[index]),
+            (Ok(came), Err(_)) => judged(came, Seen::default()),
+        };
+        let each = marked.iter().zip(&came).enumerate().map(|(index, ((attempt, _), came))| {
+            let (outcome, detail) = judge(index, came);
+            found(&attempt.to_string(), outcome, detail)
+        });
+        Ok(each.collect())
     }
 
-    fn came(&self, attempt: &str, at: Option<SocketAddr>) -> Result<Came, Failure> {
+    fn came(&self, attempt: &Attempt, mark: Mark) -> Result<Came, Failure> {
+        let (to, mark) = (attempt.to.to_string(), mark.to_string());
         let mut command = Command::new("nsenter");
-        command.args(&self.0).arg("--").arg(std::env::current_exe()?).args(["lock", "probe", attempt]);
-        command.args(at.into_iter().flat_map(|at| ["--at".to_owned(), at.to_string()]));
+        command.args(&self.0).arg("--").arg(std::env::current_exe()?);
+        command.args(["lock", "probe", attempt.name, "--at", &to, "--mark", &mark]);
         let output = command.output().map_err(|error| {
             Failure::failed(format!("nsenter cannot be run: {}", crate::failure::plain(&error)))
                 .hinting("install the package util-linux")
@@ -236,5 +198,58 @@ impl Inside {
             ))
             .hinting("entering a namespace takes root")
         })
+    }
+}
+
+/// SECURITY: silence alone proves nothing, for nobody may be there to answer. A packet of this very attempt that came to the lock and did not
+/// come out behind it does.
+fn judged(came: &Came, seen: Seen) -> (LockOutcome, String) {
+    match came {
+        Came::Nowhere(why) => (LockOutcome::Closed, format!("the kernel there does not let it go: {why}")),
+        Came::Unjudged(why) => {
+            (LockOutcome::NotProved, format!("it could not be made, or not be judged: {why}"))
+        }
+        Came::Refused => (LockOutcome::Closed, "the broker answered that it may not".into()),
+        Came::Answered(how) => (LockOutcome::Open, how.clone()),
+        Came::Silence => match seen {
+            Seen { handed: 1.., .. } => {
+                (LockOutcome::Open, "the lock let it through; nobody answered".into())
+            }
+            Seen { arrived: 1.., .. } => {
+                (LockOutcome::NotProved, "it came to a listener of this machine, which did not answer".into())
+            }
+            Seen { met: 1.., .. } => (LockOutcome::Closed, "the lock dropped it".into()),
+            Seen { asked: 1.., .. } => {
+                (LockOutcome::Closed, "the lock dropped its question for the next hop".into())
+            }
+            Seen { .. } => (
+                LockOutcome::NotProved,
+                "no answer, but the lock saw none of its packets (has this machine a route there?)".into(),
+            ),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_judged_by_where_the_attempts_own_packets_were_seen() {
+        let of =
+            |met, handed, arrived| judged(&Came::Silence, Seen { met, handed, arrived, ..Seen::default() }).0;
+        assert_eq!(of(0, 0, 0), LockOutcome::NotProved);
+        assert_eq!(judged(&Came::Silence, Seen { asked: 1, ..Seen::default() }).0, LockOutcome::Closed);
+        assert_eq!(
+            judged(&Came::Silence, Seen { asked: 1, handed: 1, ..Seen::default() }).0,
+            LockOutcome::Open
+        );
+        assert_eq!(of(2, 0, 0), LockOutcome::Closed);
+        assert_eq!(of(2, 1, 0), LockOutcome::Open);
+        assert_eq!(of(2, 0, 1), LockOutcome::NotProved);
+        // What was said is not outweighed by what was counted.
+        let dropped = Seen { met: 1, ..Seen::default() };
+        assert_eq!(judged(&Came::Answered(String::new()), dropped).0, LockOutcome::Open);
+        assert_eq!(judged(&Came::Unjudged(String::new()), dropped).0, LockOutcome::NotProved);
     }
 }

@@ -11,11 +11,15 @@
 
 mod check;
 mod equivalent;
+mod mark;
 mod model;
 mod namespace;
 mod nft;
 mod probe;
 mod rules;
+mod witness;
+
+pub(crate) use mark::Mark;
 
 use crate::Outcome;
 use crate::broker::Broker;
@@ -32,8 +36,8 @@ use std::path::Path;
 
 /// Does what was asked.
 pub(crate) fn run(data: Option<&Path>, command: LockCommand, output: &Output) -> Outcome {
-    if let LockCommand::Probe { attempt, at } = command {
-        return probe::run(&attempt, at, output);
+    if let LockCommand::Probe { attempt, at, mark } = command {
+        return probe::run(&attempt, at, mark, output);
     }
     let data = DataDir::find(data)?;
     match command {

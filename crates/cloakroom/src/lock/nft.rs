@@ -5,6 +5,7 @@ use super::rules::table;
 use crate::failure::Failure;
 use cloakroom_model::Name;
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -39,15 +40,14 @@ pub(super) fn names_bridges() -> bool {
     tried.map_or(true, |output| !String::from_utf8_lossy(&output.stderr).contains("not supported"))
 }
 
-/// How many packets the lock has dropped.
-pub(super) fn dropped(name: &Name) -> Result<u64, Failure> {
-    let output = run(&["-j", "list", "counters"], "")?;
+/// How many packets each named counter of a table has seen.
+pub(super) fn counted(table: &str) -> Result<BTreeMap<String, u64>, Failure> {
+    let output = run(&["-j", "list", "counters", "table", "inet", table], "")?;
     let listed: Value =
         serde_json::from_slice(&output.stdout).map_err(|_| refused("list the counters", &output))?;
-    let table = table(name);
     let counters = listed["nftables"].as_array().into_iter().flatten().filter_map(|one| one.get("counter"));
-    let ours = counters.filter(|counter| counter["table"] == table.as_str());
-    Ok(ours.filter_map(|counter| counter["packets"].as_u64()).sum())
+    let named = |counter: &Value| Some((counter["name"].as_str()?.to_owned(), counter["packets"].as_u64()?));
+    Ok(counters.filter_map(named).collect())
 }
 
 /// Takes the tables of a lock away. Whether there were any.

@@ -1,23 +1,26 @@
 //! One attempt to get out, made from where the workload is. The addresses are set aside for documentation (RFC 5737, RFC 3849): nobody
 //! is bothered where there is no lock.
 
+use super::mark::Mark;
 use crate::Outcome;
 use crate::exit::Exit;
 use crate::failure::{Failure, plain};
 use crate::output::Output;
 use rustix::io::Errno;
-use rustix::net::sockopt::{Timeout, set_socket_timeout};
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, ipproto, recvfrom, sendto, socket};
+use rustix::net::{RecvFlags, recvfrom};
 use serde::{Deserialize, Serialize};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::fmt::{self, Display};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 /// How long an answer is waited for.
-pub(super) const PATIENCE: Duration = Duration::from_millis(700);
+const PATIENCE: Duration = Duration::from_millis(700);
 /// What a workload could want to reach.
-const OUTSIDE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
-const OUTSIDE_V6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+const OUTSIDE: IpAddr = IpAddr::V4(NOBODY);
+const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+const OUTSIDE_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1));
 /// Nobody's address on the workload's side.
 const FORGED: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 9);
 
@@ -37,52 +40,94 @@ pub(super) enum Came {
     Answered(String),
 }
 
-/// The attempts that need no address of the broker's.
-pub(super) const ATTEMPTS: [&str; 13] = [
-    "tcp-22",
-    "tcp-80",
-    "tcp-443",
-    "tcp-8080",
-    "udp-53",
-    "udp-123",
-    "udp-443",
-    "names",
-    "icmp",
-    "ipv6-tcp-443",
-    "ipv6-udp-443",
-    "ipv6-icmp",
-    "forged-source",
-];
-/// The attempt on a port of the broker's machine.
-pub(super) const PORT: &str = "broker-port";
+/// The name of an attempt on a port of the broker's machine.
+const ON_BROKER: &str = "broker-port";
 
-/// Makes one attempt, and says what came of it.
-pub(super) fn run(attempt: &str, at: Option<SocketAddr>, output: &Output) -> Outcome {
-    let outside = |port| SocketAddr::from((OUTSIDE, port));
-    let outside_v6 = |port| SocketAddr::from((OUTSIDE_V6, port));
-    let to = at.unwrap_or_else(|| if attempt.starts_with("ipv6") { outside_v6(443) } else { outside(443) });
-    if let Err(error) = way(to) {
+/// What is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A connection, and nothing on it.
+    Tcp,
+    /// A request, as by a program that knows of no broker.
+    Http,
+    Udp,
+    /// What is steered as a question about a name, and is none.
+    NoQuestion,
+    /// A question about a name that is permitted to nobody.
+    Question,
+    Echo,
+    /// A datagram from an address that is not the workload's.
+    Forged,
+}
+
+/// One attempt: its name, what is sent, and where to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attempt {
+    pub(super) name: &'static str,
+    pub(super) kind: Kind,
+    pub(super) to: SocketAddr,
+}
+
+const fn attempt(name: &'static str, kind: Kind, ip: IpAddr, port: u16) -> Attempt {
+    Attempt { name, kind, to: SocketAddr::new(ip, port) }
+}
+
+/// The attempts that need no address of the broker's.
+pub(super) const ATTEMPTS: [Attempt; 13] = [
+    attempt("tcp-22", Kind::Tcp, OUTSIDE, 22),
+    attempt("tcp-80", Kind::Http, OUTSIDE, 80),
+    attempt("tcp-443", Kind::Http, OUTSIDE, 443),
+    attempt("tcp-8080", Kind::Tcp, OUTSIDE, 8080),
+    attempt("udp-53", Kind::NoQuestion, OUTSIDE, 53),
+    attempt("udp-123", Kind::Udp, OUTSIDE, 123),
+    attempt("udp-443", Kind::Udp, OUTSIDE, 443),
+    attempt("names", Kind::Question, OUTSIDE, 53),
+    attempt("icmp", Kind::Echo, OUTSIDE, 0),
+    attempt("ipv6-tcp-443", Kind::Http, OUTSIDE_V6, 443),
+    attempt("ipv6-udp-443", Kind::Udp, OUTSIDE_V6, 443),
+    attempt("ipv6-icmp", Kind::Echo, OUTSIDE_V6, 0),
+    attempt("forged-source", Kind::Forged, OUTSIDE, 9),
+];
+
+impl Attempt {
+    /// On a port of the broker's machine.
+    pub(super) const fn on_broker(at: SocketAddr) -> Self {
+        Self { name: ON_BROKER, kind: Kind::Tcp, to: at }
+    }
+
+    /// By name; one on a port of the broker's machine takes its address besides.
+    fn named(name: &str, at: Option<SocketAddr>) -> Option<Self> {
+        at.map(Self::on_broker).into_iter().chain(ATTEMPTS).find(|attempt| attempt.name == name)
+    }
+
+    fn make(self, mark: Mark) -> io::Result<Came> {
+        match self.kind {
+            Kind::Tcp => tcp(mark, self.to),
+            Kind::Http => http(mark, self.to),
+            Kind::Udp => udp(mark, self.to),
+            Kind::NoQuestion => names(mark, self.to, b"no question at all"),
+            Kind::Question => names(mark, self.to, &question()),
+            Kind::Echo => icmp(mark, self.to.ip()),
+            Kind::Forged => forged(mark, self.to.port()),
+        }
+    }
+}
+
+impl Display for Attempt {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(self.name)?;
+        if self.name == ON_BROKER { write!(out, " {}", self.to) } else { Ok(()) }
+    }
+}
+
+/// Makes one attempt with packets of this mark, and says what came of it.
+pub(super) fn run(name: &str, at: Option<SocketAddr>, mark: Option<Mark>, output: &Output) -> Outcome {
+    let mark = mark.map_or_else(Mark::random, Ok)?;
+    let attempt = Attempt::named(name, at).ok_or_else(|| Failure::bad_input("there is no such attempt"))?;
+    if let Err(error) = way(attempt.to) {
         return tell(&of_no_way(&error), output);
     }
-    let came = match (attempt, at) {
-        ("tcp-22", _) => tcp(outside(22)),
-        ("tcp-80", _) => http(outside(80)),
-        ("tcp-443", _) => http(outside(443)),
-        ("tcp-8080", _) => tcp(outside(8080)),
-        // What is steered as a question about a name and is none.
-        ("udp-53", _) => names(outside(53), b"no question at all"),
-        ("names", _) => names(outside(53), &question()),
-        ("udp-123", _) => udp(outside(123)),
-        ("udp-443", _) => udp(outside(443)),
-        ("icmp", _) => icmp(IpAddr::V4(OUTSIDE)),
-        ("ipv6-tcp-443", _) => http(outside_v6(443)),
-        ("ipv6-udp-443", _) => udp(outside_v6(443)),
-        ("ipv6-icmp", _) => icmp(IpAddr::V6(OUTSIDE_V6)),
-        ("forged-source", _) => forged(),
-        (PORT, Some(at)) => tcp(at),
-        _ => return Err(Failure::bad_input("there is no such attempt")),
-    };
-    tell(&came.unwrap_or_else(of_error), output)
+    tell(&attempt.make(mark).unwrap_or_else(of_error), output)
 }
 
 fn tell(came: &Came, output: &Output) -> Outcome {
@@ -120,13 +165,19 @@ fn of_error(error: io::Error) -> Came {
     }
 }
 
-fn tcp(to: SocketAddr) -> io::Result<Came> {
-    TcpStream::connect_timeout(&to, PATIENCE).map(|_| Came::Answered("a connection was made".into()))
+fn connect(mark: Mark, to: SocketAddr) -> io::Result<TcpStream> {
+    let socket = mark.socket(to, Type::STREAM, None)?;
+    socket.connect_timeout(&to.into(), PATIENCE)?;
+    Ok(socket.into())
+}
+
+fn tcp(mark: Mark, to: SocketAddr) -> io::Result<Came> {
+    connect(mark, to).map(|_| Came::Answered("a connection was made".into()))
 }
 
 /// As a program that knows of no broker; a refusal in the broker's words is none of the destination's.
-fn http(to: SocketAddr) -> io::Result<Came> {
-    let mut stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+fn http(mark: Mark, to: SocketAddr) -> io::Result<Came> {
+    let mut stream = connect(mark, to)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     // Whoever ends the connection at once has answered too.
     let _ = stream.write_all(b"GET / HTTP/1.1\r\nHost: example.org\r\nConnection: close\r\n\r\n");
@@ -141,13 +192,13 @@ fn http(to: SocketAddr) -> io::Result<Came> {
     Ok(Came::Answered(answer.lines().next().unwrap_or("a connection was made").escape_default().to_string()))
 }
 
-fn udp(to: SocketAddr) -> io::Result<Came> {
-    exchange(to, b"anybody?").map(|_| Came::Answered("a datagram came back".into()))
+fn udp(mark: Mark, to: SocketAddr) -> io::Result<Came> {
+    exchange(mark, to, b"anybody?").map(|_| Came::Answered("a datagram came back".into()))
 }
 
 /// A question about a name that is permitted to nobody here; a name server that knows it is none of ours.
-fn names(to: SocketAddr, question: &[u8]) -> io::Result<Came> {
-    let answer = exchange(to, question)?;
+fn names(mark: Mark, to: SocketAddr, question: &[u8]) -> io::Result<Came> {
+    let answer = exchange(mark, to, question)?;
     let (code, answers) = (answer.get(3).map(|byte| byte & 15), answer.get(6..8));
     Ok(match (code, answers) {
         // FORMERR, NXDOMAIN, REFUSED, and no record: nobody was asked.
@@ -161,8 +212,8 @@ fn question() -> Vec<u8> {
     [&[0x0c, 0x10, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0][..], b"\x07example\x03org\0", &[0, 1, 0, 1]].concat()
 }
 
-fn exchange(to: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let socket = UdpSocket::bind(unspecified(to))?;
+fn exchange(mark: Mark, to: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let socket: UdpSocket = mark.socket(to, Type::DGRAM, None)?.into();
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.connect(to)?;
     socket.send(bytes)?;
@@ -171,15 +222,22 @@ fn exchange(to: SocketAddr, bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(answer[..length].to_vec())
 }
 
-/// An echo request, with the checksum that its bytes come to (RFC 792; the kernel makes that of ICMPv6).
-fn icmp(to: IpAddr) -> io::Result<Came> {
-    let (family, protocol, request, reply) = match to {
-        IpAddr::V4(_) => (AddressFamily::INET, ipproto::ICMP, [8, 0, 0xf7, 0xff, 0, 0, 0, 0], 0),
-        IpAddr::V6(_) => (AddressFamily::INET6, ipproto::ICMPV6, [128, 0, 0, 0, 0, 0, 0, 0], 129),
+/// An echo request (RFC 792, RFC 4443).
+fn icmp(mark: Mark, to: IpAddr) -> io::Result<Came> {
+    let at = SocketAddr::new(to, 0);
+    let [high, low] = mark.port.to_be_bytes();
+    let (protocol, request, reply) = match to {
+        IpAddr::V4(_) => {
+            // The sum of a request whose other bytes are zero; the kernel makes that of ICMPv6.
+            let (sum, carried) = 0x0800u16.overflowing_add(mark.port);
+            let [sum_high, sum_low] = (!(sum + u16::from(carried))).to_be_bytes();
+            (Protocol::ICMPV4, [8, 0, sum_high, sum_low, high, low, 0, 0], 0)
+        }
+        IpAddr::V6(_) => (Protocol::ICMPV6, [128, 0, 0, 0, high, low, 0, 0], 129),
     };
-    let socket = socket(family, SocketType::RAW, Some(protocol))?;
-    set_socket_timeout(&socket, Timeout::Recv, Some(PATIENCE))?;
-    sendto(&socket, &request, SendFlags::empty(), &SocketAddr::new(to, 0))?;
+    let socket = mark.socket(at, Type::RAW, Some(protocol))?;
+    socket.set_read_timeout(Some(PATIENCE))?;
+    socket.send_to(&request, &at.into())?;
     let mut bytes = [0; 1500];
     for _ in 0..8 {
         let (length, _, from) = recvfrom(&socket, &mut bytes[..], RecvFlags::empty())?;
@@ -195,14 +253,15 @@ fn icmp(to: IpAddr) -> io::Result<Came> {
 }
 
 /// A datagram from an address that is not the workload's, made by hand. No answer can come.
-fn forged() -> io::Result<Came> {
-    let socket = socket(AddressFamily::INET, SocketType::RAW, Some(ipproto::RAW))?;
-    let datagram = [0x10, 0xe1, 0, 9, 0, 8, 0, 0];
-    let mut packet = vec![0x45, 0, 0, 28, 0, 1, 0, 0, 64, 17, 0, 0];
+fn forged(mark: Mark, port: u16) -> io::Result<Came> {
+    let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(libc::IPPROTO_RAW)))?;
+    let mut packet = vec![0x45, mark.service(), 0, 28, 0, 1, 0, 0, mark.hops, 17, 0, 0];
     packet.extend(FORGED.octets());
-    packet.extend(OUTSIDE.octets());
-    packet.extend(datagram);
-    sendto(&socket, &packet, SendFlags::empty(), &SocketAddr::from((OUTSIDE, 0)))?;
+    packet.extend(NOBODY.octets());
+    packet.extend([mark.port, port].iter().flat_map(|port| port.to_be_bytes()));
+    // Eight bytes long, without a checksum.
+    packet.extend([0, 8, 0, 0]);
+    socket.send_to(&packet, &SocketAddr::from((NOBODY, 0)).into())?;
     std::thread::sleep(Duration::from_millis(50));
     Ok(Came::Silence)
 }
@@ -240,10 +299,14 @@ mod tests {
     fn who_answers_is_told_from_who_is_silent() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let at = listener.local_addr().unwrap();
-        assert!(matches!(tcp(at), Ok(Came::Answered(_))));
+        let mark = || Mark::random().unwrap();
+        assert!(matches!(tcp(mark(), at), Ok(Came::Answered(_))));
         drop(listener);
-        assert!(matches!(tcp(at).unwrap_or_else(of_error), Came::Answered(_)), "a reset is an answer");
+        assert!(
+            matches!(tcp(mark(), at).unwrap_or_else(of_error), Came::Answered(_)),
+            "a reset is an answer"
+        );
         let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-        assert_eq!(udp(silent.local_addr().unwrap()).unwrap_or_else(of_error), Came::Silence);
+        assert_eq!(udp(mark(), silent.local_addr().unwrap()).unwrap_or_else(of_error), Came::Silence);
     }
 }

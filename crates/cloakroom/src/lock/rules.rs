@@ -10,11 +10,16 @@ pub(super) fn table(name: impl Display) -> String {
     format!("cloakroom_{name}")
 }
 
+/// The interfaces of a lock, as a set.
+pub(super) fn wires(lock: &Lock) -> String {
+    set(lock.interfaces.iter().map(|interface| format!("\"{}\"", interface.name)))
+}
+
 /// The whole text. Loaded, it replaces what is there of the lock in one step.
 pub(super) fn text(lock: &Lock) -> String {
     let mut text = String::new();
     let table = table(&lock.name);
-    let wires = set(lock.interfaces.iter().map(|interface| format!("\"{}\"", interface.name)));
+    let wires = wires(lock);
     // A table has to be there to be deleted.
     let _ = writeln!(text, "table inet {table} {{ }}\ndelete table inet {table}");
     let _ = writeln!(text, "table inet {table} {{");

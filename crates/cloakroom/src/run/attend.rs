@@ -1,7 +1,7 @@
 //! Beside a machine, in its namespaces: starts QEMU, carries the command's streams, passes signals and the terminal's size on, and hears the
 //! exit code. The machine's side of it is `guest::machine::host`.
 
-use super::machine::SAID;
+use super::machine::{SAID, forget_parts};
 use super::signals::{Outside, next};
 use crate::failure::Failure;
 use crate::guest::machine::STREAMS;
@@ -41,6 +41,7 @@ pub(super) async fn attend(command: &[OsString], control: &mut UnixStream) -> Re
     };
     // From here on the machine can reach the broker and nothing else.
     drop(listener);
+    forget_parts();
     let [input, output, errors, words] = begun;
     let raw = Raw::set()?;
     let (from, to) = (File::from(io::stdin().as_fd().try_clone_to_owned()?), blocking(input)?);

@@ -1,6 +1,8 @@
 //! What must not be seen by a command that runs as a workload.
 
+use super::listeners;
 use crate::data_dir::DataDir;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 /// The directories that are empty inside.
@@ -9,6 +11,8 @@ pub(super) struct Hidden {
     brokers: Vec<PathBuf>,
     /// All of them, those of brokers and where people keep things.
     all: Vec<PathBuf>,
+    /// Sockets that somebody is bound to, wherever they lie: they are covered where their directory is shown.
+    sockets: BTreeSet<PathBuf>,
     /// What is made empty: those that are not below another. One that goes away meanwhile, as in `/tmp`, is then in nobody's way.
     pub(super) paths: Vec<PathBuf>,
 }
@@ -16,9 +20,10 @@ pub(super) struct Hidden {
 impl Hidden {
     /// Symbolic links are resolved here; what is not there needs no hiding.
     pub(super) fn of(data: &DataDir) -> Self {
-        let homes = homes();
+        let (homes, sockets) = (homes(), listeners::bound());
         let real = |paths: Vec<PathBuf>| paths.into_iter().filter_map(|path| path.canonicalize().ok());
         let mut brokers: Vec<PathBuf> = real(brokers(data, &homes)).collect();
+        brokers.extend(running(&sockets));
         let elsewhere: Vec<PathBuf> = brokers.iter().flat_map(|broker| led_elsewhere(broker)).collect();
         brokers.extend(elsewhere);
         let rooms = ["/root", "/home", "/run", "/var/run", "/tmp", "/var/tmp"].map(PathBuf::from);
@@ -28,7 +33,18 @@ impl Hidden {
         let mut paths: Vec<PathBuf> = all.iter().filter(|path| !is_below(path)).cloned().collect();
         paths.sort();
         paths.dedup();
-        Self { brokers, all, paths }
+        Self { brokers, all, sockets, paths }
+    }
+
+    /// The sockets that would be seen, where these directories are shown. What is below the kernel's own places is not seen anyway.
+    pub(super) fn seen_sockets<'s>(&'s self, shown: &'s [(PathBuf, bool)]) -> impl Iterator<Item = &'s Path> {
+        let own = ["/dev", "/proc", "/sys"].map(Path::new);
+        let is_below = |socket: &Path, places: &[&Path]| places.iter().any(|place| socket.starts_with(place));
+        self.sockets.iter().map(PathBuf::as_path).filter(move |socket| {
+            let is_hidden = self.paths.iter().any(|path| socket.starts_with(path));
+            let is_shown = shown.iter().any(|(path, _)| socket.starts_with(path));
+            !is_below(socket, &own) && (is_shown || !is_hidden)
+        })
     }
 
     /// SECURITY: a directory that is shown shows all below it; and below a broker's there is nothing to be shown.
@@ -53,6 +69,12 @@ fn brokers(data: &DataDir, homes: &[PathBuf]) -> Vec<PathBuf> {
     brokers.sort();
     brokers.dedup();
     brokers
+}
+
+/// Those of brokers that run now, whatever place they were given: each has its admin socket there.
+fn running(sockets: &BTreeSet<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let admin = sockets.iter().filter(|socket| socket.file_name().is_some_and(|name| name == "admin.sock"));
+    admin.filter_map(|socket| socket.parent()).filter(|place| DataDir::is_at(place)).map(Path::to_owned)
 }
 
 /// The directories that symbolic links in a data directory lead to, such as a journal on a disk of its own.

@@ -1,7 +1,7 @@
 //! The first program in the namespace: filters system calls, carries connections out, starts the command, ends as it ends.
 
 use super::signals::{Kept, Outside, next};
-use super::{PAUSE, attend::attend, carry::carry, filter, sandbox};
+use super::{PAUSE, Places, attend::attend, carry, filter, sandbox};
 use crate::Outcome;
 use crate::cli::{InsideArguments, Part};
 use crate::exit::Exit;
@@ -50,8 +50,9 @@ async fn command(arguments: &InsideArguments) -> Result<u8, Failure> {
     };
     // Before the command can: who connects first hears the signals.
     let mut control = UnixStream::connect(sandbox::CONTROL).await?;
+    let places = Places::new();
     for address in [Ipv4Addr::LOCALHOST, super::DIRECT] {
-        tokio::spawn(carry_out(TcpListener::bind((address, super::PORT)).await?));
+        tokio::spawn(carry_out(TcpListener::bind((address, super::PORT)).await?, places.clone()));
     }
     if arguments.part == Part::Machine {
         return attend(&arguments.command, &mut control).await;
@@ -66,8 +67,9 @@ async fn command(arguments: &InsideArguments) -> Result<u8, Failure> {
 }
 
 /// Each connection to the proxy's port goes out over the socket; there is nothing else to connect to.
-async fn carry_out(listener: TcpListener) {
+async fn carry_out(listener: TcpListener, places: Places) {
     loop {
+        let place = places.one().await;
         // Out of files, say: the next may work.
         let Ok((connection, _)) = listener.accept().await else {
             tokio::time::sleep(PAUSE).await;
@@ -75,6 +77,7 @@ async fn carry_out(listener: TcpListener) {
         };
         let _ = connection.set_nodelay(true);
         tokio::spawn(async move {
+            let _place = place;
             if let Ok(outside) = UnixStream::connect(sandbox::RELAY).await {
                 carry(connection, outside).await;
             }

@@ -9,6 +9,7 @@
 //!             └───────────────────────────────────────────────────────┘
 //! ```
 
+use crate::accelerator::Accelerator;
 use crate::cli::RunArguments;
 use crate::failure::Failure;
 use crate::guest::User;
@@ -16,14 +17,16 @@ use crate::guest::machine::{PLAN, Plan, Share};
 use crate::image::build::{CONSOLE, is_static};
 use crate::image::cpio::{self, Node, Tree};
 use crate::image::{MODULES, kernel, modules, read};
+use rustix::fs::MemfdFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::io::IsTerminal;
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::File;
+use std::io::{IsTerminal, Seek, Write};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
-/// Where the parts lie in the namespaces.
-const PLACE: &str = "/run/cloakroom";
+/// What QEMU reads when it starts.
+const PARTS: [&str; 2] = ["/run/cloakroom/vmlinux", "/run/cloakroom/initramfs.cpio"];
 /// The files that the machine sees as its root.
 pub(super) const ROOT: &str = "/run/cloakroom/root";
 /// What the machine's kernel says, in memory.
@@ -32,31 +35,12 @@ const QEMU: &str = "qemu-system-x86_64";
 /// More than these does no command good that waits for a network.
 const MOST_PROCESSORS: usize = 4;
 
-/// What speeds the machine up, and whether that is a boundary.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Accelerator {
-    /// The processor keeps it apart.
-    Kvm,
-    /// Every instruction is emulated.
-    Tcg,
-}
-
-impl Accelerator {
-    /// What this machine's processor and kernel offer. A `/dev/kvm` without such a processor is another's emulation.
-    fn here() -> Self {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let has_hardware = cpu.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-        let may_use = std::fs::File::options().read(true).write(true).open("/dev/kvm").is_ok();
-        if has_hardware && may_use { Self::Kvm } else { Self::Tcg }
-    }
-
-    /// For the one line of `run`.
-    pub(super) const fn says(self) -> &'static str {
-        match self {
-            Self::Kvm => "a virtual machine of its own (KVM)",
-            Self::Tcg => {
-                "an emulated machine of its own (QEMU TCG: it works as one, and is no security boundary; there is no KVM here)"
-            }
+/// What the one line of `run` says of the machine.
+pub(super) const fn says(accelerator: Accelerator) -> &'static str {
+    match accelerator {
+        Accelerator::Kvm => "a virtual machine of its own (KVM)",
+        Accelerator::Tcg => {
+            "an emulated machine of its own (QEMU TCG: it works as one, and is no security boundary)"
         }
     }
 }
@@ -64,6 +48,9 @@ impl Accelerator {
 /// A machine, ready to be started.
 pub(super) struct Machine {
     pub(super) accelerator: Accelerator,
+    /// Kernel and first root, in the order of [`PARTS`]. SECURITY: in memory alone, for the plan has the workload's key: whenever this process ends,
+    /// nothing of it lies anywhere.
+    parts: [File; 2],
     memory: u32,
     shares: Vec<Share>,
 }
@@ -81,11 +68,11 @@ pub(super) struct Wanted<'w> {
 }
 
 impl Machine {
-    /// Puts the machine's parts into `into`.
+    /// Makes the machine's parts.
     ///
     /// # Errors
-    /// Where a part is missing. SECURITY: there is no fallback to namespaces alone.
-    pub(super) fn plan(wanted: &Wanted<'_>, into: &Path) -> Result<Self, Failure> {
+    /// Where one is missing. SECURITY: there is no fallback to namespaces alone.
+    pub(super) fn plan(wanted: &Wanted<'_>) -> Result<Self, Failure> {
         if !cfg!(target_arch = "x86_64") {
             return Err(Failure::failed("machines for commands are made on x86-64 only"));
         }
@@ -102,13 +89,17 @@ impl Machine {
             shares: shares.iter().map(Share::again).collect(),
             authority: wanted.authority.clone(),
         };
-        write(&into.join("vmlinux"), &kernel::bootable(&parts.kernel)?)?;
-        write(&into.join("initramfs.cpio"), &parts.root(&plan)?)?;
-        Ok(Self { accelerator: Accelerator::here(), memory: wanted.asked.machine.vm_memory, shares })
+        let parts = [in_memory(&kernel::bootable(&parts.kernel)?)?, in_memory(&parts.root(&plan)?)?];
+        Ok(Self {
+            parts,
+            accelerator: wanted.asked.machine.vm_accelerator.unwrap_or_else(Accelerator::here),
+            memory: wanted.asked.machine.vm_memory,
+            shares,
+        })
     }
 
     /// What bubblewrap shows besides: the machine's parts, and the same view once more as the machine's root.
-    pub(super) fn view(&self, parts: &Path, hidden: &[PathBuf]) -> Vec<OsString> {
+    pub(super) fn view(&self, hidden: &[PathBuf]) -> Vec<OsString> {
         let mut arguments: Vec<OsString> = Vec::new();
         let mut add = |how: &str, words: &[&Path]| {
             arguments.push(how.into());
@@ -120,8 +111,10 @@ impl Machine {
         for path in hidden.iter().chain(&own) {
             add("--tmpfs", &[&Path::new(ROOT).join(path.strip_prefix("/").unwrap_or(path))]);
         }
-        for name in ["vmlinux", "initramfs.cpio"] {
-            add("--ro-bind", &[&parts.join(name), &Path::new(PLACE).join(name)]);
+        // Bubblewrap copies them from the descriptors that it is handed.
+        for (part, place) in self.parts.iter().zip(PARTS) {
+            add("--perms", &[Path::new("0400")]);
+            add("--file", &[Path::new(&part.as_raw_fd().to_string()), Path::new(place)]);
         }
         if self.accelerator == Accelerator::Kvm {
             add("--dev-bind", &[Path::new("/dev/kvm"), Path::new("/dev/kvm")]);
@@ -131,23 +124,16 @@ impl Machine {
 
     /// What runs in the namespaces instead of the command.
     pub(super) fn command(&self) -> Vec<OsString> {
-        let (accelerator, cpu, processors, clock) = match self.accelerator {
-            Accelerator::Kvm => ("kvm", "host", processors(), ""),
-            // Nothing else tells an emulated machine how fast its clock is.
-            Accelerator::Tcg => ("tcg", "max", 1, " tsc_early_khz=2000000 mitigations=off"),
-        };
-        let line = format!("console=ttyS0 quiet loglevel=1 reboot=t panic=-1 random.trust_cpu=on{clock}");
+        // An emulated machine has the host's processors no faster for being told of several.
+        let processors = if self.accelerator == Accelerator::Kvm { processors() } else { 1 };
+        let line = format!(
+            "console=ttyS0 quiet loglevel=1 reboot=t panic=-1 random.trust_cpu=on{}",
+            self.accelerator.clock()
+        );
         let (memory, processors) = (self.memory.to_string(), processors.to_string());
-        let (kernel, root) = (format!("{PLACE}/vmlinux"), format!("{PLACE}/initramfs.cpio"));
+        let [kernel, root] = PARTS;
         let console = format!("file,id=console,path={SAID},append=on");
         let words = [
-            QEMU,
-            "-M",
-            "microvm,rtc=on,pit=off,pic=off",
-            "-accel",
-            accelerator,
-            "-cpu",
-            cpu,
             "-m",
             &memory,
             "-smp",
@@ -164,9 +150,9 @@ impl Machine {
             "-serial",
             "chardev:console",
             "-kernel",
-            &kernel,
+            kernel,
             "-initrd",
-            &root,
+            root,
             "-append",
             &line,
             "-device",
@@ -176,7 +162,8 @@ impl Machine {
             "-device",
             "virtio-net-device,netdev=wire",
         ];
-        let mut command: Vec<OsString> = words.iter().map(OsString::from).collect();
+        let mut command: Vec<OsString> =
+            [QEMU].iter().chain(&self.accelerator.machine()).chain(&words).map(OsString::from).collect();
         for share in &self.shares {
             command.extend(share.devices());
         }
@@ -298,12 +285,20 @@ fn require_qemu() -> Result<(), Failure> {
     })
 }
 
-/// SECURITY: the plan has the workload's key; nobody else reads it.
-fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
-    let mut options = std::fs::File::options();
-    let file = options.create_new(true).write(true).mode(0o600).open(path);
-    file.and_then(|mut file| std::io::Write::write_all(&mut file, bytes))
-        .map_err(|error| Failure::file("write", path, &error))
+/// To be called once QEMU has read them: from then on the machine has the only copy.
+pub(super) fn forget_parts() {
+    for part in PARTS {
+        let _ = std::fs::remove_file(part);
+    }
+}
+
+/// A file of memory, which the programs that are started inherit.
+fn in_memory(bytes: &[u8]) -> Result<File, Failure> {
+    let file = rustix::fs::memfd_create("cloakroom", MemfdFlags::empty()).map_err(std::io::Error::from)?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 #[cfg(test)]

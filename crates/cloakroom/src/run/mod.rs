@@ -17,12 +17,13 @@ mod hidden;
 mod inherited;
 mod inside;
 mod kit;
+mod listeners;
 mod machine;
 mod sandbox;
 pub(crate) mod signals;
 
 pub(crate) use attend::blocking;
-pub(crate) use carry::carry;
+pub(crate) use carry::{Places, carry};
 pub(crate) use inherited::close_inherited;
 pub(crate) use inside::{code_of, inside, not_started};
 pub(crate) use kit::Kit;
@@ -32,10 +33,11 @@ use crate::cli::RunArguments;
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::guest::Broker;
 use crate::output::Output;
 use crate::serve::Listening;
 use sandbox::Sandbox;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// The port on the loopback of the namespace at which the broker answers.
@@ -51,26 +53,41 @@ pub(crate) const PAUSE: Duration = Duration::from_millis(50);
 pub(crate) fn run(data: &DataDir, arguments: &RunArguments, output: &Output) -> Outcome {
     close_inherited()?;
     let kit = Kit::find(data, arguments.workload.as_deref())?;
-    let listen = listening(data)?;
+    let broker = match &arguments.broker {
+        Some(broker) => elsewhere(broker.clone())?,
+        None => listening(data)?,
+    };
     let sandbox = Sandbox::plan(data, &kit, arguments)?;
     output.talk(&sandbox.says());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let code = runtime.block_on(sandbox.run(listen))?;
+    let code = runtime.block_on(sandbox.run(broker))?;
     Ok(Exit::OfCommand(code))
 }
 
-/// Where the broker listens, if it does.
-fn listening(data: &DataDir) -> Result<SocketAddr, Failure> {
+/// Without a broker nothing gets out; but whoever starts the command wants to know before.
+fn elsewhere(broker: Broker) -> Result<Broker, Failure> {
+    match broker.answers() {
+        true => Ok(broker),
+        false => Err(Failure::no_broker("nobody answers where --broker says")
+            .hinting("name the workload listener of a broker: http://ADDRESS:PORT or unix:PATH")),
+    }
+}
+
+/// Where the broker of this data directory listens, if it does.
+fn listening(data: &DataDir) -> Result<Broker, Failure> {
     let nobody = || {
-        Failure::no_broker(format!("no broker runs on {}", data.path().display()))
-            .hinting("start one: cloakroom serve")
+        let failure = Failure::no_broker(format!("no broker runs on {}", data.path().display()));
+        match data.path().join("appliance.toml").exists() {
+            true => failure
+                .hinting("it is an appliance's: name its workload listener: --broker http://ADDRESS:PORT"),
+            false => failure.hinting("start one: cloakroom serve"),
+        }
     };
     let Listening { address, speaks_tls } = Listening::last(data).ok_or_else(nobody)?;
-    // Without a broker nothing gets out; but whoever starts the command wants to know before.
-    std::net::TcpStream::connect(address).map_err(|_| nobody())?;
+    let broker = Some(Broker::Network(address)).filter(Broker::answers).ok_or_else(nobody)?;
     if speaks_tls {
         return Err(Failure::failed("the broker's listener speaks TLS ([listen.tls]), and `run` does not")
             .hinting("run the command on a broker whose listener has no [listen.tls]; or start it yourself with the variables of: cloakroom workload add"));
     }
-    Ok(address)
+    Ok(broker)
 }

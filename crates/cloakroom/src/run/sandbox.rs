@@ -2,17 +2,17 @@
 
 use super::hidden::Hidden;
 use super::kit::Kit;
-use super::machine::{Machine, Wanted};
+use super::machine::{self, Machine, Wanted};
 use super::signals::{Kept, Outside};
-use super::{PAUSE, carry::carry, environment, inside};
+use super::{PAUSE, Places, carry, environment, inside};
 use crate::cli::RunArguments;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
+use crate::guest::Broker;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use tokio::net::{TcpStream, UnixListener};
+use tokio::net::UnixListener;
 use tokio::process::Command;
 
 /// The socket, inside, that leads to the broker's workload listener.
@@ -52,6 +52,7 @@ impl Sandbox {
         for path in std::iter::once(&directory).chain(&asked.write) {
             view.show(path, Right::Write)?;
         }
+        view.cover_sockets();
         let variables = environment::of(kit, &asked.pass)?;
         let (mut arguments, shown) = (view.arguments, view.shown);
         arguments.extend(of_broker(data, sockets.path())?);
@@ -59,8 +60,8 @@ impl Sandbox {
             let (hidden, authority) = (&hidden.paths[..], std::fs::read_to_string(data.ca())?);
             let (directory, shown, variables) = (&*directory, &shown[..], &variables);
             let wanted = Wanted { asked, variables, directory, hidden, shown, authority };
-            let machine = Machine::plan(&wanted, sockets.path())?;
-            arguments.extend(machine.view(sockets.path(), hidden));
+            let machine = Machine::plan(&wanted)?;
+            arguments.extend(machine.view(hidden));
             Some(machine)
         } else {
             None
@@ -84,8 +85,12 @@ impl Sandbox {
     /// One line: what is isolated, and what is not.
     pub(super) fn says(&self) -> String {
         let (within, kernel, sockets) = match &self.machine {
-            None => (String::new(), "the kernel is shared, and ", ", and Unix sockets in it be connected to"),
-            Some(machine) => (format!(" in {}", machine.accelerator.says()), "", ""),
+            None => (
+                String::new(),
+                "the kernel is shared, and ",
+                ", and Unix sockets in it that are made from now on be connected to",
+            ),
+            Some(machine) => (format!(" in {}", machine::says(machine.accelerator)), "", ""),
         };
         format!(
             "cloakroom: running as workload {}{within}; isolated: network (only the broker), processes, home, /tmp, known brokers' files; \
@@ -96,13 +101,15 @@ impl Sandbox {
     }
 
     /// Starts the command and waits for its end.
-    pub(super) async fn run(self, broker: SocketAddr) -> Result<u8, Failure> {
+    pub(super) async fn run(mut self, broker: Broker) -> Result<u8, Failure> {
         let relay = UnixListener::bind(self.sockets.path().join("relay.sock"))?;
         let control = UnixListener::bind(self.sockets.path().join("control.sock"))?;
         let _kept = Kept::alive()?;
         let mut signals = Outside::watch()?;
         let mut command = self.command_line();
         let mut child = command.spawn().map_err(|error| Failure::file("run", &self.bubblewrap, &error))?;
+        // Its parts are in the hands of those who run it.
+        self.machine = None;
         tokio::spawn(carry_to(relay, broker));
         let pass_on = async {
             // Only the first connection is heard: it is made before the command starts.
@@ -205,6 +212,19 @@ impl<'h> View<'h> {
     }
 }
 
+impl View<'_> {
+    /// SECURITY: a file that cannot be written does not stop who connects to it; one that is another file does.
+    fn cover_sockets(&mut self) {
+        for socket in self.hidden.seen_sockets(&self.shown) {
+            self.arguments.extend([
+                "--ro-bind".into(),
+                "/dev/null".into(),
+                socket.to_owned().into_os_string(),
+            ]);
+        }
+    }
+}
+
 /// What leads to the broker: two sockets, the authority's certificate, and this program.
 fn of_broker(data: &DataDir, sockets: &Path) -> Result<Vec<OsString>, Failure> {
     let program = std::env::current_exe()?;
@@ -223,15 +243,18 @@ fn of_broker(data: &DataDir, sockets: &Path) -> Result<Vec<OsString>, Failure> {
 }
 
 /// Each connection goes to the broker's workload listener, and nowhere else.
-async fn carry_to(relay: UnixListener, broker: SocketAddr) {
+async fn carry_to(relay: UnixListener, broker: Broker) {
+    let places = Places::new();
     loop {
+        let place = places.one().await;
         let Ok((inside, _)) = relay.accept().await else {
             tokio::time::sleep(PAUSE).await;
             continue;
         };
+        let broker = broker.clone();
         tokio::spawn(async move {
-            if let Ok(connection) = TcpStream::connect(broker).await {
-                let _ = connection.set_nodelay(true);
+            let _place = place;
+            if let Ok(connection) = broker.connect().await {
                 carry(inside, connection).await;
             }
         });

@@ -42,6 +42,7 @@ mod init;
 mod internet;
 mod kills;
 mod kms;
+mod ladder;
 mod learn;
 mod leases;
 mod lifecycle;

@@ -13,7 +13,7 @@ use super::relay::Relay;
 use super::user::User;
 use super::{aws, say};
 use crate::failure::Failure;
-use crate::init::{modules, mounts, network, power};
+use crate::init::{Address, modules, mounts, network, power};
 use crate::run::{PORT, environment};
 use host::{Host, Word};
 use serde::{Deserialize, Serialize};
@@ -80,7 +80,7 @@ fn machine() -> Result<(), Failure> {
     mounts::at("sysfs", "/sys", mounts::PLAIN, c"")?;
     power::prepare();
     modules::load(Path::new(crate::image::MODULES))?;
-    network::attach("eth0", IpAddr::V4(OWN), 24)?;
+    network::attach(Some(&Address::plain("eth0", IpAddr::V4(OWN), 24)))?;
     files::enter(&plan)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let lived = runtime.block_on(live(plan));

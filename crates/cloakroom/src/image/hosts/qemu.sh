@@ -4,6 +4,7 @@
 #   ACCEL      kvm (default), or tcg: emulated. Emulation is for trying out: QEMU does not call it a security boundary.
 #   DATA       the data disk, made once: truncate -s 1G data.img && mkfs.ext4 -q data.img; or memory: all is gone at the end
 #   KEK        a file with the passphrase that the key-encryption key is made from (optional)
+#   TPM        the control socket of a TPM in software (swtpm), which the machine measures itself into (optional)
 #   WORKLOADS  QEMU's backend for the wire to the workloads, such as tap,ifname=cloakroom-w,script=no,downscript=no
 #   OUTSIDE    the same for the wire to the destinations; user: through this machine
 #   OUTSIDE_ADDRESS  its address, such as 10.0.2.15/24,via=10.0.2.2 (the default); or dhcp: a server on that wire lends one
@@ -11,7 +12,7 @@
 #   CONSOLE    the serial port, where the appliance says what it does, and hears the word "stop"
 set -eu
 image=$(cd "$(dirname "$0")" && pwd)
-: "${ACCEL:=kvm}" "${MEMORY:=512}" "${CPUS:=1}" "${CONSOLE:=stdio}" "${KEK:=}" "${EXTRA:=}"
+: "${ACCEL:=kvm}" "${MEMORY:=512}" "${CPUS:=1}" "${CONSOLE:=stdio}" "${KEK:=}" "${TPM:=}" "${EXTRA:=}"
 : "${DATA:?name the data disk, or say memory}" "${WORKLOADS:?name the wire to the workloads}"
 : "${OUTSIDE:=user}"
 : "${OPERATOR:=user,restrict=on,net=10.79.0.0/24,hostfwd=tcp:127.0.0.1:8482-10.79.0.15:8482}"
@@ -36,6 +37,11 @@ else
     line="$line cloakroom.kek=/dev/vdb"
     set -- "$@" -drive "if=none,id=kek,format=raw,readonly=on,file=$KEK" -device virtio-blk-device,drive=kek
   fi
+fi
+if [ -n "$TPM" ]; then
+  # This machine has no table that says where its TPM is; the driver is told to look where one always is.
+  line="$line cloakroom.tpm=/dev/tpmrm0 tpm_tis.force=1 tpm_tis.interrupts=0"
+  set -- "$@" -chardev "socket,id=tpm,path=$TPM" -tpmdev emulator,id=tpm,chardev=tpm -device tpm-tis,tpmdev=tpm
 fi
 exec qemu-system-x86_64 -M microvm,rtc=on,pit=off,pic=off -accel "$ACCEL" -cpu "$cpu" -m "$MEMORY" -smp "$CPUS" \
   -nodefaults -no-user-config -display none -no-reboot \

@@ -9,22 +9,28 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 /// An appliance whose wires all end in this machine.
-struct Alone {
-    image: Image,
+pub(crate) struct Alone {
+    pub(crate) image: Image,
     link: u16,
     workloads: u16,
 }
 
 impl Alone {
     fn new(parts: Parts) -> Self {
-        let image = Image::build(parts, &format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n"));
-        std::fs::write(image.path("passphrase"), "a passphrase of the host's\n").unwrap();
+        let alone = Self::with(parts, "");
+        std::fs::write(alone.image.path("passphrase"), "a passphrase of the host's\n").unwrap();
+        // A disk has whole sectors.
+        let kek = std::fs::File::options().write(true).open(alone.image.path("passphrase")).unwrap();
+        kek.set_len(512).unwrap();
+        alone
+    }
+
+    /// With these settings, and an empty data disk.
+    pub(crate) fn with(parts: Parts, settings: &str) -> Self {
+        let image = Image::build(parts, &settings_with(settings));
         let disk = std::fs::File::create(image.path("data.img")).unwrap();
         disk.set_len(64 << 20).unwrap();
         tool("mkfs.ext4", &[&"-q", &image.path("data.img")]);
-        // A disk has whole sectors.
-        let kek = std::fs::File::options().write(true).open(image.path("passphrase")).unwrap();
-        kek.set_len(512).unwrap();
         Self { image, link: free_port(), workloads: free_port() }
     }
 
@@ -38,23 +44,50 @@ impl Alone {
 
     /// With this address on the outside wire.
     fn boot_at(&self, outside: &str, name: &str, extra: &str, more: &[&str]) -> Machine {
-        Machine::appliance(
-            &self.image.path("image"),
-            name,
-            &[
-                ("DATA", &self.image.path("data.img")),
-                ("KEK", &self.image.path("passphrase")),
-                ("EXTRA", extra),
-                ("OUTSIDE_ADDRESS", outside),
-                ("WORKLOADS", &user("10.77.0.0/24", self.workloads, "10.77.0.1:8480")),
-                ("OPERATOR", &user("10.79.0.0/24", self.link, "10.79.0.15:8482")),
-            ],
-            more,
-        )
+        let kek = self.image.path("passphrase");
+        self.boot_image("image", name, &[("KEK", &kek), ("EXTRA", extra), ("OUTSIDE_ADDRESS", outside)], more)
+    }
+
+    /// This image of the operator's, told these things besides.
+    pub(crate) fn boot_image(
+        &self,
+        image: &str,
+        name: &str,
+        told: &[(&str, &str)],
+        more: &[&str],
+    ) -> Machine {
+        let (disk, workloads, operator) = (
+            self.image.path("data.img"),
+            user("10.77.0.0/24", self.workloads, "10.77.0.1:8480"),
+            user("10.79.0.0/24", self.link, "10.79.0.15:8482"),
+        );
+        let wires = [("DATA", &*disk), ("WORKLOADS", &workloads), ("OPERATOR", &operator)];
+        Machine::appliance(&self.image.path(image), name, &[&wires, told].concat(), more)
+    }
+
+    /// Makes the operator's commands go to the machine that was booted under this name.
+    pub(crate) fn enrol(&self, name: &str) {
+        let (at, console) = (format!("127.0.0.1:{}", self.link), self.image.path(&format!("{name}.log")));
+        self.image.operate(&["image", "enrol", "--at", &at, "--console", &console], "");
+    }
+
+    /// A workload's key and a placeholder for reading items of the credential `c`.
+    pub(crate) fn permit(&self, to: &str, more: &[&str]) -> (String, String) {
+        let key = self.image.operate(&["workload", "add", "robot"], "")["key"].as_str().unwrap().to_owned();
+        (key, self.placeholder(to, "robot", more))
+    }
+
+    fn placeholder(&self, to: &str, workload: &str, more: &[&str]) -> String {
+        let (image, file) = (&self.image, self.image.path("policy.toml"));
+        std::fs::write(&file, policy(to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
+        let words = ["placeholder", "issue", "--credential", "c", "--workload", workload, "--policy", &file];
+        let issued = image.operate(&[&words, more].concat(), "");
+        image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
+        issued["placeholder"].as_str().unwrap().to_owned()
     }
 
     /// The status of a permitted call, where one came.
-    fn call(&self, key: &str, placeholder: &str, destination: u16) -> Option<String> {
+    pub(crate) fn call(&self, key: &str, placeholder: &str, destination: u16) -> Option<String> {
         let mut stream = TcpStream::connect(("127.0.0.1", self.workloads)).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).ok()?;
         let request = format!(
@@ -68,12 +101,17 @@ impl Alone {
     }
 }
 
+/// Destinations are on this machine.
+pub(crate) fn settings_with(more: &str) -> String {
+    format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n{more}")
+}
+
 /// A wire of QEMU's user network that reaches nothing, but one port of it is reached.
 fn user(net: &str, port: u16, to: &str) -> String {
     format!("user,restrict=on,net={net},hostfwd=tcp:127.0.0.1:{port}-{to}")
 }
 
-fn ready(machine: &mut Machine) {
+pub(crate) fn ready(machine: &mut Machine) {
     machine.line("the broker", |line| line.starts_with("{\"ready\":true"));
 }
 
@@ -89,29 +127,11 @@ fn t64_t87_t90_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at
     // The second call dies between the record of its intent and its sending.
     let mut first = alone.boot("first", "CLOAKROOM_DIE_AT=before-send:2");
     ready(&mut first);
-    let at = format!("127.0.0.1:{}", alone.link);
-    image.operate(&["image", "enrol", "--at", &at, "--console", &image.path("first.log")], "");
+    alone.enrol("first");
     image.operate(&["credential", "add", "c", "--kind", "bearer", "--to", &to], &shaped("sk_live_"));
-    let key = image.operate(&["workload", "add", "robot"], "")["key"].as_str().unwrap().to_owned();
-    let file = image.path("policy.toml");
-    std::fs::write(&file, policy(&to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
-    let words = [
-        "placeholder",
-        "issue",
-        "--credential",
-        "c",
-        "--workload",
-        "robot",
-        "--policy",
-        &file,
-        "--uses",
-        "3",
-    ];
-    let issued = image.operate(&words, "");
-    image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
-    let placeholder = issued["placeholder"].as_str().unwrap();
-    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("200"));
-    assert_eq!(alone.call(&key, placeholder, upstream.port()), None);
+    let (key, placeholder) = alone.permit(&to, &["--uses", "3"]);
+    assert_eq!(alone.call(&key, &placeholder, upstream.port()).as_deref(), Some("200"));
+    assert_eq!(alone.call(&key, &placeholder, upstream.port()), None);
     first.ended();
     assert_eq!(upstream.requests().len(), 1);
 
@@ -119,8 +139,8 @@ fn t64_t87_t90_a_crash_turns_the_appliance_off_and_what_was_accepted_is_there_at
     // And its outside address is lent this time, by the DHCP server of QEMU's network.
     let mut second = alone.boot_at("dhcp", "second", "", &[]);
     ready(&mut second);
-    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("200"));
-    assert_eq!(alone.call(&key, placeholder, upstream.port()).as_deref(), Some("403"));
+    assert_eq!(alone.call(&key, &placeholder, upstream.port()).as_deref(), Some("200"));
+    assert_eq!(alone.call(&key, &placeholder, upstream.port()).as_deref(), Some("403"));
     assert_eq!(upstream.requests().len(), 2);
     second.tell("shell");
     second.tell("stop");

@@ -1,5 +1,6 @@
 //! A running guest: its console, and QEMU's own way to be told things (QMP).
 
+use crate::ladder::Rung;
 use serde_json::{Value, json};
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
@@ -19,33 +20,41 @@ pub(crate) struct Machine {
     qmp: PathBuf,
 }
 
-/// `tcg`, or `kvm` where the host is said to have it; asked for and not there is an error, not a weaker test.
-pub(crate) fn accelerator() -> String {
-    let wanted = std::env::var("CLOAKROOM_ACCEL").unwrap_or_else(|_| "tcg".into());
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let has_hardware = cpu.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-    match wanted.as_str() {
-        "tcg" => eprintln!("rung: two guests, emulated: shows the function, is no security boundary"),
-        "kvm" if has_hardware && Path::new("/dev/kvm").exists() => eprintln!("rung: two guests of KVM"),
-        other => panic!("CLOAKROOM_ACCEL={other}, and this machine virtualises nothing in hardware"),
+/// Where guests run, unless a test says otherwise: emulated; by KVM where `CLOAKROOM_ACCEL=kvm` asks for it. Asked for and not there is an error,
+/// not a weaker test.
+pub(crate) fn usual() -> Rung {
+    match std::env::var("CLOAKROOM_ACCEL").as_deref() {
+        Ok("kvm") => Rung::KvmGuests,
+        Ok("tcg") | Err(_) => Rung::EmulatedGuests,
+        Ok(other) => panic!("CLOAKROOM_ACCEL={other}: tcg or kvm"),
     }
-    wanted
 }
 
 impl Machine {
     /// The appliance in `image`, by the script that comes with it.
     pub(crate) fn appliance(image: &str, name: &str, variables: &[(&str, &str)], more: &[&str]) -> Self {
         let mut command = Command::new(format!("{image}/qemu.sh"));
-        command.env("ACCEL", accelerator()).env("CONSOLE", "chardev:console");
+        command.env("ACCEL", usual().accelerator()).env("CONSOLE", "chardev:console");
         command.envs(variables.iter().copied());
         Self::start(command, Path::new(image).parent().unwrap(), name, more)
     }
 
     /// A guest with this kernel and root, and this wire.
     pub(crate) fn guest(kernel: &Path, root: &Path, wire: &str, name: &str, more: &[&str]) -> Self {
-        let accelerator = accelerator();
-        let (cpu, clock) = match accelerator.as_str() {
-            "kvm" => ("host", ""),
+        Self::guest_on(usual(), kernel, root, wire, name, more)
+    }
+
+    /// The same, on a rung of its own.
+    pub(crate) fn guest_on(
+        rung: Rung,
+        kernel: &Path,
+        root: &Path,
+        wire: &str,
+        name: &str,
+        more: &[&str],
+    ) -> Self {
+        let (cpu, clock) = match rung {
+            Rung::KvmGuests => ("host", ""),
             _ => ("max", " tsc_early_khz=2000000 mitigations=off"),
         };
         let mut command = Command::new("qemu-system-x86_64");
@@ -53,7 +62,7 @@ impl Machine {
             "-M",
             "microvm,rtc=on,pit=off,pic=off",
             "-accel",
-            &accelerator,
+            rung.accelerator(),
             "-cpu",
             cpu,
             "-m",

@@ -4,8 +4,10 @@
 //! function. Only hardware virtualisation makes a boundary of it: `CLOAKROOM_ACCEL=kvm` runs the same tests on a host that has it.
 
 mod build;
-mod life;
+pub(crate) mod life;
 mod machine;
+mod own;
 mod pair;
 pub(crate) mod parts;
+mod tpm;
 mod wire;

@@ -1,9 +1,10 @@
 //! Two guests. The robot is root of one, and its only wire ends in the other, which is the broker. It tries everything; the destinations and
 //! the rest of the internet are this machine, which answers whoever reaches it and records what comes.
 
-use super::machine::{Machine, free_port};
+use super::machine::{Machine, free_port, usual};
 use super::parts::{HOST, Image, Parts};
 use super::wire::frames;
+use crate::ladder::{Rung, kvm_runs};
 use crate::support::policy;
 use cloakroom_testkit::{CANARY, TestAuthority, TlsUpstream, echo, hunt, shaped};
 use serde_json::{Value, json};
@@ -94,8 +95,14 @@ impl Internet {
     }
 }
 
-/// The robot's root: its program, busybox, the drivers that the appliance has too, and the plan.
+/// The robot's root: its program, and the plan.
 fn robot_root(parts: &Parts, image: &Path, plan: &str, out: &Path) {
+    let program = std::fs::read(parts.robot()).unwrap();
+    guest_root(parts, image, &[("init", &program), ("plan", plan.as_bytes())], out);
+}
+
+/// The root of a guest beside the appliance: busybox, the drivers that the appliance has too, and these files.
+pub(super) fn guest_root(parts: &Parts, image: &Path, own: &[(&str, &[u8])], out: &Path) {
     let manifest: Value =
         serde_json::from_slice(&std::fs::read(image.join("manifest.json")).unwrap()).unwrap();
     let modules: Vec<&String> =
@@ -105,9 +112,8 @@ fn robot_root(parts: &Parts, image: &Path, plan: &str, out: &Path) {
         let stem = name.split_once('-').unwrap().1;
         files.insert(name.trim_start_matches('/').into(), module(&parts.modules(), stem));
     }
-    files.insert("init".into(), std::fs::read(parts.robot()).unwrap());
     files.insert("bin/busybox".into(), std::fs::read("/bin/busybox").unwrap());
-    files.insert("plan".into(), plan.as_bytes().to_vec());
+    files.extend(own.iter().map(|(name, content)| ((*name).to_owned(), content.to_vec())));
     let mut archive = Vec::new();
     for directory in ["bin", "dev", "modules", "proc", "sys"] {
         entry(&mut archive, directory, 0o040_755, &[]);
@@ -176,6 +182,25 @@ fn nothing_of_the_canary(place: &str, bytes: &[u8]) {
 #[test]
 fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_permitted_call() {
     let Some(parts) = Parts::find() else { return };
+    the_robot_comes_nowhere(usual(), parts);
+}
+
+/// The same by hardware, where a KVM runs the kernel; what is said where it does not is what was seen.
+#[test]
+#[expect(clippy::print_stderr, reason = "says what is left out")]
+fn t84_t111_t112_the_same_robot_under_kvm_reaches_nothing_where_a_kvm_runs_the_kernel() {
+    let Some(parts) = Parts::find() else { return };
+    match kvm_runs(&parts.kernel()) {
+        Ok(()) => the_robot_comes_nowhere(Rung::KvmGuests, parts),
+        Err(why) => {
+            eprintln!("LEFT OUT: rung two-guests-kvm, so nothing here proves isolation by hardware: {why}");
+            assert_ne!(usual(), Rung::KvmGuests, "CLOAKROOM_ACCEL asks for KVM, and {why}");
+        }
+    }
+}
+
+fn the_robot_comes_nowhere(rung: Rung, parts: Parts) {
+    rung.say();
     let image = Image::build(
         parts,
         &format!("[upstream]\nallow-address = [\"{HOST}/32\"]\n[listen]\nconsole = \"0.0.0.0:8481\"\n"),
@@ -186,6 +211,7 @@ fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_pe
         &image.path("image"),
         "broker",
         &[
+            ("ACCEL", rung.accelerator()),
             ("DATA", "memory"),
             ("WORKLOADS", &format!("stream,server=on,addr.type=unix,addr.path={wire}")),
             (
@@ -224,7 +250,7 @@ fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_pe
     robot_root(&image.parts, Path::new(&image.path("image")), &plan, &root);
     let kernel = PathBuf::from(image.path("image/vmlinux"));
     let cable = format!("stream,server=off,addr.type=unix,addr.path={wire}");
-    let mut robot = Machine::guest(&kernel, &root, &cable, "robot", &[]);
+    let mut robot = Machine::guest_on(rung, &kernel, &root, &cable, "robot", &[]);
     robot.line("the end of its tries", |line| line == "DONE");
 
     let said = robot.said();
@@ -254,6 +280,15 @@ fn t84_t111_t112_root_of_a_guest_behind_the_appliance_reaches_nothing_but_the_pe
     let memory = robot.memory(MEMORY, Path::new(&image.path("robot.memory")));
     assert!(contains(&memory, placeholder.as_bytes()), "the search of its memory finds nothing at all");
     robot_side_is_clean(&image, &memory, &said);
+    rung.record(&json!({
+        "tries": lines(&said, "TRY"),
+        "calls": lines(&said, "CALL"),
+        "while the broker was frozen and when it was dead": "call=none direct=closed",
+        "datagrams that reached the internet stand-in": internet.datagrams(),
+        "requests there that were not the permitted one": requests.iter().filter(|one| !one.target.starts_with("/v1/items/")).count(),
+        "places on the robot's side with the canary": 0,
+        "bytes of the robot's memory that were searched": memory.len(),
+    }));
 }
 
 fn robot_side_is_clean(image: &Image, memory: &[u8], said: &str) {

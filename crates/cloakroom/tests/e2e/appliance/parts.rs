@@ -81,15 +81,21 @@ impl Image {
     pub(crate) fn build(parts: Parts, settings: &str) -> Self {
         let image = Self { parts, authority: TestAuthority::new(), directory: tempfile::tempdir().unwrap() };
         done(&["--data", &image.path("ops"), "image", "operator"]);
-        std::fs::write(image.path("settings.toml"), settings).unwrap();
-        let (program, kernel, modules) = (image.parts.program(), image.parts.kernel(), image.parts.modules());
+        image.build_as("image", settings);
+        image
+    }
+
+    /// One more image of the same operator, with other settings.
+    pub(crate) fn build_as(&self, name: &str, settings: &str) {
+        std::fs::write(self.path("settings.toml"), settings).unwrap();
+        let (program, kernel, modules) = (self.parts.program(), self.parts.kernel(), self.parts.modules());
         done(&[
             "--data",
-            &image.path("ops"),
+            &self.path("ops"),
             "image",
             "build",
             "--out",
-            &image.path("image"),
+            &self.path(name),
             "--executable",
             text(&program),
             "--kernel",
@@ -97,11 +103,10 @@ impl Image {
             "--modules",
             text(&modules),
             "--settings",
-            &image.path("settings.toml"),
+            &self.path("settings.toml"),
             "--trust",
-            text(&image.authority.file()),
+            text(&self.authority.file()),
         ]);
-        image
     }
 
     /// A path below this image's own directory.

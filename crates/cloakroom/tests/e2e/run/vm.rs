@@ -6,7 +6,7 @@ use super::{Stage, text};
 use crate::appliance::parts::Parts;
 use crate::support::{BINARY, eventually};
 use cloakroom_testkit::shaped;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 struct Machines {
@@ -120,12 +120,22 @@ fn in_a_machine_signals_and_the_terminal_are_the_commands_own_and_a_killed_run_l
     assert_eq!(output.status.code(), Some(5), "{output:?}");
 
     std::fs::remove_file(&started).unwrap();
-    let mut child = machines.command(&[], "echo > started; exec sleep 1000").spawn().unwrap();
+    let rooms = tempfile::tempdir().unwrap();
+    let mut command = machines.command(&[], "echo > started; exec sleep 1000");
+    let mut child = command.env("TMPDIR", rooms.path()).spawn().unwrap();
     patiently("the command starts", || started.exists());
     child.kill().unwrap();
     child.wait().unwrap();
+    // What lies there has no bytes: the machine's root, with the workload's key, was in memory alone.
+    let left = files_below(rooms.path());
+    assert!(left.iter().all(|path| path.extension().is_some_and(|end| end == "sock")), "{left:?}");
     let project = stage.project.path().canonicalize().unwrap();
     eventually("QEMU ends", || (!super::anyone_in(&project)).then_some(()));
+}
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { files_below(&path) } else { vec![path] }).collect()
 }
 
 /// A machine that is emulated on a busy host takes its time.
