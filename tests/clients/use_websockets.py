@@ -1,17 +1,20 @@
 """The websockets library, as anyone would use it: a server that demands and echoes the credential, and a program that talks to it.
 
-What the server does with what it hears is the same in use_ws.mjs: each program talks to each server.
+What the server does with what it hears is the same in use_ws.mjs: each program talks to each server. The program is the asynchronous one:
+the blocking client reads and writes one TLS connection from two threads, and where the server's session tickets come while it writes, its
+request is now and then never sent, to any server.
 """
 
+import asyncio
 import json
 import os
 import ssl
 import sys
 import threading
 
+from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.http11 import Response
-from websockets.sync.client import connect
 from websockets.sync.server import serve as serve_websockets
 
 PIECE = 3
@@ -58,7 +61,7 @@ def serve(certificate, key):
     sys.stdin.read()
 
 
-def call(mode, target):
+async def call(mode, target):
     """Talks on both paths. The placeholder has to stand wherever the server told the credential."""
     placeholder, in_message = os.environ["PLACEHOLDER"], os.environ["PLACEHOLDER_IN_MESSAGE"]
     told = f"Bearer {placeholder}"
@@ -72,44 +75,44 @@ def call(mode, target):
     def opened(path, **more):
         return connect(base + path, additional_headers=fields | more, subprotocols=["chat.v1", "chat.v2"], **options)
 
-    with opened("/handshake", Authorization=told) as connection:
+    async with opened("/handshake", Authorization=told) as connection:
         assert connection.subprotocol == "chat.v2"
         names = [extension.name for extension in connection.protocol.extensions]
         assert names == ["permessage-deflate"], names
-        connection.send("extensions")
-        assert connection.recv(timeout=60) == "permessage-deflate"
+        await connection.send("extensions")
+        assert await heard(connection) == "permessage-deflate"
         for number in range(20):
-            connection.send(f"number {number}")
-            assert connection.recv(timeout=60) == f"{told}: number {number}"
-        connection.send(["in", " ", "pieces"])
-        assert connection.recv(timeout=60) == f"{told}: in pieces"
-        connection.send(b"\x00\xff\xfe")
-        assert connection.recv(timeout=60) == told.encode() + b"\x00\xff\xfe"
+            await connection.send(f"number {number}")
+            assert await heard(connection) == f"{told}: number {number}"
+        await connection.send(["in", " ", "pieces"])
+        assert await heard(connection) == f"{told}: in pieces"
+        await connection.send(b"\x00\xff\xfe")
+        assert await heard(connection) == told.encode() + b"\x00\xff\xfe"
         large = "x" * 300_000
-        connection.send(large)
-        assert connection.recv(timeout=60) == f"{told}: {large}"
-        connection.send("fragments")
-        assert connection.recv(timeout=60) == f"your key is {told}!"
-        assert connection.ping().wait(60)
-        connection.send("goodbye")
-        closed = ended(connection)
+        await connection.send(large)
+        assert await heard(connection) == f"{told}: {large}"
+        await connection.send("fragments")
+        assert await heard(connection) == f"your key is {told}!"
+        await asyncio.wait_for(await connection.ping(), 60)
+        await connection.send("goodbye")
+        closed = await ended(connection)
         assert (closed.code, closed.reason) == (4001, told), closed
 
-    with opened("/gateway") as connection:
-        connection.send(json.dumps({"d": {"token": in_message, "more": [1, 2]}}))
-        assert json.loads(connection.recv(timeout=60)) == {"hello": in_message}
-        connection.send("hello")
-        answer = connection.recv(timeout=60)
+    async with opened("/gateway") as connection:
+        await connection.send(json.dumps({"d": {"token": in_message, "more": [1, 2]}}))
+        assert json.loads(await heard(connection)) == {"hello": in_message}
+        await connection.send("hello")
+        answer = await heard(connection)
         assert answer == f"Bearer {in_message}: hello", answer
 
     # One step wrong.
-    with opened("/gateway") as connection:
-        connection.send(json.dumps({"token": in_message}))
-        closed = ended(connection)
+    async with opened("/gateway") as connection:
+        await connection.send(json.dumps({"token": in_message}))
+        closed = await ended(connection)
         assert (closed.code, closed.reason) == (1008, "place-not-permitted"), closed
-    with opened("/handshake", Authorization=told) as connection:
-        connection.send(f"and again {placeholder}")
-        closed = ended(connection)
+    async with opened("/handshake", Authorization=told) as connection:
+        await connection.send(f"and again {placeholder}")
+        closed = await ended(connection)
         assert (closed.code, closed.reason) == (1008, "place-not-permitted"), closed
     for path, field, code in [
         ("/other", told, "call-not-permitted"),
@@ -117,7 +120,7 @@ def call(mode, target):
         ("/gateway", told, "call-not-permitted"),
     ]:
         try:
-            opened(path, Authorization=field)
+            await opened(path, Authorization=field)
         except InvalidStatus as no:
             answer: Response = no.response
             assert answer.status_code == 403 and json.loads(answer.body)["code"] == code, answer
@@ -126,11 +129,16 @@ def call(mode, target):
     print(told, "done")
 
 
-def ended(connection):
+async def heard(connection):
+    """The next message."""
+    return await asyncio.wait_for(connection.recv(), 60)
+
+
+async def ended(connection):
     """How the other side closed."""
     try:
         while True:
-            print("still hears", connection.recv(timeout=60))
+            print("still hears", await heard(connection))
     except ConnectionClosed as closed:
         return closed.rcvd
 
@@ -139,4 +147,4 @@ if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve(*sys.argv[2:])
     else:
-        call(*sys.argv[2:])
+        asyncio.run(call(*sys.argv[2:]))
