@@ -6,13 +6,16 @@
 //   ["fill", {SELECTOR: TEXT, …}]      types into fields
 //   ["wait", SELECTOR, TEXT]           until an element holds the text; without a reload
 //   ["text", SELECTOR]                 what it holds
+//   ["attribute", SELECTOR, NAME]      the value of an attribute
 //   ["submit", SELECTOR]               clicks, and waits for the page that comes
 //   ["click", SELECTOR]                clicks, and waits for nothing
 //   ["key", KEY]                       one key
-//   ["axe"]                            what axe-core finds wrong with the page
-//   ["look", DIRECTORY, NAME]          screenshots: desktop and phone, light and dark
+//   ["look", DIRECTORY, NAME]          screenshots: desktop and phone, light and dark; what axe-core finds wrong in each
 //   ["weigh", PATH]                    bytes of the page with all that it loads
 //   ["kept"]                           what the console's pages keep in the browser
+//   ["allow-telling"]                  lets the page tell things on the desktop, and notes what it tells
+//   ["told"]                           what it told since: title, body, tag
+//   ["press-told"]                     clicks on the last of it, and gives where that leads
 //   ["plant"]                          puts an image from elsewhere into the page
 //   ["trouble"]                        errors, dialogs and requests to elsewhere, since the last time
 import { chromium } from "playwright-core";
@@ -99,33 +102,34 @@ const commands = {
     await page.keyboard.press(key);
     return {};
   },
-  async axe() {
-    // Evaluated by the debugger, past the page's policy.
-    await page.evaluate(axe);
-    const found = await page.evaluate(() => globalThis.axe.run(document, {
-      runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
-    }));
-    return { violations: found.violations.map((one) => `${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`) };
+  async attribute(selector, name) {
+    return { value: await page.locator(selector).first().getAttribute(name) };
   },
   async look(directory, name) {
-    const wide = [];
+    const [wide, violations] = [[], []];
+    // Evaluated by the debugger, past the page's policy.
+    await page.evaluate(axe);
     for (const colorScheme of ["light", "dark"]) {
       await page.emulateMedia({ colorScheme });
       for (const [device, width, height] of [["desktop", 1280, 900], ["phone", 390, 844]]) {
         await page.setViewportSize({ width, height });
         await page.screenshot({ path: join(directory, `${name}-${device}-${colorScheme}.png`), fullPage: true, animations: "disabled" });
         if (await page.evaluate(() => document.documentElement.scrollWidth > innerWidth)) wide.push(`${name} on a ${device}`);
+        const found = await page.evaluate(() => globalThis.axe.run(document, {
+          runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"], resultTypes: ["violations"],
+        }));
+        violations.push(...found.violations.map((one) => `${device}, ${colorScheme}: ${one.id}: ${one.help}: ${one.nodes.slice(0, 3).map((node) => node.html.slice(0, 200)).join(" | ")}`));
       }
     }
     await page.emulateMedia({ colorScheme: "light" });
     await page.setViewportSize({ width: 1280, height: 900 });
-    return { wide };
+    return { wide, violations };
   },
   async weigh(path) {
     const sizes = [];
     const count = (answer) => sizes.push(answer.body().then((body) => body.length, () => 0));
     page.on("response", count);
-    await page.goto(origin + path, { waitUntil: "load" });
+    await page.goto(path.startsWith("http") ? path : origin + path, { waitUntil: "load" });
     page.off("response", count);
     // Told of changes is an answer without an end.
     const timeout = new Promise((done) => setTimeout(() => done(0), 2000));
@@ -134,6 +138,25 @@ const commands = {
   },
   async kept() {
     return { kept: await page.evaluate(() => ({ ...localStorage })) };
+  },
+  async "allow-telling"() {
+    await context.grantPermissions(["notifications"], { origin });
+    // The browser's own notification is made; this notes what it was made of.
+    await context.addInitScript(() => {
+      const told = [];
+      globalThis.Notification = class extends globalThis.Notification {
+        constructor(title, options) { super(title, options); told.push(this); }
+      };
+      globalThis.toldOnDesktop = told;
+    });
+    return {};
+  },
+  async told() {
+    return { told: await page.evaluate(() => globalThis.toldOnDesktop.map(({ title, body, tag }) => ({ title, body, tag }))) };
+  },
+  async "press-told"() {
+    await Promise.all([page.waitForEvent("load", { timeout: 20000 }), page.evaluate(() => globalThis.toldOnDesktop.at(-1).onclick())]);
+    return told();
   },
   // What a page with a hole would have in it: proves that it would be seen.
   async plant() {

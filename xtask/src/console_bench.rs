@@ -3,6 +3,7 @@
 
 use crate::fault::Fault;
 use crate::shell::{command, run, step, target};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -16,7 +17,9 @@ const RECORDS: &str = "1000000";
 const RUNS: usize = 15;
 /// What a page may take.
 const BUDGET: Duration = Duration::from_millis(20);
-const PAGES: [&str; 11] = [
+/// What it may weigh with all that it loads.
+const HEAVIEST: usize = 200 << 10;
+const PAGES: [&str; 12] = [
     "/inbox",
     "/activity",
     "/activity?what=refusals&range=month",
@@ -28,14 +31,23 @@ const PAGES: [&str; 11] = [
     "/workloads",
     "/status",
     "/policies/new",
+    "/connect",
+];
+/// Lists, and how the addresses of the pages begin that are measured beside them: the first that a list links.
+const LINKED: [(&str, &str); 3] = [
+    ("/placeholders", "/placeholders/ph_"),
+    ("/inbox", "/inbox/ap_"),
+    ("/activity?what=calls", "/activity/0"),
 ];
 
 /// One page.
 struct Measured {
-    path: &'static str,
+    path: String,
     median: Duration,
     slowest: Duration,
     bytes: usize,
+    /// With the styles, scripts and pictures that it loads.
+    with_files: usize,
 }
 
 /// Measures, prints and writes `target/bench/console.md`. `profile`: with which the broker is built.
@@ -116,23 +128,41 @@ fn measured(program: &Path, data: &Path, console: &str) -> Result<Vec<Measured>,
     while get(console, "/status", token)?.contains("The journal is being read") && Instant::now() < deadline {
         std::thread::sleep(Duration::from_secs(1));
     }
-    PAGES.iter().map(|path| page(console, path, token)).collect()
+    let mut paths: Vec<String> = PAGES.iter().map(|path| (*path).to_owned()).collect();
+    for (list, begins) in LINKED {
+        let text = get(console, list, token)?;
+        let linked = links(&text).find(|path| path.starts_with(begins));
+        paths.push(linked.ok_or_else(|| Fault::new(format!("{list} links no {begins}")))?.to_owned());
+    }
+    paths.into_iter().map(|path| page(console, path, token)).collect()
 }
 
-fn page(console: &str, path: &'static str, token: &str) -> Result<Measured, Fault> {
+/// The addresses that a page links or loads.
+fn links(page: &str) -> impl Iterator<Item = &str> {
+    let after = |word| page.split(word).skip(1).filter_map(|rest: &str| rest.split('"').next());
+    after("href=\"").chain(after("src=\""))
+}
+
+fn page(console: &str, path: String, token: &str) -> Result<Measured, Fault> {
     let mut times = Vec::new();
-    let mut bytes = 0;
+    let mut text = String::new();
     for _ in 0..RUNS {
         let begun = Instant::now();
-        let answer = get(console, path, token)?;
+        let answer = get(console, &path, token)?;
         times.push(begun.elapsed());
         if !answer.starts_with("HTTP/1.1 200 ") {
             return Err(Fault::new(format!("{path}: {}", answer.lines().next().unwrap_or_default())));
         }
-        bytes = answer.len();
+        text = answer;
     }
     times.sort();
-    Ok(Measured { path, median: times[RUNS / 2], slowest: times[RUNS - 1], bytes })
+    let is_file = |path: &&str| [".css", ".js", ".svg"].iter().any(|end| path.ends_with(end));
+    let files: BTreeSet<&str> = links(&text).filter(is_file).collect();
+    let mut with_files = text.len();
+    for file in files {
+        with_files += get(console, file, token)?.len();
+    }
+    Ok(Measured { path, median: times[RUNS / 2], slowest: times[RUNS - 1], bytes: text.len(), with_files })
 }
 
 /// Connection included: what a browser on the same machine waits for.
@@ -150,18 +180,20 @@ fn get(console: &str, path: &str, token: &str) -> Result<String, Fault> {
 fn report(profile: &str, measured: &[Measured]) -> String {
     let millis = |time: Duration| time.as_secs_f64() * 1000.0;
     let mut text = format!(
-        "# The console with {PLACEHOLDERS} placeholders and {RECORDS} journal records ({profile} profile)\n\n| page | median, ms | slowest of {RUNS}, ms | KiB | within {} ms |\n|---|---|---|---|---|\n",
+        "# The console with {PLACEHOLDERS} placeholders and {RECORDS} journal records ({profile} profile)\n\n| page | median, ms | slowest of {RUNS}, ms | KiB | KiB with its files | within {} ms and 200 KiB |\n|---|---|---|---|---|---|\n",
         BUDGET.as_millis()
     );
     for one in measured {
-        let within = if one.median <= BUDGET { "yes" } else { "**no**" };
+        let within = one.median <= BUDGET && one.with_files <= HEAVIEST;
+        let within = if within { "yes" } else { "**no**" };
         let _ = writeln!(
             text,
-            "| `{}` | {:.1} | {:.1} | {:.1} | {within} |",
+            "| `{}` | {:.1} | {:.1} | {:.1} | {:.1} | {within} |",
             one.path,
             millis(one.median),
             millis(one.slowest),
-            one.bytes as f64 / 1024.0
+            one.bytes as f64 / 1024.0,
+            one.with_files as f64 / 1024.0
         );
     }
     text

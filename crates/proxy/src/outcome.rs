@@ -4,7 +4,7 @@ use crate::Proxy;
 use crate::desk::Desk;
 use crate::reply::{AnswerBody, own_document};
 use crate::wire::malformed;
-use cloakroom_model::{ApprovalId, Principal, ProposalId, Refusal};
+use cloakroom_model::{ApprovalId, Code, PlaceholderId, Principal, ProposalId, Refusal, Timestamp};
 use cloakroom_store::{Ruling, Standing, Verdict};
 use http::Response;
 use serde_json::{Value, json};
@@ -59,35 +59,61 @@ impl Desk {
 
 impl Proxy {
     fn outcome_of_proposal(&self, id: ProposalId, principal: &Principal) -> Outcome {
-        let plain = |state, next| Outcome { state, next, decide: None };
-        match self.proposals.standing(id, principal.name()) {
+        match self.proposals.standing(id, principal.workload()) {
             Some(Standing::Waiting) => Outcome {
                 state: "waiting",
                 next: "no operator has read it yet; ask again later",
                 decide: Some(self.page_of_proposal(id)),
             },
-            Some(Standing::Ruled(Ruling::Accepted)) => plain(
-                "accepted",
-                "an operator took it up; what is issued for it stands in GET /.cloakroom/, and counts when it is approved",
-            ),
+            Some(Standing::Ruled(Ruling::Accepted(issued))) => self.outcome_of_issued(issued, principal),
             Some(Standing::Ruled(Ruling::Dropped)) => {
-                plain("dropped", "an operator said no; do not ask for the same again")
+                Outcome::plain("dropped", "an operator said no; do not ask for the same again")
             }
             None => Outcome::unknown(),
         }
     }
 
+    /// What became of the placeholder that was issued for what was asked, where it is known which one that is.
+    fn outcome_of_issued(&self, issued: Option<PlaceholderId>, principal: &Principal) -> Outcome {
+        let (policies, now) = (self.policies.load(), Timestamp::now());
+        match issued.map(|id| (policies.is_live(id, now), policies.may_fetch(id, principal, now))) {
+            Some((true, _)) => Outcome::plain(
+                "granted",
+                "an approver signed what was issued for it: GET /.cloakroom/ says what it permits",
+            ),
+            Some((_, Err(refusal))) if refusal.code() == Code::ApprovalDenied => {
+                Outcome::plain("denied", "an approver said no; do not ask for the same again")
+            }
+            Some((_, Err(_))) => Outcome::plain(
+                "withdrawn",
+                "what was issued for it does not count any more: GET /.cloakroom/ says what does",
+            ),
+            None | Some((_, Ok(()))) => Outcome::plain(
+                "accepted",
+                "an operator took it up; what is issued for it stands in GET /.cloakroom/, and counts when it is approved",
+            ),
+        }
+    }
+
     fn outcome_of_call(&self, id: ApprovalId, principal: &Principal) -> Outcome {
-        let own = self.parking.find(id).filter(|parked| parked.question.workload == *principal.name());
-        let plain = |state, next| Outcome { state, next, decide: None };
+        // SECURITY: a workload of the same name that came later does not hold the placeholder.
+        let is_own = |placeholder| self.policies.load().may_hold(placeholder, principal).is_ok();
+        let own = self
+            .parking
+            .find(id)
+            .filter(|parked| parked.question.placeholders.first().is_some_and(|one| is_own(*one)));
         match own.map(|parked| parked.verdict) {
             Some(Verdict::Waiting) => Outcome {
                 state: "waiting",
                 next: "no approver has decided yet; ask again later",
                 decide: Some(self.page_of_approval(id)),
             },
-            Some(Verdict::Granted) => plain("granted", "send exactly the same call again; it passes once"),
-            Some(Verdict::Denied) => plain("denied", "an approver said no; do not send the call again"),
+            Some(Verdict::Granted) => {
+                Outcome::plain("granted", "send exactly the same call again; it passes once")
+            }
+            Some(Verdict::Denied) => {
+                Outcome::plain("denied", "an approver said no; do not send the call again")
+            }
             None => Outcome::unknown(),
         }
     }
@@ -104,9 +130,13 @@ impl Proxy {
 }
 
 impl Outcome {
+    fn plain(state: &'static str, next: &'static str) -> Self {
+        Self { state, next, decide: None }
+    }
+
     fn unknown() -> Self {
         let next = "nothing of yours waits under this id: it was used up, its time is over, or the broker began anew; ask again if it is still wanted";
-        Self { state: "unknown", next, decide: None }
+        Self::plain("unknown", next)
     }
 
     fn document(&self, id: &str) -> Value {

@@ -37,7 +37,7 @@ impl Desk {
         body: Payload,
     ) -> Result<Response<AnswerBody>, Refusal> {
         let proxy = &self.shared.proxy;
-        proxy.proposals.knock(principal.name(), Instant::now()).map_err(|TooOften(seconds)| {
+        proxy.proposals.knock(principal.workload(), Instant::now()).map_err(|TooOften(seconds)| {
             let refusal =
                 Refusal::new(Code::RateLimited, "the workload asks too often for what it was refused");
             refusal.with(|facts| facts.retry_after = Some(seconds))
@@ -55,8 +55,8 @@ impl Desk {
             .map_err(|_| malformed("the policy of a proposal does not parse as a policy file"))?;
         let id = ProposalId::fresh()
             .map_err(|_| Refusal::new(Code::InternalFault, "the operating system gives no random bytes"))?;
-        let (workload, at) = (principal.name().clone(), Timestamp::now());
-        let proposal = Proposal { id, workload, at, policy: policy.to_stored(), reason: asked.reason };
+        let (by, workload, at) = (principal.workload(), principal.name().clone(), Timestamp::now());
+        let proposal = Proposal { id, by, workload, at, policy: policy.to_stored(), reason: asked.reason };
         let kept = proxy.proposals.add(proposal).map_err(|_| {
             let refusal = Refusal::new(Code::RateLimited, "too many proposals wait for an operator");
             refusal.with(|facts| facts.retry_after = Some(60))

@@ -1,6 +1,6 @@
 //! What workloads ask for: a bounded table in memory. A proposal permits nothing and approves itself never.
 
-use cloakroom_model::{Name, ProposalId, Timestamp};
+use cloakroom_model::{Name, PlaceholderId, ProposalId, Timestamp, WorkloadId};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,21 +21,21 @@ const MOST_DECIDED: usize = 1000;
 pub struct Proposals {
     table: Mutex<Table>,
     /// When each workload's period began, and how often it asked since. Only periods that run are kept.
-    asked: Mutex<BTreeMap<Name, (Instant, u32)>>,
+    asked: Mutex<BTreeMap<WorkloadId, (Instant, u32)>>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
     waiting: Vec<Proposal>,
     /// The oldest first.
-    decided: VecDeque<(ProposalId, Name, Ruling)>,
+    decided: VecDeque<(ProposalId, WorkloadId, Ruling)>,
 }
 
 /// What an operator made of a proposal. Neither permits anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ruling {
-    /// Taken up: a placeholder may be issued for it.
-    Accepted,
+    /// Taken up: a placeholder may be issued for it, or this one was.
+    Accepted(Option<PlaceholderId>),
     /// Not taken up.
     Dropped,
 }
@@ -54,7 +54,9 @@ pub enum Standing {
 pub struct Proposal {
     /// Its id.
     pub id: ProposalId,
-    /// Who asks.
+    /// Who asks. SECURITY: what becomes of it is for this workload alone, not for a later one of the same name.
+    pub by: WorkloadId,
+    /// Its name.
     pub workload: Name,
     /// When.
     pub at: Timestamp,
@@ -79,10 +81,10 @@ impl Proposals {
     ///
     /// # Errors
     /// [`TooOften`] where it asked as often as it may.
-    pub fn knock(&self, workload: &Name, now: Instant) -> Result<(), TooOften> {
+    pub fn knock(&self, workload: WorkloadId, now: Instant) -> Result<(), TooOften> {
         let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
         asked.retain(|_, (since, _)| now.saturating_duration_since(*since) < PERIOD);
-        let (since, times) = asked.entry(workload.clone()).or_insert((now, 0));
+        let (since, times) = asked.entry(workload).or_insert((now, 0));
         if *times >= MOST_ASKED {
             let left = PERIOD.saturating_sub(now.saturating_duration_since(*since));
             return Err(TooOften(u32::try_from(left.as_secs()).unwrap_or(u32::MAX).max(1)));
@@ -97,7 +99,7 @@ impl Proposals {
     /// [`TooMany`] where a bound is reached.
     pub fn add(&self, proposal: Proposal) -> Result<ProposalId, TooMany> {
         let all = &mut self.lock().waiting;
-        let of_workload = || all.iter().filter(|one| one.workload == proposal.workload);
+        let of_workload = || all.iter().filter(|one| one.by == proposal.by);
         if let Some(same) =
             of_workload().find(|one| one.policy == proposal.policy && one.reason == proposal.reason)
         {
@@ -128,17 +130,17 @@ impl Proposals {
         if table.decided.len() >= MOST_DECIDED {
             table.decided.pop_front();
         }
-        table.decided.push_back((id, taken.workload.clone(), ruling));
+        table.decided.push_back((id, taken.by, ruling));
         Some(taken)
     }
 
     /// What became of a proposal of this workload; nothing where it is another's, or long forgotten.
-    pub fn standing(&self, id: ProposalId, workload: &Name) -> Option<Standing> {
+    pub fn standing(&self, id: ProposalId, workload: WorkloadId) -> Option<Standing> {
         let table = self.lock();
-        if table.waiting.iter().any(|one| one.id == id && one.workload == *workload) {
+        if table.waiting.iter().any(|one| one.id == id && one.by == workload) {
             return Some(Standing::Waiting);
         }
-        let decided = table.decided.iter().find(|(other, by, _)| *other == id && by == workload);
+        let decided = table.decided.iter().find(|(other, by, _)| *other == id && *by == workload);
         decided.map(|(_, _, ruling)| Standing::Ruled(*ruling))
     }
 
@@ -158,59 +160,62 @@ impl Table {
 mod tests {
     use super::*;
 
+    fn workload(number: u8) -> WorkloadId {
+        WorkloadId::new(Timestamp::from_millis(1), [number; 10])
+    }
+
+    fn proposal(by: WorkloadId, reason: String) -> Proposal {
+        let (id, at) = (ProposalId::fresh().unwrap(), Timestamp::from_millis(1));
+        Proposal { id, by, workload: Name::parse("robot").unwrap(), at, policy: "p".into(), reason }
+    }
+
     #[test]
     fn t77_a_workload_that_asks_too_often_is_told_when_to_come_again_and_the_others_are_heard() {
         let (proposals, now) = (Proposals::default(), Instant::now());
-        let name = |text| Name::parse(text).unwrap();
+        let (noisy, quiet) = (workload(1), workload(2));
         for _ in 0..MOST_ASKED {
-            assert_eq!(proposals.knock(&name("noisy"), now), Ok(()));
+            assert_eq!(proposals.knock(noisy, now), Ok(()));
         }
-        assert_eq!(proposals.knock(&name("noisy"), now), Err(TooOften(60)));
-        assert_eq!(proposals.knock(&name("noisy"), now + Duration::from_secs(40)), Err(TooOften(20)));
-        assert_eq!(proposals.knock(&name("quiet"), now), Ok(()));
-        assert_eq!(proposals.knock(&name("noisy"), now + PERIOD), Ok(()));
+        assert_eq!(proposals.knock(noisy, now), Err(TooOften(60)));
+        assert_eq!(proposals.knock(noisy, now + Duration::from_secs(40)), Err(TooOften(20)));
+        assert_eq!(proposals.knock(quiet, now), Ok(()));
+        assert_eq!(proposals.knock(noisy, now + PERIOD), Ok(()));
         assert_eq!(proposals.asked.lock().unwrap().len(), 1, "periods that are over are not kept");
     }
 
     #[test]
     fn t77_a_thousand_proposals_are_twenty_and_the_same_one_is_one() {
         let proposals = Proposals::default();
-        let propose = |number: u32, workload: &str| {
-            let (id, at) = (ProposalId::fresh().unwrap(), Timestamp::from_millis(1));
-            let (policy, reason) = ("p".to_owned(), number.to_string());
-            proposals.add(Proposal { id, workload: Name::parse(workload).unwrap(), at, policy, reason })
-        };
-        let taken = (0..1000).filter(|number| propose(*number, "robot").is_ok()).count();
+        let propose = |number: u32, by: u8| proposals.add(proposal(workload(by), number.to_string()));
+        let taken = (0..1000).filter(|number| propose(*number, 200).is_ok()).count();
         assert_eq!(taken, MOST_PER_WORKLOAD);
-        assert_eq!(propose(3, "robot"), Ok(proposals.list()[3].id), "the same again");
+        assert_eq!(propose(3, 200), Ok(proposals.list()[3].id), "the same again");
         for number in 0..20 {
-            for workload in 0..20 {
-                let _ = propose(number, &format!("w{workload}"));
+            for by in 0..20 {
+                let _ = propose(number, by);
             }
         }
         assert_eq!(proposals.list().len(), MOST);
     }
 
     #[test]
-    fn t77_what_became_of_a_proposal_is_known_to_its_own_workload_and_for_a_while() {
-        let (proposals, robot) = (Proposals::default(), Name::parse("robot").unwrap());
-        let propose = |reason: String| {
-            let (id, at) = (ProposalId::fresh().unwrap(), Timestamp::from_millis(1));
-            proposals.add(Proposal { id, workload: robot.clone(), at, policy: "p".into(), reason }).unwrap()
-        };
+    fn t77_what_became_of_a_proposal_is_known_to_its_own_workload_not_to_a_namesake_and_for_a_while() {
+        let (proposals, robot, namesake) = (Proposals::default(), workload(1), workload(2));
+        let propose = |reason: String| proposals.add(proposal(robot, reason)).unwrap();
         let (one, other) = (propose("one".into()), propose("other".into()));
-        assert_eq!(proposals.standing(one, &robot), Some(Standing::Waiting));
-        assert_eq!(proposals.standing(one, &Name::parse("other").unwrap()), None);
-        proposals.rule(one, Ruling::Accepted).unwrap();
+        assert_eq!(proposals.standing(one, robot), Some(Standing::Waiting));
+        assert_eq!(proposals.standing(one, namesake), None);
+        let issued = PlaceholderId::fresh().unwrap();
+        proposals.rule(one, Ruling::Accepted(Some(issued))).unwrap();
         proposals.rule(other, Ruling::Dropped).unwrap();
         assert_eq!(proposals.rule(one, Ruling::Dropped), None, "it is decided once");
-        assert_eq!(proposals.standing(one, &robot), Some(Standing::Ruled(Ruling::Accepted)));
-        assert_eq!(proposals.standing(other, &robot), Some(Standing::Ruled(Ruling::Dropped)));
-        assert_eq!(proposals.standing(one, &Name::parse("other").unwrap()), None);
+        assert_eq!(proposals.standing(one, robot), Some(Standing::Ruled(Ruling::Accepted(Some(issued)))));
+        assert_eq!(proposals.standing(other, robot), Some(Standing::Ruled(Ruling::Dropped)));
+        assert_eq!(proposals.standing(one, namesake), None);
         for number in 0..MOST_DECIDED {
             proposals.rule(propose(number.to_string()), Ruling::Dropped).unwrap();
         }
-        assert_eq!(proposals.standing(one, &robot), None, "long ago");
+        assert_eq!(proposals.standing(one, robot), None, "long ago");
         assert_eq!(proposals.lock().decided.len(), MOST_DECIDED);
     }
 }

@@ -23,10 +23,24 @@ pub(crate) struct Tag(String);
 impl Tag {
     /// Of what is shown of it.
     pub(crate) fn of(state: &impl Serialize) -> Self {
-        let bytes = serde_json::to_vec(state).unwrap_or_default();
-        let mut text = hexadecimal(digest(&SHA256, &bytes).as_ref());
+        Self::of_bytes(&serde_json::to_vec(state).unwrap_or_default())
+    }
+
+    /// Of these bytes.
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
+        let mut text = hexadecimal(digest(&SHA256, bytes).as_ref());
         text.truncate(LENGTH);
         Self(format!("\"{text}\""))
+    }
+
+    /// With its quotes.
+    pub(crate) fn text(&self) -> &str {
+        &self.0
+    }
+
+    /// As a header field has it.
+    pub(crate) fn value(&self) -> Option<HeaderValue> {
+        HeaderValue::from_str(&self.0).ok()
     }
 }
 
@@ -37,9 +51,7 @@ pub(crate) struct Tagged<T>(pub(crate) Tag, pub(crate) T);
 impl<T: Serialize> IntoResponse for Tagged<T> {
     fn into_response(self) -> Response {
         let mut answer = Json(self.1).into_response();
-        if let Ok(tag) = HeaderValue::from_str(&self.0.0) {
-            answer.headers_mut().insert(header::ETAG, tag);
-        }
+        answer.headers_mut().extend(self.0.value().map(|tag| (header::ETAG, tag)));
         answer
     }
 }

@@ -27,7 +27,7 @@ pub(crate) async fn accept(
     Extension(by): Extension<Peer>,
     Path(proposal): Path<String>,
 ) -> Result<Json<ProposalView>, Problem> {
-    rule(admin, by, proposal, Ruling::Accepted).await
+    rule(admin, by, proposal, Ruling::Accepted(None)).await
 }
 
 pub(crate) async fn drop(
@@ -55,7 +55,7 @@ pub(crate) async fn rule_one(
     ruling: Ruling,
 ) -> Result<ProposalView, Problem> {
     let act_name = match ruling {
-        Ruling::Accepted => "proposal accepted",
+        Ruling::Accepted(_) => "proposal accepted",
         Ruling::Dropped => "proposal dropped",
     };
     let act = Act::begin(admin, by).await?;

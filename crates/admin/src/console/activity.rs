@@ -2,17 +2,16 @@
 
 use super::board::Board;
 use super::chart::{self, Range};
-use super::index::{Cell, Ended, Known, Line, Page, Pair, Query as Search, What};
-use super::look;
-use super::look::{Section, Sheet, Told, chip, nothing, number, shown, table, time};
+use super::frame::{Section, Sheet, answered};
+use super::index::{Cell, Known, Page, Pair, Query as Search, What};
+use super::look::{Column, nothing, number, progress, table};
+use super::records::records;
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::admin::Admin;
 use crate::{Problem, ProblemCode, find};
 use axum::extract::{Query, State};
 use axum::response::Response;
 use cloakroom_model::{Code, EventKind, Timestamp};
-use cloakroom_store::journal::Entry;
 use maud::{Markup, html};
 use serde::Deserialize;
 use std::str::FromStr;
@@ -20,6 +19,24 @@ use std::sync::Arc;
 
 /// Pairs of workload and destination that are listed.
 const PAIRS: usize = 15;
+
+/// Kinds of records, as the address and people name them.
+const KINDS: [(&str, &str); 5] = [
+    ("", "everything"),
+    ("calls", "calls"),
+    ("refusals", "refusals"),
+    ("events", "security events"),
+    ("acts", "acts of people and of the broker"),
+];
+const COLUMNS: [Column; 7] = [
+    Column::Text("Workload"),
+    Column::Text("Destination"),
+    Column::Number("Calls"),
+    Column::Number("Refused"),
+    Column::Number("Failed"),
+    Column::Number("Half within"),
+    Column::Number("95 % within"),
+];
 
 /// What the address asks for. Empty: whatever it is.
 #[derive(Clone, Default, Deserialize)]
@@ -40,34 +57,22 @@ pub(super) async fn show(
     viewer: Viewer,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    let progress = admin.console.index.look(&admin.journal, &admin.data).await;
-    let found = match found(&admin, &wanted).await {
-        Ok(found) => found,
-        Err(problem) => return look::problem(&viewer, Section::Activity, &problem),
-    };
-    let Ok(board) = admin.console.board() else {
-        let problem = Problem::new(ProblemCode::StoreFailed, "the rows cannot be read");
-        return look::problem(&viewer, Section::Activity, &problem);
-    };
+    answered(&viewer, Section::Activity, sheet(&admin, &viewer, &wanted).await)
+}
+
+async fn sheet(admin: &Admin, viewer: &Viewer, wanted: &Wanted) -> Result<Response, Problem> {
+    let read = admin.console.index.look(&admin.journal, &admin.data).await;
+    let found = found(admin, wanted).await?;
+    let board = admin.console.board()?;
     let range = Range::named(&wanted.range);
     let body = html! {
-        (filters(&admin, &board, &wanted, range))
-        (look::progress(&progress))
-        div #charts data-live="journal" { (drawn(&admin, &board, &wanted, range)) }
+        (filters(admin, &board, wanted, range))
+        (progress(&read))
+        div #charts data-live="journal" { (drawn(admin, &board, wanted, range)) }
         h2 { "Journal" }
-        div #journal data-live="journal" { (listed(&board, &found, &wanted)) }
+        div #journal data-live="journal" { (listed(&board, &found, wanted)) }
     };
-    let waiting = waiting(&admin, &board).len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Activity,
-        title: "Activity",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Ok(Sheet::new(viewer, Section::Activity, "Activity", body).answer())
 }
 
 async fn found(admin: &Admin, wanted: &Wanted) -> Result<Page, Problem> {
@@ -149,28 +154,14 @@ fn event(text: &str) -> Option<EventKind> {
 fn filters(admin: &Admin, board: &Board, wanted: &Wanted, range: Range) -> Markup {
     let destinations: Vec<String> =
         admin.console.index.known().series.destinations().iter().take(200).map(ToString::to_string).collect();
+    let is_narrow = [&wanted.workload, &wanted.destination, &wanted.placeholder, &wanted.code, &wanted.event]
+        .iter()
+        .any(|text| !text.is_empty());
     html! {
         form .filters method="get" role="search" {
             label { "What"
                 select name="what" {
-                    @for (value, word) in [("", "everything"), ("calls", "calls"), ("refusals", "refusals"), ("events", "security events"), ("acts", "acts of people and of the broker")] {
-                        option value=(value) selected[wanted.what == value] { (word) }
-                    }
-                }
-            }
-            label { "Workload" input name="workload" value=(wanted.workload) list="workloads" autocomplete="off" spellcheck="false"; }
-            label { "Destination" input name="destination" value=(wanted.destination) list="destinations" autocomplete="off" spellcheck="false" inputmode="url"; }
-            label { "Placeholder" input name="placeholder" value=(wanted.placeholder) placeholder="ph_…" autocomplete="off" spellcheck="false"; }
-            label { "Code"
-                select name="code" {
-                    option value="" { "any" }
-                    @for code in Code::ALL { option value=(code) selected[wanted.code == code.to_string()] { (code) } }
-                }
-            }
-            label { "Event"
-                select name="event" {
-                    option value="" { "any" }
-                    @for kind in EventKind::ALL { option value=(kind) selected[wanted.event == kind.as_str()] { (kind) } }
+                    @for (value, word) in KINDS { option value=(value) selected[wanted.what == value] { (word) } }
                 }
             }
             label { "Chart of"
@@ -179,6 +170,27 @@ fn filters(admin: &Admin, board: &Board, wanted: &Wanted, range: Range) -> Marku
                 }
             }
             button { "Show" }
+            @if is_narrow { a href="/activity" { "Show all" } }
+            details open[is_narrow] {
+                summary { "More filters" }
+                div .filters {
+                    label { "Workload" input name="workload" value=(wanted.workload) list="workloads" autocomplete="off" spellcheck="false"; }
+                    label { "Destination" input name="destination" value=(wanted.destination) list="destinations" autocomplete="off" spellcheck="false" inputmode="url"; }
+                    label { "Placeholder" input name="placeholder" value=(wanted.placeholder) placeholder="ph_…" autocomplete="off" spellcheck="false"; }
+                    label { "Code"
+                        select name="code" {
+                            option value="" { "any" }
+                            @for code in Code::ALL { option value=(code) selected[wanted.code == code.to_string()] { (code) } }
+                        }
+                    }
+                    label { "Event"
+                        select name="event" {
+                            option value="" { "any" }
+                            @for kind in EventKind::ALL { option value=(kind) selected[wanted.event == kind.as_str()] { (kind) } }
+                        }
+                    }
+                }
+            }
             datalist #workloads { @for row in board.rows.workloads.iter().filter(|row| row.removed.is_none()).take(200) { option value=(row.name) {} } }
             datalist #destinations { @for one in &destinations { option value=(one) {} } }
         }
@@ -203,47 +215,42 @@ fn drawn(admin: &Admin, board: &Board, wanted: &Wanted, range: Range) -> Markup 
     pairs.sort_by_key(|(pair, cell)| {
         (std::cmp::Reverse(u64::from(cell.calls) + u64::from(cell.refused)), *pair)
     });
+    let rows = pairs.iter().take(PAIRS).map(|(pair, cell)| of_pair(board, &known, *pair, cell));
     html! {
         (chart::draw(&spans, range))
         @if !pairs.is_empty() {
             details {
                 summary { "By workload and destination, " (range.label()) }
-                (table("By workload and destination", &["Workload", "Destination", "Calls", "Refused", "Failed", "Half within", "95 % within"], html! {
-                    @for (pair, cell) in pairs.iter().take(PAIRS) { (of_pair(board, &known, *pair, cell)) }
-                }))
+                (table("By workload and destination", &COLUMNS, rows))
                 @if pairs.len() > PAIRS { p .quiet { (pairs.len() - PAIRS) " more" } }
             }
         }
     }
 }
 
-fn of_pair(board: &Board, known: &Known, (workload, destination): Pair, cell: &Cell) -> Markup {
+fn of_pair(board: &Board, known: &Known, (workload, destination): Pair, cell: &Cell) -> Vec<Markup> {
     let destination = destination.and_then(|at| known.series.destinations().get(usize::from(at)));
     let millis = |share| html! { @match cell.within(share) { Some(millis) => { (number(millis)) " ms" }, None => "–" } };
-    html! {
-        tr {
-            td { @match workload { Some(id) => (board.workload_name(id)), None => span .quiet { "nobody known" } } }
-            td { @match destination { Some(to) => code { (to) }, None => span .quiet { "none, or one of the others" } } }
-            td .number { (number(cell.calls.into())) }
-            td .number { (number(cell.refused.into())) }
-            td .number { (number(cell.failed.into())) }
-            td .number { (millis(0.5)) }
-            td .number { (millis(0.95)) }
-        }
-    }
+    let count = |of: u32| html! { (number(of.into())) };
+    vec![
+        html! { @match workload { Some(id) => (board.workload_name(id)), None => span .quiet { "nobody known" } } },
+        html! { @match destination { Some(to) => code { (to) }, None => span .quiet { "none, or one of the others" } } },
+        count(cell.calls),
+        count(cell.refused),
+        count(cell.failed),
+        millis(0.5),
+        millis(0.95),
+    ]
 }
 
 fn listed(board: &Board, found: &Page, wanted: &Wanted) -> Markup {
-    let now = Timestamp::now();
     html! {
         @if found.lines.is_empty() {
             (nothing("No record is like that.", html! {
                 p .quiet { (number(found.looked_at)) " records were looked at." }
             }))
         } @else {
-            (table("Journal", &["When", "Who", "What", "Came of it"], html! {
-                @for line in &found.lines { (row(board, line, now)) }
-            }))
+            (records(board, &found.lines))
         }
         nav .pager aria-label="More records" {
             @if !wanted.before.is_empty() { a href=(wanted.with(None)) { "Newest" } }
@@ -252,104 +259,4 @@ fn listed(board: &Board, found: &Page, wanted: &Wanted) -> Markup {
             }
         }
     }
-}
-
-/// One record. SECURITY: whatever a workload or a destination wrote goes through `shown`.
-pub(super) fn row(board: &Board, line: &Line, now: Timestamp) -> Markup {
-    html! {
-        tr {
-            td { (time(line.at, now)) div .quiet { "#" (line.sequence) } }
-            td { (who(board, &line.entry)) }
-            td { (what(board, &line.entry)) }
-            td { (outcome(line)) }
-        }
-    }
-}
-
-fn who(board: &Board, entry: &Entry) -> Markup {
-    let peer = |peer: &Option<String>| html! { @if let Some(peer) = peer { div .quiet { (shown(peer)) } } };
-    html! {
-        @match entry {
-            Entry::Intent(intent) => { (board.workload_name(intent.workload)) (peer(&intent.peer.map(|peer| peer.to_string()))) },
-            Entry::Replayed { workload, .. } => (board.workload_name(*workload)),
-            Entry::Refusal { workload, peer: from, .. } => {
-                @match workload { Some(id) => (board.workload_name(*id)), None => span .quiet { "nobody known" } }
-                (peer(from))
-            },
-            Entry::Event(event) => {
-                @match event.workload { Some(id) => (board.workload_name(id)), None => span .quiet { "–" } }
-                (peer(&event.peer))
-            },
-            Entry::Act { by, .. } => (shown(by)),
-            _ => span .quiet { "the broker" },
-        }
-    }
-}
-
-fn what(board: &Board, entry: &Entry) -> Markup {
-    html! {
-        @match entry {
-            Entry::Intent(intent) => {
-                a href={ "/activity/" (intent.request) } { code { (shown(&intent.method)) " " (intent.destination) (shown(&intent.path)) } }
-                div .quiet {
-                    @for one in &intent.uses { "permit “" (shown(&one.permit)) "”, " (board.credential_name(one.credential)) " " }
-                }
-            },
-            Entry::Replayed { request, first, .. } => {
-                a href={ "/activity/" (request) } { "a repeat of " (first) } div .quiet { "answered from what was kept" }
-            },
-            Entry::Refusal { request, destination, placeholder, .. } => {
-                a href={ "/activity/" (request) } {
-                    @match destination { Some(to) => code { (to) }, None => "a call that names no destination" }
-                }
-                @if let Some(id) = placeholder { div .quiet { a href={ "/placeholders/" (id) } { (super::placeholders::short(*id)) } } }
-            },
-            Entry::Event(event) => {
-                span class={ "severity " (event.severity) } { (event.event) }
-                div .quiet {
-                    (event.severity)
-                    @if let Some(id) = event.placeholder { " · " a href={ "/placeholders/" (id) } { (super::placeholders::short(id)) } }
-                    @if let Some(request) = event.request { " · " a href={ "/activity/" (request) } { "the call" } }
-                    @if let Some(to) = &event.destination { " · " code { (to) } }
-                }
-            },
-            Entry::Act { act, subject, name, .. } => { (shown(act)) " " b { @if let Some(name) = name { (name) } } div .quiet { (shown(subject)) } },
-            Entry::Start { version, .. } => { "the broker started, version " (shown(version)) },
-            Entry::Stop { .. } => "the broker stopped in order",
-            Entry::Endowed { placeholder, uses, .. } => { (uses) " uses went to " a href={ "/placeholders/" (placeholder) } { (super::placeholders::short(*placeholder)) } },
-            Entry::Retired { segment, records, .. } => { "segments up to " (shown(segment)) " left the journal, " (number(*records)) " records" },
-            Entry::Ignored { placeholder, why, .. } => { "a stored permit does not count: " (shown(why)) " " a href={ "/placeholders/" (placeholder) } { (super::placeholders::short(*placeholder)) } },
-            _ => span .quiet { "–" },
-        }
-    }
-}
-
-fn outcome(line: &Line) -> Markup {
-    let took = |at: Timestamp| number(at.millis().saturating_sub(line.at.millis()));
-    html! {
-        @match (&line.entry, line.ended) {
-            (Entry::Intent(_), Some(Ended::Answered { at, status, bytes, replaced, complete })) => {
-                (status_chip(status)) " " (took(at)) " ms"
-                div .quiet {
-                    (number(bytes)) " bytes"
-                    @if replaced > 0 { " · secret taken out " (replaced) "×" }
-                    @if !complete { " · cut off" }
-                }
-            },
-            (Entry::Intent(_), Some(Ended::Failed { at, code })) => { (chip("failed")) " " code { (code) } div .quiet { (took(at)) " ms" } },
-            (Entry::Intent(_), None) => span .quiet { "under way, or not known here" },
-            (Entry::Refusal { code, event, .. }, _) => { (chip("denied")) " " code { (code) } @if event.is_some() { div .alarm { "security event" } } },
-            (Entry::Replayed { status, .. }, _) => (status_chip(*status)),
-            _ => "",
-        }
-    }
-}
-
-fn status_chip(status: u16) -> Markup {
-    let tone = match status {
-        200..=399 => "good",
-        400..=499 => "wait",
-        _ => "bad",
-    };
-    html! { span class={ "chip " (tone) } { (status) } }
 }

@@ -1,6 +1,8 @@
 //! `/approve/{approval}`: the exact text, and a yes or a no by passkey. Whoever has the id may read; nothing is decided
 //! without a signature that the data plane verifies too.
 
+use super::frame::Told;
+use super::look::chip;
 use super::page::{Body, page, refusal};
 use crate::act::to_the_end;
 use crate::admin::Admin;
@@ -14,6 +16,7 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use cloakroom_model::{ApprovalId, Signature, Timestamp};
 use cloakroom_policy::{Approver, Approvers};
+use maud::html;
 use serde::Deserialize;
 use std::str::FromStr;
 use std::sync::Arc;
@@ -40,16 +43,11 @@ async fn shown(admin: &Admin, approval: &str) -> Result<Response, Problem> {
     let shown = show_one(admin, id(approval)?).await?;
     let (party, approvers) = (&admin.ballots.party, admin.approvers());
     let passkeys: Vec<String> = approvers.members().iter().filter_map(|one| one.passkey_at(party)).collect();
-    let passkeys = passkeys.join(" ");
-    let told = [("origin", party.origin()), ("rp-id", party.id()), ("passkeys", passkeys.as_str())];
-    let signed = format!(
-        "{}: {} of {} approvers have signed",
-        shown.approval.state,
-        shown.approval.signed.len(),
-        shown.approval.needed
-    );
+    let told = Told { passkeys: Some(passkeys.join(" ")), ..Told::of(party) };
+    let approval = &shown.approval;
+    let signed = format!(" {} of {} approvers have signed", approval.signed.len(), approval.needed);
     let mut body = Body::default()
-        .words(&signed)
+        .and(html! { p { (chip(&approval.state)) (signed) } })
         .text(&shown.text)
         .labelled("Phrase", "phrase", &shown.phrase)
         .labelled("SHA-256", "digest", &shown.digest);
@@ -61,10 +59,13 @@ async fn shown(admin: &Admin, approval: &str) -> Result<Response, Problem> {
             true => {
                 body.words("No approver has a passkey for this console. The command line grants with keys.")
             }
-            false => body.button("grant", "Approve").button("deny", "Deny"),
+            false => body.button("grant", "Approve").other_button("deny", "Deny"),
         };
     }
-    Ok(page("Approve exactly this?", &told, &body))
+    let body = body.and(
+        html! { p .links { a href={ "/inbox/" (approval.id) } { "In the inbox, with what it changes" } } },
+    );
+    Ok(page("Approve exactly this?", told, body))
 }
 
 pub(super) async fn grant(

@@ -1,11 +1,11 @@
 //! One call: every record of it, and what a refusal means.
 
 use super::board::Board;
+use super::frame::{Section, Sheet, answered};
 use super::index::records_at;
-use super::look;
-use super::look::{Section, Sheet, Told, chip, facts, number, shown, time};
+use super::look::{chip, facts, number, shown, time};
+use super::placeholders::short;
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::admin::Admin;
 use crate::{Problem, ProblemCode, concerns};
 use axum::extract::{Path, State};
@@ -24,10 +24,7 @@ pub(super) async fn show(
     viewer: Viewer,
     Path(request): Path<String>,
 ) -> Response {
-    match shown_call(&admin, &viewer, &request).await {
-        Ok(answer) => answer,
-        Err(problem) => look::problem(&viewer, Section::Activity, &problem),
-    }
+    answered(&viewer, Section::Activity, shown_call(&admin, &viewer, &request).await)
 }
 
 async fn shown_call(admin: &Admin, viewer: &Viewer, request: &str) -> Result<Response, Problem> {
@@ -57,21 +54,12 @@ async fn shown_call(admin: &Admin, viewer: &Viewer, request: &str) -> Result<Res
     let board = admin.console.board()?;
     let now = Timestamp::now();
     let body = html! {
-        p { code { (request) } }
+        p .quiet { "Request " code { (request) } }
         ol .story { @for record in &records { li { (one(&board, record, now)) } } }
         p .quiet { "All of the journal is read by " code { "cloakroom explain " (request) } "." }
+        p .links { a href="/activity" { "All activity" } }
     };
-    let waiting = waiting(admin, &board).len();
-    Ok(Sheet {
-        viewer,
-        section: Section::Activity,
-        title: "One call",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer())
+    Ok(Sheet::new(viewer, Section::Activity, "One call", body).answer())
 }
 
 fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
@@ -88,7 +76,7 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
                     (facts(&[
                         ("Permit", html! { (shown(&one.permit)) }),
                         ("Credential", html! { (board.credential_name(one.credential)) }),
-                        ("Placeholder", html! { a href={ "/placeholders/" (one.placeholder) } { (one.placeholder) } }),
+                        ("Placeholder", html! { a href={ "/placeholders/" (one.placeholder) } { (short(one.placeholder)) } }),
                         ("Counted", html! { (if one.counted { "yes" } else { "no" }) }),
                     ]))
                 }
@@ -98,9 +86,18 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
                 p { (status) ", " (number(*bytes)) " bytes" @if !complete { ", cut off" } "; the secret was taken out of it " (number(*replaced)) " times." }
             },
             Entry::Failure { at, code, .. } => (no("Failed", *at, now, &code.to_string(), code.title(), code.hint())),
-            Entry::Refusal { at, code, destination, .. } => {
+            Entry::Refusal { at, code, workload, destination, placeholder, peer, .. } => {
                 (no("Refused", *at, now, &code.to_string(), code.title(), code.hint()))
-                @if let Some(to) = destination { p { "It wanted to go to " code { (to) } "." } }
+                (facts(&[
+                    ("Workload", html! {
+                        @match workload { Some(id) => (board.workload_name(*id)), None => span .quiet { "nobody known" } }
+                        @if let Some(peer) = peer { " from " (shown(peer)) }
+                    }),
+                    ("Wanted to go to", html! { @match destination { Some(to) => code { (to) }, None => span .quiet { "nowhere that it named" } } }),
+                    ("Placeholder", html! {
+                        @match placeholder { Some(id) => a href={ "/placeholders/" (id) } { (short(*id)) }, None => span .quiet { "none of this broker's" } }
+                    }),
+                ]))
             },
             Entry::Returned { at, .. } => { h2 { "Use given back " (time(*at, now)) } p { "Nothing of it was sent." } },
             Entry::Replayed { at, first, status, .. } => {
@@ -116,7 +113,7 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
 fn no(word: &str, at: Timestamp, now: Timestamp, code: &str, title: &str, hint: &str) -> Markup {
     html! {
         h2 { (word) " " (time(at, now)) }
-        p { (chip("denied")) " " code { (code) } ": " (title) }
+        p { code .alarm { (code) } ": " (title) }
         p .quiet { (hint) }
     }
 }

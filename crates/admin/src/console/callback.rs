@@ -1,5 +1,6 @@
 //! `/oauth/callback`: an authorization server sends a browser back here, with the answer to a login. Nothing of the answer is shown.
 
+use super::frame::Told;
 use super::page::{Body, page, refusal};
 use crate::admin::Admin;
 use crate::api::logins;
@@ -7,6 +8,7 @@ use crate::{Problem, ProblemCode};
 use axum::extract::State;
 use axum::response::Response;
 use http::Uri;
+use maud::html;
 use std::sync::Arc;
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, uri: Uri) -> Response {
@@ -18,8 +20,14 @@ pub(super) async fn show(State(admin): State<Arc<Admin>>, uri: Uri) -> Response 
         Ok(view) if view.state == "done" => {
             let body = Body::default()
                 .labelled("The broker has the credential", "name", view.name.as_str())
-                .words("You can close this page. Nothing of the login is kept in this browser but its address, which is worth nothing any more.");
-            page("Logged in", &[], &body)
+                .words("Nothing of the login is kept in this browser but its address, which is worth nothing any more. You can close this page.")
+                .and(html! {
+                    p .links {
+                        a .button href={ "/policies/new?credential=" (view.name) } { "Write a policy for it" }
+                        a href="/credentials" { "All credentials" }
+                    }
+                });
+            page("Logged in", Told::default(), body)
         }
         Ok(view) => {
             let problem = Problem::new(ProblemCode::LoginFailed, view.reason.unwrap_or_default());

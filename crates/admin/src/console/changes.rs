@@ -1,7 +1,7 @@
 //! How two policies compare: what one newly allows and newly refuses, each with a call that shows it.
 
 use super::look::chip;
-use cloakroom_policy::{Change, Policy, Proof, Verdict};
+use cloakroom_policy::{Change, Diff, Policy, Proof, Verdict};
 use maud::{Markup, html};
 
 /// Regions that are shown of each side; the others are counted.
@@ -10,15 +10,24 @@ const MOST: usize = 40;
 /// What `new` changes beside `old`.
 pub(super) fn diff(old: &Policy, new: &Policy) -> Markup {
     let diff = Policy::diff(old, new);
+    html! { p { (verdict(&diff)) } (shown(&diff)) }
+}
+
+/// In how far one is wider than the other, in a few words.
+pub(super) fn verdict(diff: &Diff) -> Markup {
     let (word, tone) = match diff.verdict {
         Verdict::Equal => ("both allow the same calls", "held"),
         Verdict::Narrower => ("narrower: proved to allow less", "held"),
         Verdict::Wider => ("wider: it allows more than before", "pending"),
         Verdict::Both => ("different: it allows more here and less there", "pending"),
     };
+    html! { span class={ "verdict " (tone) } { (word) } }
+}
+
+/// Every change, with a call that shows it where there is one.
+pub(super) fn shown(diff: &Diff) -> Markup {
     html! {
         div .changes {
-            p { span class={ "verdict " (tone) } { (word) } }
             (side("Newly allowed", "plus", &diff.allowed))
             (side("Newly refused", "minus", &diff.refused))
             @if !diff.exact {

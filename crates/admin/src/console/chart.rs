@@ -6,12 +6,11 @@ use super::look::number;
 use cloakroom_model::Timestamp;
 use maud::{Markup, html};
 
-const WIDTH: u64 = 960;
-const LEFT: u64 = 52;
+/// One span's place in the drawing, which is stretched to the page's width; the bar in it leaves a gap.
+const EACH: u64 = 16;
+const BAR: u64 = 12;
 const BARS: u64 = 120;
 const LINE: u64 = 60;
-const GAP: u64 = 28;
-const HEIGHT: u64 = 12 + BARS + GAP + LINE + 22;
 
 /// How far back it goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,25 +69,29 @@ impl Range {
     }
 }
 
-/// The chart, with its figures in words.
+/// The chart, with its figures in words. Its scales are text of the page, so they are legible at every width.
 pub(super) fn draw(spans: &[(Timestamp, Cell)], range: Range) -> Markup {
     let mut all = Cell::default();
     spans.iter().for_each(|(_, cell)| all.add(cell));
     let words = words(&all, range);
     let top = spans.iter().map(|(_, cell)| height(cell)).max().unwrap_or(0).max(4);
     let slowest = spans.iter().filter_map(|(_, cell)| cell.within(0.95)).max().unwrap_or(0).max(10);
-    let base = 12 + BARS;
+    let width = EACH * spans.len().max(1) as u64;
     html! {
         figure .chart {
             figcaption { (words) }
-            svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label=(words) {
-                (axis(12, base, &number(top), ""))
-                @for (at, (begins, cell)) in spans.iter().enumerate() { (bar(at, spans.len(), *begins, cell, top, base)) }
-                (axis(base + GAP, base + GAP + LINE, &number(slowest), " ms"))
-                polyline .slow points=(line(spans, slowest, base + GAP + LINE)) {}
-                (dots(spans, slowest, base + GAP + LINE))
-                text .tick x=(LEFT) y=(HEIGHT - 4) { (label(spans.first(), range)) }
-                text .tick .end x=(WIDTH) y=(HEIGHT - 4) { "now" }
+            div .plot role="img" aria-label=(words) {
+                (scale(&number(top), ""))
+                svg .bars viewBox={ "0 0 " (width) " " (BARS) } preserveAspectRatio="none" {
+                    @for (at, (begins, cell)) in spans.iter().enumerate() { (bar(at, *begins, cell, top)) }
+                }
+                (scale(&number(slowest), " ms"))
+                svg .line viewBox={ "0 0 " (width) " " (LINE) } preserveAspectRatio="none" {
+                    polyline points=(line(spans, slowest)) {}
+                    // A line of no length with round ends: a dot that no stretching makes an egg.
+                    @for (x, y) in points(spans, slowest) { path d={ "M" (x) " " (y) "h0" } {} }
+                }
+                div .ends { span { (label(spans.first(), range)) } span { "now" } }
             }
             ul .legend {
                 li .ok { "calls" } li .refused { "refused" } li .failed { "failed" } li .slow { "95 % of the answers took no longer" }
@@ -116,48 +119,38 @@ fn height(cell: &Cell) -> u64 {
     u64::from(cell.calls) + u64::from(cell.refused)
 }
 
-fn axis(top: u64, bottom: u64, most: &str, unit: &str) -> Markup {
-    html! {
-        line .grid x1=(LEFT) x2=(WIDTH) y1=(top) y2=(top) {}
-        line .axis x1=(LEFT) x2=(WIDTH) y1=(bottom) y2=(bottom) {}
-        text .tick .end x=(LEFT - 6) y=(top + 4) { (most) (unit) }
-        text .tick .end x=(LEFT - 6) y=(bottom) { "0" }
-    }
+fn scale(most: &str, unit: &str) -> Markup {
+    html! { div .scale { span { (most) (unit) } span { "0" } } }
 }
 
 /// Calls at the bottom, failures among them, refusals on top.
-fn bar(at: usize, count: usize, begins: Timestamp, cell: &Cell, top: u64, base: u64) -> Markup {
-    let each = (WIDTH - LEFT) / (count.max(1) as u64);
-    let x = LEFT + at as u64 * each + 1;
+fn bar(at: usize, begins: Timestamp, cell: &Cell, top: u64) -> Markup {
+    let x = at as u64 * EACH + (EACH - BAR) / 2;
     let scaled = |value: u32| u64::from(value) * BARS / top;
     let failed = cell.failed.min(cell.calls);
     let (good, bad, refused) = (scaled(cell.calls - failed), scaled(failed), scaled(cell.refused));
+    let part = |class: &str, below: u64, height: u64| {
+        html! { rect class=(class) x=(x) width=(BAR) y=(BARS.saturating_sub(below + height)) height=(height) {} }
+    };
     html! {
         @if height(cell) > 0 {
             g {
                 title { (begins) ": " (cell.calls) " calls, " (cell.refused) " refused, " (cell.failed) " failed" }
-                rect .ok x=(x) width=(each.saturating_sub(2)) y=(base - good) height=(good) {}
-                rect .failed x=(x) width=(each.saturating_sub(2)) y=(base - good - bad) height=(bad) {}
-                rect .refused x=(x) width=(each.saturating_sub(2)) y=(base.saturating_sub(good + bad + refused)) height=(refused) {}
+                (part("ok", 0, good)) (part("failed", good, bad)) (part("refused", good + bad, refused))
             }
         }
     }
 }
 
-fn points(spans: &[(Timestamp, Cell)], slowest: u64, bottom: u64) -> impl Iterator<Item = (u64, u64)> {
-    let each = (WIDTH - LEFT) / (spans.len().max(1) as u64);
+fn points(spans: &[(Timestamp, Cell)], slowest: u64) -> impl Iterator<Item = (u64, u64)> {
     spans.iter().enumerate().filter_map(move |(at, (_, cell))| {
         let millis = cell.within(0.95)?;
-        Some((LEFT + at as u64 * each + each / 2, bottom - millis.min(slowest) * LINE / slowest))
+        Some((at as u64 * EACH + EACH / 2, LINE - millis.min(slowest) * LINE / slowest))
     })
 }
 
-fn line(spans: &[(Timestamp, Cell)], slowest: u64, bottom: u64) -> String {
-    points(spans, slowest, bottom).map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
-}
-
-fn dots(spans: &[(Timestamp, Cell)], slowest: u64, bottom: u64) -> Markup {
-    html! { @for (x, y) in points(spans, slowest, bottom) { circle .slow cx=(x) cy=(y) r="2" {} } }
+fn line(spans: &[(Timestamp, Cell)], slowest: u64) -> String {
+    points(spans, slowest).map(|(x, y)| format!("{x},{y}")).collect::<Vec<_>>().join(" ")
 }
 
 fn label(first: Option<&(Timestamp, Cell)>, range: Range) -> String {
@@ -187,7 +180,7 @@ mod tests {
         for height in
             drawn.split("height=\"").skip(1).filter_map(|rest| rest.split('"').next()?.parse::<u64>().ok())
         {
-            assert!(height <= HEIGHT, "{height}");
+            assert!(height <= BARS, "{height}");
         }
         assert!(!drawn.contains("style="), "no inline style");
     }

@@ -2,41 +2,56 @@
 //! browser to a key that only custody holds; nothing of the console sees it.
 
 use super::credentials::destinations;
-use super::look;
-use super::look::{Section, Sheet, Told, facts};
+use super::frame::{Section, Sheet, Told, problem};
+use super::look::{facts, nothing};
 use super::offer::{Offer, OfferedLogin};
 use super::viewer::Viewer;
 use crate::admin::Admin;
 use crate::api::logins::CALLBACK;
 use crate::{Problem, ProblemCode};
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use cloakroom_model::{CredentialKind, Role};
 use maud::{Markup, html};
+use serde::Deserialize;
 use std::sync::Arc;
 
-pub(super) async fn list(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
+/// What the address asks for. Empty: every service.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Wanted {
+    find: String,
+}
+
+pub(super) async fn list(
+    State(admin): State<Arc<Admin>>,
+    viewer: Viewer,
+    Query(wanted): Query<Wanted>,
+) -> Response {
+    let sought = wanted.find.trim().to_lowercase();
     let offers = (admin.console.offers)();
+    let is_sought =
+        |offer: &&Offer| offer.name.contains(&sought) || offer.title.to_lowercase().contains(&sought);
+    let found: Vec<&Offer> = offers.iter().filter(is_sought).collect();
     let body = html! {
         p { "Choose the service whose credential the broker shall hold. Workloads get a placeholder in its place." }
-        p { a .button href="/connect/by-hand" { "Another service, by hand" } }
-        ul .offers {
-            @for offer in &offers {
-                li { a href={ "/connect/" (offer.name) } { b { (offer.title) } span .quiet { (offer.name) } } }
+        form .inline method="get" role="search" {
+            label { "Find a service" input type="search" name="find" value=(wanted.find) data-narrow="offers" autocomplete="off" spellcheck="false"; }
+            button { "Find" }
+            a .button href="/connect/by-hand" { "Another service, by hand" }
+        }
+        @if found.is_empty() {
+            (nothing("The catalogue knows no such service.", html! {
+                p .quiet { "Any service that takes a credential in a call can be " a href="/connect/by-hand" { "connected by hand" } "." }
+            }))
+        }
+        ul .offers #offers {
+            @for offer in &found {
+                li { a href={ "/connect/" (offer.name) } { b { (offer.title) } span .quiet { (offer.name) @if offer.login.is_some() { " · by login or pasted" } } } }
             }
         }
     };
-    let waiting = admin.waiting().len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Connect,
-        title: "Connect a service",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Sheet::new(&viewer, Section::Connect, "Connect a service", body).answer()
 }
 
 pub(super) async fn show(
@@ -46,8 +61,8 @@ pub(super) async fn show(
 ) -> Response {
     let offer = (admin.console.offers)().into_iter().find(|offer| offer.name == service);
     if offer.is_none() && service != "by-hand" {
-        let problem = Problem::new(ProblemCode::NotFound, "the catalogue knows no such service");
-        return look::problem(&viewer, Section::Connect, &problem);
+        let none = Problem::new(ProblemCode::NotFound, "the catalogue knows no such service");
+        return problem(&viewer, Section::Connect, &none);
     }
     let title = offer
         .as_ref()
@@ -61,22 +76,11 @@ pub(super) async fn show(
                 p .alarm { "What you paste is sealed in this browser, which needs JavaScript. Without it use the command line, which seals it too:" }
                 pre { "cloakroom credential add NAME " (offer.as_ref().map_or_else(|| "--kind KIND --to URL".to_owned(), |offer| format!("--preset {}", offer.name))) }
             }
-            (paste(offer.as_ref()))
-            (login(offer.as_ref(), &redirect))
+            div .ways { (paste(offer.as_ref())) (login(offer.as_ref(), &redirect)) }
         }
     };
     let told = Told { intake: may.then(|| admin.custody.intake().public_key), ..Told::default() };
-    let waiting = admin.waiting().len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Connect,
-        title: &title,
-        waiting,
-        scripts: &["/seal.js"],
-        told,
-        body,
-    }
-    .answer()
+    Sheet::new(&viewer, Section::Connect, &title, body).with_scripts(&["/seal.js"]).telling(told).answer()
 }
 
 fn about(offer: &Offer) -> Markup {

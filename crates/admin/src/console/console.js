@@ -3,15 +3,21 @@
 "use strict";
 
 const IDLE = 1000;
-const asked = { at: 0, kinds: new Set(), timer: 0 };
+const asked = { at: 0, again: false, timer: 0, tag: null };
 
-function pageOf(method, address, body) {
+// The page as a document; nothing where it is the one of this tag.
+function pageOf(method, address, { body, tag } = {}) {
   return new Promise((done, failed) => {
     const request = new XMLHttpRequest();
     request.open(method, address);
     request.responseType = "document";
     if (body) request.setRequestHeader("content-type", "application/x-www-form-urlencoded");
-    request.onload = () => (request.response ? done(request.response) : failed(new Error("no page came")));
+    if (tag) request.setRequestHeader("if-none-match", tag);
+    request.onload = () => {
+      if (request.status === 304) done(null);
+      else if (request.response) done({ page: request.response, tag: request.getResponseHeader("etag") });
+      else failed(new Error("no page came"));
+    };
     request.onerror = () => failed(new Error("the broker was not reached"));
     request.send(body ?? null);
   });
@@ -28,25 +34,30 @@ function renew(element, from) {
   element.dispatchEvent(new Event("renewed", { bubbles: true }));
 }
 
-async function refresh(kinds) {
-  const elements = [...document.querySelectorAll("[data-live][id]")]
-    .filter((one) => kinds.has(one.dataset.live) && !one.contains(document.activeElement));
+// What lies further back in the journal does not change.
+const looksBack = () => Boolean(new URLSearchParams(location.search).get("before"));
+
+async function refresh() {
+  const all = [...document.querySelectorAll("[data-live][id]")].filter((one) => one.dataset.live !== "journal" || !looksBack());
+  // Nobody's field is taken from under their fingers.
+  const elements = all.filter((one) => !one.contains(document.activeElement));
   if (elements.length === 0) return;
-  const page = await pageOf("GET", location.href);
-  elements.forEach((one) => renew(one, page));
+  const told = await pageOf("GET", location.href, { tag: asked.tag });
+  if (!told) return;
+  asked.tag = elements.length === all.length ? told.tag : null;
+  elements.forEach((one) => renew(one, told.page));
 }
 
-// At most once in a while, and only while somebody looks. What lies further back does not change.
+// At most once in a while, and only while somebody looks.
 function changed(kind) {
-  if (kind === "journal" && new URLSearchParams(location.search).get("before")) return;
-  asked.kinds.add(kind);
+  if (kind === "journal" && looksBack()) return;
+  asked.again = true;
   if (asked.timer || document.hidden) return;
   asked.timer = setTimeout(async () => {
-    const kinds = new Set(asked.kinds);
-    asked.kinds.clear();
-    await refresh(kinds).catch(() => {});
+    asked.again = false;
+    await refresh().catch(() => {});
     asked.timer = 0;
-    if (asked.kinds.size) changed([...asked.kinds][0]);
+    if (asked.again) changed();
   }, Math.max(0, asked.at + IDLE - Date.now()));
   asked.at = Date.now();
 }
@@ -60,7 +71,7 @@ function follow() {
     JSON.parse(event.data).fresh.forEach(tell);
   });
   addEventListener("pagehide", () => source.close());
-  document.addEventListener("visibilitychange", () => [...asked.kinds].forEach(changed));
+  document.addEventListener("visibilitychange", () => { if (asked.again) changed(); });
 }
 
 // The title has names that operators chose, and nothing that a workload wrote.
@@ -97,17 +108,28 @@ function step(by) {
   items[at + by]?.click();
 }
 
+// Leaves of a list what holds what is typed.
+function narrow(field) {
+  const items = document.getElementById(field.dataset.narrow).children;
+  field.addEventListener("input", () => {
+    const sought = field.value.trim().toLowerCase();
+    [...items].forEach((one) => { one.hidden = !one.textContent.toLowerCase().includes(sought); });
+  });
+}
+
 addEventListener("keydown", (event) => {
   const writing = event.target.closest?.("input, textarea, select, [contenteditable]");
   if (writing || event.ctrlKey || event.metaKey || event.altKey) return;
   if (event.key === "j" || event.key === "k") return step(event.key === "j" ? 1 : -1);
-  const meant = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key);
+  // What is not to be seen is not decided.
+  const meant = [...document.querySelectorAll("[data-key]")].find((one) => one.dataset.key === event.key && one.checkVisibility());
   if (meant && !meant.disabled) {
     event.preventDefault();
     meant.click();
   }
 });
 
+document.querySelectorAll("[data-narrow]").forEach(narrow);
 offerToCopy(document);
 offerToTell();
 follow();

@@ -1,10 +1,9 @@
 //! *Credentials*: what the broker holds, by name and age. There is nothing here that shows one.
 
 use super::board::Board;
-use super::look;
-use super::look::{Section, Sheet, Told, chip, facts, nothing, number, table, time, time_or};
+use super::frame::{Section, Sheet, answered};
+use super::look::{Column, chip, facts, nothing, number, progress, table, time, time_or};
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::admin::Admin;
 use crate::api::credentials::in_full;
 use crate::api::view;
@@ -16,55 +15,55 @@ use maud::{Markup, html};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+const COLUMNS: [Column; 7] = [
+    Column::Text("Name"),
+    Column::Text("Kind"),
+    Column::Text("Age"),
+    Column::Text("Last use"),
+    Column::Text("Health"),
+    Column::Number("Placeholders"),
+    Column::Text("May go to"),
+];
+
 pub(super) async fn list(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
-    let progress = admin.console.index.look(&admin.journal, &admin.data).await;
-    let board = match admin.console.board() {
-        Ok(board) => board,
-        Err(problem) => return look::problem(&viewer, Section::Credentials, &problem),
-    };
-    let now = Timestamp::now();
-    let standing = standing(&board, now);
+    answered(&viewer, Section::Credentials, listed(&admin, &viewer).await)
+}
+
+async fn listed(admin: &Admin, viewer: &Viewer) -> Result<Response, Problem> {
+    let read = admin.console.index.look(&admin.journal, &admin.data).await;
+    let board = admin.console.board()?;
     let mut live: Vec<&CredentialRecord> =
         board.rows.credentials.iter().filter(|row| row.removed.is_none()).collect();
     live.sort_by(|one, other| one.name.cmp(&other.name));
-    let rows = html! {
-        @for row in &live {
-            tr {
-                th scope="row" { a href={ "/credentials/" (row.name) } { (row.name) } }
-                td { (row.kind) }
-                td { (time(row.rotated, now)) @if row.generation > 1 { span .quiet { " · generation " (row.generation) } } }
-                td { (time_or(admin.console.index.known().seen.credential(row.id), now, "never")) }
-                td { (health(&admin, row, now)) }
-                td .number { (number(standing.get(&row.id).copied().unwrap_or(0))) }
-                td { (destinations(&row.destinations)) }
-            }
-        }
-    };
-    let heads = ["Name", "Kind", "Age", "Last use", "Health", "Placeholders", "May go to"];
     let body = html! {
-        p .actions {
-            @if viewer.may(Role::Operator) { a .button href="/connect" { "Connect a service" } }
-        }
-        (look::progress(&progress))
+        @if viewer.may(Role::Operator) { p .actions { a .button href="/connect" { "Connect a service" } } }
+        (progress(&read))
         @if live.is_empty() {
             (nothing("The broker holds no credential.", html! {
                 p .quiet { "Connect a service, or run " code { "cloakroom credential add NAME --preset SERVICE" } "." }
             }))
         } @else {
-            (table("Credentials", &heads, rows))
+            (table("Credentials", &COLUMNS, rows(admin, &board, &live)))
         }
     };
-    let waiting = waiting(&admin, &board).len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Credentials,
-        title: "Credentials",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Ok(Sheet::new(viewer, Section::Credentials, "Credentials", body).answer())
+}
+
+fn rows(admin: &Admin, board: &Board, live: &[&CredentialRecord]) -> Vec<Vec<Markup>> {
+    let now = Timestamp::now();
+    let standing = standing(board, now);
+    let row = |row: &&CredentialRecord| {
+        vec![
+            html! { a href={ "/credentials/" (row.name) } { (row.name) } },
+            html! { (row.kind) },
+            html! { (time(row.rotated, now)) @if row.generation > 1 { span .quiet { " · generation " (row.generation) } } },
+            time_or(admin.console.index.known().seen.credential(row.id), now, "never"),
+            health(admin, row, now),
+            html! { (number(standing.get(&row.id).copied().unwrap_or(0))) },
+            destinations(&row.destinations),
+        ]
+    };
+    live.iter().map(row).collect()
 }
 
 pub(super) async fn show(
@@ -73,10 +72,7 @@ pub(super) async fn show(
     Path(name): Path<String>,
 ) -> Response {
     admin.console.index.look(&admin.journal, &admin.data).await;
-    match one(&admin, &viewer, &name) {
-        Ok(answer) => answer,
-        Err(problem) => look::problem(&viewer, Section::Credentials, &problem),
-    }
+    answered(&viewer, Section::Credentials, one(&admin, &viewer, &name))
 }
 
 fn one(admin: &Admin, viewer: &Viewer, name: &str) -> Result<Response, Problem> {
@@ -102,43 +98,36 @@ fn one(admin: &Admin, viewer: &Viewer, name: &str) -> Result<Response, Problem> 
     if let Some(source) = &shown.source {
         pairs.push(("Lives at", html! { (source.from) ": " (source.place) @if let Some(trouble) = &source.trouble { " " (chip("failed")) " " (trouble) } }));
     }
-    if let Some(renewal) = &shown.renewal {
+    if let Some(health) = admin.custody.health(row.id) {
+        let reason = health.failed.map(|(_, reason)| reason);
         pairs.push((
             "Access tokens",
-            html! { (chip(&renewal.state)) @if let Some(reason) = &renewal.reason { " " (reason) } },
+            html! { (chip(health.state(now))) @if let Some(reason) = reason { " " (reason) } },
         ));
-        let or = |text: &Option<String>| html! { (text.as_deref().unwrap_or("–")) };
-        pairs.push(("Last made", or(&renewal.last)));
-        pairs.push(("Next from", or(&renewal.next)));
-        pairs.push(("Good until", or(&renewal.ends)));
+        pairs.push(("Last made", time_or(health.last, now, "never")));
+        pairs.push(("Next from", time_or(health.next, now, "when it is called for")));
+        pairs.push(("Good until", time_or(health.ends, now, "–")));
     }
     let body = html! {
         (facts(&pairs))
         p .quiet { "Its secret is sealed. No page and no command shows it; to replace it: " code { "cloakroom credential rotate " (row.name) } "." }
-        p .links { a href={ "/policies/new?credential=" (row.name) } { "Write a policy for it" } a href="/credentials" { "All credentials" } }
+        p .links {
+            @if viewer.may(Role::Operator) { a .button href={ "/policies/new?credential=" (row.name) } { "Write a policy for it" } }
+            a href="/credentials" { "All credentials" }
+        }
     };
-    let waiting = waiting(admin, &board).len();
     let title = format!("Credential {}", row.name);
-    Ok(Sheet {
-        viewer,
-        section: Section::Credentials,
-        title: &title,
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer())
+    Ok(Sheet::new(viewer, Section::Credentials, &title, body).answer())
 }
 
 /// How the making of access tokens goes, the reading at the source, or the certificate's time.
 fn health(admin: &Admin, row: &CredentialRecord, now: Timestamp) -> Markup {
-    let renewal = admin.custody.health(row.id).map(|health| view::renewal(&health).state);
+    let renewal = admin.custody.health(row.id).map(|health| health.state(now));
     let trouble = admin.custody.source_of(row.id).and_then(|report| report.trouble);
     let ends = admin.custody.certificate_ends(row.id);
     html! {
         @match (renewal, trouble, ends) {
-            (Some(state), ..) => (chip(&state)),
+            (Some(state), ..) => (chip(state)),
             (_, Some(trouble), _) => { (chip("failed")) " " (trouble) },
             (_, _, Some(end)) if end <= now => (chip("expired")),
             (_, _, Some(end)) => { "certificate ends " (time(end, now)) },

@@ -1,5 +1,6 @@
 //! `/enrol/{code}`: somebody makes a passkey, by a link that is good once. It counts once the approvers there are have signed it.
 
+use super::frame::Told;
 use super::page::{Body, page, refusal};
 use crate::act::to_the_end;
 use crate::admin::Admin;
@@ -13,6 +14,7 @@ use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use cloakroom_policy::{Attestation, PasskeyTicket, base64url};
 use http::{HeaderMap, header};
+use maud::html;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use std::time::Instant;
@@ -41,13 +43,9 @@ pub(super) async fn show(State(admin): State<Arc<Admin>>, Path(code): Path<Strin
     };
     let party = &admin.ballots.party;
     let challenge = base64url(&PasskeyTicket { code: &code, party }.challenge());
-    let told = [
-        ("origin", party.origin()),
-        ("rp-id", party.id()),
-        ("challenge", challenge.as_str()),
-        ("name", invitation.name.as_str()),
-    ];
-    page(title(&invitation), &told, &body(&invitation, party.origin()))
+    let told =
+        Told { challenge: Some(challenge), name: Some(invitation.name.to_string()), ..Told::of(party) };
+    page(title(&invitation), told, body(&invitation, party.origin()))
 }
 
 fn title(invitation: &Invitation) -> &'static str {
@@ -69,7 +67,9 @@ fn body(invitation: &Invitation, origin: &str) -> Body {
         }
         body = body.words("With it you approve what programs may do with credentials. For that it counts once the approvers there are have signed it.");
     }
-    body.labelled("It will be good at", "party", origin).button("enrol", "Make the passkey")
+    body.labelled("It will be good at", "party", origin)
+        .button("enrol", "Make the passkey")
+        .and(html! { p .links hidden data-after { a .button href="/inbox" { "Go on to the inbox" } } })
 }
 
 pub(super) async fn redeem(

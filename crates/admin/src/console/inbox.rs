@@ -2,20 +2,22 @@
 //! no by passkey.
 
 use super::board::Board;
-use super::look::{Section, Sheet, Told, chip, nothing, time};
+use super::compared::Compared;
+use super::first_steps::first_steps;
+use super::frame::{Section, Sheet, Told, answered, problem};
+use super::look::{chip, nothing, time};
 use super::viewer::Viewer;
 use super::waiting::{Waiting, WaitingKind, waiting};
-use super::{changes, look};
 use crate::Problem;
 use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::approvals::show_one;
 use crate::api::proposals;
-use crate::api::view::{self, Relations};
+use crate::api::view::Relations;
 use crate::wire::{ApprovalText, ProposalView};
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Redirect, Response};
-use cloakroom_model::{PlaceholderRecord, ProposalId, Role, Timestamp};
+use cloakroom_model::{ProposalId, Role, Timestamp};
 use cloakroom_store::Ruling;
 use maud::{Markup, html};
 use std::str::FromStr;
@@ -25,9 +27,7 @@ use std::sync::Arc;
 const LISTED: usize = 50;
 
 pub(super) async fn first(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
-    shown(&admin, &viewer, "")
-        .await
-        .unwrap_or_else(|problem| look::problem(&viewer, Section::Inbox, &problem))
+    answered(&viewer, Section::Inbox, shown(&admin, &viewer, None).await)
 }
 
 pub(super) async fn item(
@@ -35,9 +35,7 @@ pub(super) async fn item(
     viewer: Viewer,
     Path(item): Path<String>,
 ) -> Response {
-    shown(&admin, &viewer, &item)
-        .await
-        .unwrap_or_else(|problem| look::problem(&viewer, Section::Inbox, &problem))
+    answered(&viewer, Section::Inbox, shown(&admin, &viewer, Some(&item)).await)
 }
 
 /// Takes what a workload asks for off the list.
@@ -49,28 +47,40 @@ pub(super) async fn dismiss(
     let by = viewer.peer();
     match to_the_end(async move { proposals::rule_one(&admin, by, &item, Ruling::Dropped).await }).await {
         Ok(_) => Redirect::to("/inbox").into_response(),
-        Err(problem) => look::problem(&viewer, Section::Inbox, &problem),
+        Err(wrong) => problem(&viewer, Section::Inbox, &wrong),
     }
 }
 
-async fn shown(admin: &Admin, viewer: &Viewer, item: &str) -> Result<Response, Problem> {
+/// The list, and what is open: what was asked for, or the most urgent.
+async fn shown(admin: &Admin, viewer: &Viewer, item: Option<&str>) -> Result<Response, Problem> {
     let board = admin.console.board()?;
     let all = waiting(admin, &board);
     // What was decided meanwhile is shown as it is now, where it is still known.
-    let open = if item.is_empty() { all.first().map_or("", |first| first.id.as_str()) } else { item };
-    let (pane, told) = pane(admin, viewer, &board, open, &all).await?;
+    let open = item.or(all.first().map(|first| first.id.as_str()));
+    let (pane, told) = match open {
+        Some(open) => pane(admin, viewer, &board, open, &all).await?,
+        None => (html! {}, Told::default()),
+    };
+    // On a phone one of both is shown: the list of several, or what was chosen.
+    let stands = if item.is_some() {
+        "chosen"
+    } else if all.len() > 1 {
+        "several"
+    } else {
+        "one"
+    };
     let body = html! {
-        div .inbox {
+        div .inbox .(stands) {
             section .list aria-label="What waits" {
-                div #list data-live="inbox" { (listed(&all, open)) }
+                div #list data-live="inbox" { (listed(&all, open.unwrap_or_default())) }
+                @if all.is_empty() { (first_steps(viewer, &board)) }
                 button .small type="button" data-notify hidden { "Tell me on this desktop" }
             }
-            section .pane aria-label="What is open" #pane { (pane) }
+            @if open.is_some() { section .pane aria-label="What is open" #pane { (pane) } }
         }
     };
     let scripts: &[&'static str] = if told.path.is_some() { &["/passkey.js"] } else { &[] };
-    Ok(Sheet { viewer, section: Section::Inbox, title: "Inbox", waiting: all.len(), scripts, told, body }
-        .answer())
+    Ok(Sheet::new(viewer, Section::Inbox, "Inbox", body).with_scripts(scripts).telling(told).answer())
 }
 
 fn listed(all: &[Waiting], open: &str) -> Markup {
@@ -125,9 +135,6 @@ async fn pane(
     open: &str,
     all: &[Waiting],
 ) -> Result<(Markup, Told), Problem> {
-    if open.is_empty() {
-        return Ok((html! {}, Told::default()));
-    }
     if ProposalId::from_str(open).is_ok() {
         let one = proposals::show_one(admin, open)?;
         return Ok((proposal(&one, viewer), Told::default()));
@@ -148,32 +155,33 @@ pub(super) fn decision(
 ) -> (Markup, Told) {
     let told = told(admin, shown, viewer);
     let approval = &shown.approval;
-    let placeholder = approval.placeholder.and_then(|id| board.placeholder(id));
+    let row = approval.placeholder.and_then(|id| board.placeholder(id));
+    let compared = row.filter(|_| approval.kind == "placeholder").and_then(|row| Compared::of(board, row));
     let markup = html! {
         article .decision data-approval=(approval.id) {
             header {
                 (chip(&approval.state))
                 span { (approval.signed.len()) " of " (approval.needed) " approvers have signed" }
                 @if !approval.signed.is_empty() { span .quiet { "(" (approval.signed.join(", ")) ")" } }
+                @if let Some(compared) = &compared { (compared.verdict()) }
             }
             pre #text .canonical tabindex="0" aria-label="The text that is signed" { (shown.text) }
             dl .facts {
                 div { dt { "Phrase" } dd { code #phrase { (shown.phrase) } } }
                 div { dt { "SHA-256" } dd { code #digest { (shown.digest) } } }
             }
-            (buttons(&told, approval.state == "pending"))
             @if !shown.remarks.is_empty() {
                 h2 { "What follows from it" }
                 ul .remarks { @for line in &shown.remarks { li { (line) } } }
             }
-            @if let Some(row) = placeholder.filter(|_| approval.kind == "placeholder") {
-                (compared(board, row))
-            }
+            @if let Some(compared) = &compared { (compared.markup()) }
             p .links {
                 @if let Some(id) = approval.placeholder { a href={ "/placeholders/" (id) } { "The placeholder" } }
                 a href={ "/approve/" (approval.id) } { "This item alone" }
                 @if let Some(next) = next { a href=(next.path()) rel="next" { "Next item " kbd { "j" } } }
+                a .back href="/inbox" { "All that waits" }
             }
+            (buttons(&told, approval.state == "pending"))
         }
     };
     (markup, told)
@@ -209,33 +217,6 @@ fn told(admin: &Admin, shown: &ApprovalText, viewer: &Viewer) -> Told {
         passkeys: Some(passkeys.join(" ")),
         path: Some(format!("/approve/{}", shown.approval.id)),
         ..Told::default()
-    }
-}
-
-/// What changes: against the placeholder that it descends from, or the latest that the same workload holds for the same credential.
-fn compared(board: &Board, row: &PlaceholderRecord) -> Markup {
-    let now = Timestamp::now();
-    let sibling = || {
-        let same = |one: &&PlaceholderRecord| {
-            one.workload == row.workload && one.credential == row.credential && one.id != row.id
-        };
-        board.placeholders().iter().rev().filter(same).find(|one| view::state(one, board, now) == "active")
-    };
-    let base = row.parent.and_then(|parent| board.placeholder(parent)).or_else(sibling);
-    let Ok(new) = view::policy(row) else { return html! {} };
-    html! {
-        h2 { "What it changes" }
-        @match base.map(|base| (base, view::policy(base))) {
-            Some((base, Ok(old))) => {
-                p .quiet {
-                    "Beside what "
-                    @if row.parent == Some(base.id) { "it descends from, " } @else { "the same workload may already do with the same credential, " }
-                    a href={ "/placeholders/" (base.id) } { (base.id) } ":"
-                }
-                (changes::diff(&old, &new))
-            },
-            _ => p { "Everything in it is new: this workload holds nothing else for this credential." },
-        }
     }
 }
 

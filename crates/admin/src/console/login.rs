@@ -1,6 +1,7 @@
 //! `/login` and `/logout`: a person shows a passkey and gets a session, and ends it. `/account` says who is logged in.
 
 use super::approve::Said;
+use super::frame::Told;
 use super::page::{Body, page, refusal};
 use crate::admin::Admin;
 use crate::api::approvals::require_next_count;
@@ -43,11 +44,11 @@ pub(super) struct Answer {
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, Query(wanted): Query<Wanted>) -> Response {
     let party = &admin.ballots.party;
-    let told = [("origin", party.origin()), ("rp-id", party.id()), ("next", own_path(&wanted.next))];
+    let told = Told { next: Some(own_path(&wanted.next).to_owned()), ..Told::of(party) };
     let body = Body::default()
         .words("Use the passkey that you made by a link. Links are made by operators: cloakroom member invite NAME --role ROLE")
         .button("login", "Log in");
-    page("Log in", &told, &body)
+    page("Log in", told, body)
 }
 
 /// SECURITY: a path of this console and nothing that a browser could read as another site (T82).
@@ -151,7 +152,7 @@ pub(super) async fn account(Extension(caller): Extension<Caller>) -> Response {
         .labelled("You are", "name", &caller.by().to_string())
         .labelled("You may act as", "roles", &caller.roles().to_string())
         .form("/logout", "Log out");
-    page("Account", &[], &body)
+    page("Account", Told::default(), body)
 }
 
 #[cfg(test)]

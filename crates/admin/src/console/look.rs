@@ -1,139 +1,13 @@
-//! What all pages of the console have in common: the frame around them, how times, states and strangers' texts are shown. Text nodes only,
-//! nothing inline (T81).
+//! How pages show what they show: times, states, numbers, tables, and strangers' texts. Text nodes only, nothing inline (T81).
 
 use super::index::Progress;
-use super::viewer::Viewer;
 use crate::Problem;
-use axum::response::{IntoResponse, Response};
 use cloakroom_model::Timestamp;
-use http::{HeaderName, HeaderValue, header};
-use maud::{DOCTYPE, Markup, html};
+use maud::{Markup, html};
 use std::fmt::Write;
 
-/// What pages may do: run our scripts, speak to the console, send forms to it. No inline code, no frame, nothing from elsewhere.
-pub(super) const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; \
-    frame-ancestors 'none'; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
-/// No frame and no other page may ask for passkeys here.
-const PERMISSIONS: (HeaderName, &str) = (
-    HeaderName::from_static("permissions-policy"),
-    "publickey-credentials-get=(self), publickey-credentials-create=(self)",
-);
 /// The most of a stranger's text that stands in a line of a table.
 const MOST_SHOWN: usize = 200;
-
-/// The pages, as the navigation names them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Section {
-    Inbox,
-    Credentials,
-    Placeholders,
-    Policies,
-    Activity,
-    Connect,
-    Workloads,
-    Health,
-}
-
-const SECTIONS: [(Section, &str, &str); 8] = [
-    (Section::Inbox, "/inbox", "Inbox"),
-    (Section::Activity, "/activity", "Activity"),
-    (Section::Placeholders, "/placeholders", "Placeholders"),
-    (Section::Policies, "/policies", "Policies"),
-    (Section::Credentials, "/credentials", "Credentials"),
-    (Section::Workloads, "/workloads", "Workloads"),
-    (Section::Connect, "/connect", "Connect a service"),
-    (Section::Health, "/status", "Health"),
-];
-
-/// One page: its title, where it stands, the scripts it runs, and what is in it.
-pub(super) struct Sheet<'a> {
-    pub(super) viewer: &'a Viewer,
-    pub(super) section: Section,
-    pub(super) title: &'a str,
-    /// Things that wait for a human.
-    pub(super) waiting: usize,
-    pub(super) scripts: &'a [&'static str],
-    /// What its scripts are told.
-    pub(super) told: Told,
-    pub(super) body: Markup,
-}
-
-/// Attributes of `main`, for scripts.
-#[derive(Default)]
-pub(super) struct Told {
-    /// Where passkeys are good.
-    pub(super) origin: Option<String>,
-    pub(super) rp_id: Option<String>,
-    /// The ids of approvers' passkeys at their authenticators, with blanks between.
-    pub(super) passkeys: Option<String>,
-    /// Where what a passkey says is handed in.
-    pub(super) path: Option<String>,
-    /// The public key that secrets are sealed to.
-    pub(super) intake: Option<String>,
-}
-
-impl Sheet<'_> {
-    pub(super) fn answer(self) -> Response {
-        html_answer(self.markup().into_string())
-    }
-
-    fn markup(self) -> Markup {
-        let Self { viewer, section, title, waiting, scripts, told, body } = self;
-        let Told { origin, rp_id, passkeys, path, intake } = told;
-        html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    meta name="color-scheme" content="light dark";
-                    title { (title) " – Cloakroom" }
-                    link rel="stylesheet" href="/console.css";
-                    link rel="icon" href="/icon.svg" type="image/svg+xml";
-                    script src="/session.js" defer {}
-                    script src="/console.js" defer {}
-                    @for script in scripts { script src=(script) defer {} }
-                }
-                body {
-                    a .skip href="#main" { "Skip to the content" }
-                    header .bar {
-                        a .brand href="/inbox" { "Cloakroom" }
-                        nav aria-label="Pages" {
-                            @for (one, path, name) in SECTIONS {
-                                a href=(path) aria-current=[(one == section).then_some("page")] {
-                                    (name)
-                                    @if one == Section::Inbox {
-                                        " "
-                                        span #waiting .badge hidden[waiting == 0] data-live="inbox" {
-                                            (waiting) span .quiet-label { " waiting" }
-                                        }
-                                    }
-                                }
-                            }
-                        }
-                        (viewer.corner())
-                    }
-                    main #main tabindex="-1" data-origin=[origin] data-rp-id=[rp_id] data-passkeys=[passkeys]
-                        data-path=[path] data-intake=[intake] {
-                        h1 { (title) }
-                        (body)
-                        p #said role="status" {}
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// A whole document, fenced.
-pub(super) fn html_answer(document: String) -> Response {
-    let kind = (header::CONTENT_TYPE, "text/html; charset=utf-8");
-    let mut answer = ([kind, PERMISSIONS], document).into_response();
-    answer.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    // COMPAT: with no referrer at all, browsers also keep the origin of a form to themselves (Fetch, 3.2).
-    answer.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    answer
-}
 
 /// SECURITY: what a stranger wrote, on one line: ASCII only, nothing that moves a cursor or hides, no longer than fits (T75).
 pub(super) fn shown(text: &str) -> String {
@@ -172,7 +46,8 @@ fn apart(at: Timestamp, now: Timestamp) -> String {
         5..=89 => format!("{seconds} s"),
         90..=5399 => format!("{} min", (seconds + 30) / 60),
         5400..=129_599 => format!("{} h", (seconds + 1800) / 3600),
-        _ => format!("{} days", (seconds + 43_200) / 86_400),
+        129_600..=63_071_999 => format!("{} days", (seconds + 43_200) / 86_400),
+        _ => format!("{} years", (seconds + 15_768_000) / 31_536_000),
     };
     if at > now { format!("in {text}") } else { format!("{text} ago") }
 }
@@ -182,8 +57,8 @@ pub(super) fn chip(word: &str) -> Markup {
     let tone = match word {
         "active" | "granted" | "fresh" | "held" | "ok" | "open" | "claimed" | "done" => "good",
         "pending" | "frozen" | "not-yet" | "due" | "waiting" | "unused" | "asked" | "warning" => "wait",
-        "revoked" | "denied" | "sealed" | "expired" | "spent" | "unverified" | "critical" | "unavailable"
-        | "login-required" | "failed" | "ending" | "withdrawn" => "bad",
+        "revoked" | "denied" | "refused" | "sealed" | "expired" | "spent" | "unverified" | "critical"
+        | "unavailable" | "login-required" | "failed" | "ending" | "withdrawn" => "bad",
         _ => "plain",
     };
     html! { span class={ "chip " (tone) } { (word) } }
@@ -207,43 +82,51 @@ pub(super) fn nothing(words: &str, then: Markup) -> Markup {
     html! { div .nothing { p { (words) } (then) } }
 }
 
-/// A table that scrolls by itself where it is too wide, also by keyboard.
-pub(super) fn table(label: &str, heads: &[&str], rows: Markup) -> Markup {
+/// A column of a table: its head, and how its cells stand.
+#[derive(Clone, Copy)]
+pub(super) enum Column {
+    Text(&'static str),
+    /// To the right, digit under digit.
+    Number(&'static str),
+}
+
+/// A table whose rows become cards on a phone, each cell under its head; the first cell of a row says what the row is about. It scrolls by
+/// itself where it is too wide, also by keyboard.
+pub(super) fn table(label: &str, columns: &[Column], rows: impl IntoIterator<Item = Vec<Markup>>) -> Markup {
+    let head = |column: &Column| match *column {
+        Column::Text(head) | Column::Number(head) => head,
+    };
+    let is_number = |column: &Column| matches!(column, Column::Number(_));
     html! {
         div .scroll role="region" aria-label=(label) tabindex="0" {
             table {
-                thead { tr { @for head in heads { th scope="col" { (head) } } } }
-                tbody { (rows) }
+                thead { tr { @for column in columns { th scope="col" .number[is_number(column)] { (head(column)) } } } }
+                tbody {
+                    @for row in rows {
+                        tr {
+                            @for (at, (column, cell)) in columns.iter().zip(row).enumerate() {
+                                @if at == 0 { th scope="row" { (cell) } }
+                                @else { td data-head=(head(column)) .number[is_number(column)] { (cell) } }
+                            }
+                        }
+                    }
+                }
             }
         }
+    }
+}
+
+/// What is shown this once, to be taken along.
+pub(super) fn once(label: &str, text: &str) -> Markup {
+    html! {
+        pre .secretless #issued tabindex="0" aria-label=(label) { (text) }
+        button type="button" data-copy="issued" hidden { "Copy" }
     }
 }
 
 /// Facts about one thing.
 pub(super) fn facts(pairs: &[(&str, Markup)]) -> Markup {
     html! { dl .facts { @for (name, value) in pairs { div { dt { (name) } dd { (value) } } } } }
-}
-
-/// A *no*, for eyes, in the frame of the page that was asked for.
-pub(super) fn problem(viewer: &Viewer, section: Section, problem: &Problem) -> Response {
-    let document = problem.document();
-    let body = html! { (complaint(problem)) p .links { a href="/inbox" { "Inbox" } } };
-    let sheet = Sheet {
-        viewer,
-        section,
-        title: &document.title,
-        waiting: 0,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    };
-    with_status(sheet.answer(), problem)
-}
-
-/// The answer with the status of what is wrong.
-pub(super) fn with_status(mut answer: Response, problem: &Problem) -> Response {
-    *answer.status_mut() = problem.code().status();
-    answer
 }
 
 /// What is wrong, and what to do.
@@ -297,6 +180,7 @@ mod tests {
         assert_eq!(told(-600), "10 min ago");
         assert_eq!(told(7200), "in 2 h");
         assert_eq!(told(-864_000), "10 days ago");
+        assert_eq!(told(315_360_000), "in 10 years");
     }
 
     #[test]

@@ -117,12 +117,13 @@ async function act(button) {
   try {
     say(...await ACTS[what]());
     buttons().forEach((other) => other.remove());
+    document.querySelectorAll("[data-after]").forEach((one) => { one.hidden = false; });
   } catch (error) {
     say(`nothing was done: ${error.message}`, "failed");
   }
 }
 
-if (location.origin !== place.origin) {
+if (place.origin && location.origin !== place.origin) {
   say(`open this page at ${place.origin}${location.pathname}: passkeys are good there only`, "elsewhere");
   buttons().forEach((button) => button.remove());
 } else {

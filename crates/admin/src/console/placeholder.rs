@@ -1,11 +1,10 @@
 //! One placeholder: its state and bounds, its family, its use and misuse, its policy; freezing, thawing and revoking it.
 
 use super::board::Board;
-use super::look;
-use super::look::{Section, Sheet, Told, chip, facts, number, time, time_or};
+use super::frame::{Section, Sheet, answered, problem};
+use super::look::{chip, facts, number, time, time_or};
 use super::placeholders::{id, left, misuse, short};
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::placeholders::{change_one, revoke_one};
@@ -28,10 +27,7 @@ pub(super) async fn show(
 ) -> Response {
     admin.console.index.look(&admin.journal, &admin.data).await;
     let ignored = admin.turn().await.clone();
-    match shown(&admin, &viewer, &placeholder, &ignored) {
-        Ok(answer) => answer,
-        Err(problem) => look::problem(&viewer, Section::Placeholders, &problem),
-    }
+    answered(&viewer, Section::Placeholders, shown(&admin, &viewer, &placeholder, &ignored))
 }
 
 fn shown(
@@ -59,22 +55,12 @@ fn shown(
         pre .canonical tabindex="0" aria-label="Policy" { (view::policy(&row)?.canonical_text()) }
         p .links {
             a href={ "/policies/new?placeholder=" (row.id) } { "Write another policy from this one" }
-            @if let Some(approval) = board.approvals_of(row.id).last() { a href={ "/approve/" (approval.id) } { "Its approval" } }
+            @if let Some(approval) = board.approvals_of(row.id).last() { a href={ "/inbox/" (approval.id) } { "Its approval" } }
             a href={ "/activity?placeholder=" (row.id) } { "Its calls" }
         }
     };
-    let waiting = waiting(admin, &board).len();
     let title = format!("Placeholder {}", short(row.id));
-    Ok(Sheet {
-        viewer,
-        section: Section::Placeholders,
-        title: &title,
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer())
+    Ok(Sheet::new(viewer, Section::Placeholders, &title, body).answer())
 }
 
 fn about(admin: &Admin, board: &Board, row: &PlaceholderRecord, state: &str, why: Option<&String>) -> Markup {
@@ -83,7 +69,7 @@ fn about(admin: &Admin, board: &Board, row: &PlaceholderRecord, state: &str, why
     let credential = board.credential_name(row.credential);
     let mut pairs = vec![
         ("State", html! { (chip(state)) @if let Some(why) = why { " " (why) } }),
-        ("Workload", html! { (workload) }),
+        ("Workload", html! { a href={ "/workloads/" (workload) } { (workload) } }),
         ("Stands for", html! { a href={ "/credentials/" (credential) } { (credential) } }),
         ("Uses left", left(row)),
         ("Issued", time(row.created, now)),
@@ -131,8 +117,7 @@ fn acts(viewer: &Viewer, row: &PlaceholderRecord, state: &str) -> Markup {
             @if !matches!(state, "revoked" | "denied") {
                 details .danger {
                     summary { "Revoke…" }
-                    p { "For good, with all that descend from it. Calls under way are ended." }
-                    button .no formaction=(at("revoke")) { "Revoke for good" }
+                    p { "For good, with all that descend from it. Calls under way are ended. " button .no formaction=(at("revoke")) { "Revoke for good" } }
                 }
             }
         }
@@ -213,6 +198,6 @@ async fn carry_out(
     .await;
     match done.and(at) {
         Ok(at) => Redirect::to(&at).into_response(),
-        Err(problem) => look::problem(&viewer, Section::Placeholders, &problem),
+        Err(wrong) => problem(&viewer, Section::Placeholders, &wrong),
     }
 }

@@ -1,11 +1,10 @@
 //! *Placeholders*: the list, a page at a time, by state, workload and credential; freezing from it.
 
 use super::board::Board;
+use super::frame::{Section, Sheet, answered};
 use super::index::Seen;
-use super::look;
-use super::look::{Section, Sheet, Told, chip, nothing, number, table, time, time_or};
+use super::look::{Column, chip, nothing, number, progress, table, time, time_or};
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::Problem;
 use crate::admin::Admin;
 use crate::api::view::{self, Relations};
@@ -34,28 +33,41 @@ pub(super) struct Wanted {
     before: String,
 }
 
+const COLUMNS: [Column; 9] = [
+    Column::Text("Placeholder"),
+    Column::Text("State"),
+    Column::Text("Workload"),
+    Column::Text("Credential"),
+    Column::Number("Uses left"),
+    Column::Text("Expires"),
+    Column::Text("Last use"),
+    Column::Text("Misuse"),
+    Column::Text("Act"),
+];
+
 pub(super) async fn list(
     State(admin): State<Arc<Admin>>,
     viewer: Viewer,
     Query(wanted): Query<Wanted>,
 ) -> Response {
-    let progress = admin.console.index.look(&admin.journal, &admin.data).await;
+    answered(&viewer, Section::Placeholders, listed(&admin, &viewer, &wanted).await)
+}
+
+async fn listed(admin: &Admin, viewer: &Viewer, wanted: &Wanted) -> Result<Response, Problem> {
+    let read = admin.console.index.look(&admin.journal, &admin.data).await;
     let ignored = admin.turn().await.clone();
-    let board = match admin.console.board() {
-        Ok(board) => board,
-        Err(problem) => return look::problem(&viewer, Section::Placeholders, &problem),
-    };
-    let found = Found::new(&board, &wanted, |id| ignored.contains_key(&id));
+    let board = admin.console.board()?;
+    let found = Found::new(&board, wanted, |id| ignored.contains_key(&id));
     let body = html! {
-        (filters(&wanted, &found.states))
-        (look::progress(&progress))
+        (filters(wanted, &found.states))
+        (progress(&read))
         @if found.rows.is_empty() {
-            (nothing("No placeholder is like that.", html! {
+            (nothing(if wanted.is_all() { "There is no placeholder yet." } else { "No placeholder is like that." }, html! {
                 p .quiet { "A placeholder comes of a policy: " a href="/policies/new" { "write one" } "." }
             }))
         } @else {
             form method="post" #rows data-live="journal" {
-                (rows(&admin, &viewer, &board, &found))
+                (table("Placeholders", &COLUMNS, rows(admin, viewer, &board, &found)))
             }
             nav .pager aria-label="More placeholders" {
                 @if !wanted.before.is_empty() { a href=(wanted.with("")) { "Newest" } }
@@ -63,17 +75,7 @@ pub(super) async fn list(
             }
         }
     };
-    let waiting = waiting(&admin, &board).len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Placeholders,
-        title: "Placeholders",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Ok(Sheet::new(viewer, Section::Placeholders, "Placeholders", body).answer())
 }
 
 /// The rows of one page, and how many there are in each state.
@@ -116,6 +118,10 @@ impl Found {
 }
 
 impl Wanted {
+    fn is_all(&self) -> bool {
+        [&self.state, &self.workload, &self.credential, &self.before].iter().all(|text| text.is_empty())
+    }
+
     /// The address of the same, from another row on.
     fn with(&self, before: &str) -> String {
         // Names and ids need no escaping in a query; what is none of them finds nothing.
@@ -153,46 +159,38 @@ fn filters(wanted: &Wanted, states: &BTreeMap<&'static str, u64>) -> Markup {
     }
 }
 
-fn rows(admin: &Admin, viewer: &Viewer, board: &Board, found: &Found) -> Markup {
-    let (now, may_freeze) = (Timestamp::now(), viewer.may(Role::Operator) || viewer.may(Role::Approver));
+fn rows(admin: &Admin, viewer: &Viewer, board: &Board, found: &Found) -> Vec<Vec<Markup>> {
+    let now = Timestamp::now();
     let mut shown: Vec<PlaceholderRecord> = found.rows.iter().map(|(row, _)| row.clone()).collect();
     admin.uses.show(&mut shown);
     let known = admin.console.index.known();
-    let seen: Vec<Seen> = shown.iter().map(|row| known.seen.of(row.id)).collect();
-    drop(known);
-    let rows = html! {
-        @for ((row, (_, state)), seen) in shown.iter().zip(&found.rows).zip(&seen) {
-            tr {
-                th scope="row" { a href={ "/placeholders/" (row.id) } title=(row.id) { (short(row.id)) } }
-                td { (chip(state)) }
-                td { (board.workload_name(row.workload)) }
-                td { (board.credential_name(row.credential)) }
-                td .number { (left(row)) }
-                td { (time_or(row.expires, now, "never")) }
-                td { (time_or(seen.used.map(|(at, _)| at), now, "never")) }
-                td { (misuse(seen, now)) }
-                td {
-                    @if may_freeze && matches!(*state, "active" | "pending" | "not-yet") {
-                        button .small formaction={ "/placeholders/" (row.id) "/freeze" } { "Freeze" }
-                    } @else if viewer.may(Role::Operator) && *state == "frozen" {
-                        button .small formaction={ "/placeholders/" (row.id) "/thaw" } { "Thaw" }
-                    }
-                }
-            }
-        }
+    let row = |(row, (_, state)): (&PlaceholderRecord, &(PlaceholderRecord, &'static str))| {
+        let seen = known.seen.of(row.id);
+        vec![
+            html! { a href={ "/placeholders/" (row.id) } title=(row.id) { (short(row.id)) } },
+            chip(state),
+            html! { (board.workload_name(row.workload)) },
+            html! { (board.credential_name(row.credential)) },
+            left(row),
+            time_or(row.expires, now, "never"),
+            time_or(seen.used.map(|(at, _)| at), now, "never"),
+            misuse(&seen, now),
+            act(viewer, row.id, state),
+        ]
     };
-    let heads = [
-        "Placeholder",
-        "State",
-        "Workload",
-        "Credential",
-        "Uses left",
-        "Expires",
-        "Last use",
-        "Misuse",
-        "Act",
-    ];
-    table("Placeholders", &heads, rows)
+    shown.iter().zip(&found.rows).map(row).collect()
+}
+
+/// The one thing that is done from the list.
+fn act(viewer: &Viewer, id: PlaceholderId, state: &str) -> Markup {
+    let may_freeze = viewer.may(Role::Operator) || viewer.may(Role::Approver);
+    html! {
+        @if may_freeze && matches!(state, "active" | "pending" | "not-yet") {
+            button .small formaction={ "/placeholders/" (id) "/freeze" } { "Freeze" }
+        } @else if viewer.may(Role::Operator) && state == "frozen" {
+            button .small formaction={ "/placeholders/" (id) "/thaw" } { "Thaw" }
+        }
+    }
 }
 
 /// The end of an id, which tells ids of one moment apart.

@@ -1,11 +1,10 @@
 //! *Policies*: what every placeholder that counts may do, a permit in a row.
 
 use super::board::Board;
-use super::look;
-use super::look::{Section, Sheet, Told, chip, nothing, table};
+use super::frame::{Section, Sheet, problem};
+use super::look::{chip, nothing};
 use super::placeholders::short;
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::admin::Admin;
 use crate::api::view::{self, Relations};
 use axum::extract::{Query, State};
@@ -35,7 +34,7 @@ pub(super) async fn list(
 ) -> Response {
     let board = match admin.console.board() {
         Ok(board) => board,
-        Err(problem) => return look::problem(&viewer, Section::Policies, &problem),
+        Err(none) => return problem(&viewer, Section::Policies, &none),
     };
     let (now, before) = (Timestamp::now(), PlaceholderId::from_str(&wanted.before).ok());
     let newest = board.placeholders().iter().rev().filter(|row| before.is_none_or(|before| row.id < before));
@@ -47,54 +46,74 @@ pub(super) async fn list(
             @if viewer.may(Role::Operator) { a .button href="/policies/new" { "Write a policy" } }
         }
         @if page.is_empty() {
-            (nothing("No placeholder counts, so nothing is permitted.", html! {}))
-        } @else {
-            (table("Policies", &["Placeholder", "Permit", "May call", "With the credential in", "Bounds"], html! {
-                @for row in &page { (permits(&board, row, now)) }
+            (nothing("No placeholder counts, so nothing is permitted.", html! {
+                p .quiet { "A policy says which calls one workload may make with one credential. An approver signs its exact text." }
             }))
+        } @else {
+            (table(page.iter().map(|row| permits(&board, row, now))))
             nav .pager aria-label="More policies" {
                 @if before.is_some() { a href="/policies" { "Newest" } }
                 @if let Some(older) = older { a href={ "/policies?before=" (older) } rel="next" { "Older" } }
             }
         }
     };
-    let waiting = waiting(&admin, &board).len();
-    Sheet {
-        viewer: &viewer,
-        section: Section::Policies,
-        title: "Policies",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
+    Sheet::new(&viewer, Section::Policies, "Policies", body).answer()
+}
+
+const HEADS: [&str; 4] = ["Permit", "May call", "With the credential in", "Bounds"];
+
+/// A placeholder heads its permits; on a phone each permit becomes a card.
+fn table(rows: impl Iterator<Item = Markup>) -> Markup {
+    html! {
+        div .scroll role="region" aria-label="Policies" tabindex="0" {
+            table .policies {
+                thead { tr { @for head in HEADS { th scope="col" { (head) } } } }
+                @for row in rows { (row) }
+            }
+        }
     }
-    .answer()
 }
 
 /// The permits of one placeholder, from the text that was signed: what is shown here is what an approver read.
 fn permits(board: &Board, row: &PlaceholderRecord, now: Timestamp) -> Markup {
     let permits: Vec<Permit> =
         view::policy(row).map(|policy| Permit::all(&policy.canonical_text())).unwrap_or_default();
+    let (workload, credential) = (board.workload_name(row.workload), board.credential_name(row.credential));
     html! {
-        @for (at, permit) in permits.iter().enumerate() {
-            tr {
-                @if at == 0 {
-                    th scope="rowgroup" rowspan=(permits.len()) {
-                        a href={ "/placeholders/" (row.id) } title=(row.id) { (short(row.id)) }
-                        " " (chip(view::state(row, board, now)))
-                        div .quiet { (board.workload_name(row.workload)) " with " (board.credential_name(row.credential)) }
+        tbody {
+            tr .group {
+                th scope="rowgroup" colspan="4" {
+                    b { (workload) } " with " b { (credential) } " " (chip(view::state(row, board, now))) " "
+                    a href={ "/placeholders/" (row.id) } title=(row.id) { (short(row.id)) }
+                }
+            }
+            @for permit in &permits {
+                tr {
+                    td data-head=(HEADS[0]) { (permit.name) }
+                    td data-head=(HEADS[1]) {
+                        ul .destinations { @for call in permit.calls.iter().take(CALLS) { li { code { (call) } } } }
+                        @if permit.calls.len() > CALLS { span .quiet { (permit.calls.len() - CALLS) " more" } }
                     }
+                    td data-head=(HEADS[2]) { (permit.place) }
+                    td data-head=(HEADS[3]) { ul .bounds { @for bound in &permit.bounds { li .quiet[is_loose(bound)] { (bound) } } } }
                 }
-                td { (permit.name) }
-                td {
-                    ul .destinations { @for call in permit.calls.iter().take(CALLS) { li { code { (call) } } } }
-                    @if permit.calls.len() > CALLS { span .quiet { (permit.calls.len() - CALLS) " more" } }
-                }
-                td { (permit.place) }
-                td { ul .bounds { @for bound in &permit.bounds { li { (bound) } } } }
             }
         }
     }
+}
+
+/// A bound that bounds nothing, or forbids all.
+fn is_loose(bound: &str) -> bool {
+    [
+        "not constrained",
+        "any (not constrained)",
+        "not limited",
+        "none",
+        "once, with this policy",
+        "not forwarded",
+    ]
+    .iter()
+    .any(|end| bound.ends_with(end))
 }
 
 /// One permit, as its lines in the canonical text say it.

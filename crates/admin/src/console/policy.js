@@ -11,8 +11,9 @@ async function check() {
   const mine = ++turn;
   results.setAttribute("aria-busy", "true");
   try {
-    const page = await pageOf("POST", form.dataset.check, new URLSearchParams(new FormData(form)).toString());
-    if (mine === turn) renew(results, page);
+    const body = new URLSearchParams(new FormData(form)).toString();
+    const told = await pageOf("POST", form.dataset.check, { body });
+    if (mine === turn) renew(results, told.page);
   } catch (error) {
     if (mine === turn) results.replaceChildren(`not checked: ${error.message}`);
   }

@@ -1,6 +1,7 @@
 //! Every page for people who have logged in: its method, its path, who may see it, and the scripts and styles that pages are made with.
 
-use super::look::{self, Section};
+use super::frame::{Section, problem};
+use super::unchanged::unless_unchanged;
 use super::viewer::Viewer;
 use super::{
     activity, call, connect, credentials, editor, inbox, live, placeholder, placeholders, policies, status,
@@ -55,14 +56,16 @@ fn pages() -> Vec<Page> {
 pub(super) fn router(admin: Arc<Admin>) -> Router<Arc<Admin>> {
     // Several methods of one path are one route to axum, each behind what it asks of its caller.
     let pages = pages().into_iter().fold(Router::new(), |router, (_, path, access, handler)| {
-        let guard =
-            from_fn(move |caller, viewer, request, next| permit(access, caller, viewer, request, next));
+        let guard = from_fn_with_state(Arc::clone(&admin), move |caller, viewer, request, next| {
+            permit(access, caller, viewer, request, next)
+        });
         router.route(path, handler.route_layer(guard))
     });
     pages
         .route_layer(from_fn_with_state(admin, to_page))
         .layer(DefaultBodyLimit::max(LARGEST_BODY))
         .merge(files())
+        .layer(from_fn(unless_unchanged))
 }
 
 /// As for the admin API; but the *no* is a page.
@@ -75,7 +78,7 @@ async fn permit(
 ) -> Response {
     match access.require(&caller) {
         Ok(()) => next.run(request).await,
-        Err(problem) => look::problem(&viewer, Section::Health, &problem),
+        Err(no) => problem(&viewer, Section::Health, &no),
     }
 }
 
@@ -92,7 +95,9 @@ const FILES: [(&str, &str, &str); 7] = [
 
 fn files() -> Router<Arc<Admin>> {
     FILES.into_iter().fold(Router::new(), |router, (path, kind, text)| {
-        let answer = async move || ([(header::CONTENT_TYPE, kind)], text).into_response();
+        // Kept by browsers, and asked after each time: what a new release brings is there at once.
+        let fields = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")];
+        let answer = async move || (fields, text).into_response();
         router.route(path, get(answer))
     })
 }

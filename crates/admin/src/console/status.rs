@@ -1,31 +1,32 @@
 //! *Health*: whether the broker does its work, and what it rests on.
 
-use super::look;
-use super::look::{Section, Sheet, Told, chip, facts, number, table, time};
+use super::frame::{Section, Sheet, answered};
+use super::look::{Column, chip, facts, number, progress, table, time, time_or};
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::Problem;
 use crate::admin::Admin;
 use crate::api::health;
-use crate::api::view;
 use crate::wire::CustodyView;
 use axum::extract::State;
 use axum::response::Response;
+use cloakroom_egress::custody::certificate_span;
 use cloakroom_model::{CredentialRecord, Timestamp};
 use maud::{Markup, html};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::Duration;
+
+/// An authority that ends so soon is to be replaced.
+const SOON: Duration = Duration::from_secs(90 * 86_400);
+/// Credentials of the refresh queue that are shown.
+const MOST: usize = 200;
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
-    match shown(&admin, &viewer).await {
-        Ok(answer) => answer,
-        Err(problem) => look::problem(&viewer, Section::Health, &problem),
-    }
+    answered(&viewer, Section::Health, shown(&admin, &viewer).await)
 }
 
 async fn shown(admin: &Admin, viewer: &Viewer) -> Result<Response, Problem> {
     let board = admin.console.board()?;
-    let progress = admin.console.index.look(&admin.journal, &admin.data).await;
+    let read = admin.console.index.look(&admin.journal, &admin.data).await;
     let health = health::of(admin, &board.rows, board.as_ref()).await;
     let body = html! {
         div #health data-live="journal" {
@@ -40,43 +41,35 @@ async fn shown(admin: &Admin, viewer: &Viewer) -> Result<Response, Problem> {
             ]))
             h2 { "What it rests on" }
             (facts(&[
-                ("Journal", journal(admin)),
-                ("Store", store(admin)),
+                ("Journal", journal(admin, read.trouble.is_none())),
+                ("Store", store(admin).await),
                 ("Key-encryption key", kek(health.custody.as_ref())),
                 ("Certificate authority", authority(admin)),
                 ("Memory", memory(admin)),
             ]))
         }
-        (look::progress(&progress))
+        (progress(&read))
         (refresh(admin, &board.rows.credentials))
         p .links { a href="/health" { "/health" } a href="/metrics" { "/metrics" } }
     };
-    let waiting = waiting(admin, &board).len();
-    Ok(Sheet {
-        viewer,
-        section: Section::Health,
-        title: "Health",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer())
+    Ok(Sheet::new(viewer, Section::Health, "Health", body).answer())
 }
 
-fn journal(admin: &Admin) -> Markup {
+fn journal(admin: &Admin, is_written: bool) -> Markup {
     let (records, disk) = (admin.journal.records(), admin.journal.on_disk().records);
     let reading = admin.events.meters().read();
     html! {
-        (number(records)) " records, " (number(disk)) " known to be on the disk"
+        (chip(if is_written { "ok" } else { "failed" })) " " (number(records)) " records, " (number(disk)) " known to be on the disk"
         @if reading.witnesses_silent > 0 { " " (chip("critical")) " " (reading.witnesses_silent) " witness(es) silent" }
         @if reading.undelivered > 0 { " · " (number(reading.undelivered)) " events not delivered" }
     }
 }
 
-fn store(admin: &Admin) -> Markup {
+/// It answers a small question now, or does not.
+async fn store(admin: &Admin) -> Markup {
+    let answers = admin.store.members().await.is_ok();
     let size = |name: &str| std::fs::metadata(admin.data.join(name)).map(|about| about.len()).unwrap_or(0);
-    html! { (chip("ok")) " " (number(size("cloakroom.db") / 1024)) " KiB, " (number(size("cloakroom.db-wal") / 1024)) " KiB in its log" }
+    html! { (chip(if answers { "ok" } else { "failed" })) " " (number(size("cloakroom.db") / 1024)) " KiB, " (number(size("cloakroom.db-wal") / 1024)) " KiB in its log" }
 }
 
 fn kek(custody: Option<&CustodyView>) -> Markup {
@@ -96,13 +89,16 @@ fn kek(custody: Option<&CustodyView>) -> Markup {
     }
 }
 
+/// As its certificate says, which a copied file does not change.
 fn authority(admin: &Admin) -> Markup {
-    let made = std::fs::metadata(admin.data.join("ca.pem")).and_then(|about| about.modified()).ok();
-    let made = made.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
-    let made = made.and_then(|since| u64::try_from(since.as_millis()).ok()).map(Timestamp::from_millis);
+    let now = Timestamp::now();
+    let span = std::fs::read(admin.data.join("ca.pem")).ok().and_then(|pem| certificate_span(&pem));
     html! {
-        @match made {
-            Some(at) => { "made " (time(at, Timestamp::now())) },
+        @match span {
+            Some((begins, ends)) => {
+                @if ends < now.plus(SOON) { (chip("ending")) " " }
+                "made " (time(begins, now)) ", ends " (time(ends, now))
+            },
             None => { (chip("failed")) " ca.pem cannot be read" },
         }
     }
@@ -115,25 +111,33 @@ fn memory(admin: &Admin) -> Markup {
     }
 }
 
+const COLUMNS: [Column; 5] = [
+    Column::Text("Credential"),
+    Column::Text("State"),
+    Column::Text("Last made"),
+    Column::Text("Next from"),
+    Column::Text("Why not"),
+];
+
 /// Credentials whose access tokens are made, and how that goes.
 fn refresh(admin: &Admin, credentials: &[CredentialRecord]) -> Markup {
+    let now = Timestamp::now();
     let live = credentials.iter().filter(|row| row.removed.is_none());
-    let made: Vec<_> =
-        live.filter_map(|row| Some((row, view::renewal(&admin.custody.health(row.id)?)))).take(200).collect();
+    let made = live.filter_map(|row| Some((row, admin.custody.health(row.id)?)));
+    let rows: Vec<_> = made
+        .take(MOST)
+        .map(|(row, health)| {
+            vec![
+                html! { a href={ "/credentials/" (row.name) } { (row.name) } },
+                chip(health.state(now)),
+                time_or(health.last, now, "never"),
+                time_or(health.next, now, "when it is called for"),
+                html! { (health.failed.map_or("–", |(_, reason)| reason)) },
+            ]
+        })
+        .collect();
     html! {
         h2 { "Refresh queue" }
-        @if made.is_empty() { p .quiet { "No credential has its access tokens made." } } @else {
-            (table("Refresh queue", &["Credential", "State", "Last made", "Next from", "Why not"], html! {
-                @for (row, one) in &made {
-                    tr {
-                        th scope="row" { a href={ "/credentials/" (row.name) } { (row.name) } }
-                        td { (chip(&one.state)) }
-                        td { (one.last.as_deref().unwrap_or("–")) }
-                        td { (one.next.as_deref().unwrap_or("–")) }
-                        td { (one.reason.as_deref().unwrap_or("–")) }
-                    }
-                }
-            }))
-        }
+        @if rows.is_empty() { p .quiet { "No credential has its access tokens made." } } @else { (table("Refresh queue", &COLUMNS, rows)) }
     }
 }

@@ -1,11 +1,10 @@
 //! *Workloads*: who may call, adding one with its key shown once, and how its programs are pointed at the broker.
 
 use super::board::Board;
-use super::look;
-use super::look::{Section, Sheet, Told, facts, nothing, number, table, time};
-use super::snippets::Place;
+use super::frame::{Section, Sheet, answered, problem, with_status};
+use super::look::{Column, complaint, facts, nothing, number, once, table, time};
+use super::snippets::{KEY, PLACEHOLDER, Place};
 use super::viewer::Viewer;
-use super::waiting::waiting;
 use crate::act::to_the_end;
 use crate::admin::Admin;
 use crate::api::view;
@@ -20,52 +19,49 @@ use maud::{Markup, html};
 use std::collections::HashMap;
 use std::sync::Arc;
 
+const COLUMNS: [Column; 4] = [
+    Column::Text("Name"),
+    Column::Text("Added"),
+    Column::Text("Is known by"),
+    Column::Number("Placeholders"),
+];
+
 pub(super) async fn list(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
     sheet(&admin, &viewer, None)
 }
 
-fn sheet(admin: &Admin, viewer: &Viewer, problem: Option<&Problem>) -> Response {
+fn sheet(admin: &Admin, viewer: &Viewer, wrong: Option<&Problem>) -> Response {
     let board = match admin.console.board() {
         Ok(board) => board,
-        Err(problem) => return look::problem(viewer, Section::Workloads, &problem),
+        Err(none) => return problem(viewer, Section::Workloads, &none),
     };
     let (now, bound) = (Timestamp::now(), bound(&board));
     let mut live: Vec<&WorkloadRecord> =
         board.rows.workloads.iter().filter(|row| row.removed.is_none()).collect();
     live.sort_by(|one, other| one.name.cmp(&other.name));
-    let rows = html! {
-        @for row in &live {
-            tr {
-                th scope="row" { a href={ "/workloads/" (row.name) } { (row.name) } }
-                td { (time(row.created, now)) }
-                td { (shows(row)) }
-                td .number { (number(bound.get(&row.id).copied().unwrap_or(0))) }
-            }
-        }
-    };
+    let rows = live.iter().map(|row| {
+        vec![
+            html! { a href={ "/workloads/" (row.name) } { (row.name) } },
+            time(row.created, now),
+            shows(row),
+            html! { (number(bound.get(&row.id).copied().unwrap_or(0))) },
+        ]
+    });
     let body = html! {
-        @if let Some(problem) = problem { (look::complaint(problem)) }
+        @if let Some(wrong) = wrong { (complaint(wrong)) }
         @if viewer.may(Role::Operator) {
             form .inline method="post" action="/workloads" {
                 label { "Connect a workload" input name="name" required placeholder="its name" pattern="[A-Za-z0-9][A-Za-z0-9._\\-]{0,63}" autocomplete="off" spellcheck="false"; }
                 button .yes { "Add it" }
             }
         }
-        @if live.is_empty() { (nothing("There is no workload.", html! {})) } @else {
-            (table("Workloads", &["Name", "Added", "Is known by", "Placeholders"], rows))
-        }
+        @if live.is_empty() {
+            (nothing("There is no workload yet.", html! {
+                p .quiet { "A workload is a program that calls through the broker: an agent, a script, a job. Give it a name; it gets a key." }
+            }))
+        } @else { (table("Workloads", &COLUMNS, rows)) }
     };
-    let waiting = waiting(admin, &board).len();
-    Sheet {
-        viewer,
-        section: Section::Workloads,
-        title: "Workloads",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Sheet::new(viewer, Section::Workloads, "Workloads", body).answer()
 }
 
 fn shows(row: &WorkloadRecord) -> Markup {
@@ -97,30 +93,19 @@ pub(super) async fn add(State(admin): State<Arc<Admin>>, viewer: Viewer, form: F
     };
     match added {
         Ok(added) => said(&admin, &viewer, &added),
-        Err(problem) => look::with_status(sheet(&admin, &viewer, Some(&problem)), &problem),
+        Err(wrong) => with_status(sheet(&admin, &viewer, Some(&wrong)), &wrong),
     }
 }
 
-/// The key, once.
+/// The key, once; and the texts to copy with the key in them.
 fn said(admin: &Admin, viewer: &Viewer, added: &AddedWorkload) -> Response {
     let body = html! {
         p { "The key of the workload " b { (added.name) } ". It is shown this once:" }
-        pre .secretless #issued tabindex="0" aria-label="The workload's key" { (added.key) }
-        button type="button" data-copy="issued" hidden { "Copy" }
-        (snippets(admin, added.name.as_str()))
-        p .links { a .button href="/policies/new" { "Write a policy for it" } }
+        (once("The workload's key", &added.key))
+        p .links { a .button .yes href={ "/policies/new?workload=" (added.name) } { "Write a policy for it" } }
+        (snippets(admin, added.name.as_str(), Some(&added.key)))
     };
-    let waiting = admin.waiting().len();
-    Sheet {
-        viewer,
-        section: Section::Workloads,
-        title: "Workload added",
-        waiting,
-        scripts: &[],
-        told: Told::default(),
-        body,
-    }
-    .answer()
+    Sheet::new(viewer, Section::Workloads, "Workload added", body).answer()
 }
 
 pub(super) async fn show(
@@ -139,31 +124,25 @@ pub(super) async fn show(
                 ("Calls", html! { a href={ "/activity?workload=" (row.name) } { "show them" } }),
                 ("Id", html! { code { (row.id) } }),
             ]))
-            (snippets(&admin, row.name.as_str()))
+            (snippets(&admin, row.name.as_str(), None))
         };
         let title = format!("Workload {}", row.name);
-        let waiting = waiting(&admin, &board).len();
-        Ok(Sheet {
-            viewer: &viewer,
-            section: Section::Workloads,
-            title: &title,
-            waiting,
-            scripts: &[],
-            told: Told::default(),
-            body,
-        }
-        .answer())
+        Ok(Sheet::new(&viewer, Section::Workloads, &title, body).answer())
     });
-    shown.unwrap_or_else(|problem| look::problem(&viewer, Section::Workloads, &problem))
+    answered(&viewer, Section::Workloads, shown)
 }
 
-fn snippets(admin: &Admin, workload: &str) -> Markup {
+/// Texts to copy. The key is in them where it has just been shown, and at no other time.
+fn snippets(admin: &Admin, workload: &str, key: Option<&str>) -> Markup {
     let Some((listen, tls)) = admin.console.listen else { return html! {} };
     let ca = admin.data.join("ca.pem");
-    let place = Place { listen, tls, ca: &ca.to_string_lossy(), workload };
+    let place = Place { listen, tls, ca: &ca.to_string_lossy(), workload, key };
     html! {
         h2 { "Point its programs at the broker" }
-        p .quiet { "Fill in WORKLOAD_KEY and PLACEHOLDER. The broker's certificate is at " code { (ca.display()) } "; copy it to where the workload runs." }
+        p .quiet {
+            "Fill in " @if key.is_none() { code { (KEY) } " and " } code { (PLACEHOLDER) }
+            ", and the service's own address. The broker's certificate is at " code { (ca.display()) } "; copy it to where the workload runs."
+        }
         @for one in place.snippets() {
             details .snippet open[one.id == "environment"] {
                 summary { (one.title) }

@@ -2,7 +2,7 @@
 //! again, and with nothing in it that a workload wrote.
 
 use crate::clients::{installed, script};
-use crate::support::{BINARY, eventually, policy};
+use crate::support::{BINARY, eventually, policy, propose};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -115,6 +115,12 @@ impl Stage {
             .as_str()
             .unwrap()
             .to_owned()
+    }
+
+    /// A workload asks for more, in hostile words.
+    fn propose(&self) -> String {
+        let named = policy(&self.upstream.url(), "GET /v1/more", "header authorization bearer", "");
+        propose(&self.broker, &self.robot, &named.replace("the permit", HOSTILE), HOSTILE)
     }
 
     /// Where the console shows an item.
@@ -244,6 +250,17 @@ fn a_webhook_slack_and_ntfy_are_told_once_of_each_thing_and_of_many_at_once() {
     });
     assert_eq!((&told["topic"], &*request.target), (&"alerts".into(), "/"));
     assert_eq!(request.header("authorization"), Some(&*format!("Bearer {}", shaped("tk_"))));
+
+    // What a workload asks for is told of without its words.
+    let link = stage.link(&stage.propose());
+    let text = eventually("slack is told of it", || {
+        let told = bodies(&slack).into_iter().map(|(_, body)| body["text"].as_str().unwrap().to_owned());
+        told.into_iter().find(|text| text.contains(&link))
+    });
+    assert!(text.contains("a workload asks for more: robot"), "{text}");
+    eventually("the webhook is told of it", || {
+        bodies(&receiver).into_iter().find(|(_, body)| body.to_string().contains(&link))
+    });
 
     // A dozen more: each is told of once, and several in one message.
     let before = receiver.requests().len();

@@ -76,6 +76,17 @@ pub(crate) fn item(upstream: &TlsUpstream, id: &str, placeholder: &str) -> Reque
         .with("authorization", &format!("Bearer {placeholder}"))
 }
 
+/// Asks as a workload for this policy; gives the id of the proposal.
+pub(crate) fn propose(broker: &Broker, who: &Workload, policy: &str, reason: &str) -> String {
+    let body = serde_json::json!({ "policy": policy, "reason": reason }).to_string();
+    let (key, length) = (&who.key, body.len());
+    let mut wire = broker.wire();
+    wire.send(format!("POST /.cloakroom/requests HTTP/1.1\r\nhost: b\r\ncloakroom-workload: {key}\r\ncontent-length: {length}\r\n\r\n{body}").as_bytes());
+    let answer = wire.receive("POST").unwrap();
+    assert_eq!(answer.status, 202, "{}", answer.text());
+    answer.json()["proposal"].as_str().unwrap().to_owned()
+}
+
 /// The bearer credential that reached the destination last.
 pub(crate) fn presented(upstream: &TlsUpstream) -> String {
     let requests = upstream.requests();

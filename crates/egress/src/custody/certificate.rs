@@ -76,10 +76,20 @@ impl ClientCertificate {
     }
 }
 
+/// From when until when the first certificate of a PEM text says that it is good; nothing where there is none.
+pub fn certificate_span(pem: &[u8]) -> Option<(Timestamp, Timestamp)> {
+    span(&CertificateDer::from_pem_slice(pem).ok()?)
+}
+
 fn end(certificate: &CertificateDer<'_>) -> Option<Timestamp> {
+    span(certificate).map(|(_, end)| end)
+}
+
+fn span(certificate: &CertificateDer<'_>) -> Option<(Timestamp, Timestamp)> {
     let (_, parsed) = x509_parser::parse_x509_certificate(certificate).ok()?;
-    let seconds = u64::try_from(parsed.validity().not_after.timestamp()).ok()?;
-    Some(Timestamp::from_millis(seconds.saturating_mul(1000)))
+    let at = |seconds: i64| Some(Timestamp::from_millis(u64::try_from(seconds).ok()?.saturating_mul(1000)));
+    let validity = parsed.validity();
+    Some((at(validity.not_before.timestamp())?, at(validity.not_after.timestamp())?))
 }
 
 #[cfg(test)]
@@ -98,9 +108,11 @@ mod tests {
 
     #[test]
     fn a_certificate_opens_connections_until_its_end_and_not_from_then_on() {
-        let (_, secret) = pem(2030);
+        let (text, secret) = pem(2030);
         let end = ClientCertificate::end_of(&secret).unwrap();
         assert_eq!(end.to_string(), "2030-02-03T00:00:00Z");
+        let (begin, same) = certificate_span(text.as_bytes()).unwrap();
+        assert!(begin < same && same == end && certificate_span(b"none").is_none());
         assert!(ClientCertificate::read(&secret, Timestamp::from_millis(end.millis() - 1)).is_ok());
         let refused = ClientCertificate::read(&secret, end).map(|_| ()).unwrap_err();
         assert_eq!(refused.code(), Code::CredentialUnavailable);

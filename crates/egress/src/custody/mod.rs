@@ -41,6 +41,7 @@ pub(crate) use aws::AccessKey;
 pub(crate) use binding::Bound;
 pub(crate) use captured::{Captures, Owner, digest_of};
 pub(crate) use certificate::ClientCertificate;
+pub use certificate::certificate_span;
 pub use drop_box::{DropBox, DropBoxKey, DropOffError, LONGEST as LONGEST_PARCEL};
 pub use drop_key::DropKey;
 pub use error::{CustodyError, UnsealError};
