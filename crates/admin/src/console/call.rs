@@ -83,7 +83,7 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
             },
             Entry::Outcome { at, status, bytes, replaced, complete, .. } => {
                 h2 { "Answered " (time(*at, now)) }
-                p { (status) ", " (number(*bytes)) " bytes" @if !complete { ", cut off" } "; the secret was taken out of it " (number(*replaced)) " times." }
+                p { (status) ", " (number(*bytes)) " bytes" @if !complete { ", cut off" } "; " (taken_out(*replaced)) "." }
             },
             Entry::Failure { at, code, .. } => (no("Failed", *at, now, &code.to_string(), code.title(), code.hint())),
             Entry::Refusal { at, code, workload, destination, placeholder, peer, .. } => {
@@ -95,7 +95,7 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
                     }),
                     ("Wanted to go to", html! { @match destination { Some(to) => code { (to) }, None => span .quiet { "nowhere that it named" } } }),
                     ("Placeholder", html! {
-                        @match placeholder { Some(id) => a href={ "/placeholders/" (id) } { (short(*id)) }, None => span .quiet { "none of this broker's" } }
+                        @match placeholder { Some(id) => a href={ "/placeholders/" (id) } { (short(*id)) }, None => span .quiet { "none on record" } }
                     }),
                 ]))
             },
@@ -107,6 +107,14 @@ fn one(board: &Board, record: &Record, now: Timestamp) -> Markup {
             Entry::Event(event) => { h2 { "Security event " (time(event.at, now)) } p { (chip(event.severity.as_str())) " " (event.event) } },
             _ => {},
         }
+    }
+}
+
+fn taken_out(times: u64) -> String {
+    match times {
+        0 => "no secret was in it".into(),
+        1 => "the secret was taken out of it once".into(),
+        _ => format!("the secret was taken out of it {} times", number(times)),
     }
 }
 

@@ -62,12 +62,11 @@ async fn shown(admin: &Admin, viewer: &Viewer, item: Option<&str>) -> Result<Res
         None => (html! {}, Told::default()),
     };
     // On a phone one of both is shown: the list of several, or what was chosen.
-    let stands = if item.is_some() {
-        "chosen"
-    } else if all.len() > 1 {
-        "several"
-    } else {
-        "one"
+    let stands = match (item, all.len()) {
+        (Some(_), _) => "chosen",
+        (None, 0) => "empty",
+        (None, 1) => "one",
+        _ => "several",
     };
     let body = html! {
         div .inbox .(stands) {
