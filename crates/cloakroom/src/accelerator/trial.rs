@@ -90,6 +90,7 @@ fn start(accelerator: Accelerator, place: &Path) -> Result<Child, Failure> {
     let line = format!("console=ttyS0 reboot=t panic=-1{}", accelerator.clock());
     let mut qemu = Command::new(QEMU);
     qemu.current_dir(place).args(accelerator.machine());
+    qemu.args(["-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny"]);
     qemu.args(["-m", "128", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     qemu.args(["-serial", "file:console", "-kernel", "vmlinux", "-initrd", "root.cpio", "-append", &line]);
     qemu.stdin(Stdio::null()).stdout(Stdio::null()).stderr(complaints);

@@ -79,7 +79,7 @@ fn listening(data: &DataDir) -> Result<Broker, Failure> {
         let failure = Failure::no_broker(format!("no broker runs on {}", data.path().display()));
         match data.path().join("appliance.toml").exists() {
             true => failure
-                .hinting("it is an appliance's: name its workload listener: --broker http://ADDRESS:PORT"),
+                .hinting("it is an appliance's: name the way to its workload listener from here: --broker http://ADDRESS:PORT"),
             false => failure.hinting("start one: cloakroom serve"),
         }
     };

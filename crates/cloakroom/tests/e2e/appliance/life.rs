@@ -77,6 +77,12 @@ impl Alone {
         (key, self.placeholder(to, "robot", more))
     }
 
+    /// The same placeholder, kept for `cloakroom run` in this variable.
+    pub(crate) fn permit_kept(&self, to: &str, workload: &str, variable: &str) -> String {
+        self.image.operate(&["workload", "add", workload, "--keep"], "");
+        self.placeholder(to, workload, &["--variable", variable])
+    }
+
     fn placeholder(&self, to: &str, workload: &str, more: &[&str]) -> String {
         let (image, file) = (&self.image, self.image.path("policy.toml"));
         std::fs::write(&file, policy(to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
@@ -84,6 +90,11 @@ impl Alone {
         let issued = image.operate(&[&words, more].concat(), "");
         image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
         issued["placeholder"].as_str().unwrap().to_owned()
+    }
+
+    /// Where workloads reach it.
+    pub(crate) fn listener(&self) -> String {
+        format!("http://127.0.0.1:{}", self.workloads)
     }
 
     /// The status of a permitted call, where one came.

@@ -9,5 +9,6 @@ mod machine;
 mod own;
 mod pair;
 pub(crate) mod parts;
+mod root;
 mod tpm;
 mod wire;

@@ -1,8 +1,8 @@
 //! `cloakroom init -- COMMAND` as the first process of a machine with files of its own, where nobody else mounts anything or sets up a card.
 
 use super::machine::Machine;
-use super::pair::guest_root;
 use super::parts::{HOST, Image, Parts};
+use super::root::guest_root;
 use crate::support::{items, setup};
 use cloakroom_testkit::{TlsUpstream, echo, hunt, shaped};
 use std::path::{Path, PathBuf};

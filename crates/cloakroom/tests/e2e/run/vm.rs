@@ -3,9 +3,10 @@
 //! Emulated (QEMU TCG) where there is no KVM, which is so where this project is tested: it shows the function, not a boundary.
 
 use super::{Stage, text};
-use crate::appliance::parts::Parts;
+use crate::appliance::life::{Alone, ready};
+use crate::appliance::parts::{HOST, Parts};
 use crate::support::{BINARY, eventually};
-use cloakroom_testkit::shaped;
+use cloakroom_testkit::{TlsUpstream, echo, hunt, shaped};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -172,4 +173,34 @@ fn a_machine_that_cannot_be_made_is_not_replaced_by_anything_weaker() {
     link("cloakroom", Path::new(BINARY));
     refused(&options, "needs libraries");
     assert!(stage.upstream.requests().is_empty());
+}
+
+#[test]
+fn t111_workload_and_broker_are_two_guests_and_the_permitted_call_works_between_them() {
+    let Some(parts) = Parts::find() else { return };
+    let workload_parts = parts.workload().display().to_string();
+    let alone = Alone::with(parts, "");
+    let config = alone.image.authority.server_config(&[HOST], &[b"http/1.1"]);
+    let upstream = TlsUpstream::start_configured(config, |request, out| echo(request).write_to(out, false));
+    let to = format!("https://{HOST}:{}", upstream.port());
+    let mut broker = alone.boot_image("image", "broker", &[], &[]);
+    ready(&mut broker);
+    alone.enrol("broker");
+    alone.image.operate(&["credential", "add", "c", "--kind", "bearer", "--to", &to], &shaped("sk_live_"));
+    let placeholder = alone.permit_kept(&to, "agent", "THE_KEY");
+    let project = tempfile::tempdir().unwrap();
+    let call = format!(
+        "curl -sS -H \"Authorization: Bearer $THE_KEY\" {to}/v1/items/7; curl -sS -H \"Authorization: Bearer $THE_KEY\" {to}/admin"
+    );
+    // Its listener is reached another way here than on its own wire.
+    let mut run = Command::new(BINARY);
+    run.args(["--data", &alone.image.path("ops"), "run", "--vm", "--vm-parts", &workload_parts]);
+    run.args(["--workload", "agent", "--broker", &alone.listener(), "--", "sh", "-c", &call]);
+    let output = run.current_dir(project.path()).stdin(Stdio::null()).output().unwrap();
+    assert!(hunt(&output.stdout).is_empty() && hunt(&output.stderr).is_empty(), "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains(&placeholder) && said.contains("call-not-permitted"), "{output:?}");
+    let requests = upstream.requests();
+    assert_eq!(requests.len(), 1);
+    assert_eq!(requests[0].header("authorization"), Some(format!("Bearer {}", shaped("sk_live_")).as_str()));
 }
