@@ -10,7 +10,7 @@ use cloakroom_egress::{Upstream, UpstreamSettings};
 use cloakroom_model::{EventKind, SecurityEvent};
 use ipnet::IpNet;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::sync::watch;
@@ -65,19 +65,19 @@ pub(super) fn open(
             roots: data.key(setting.file()),
         },
         KekSetting::Shares(distinct) => {
-            warn_of_left_over(data);
+            for path in left_over(&data.key("")) {
+                let path = path.display();
+                tracing::warn!(%path, "the key from before the shares is there still: remove it, rotate-kek and rewrap");
+            }
             KekSource::Shares { roots: data.key(setting.file()), distinct: *distinct }
         }
     };
     Custody::assert_unlocked(source).map_err(of_custody)
 }
 
-/// A `custody init` that was cut off may have left the key that the shares took the place of.
-fn warn_of_left_over(data: &DataDir) {
-    for path in ["kek", "kek.salt"].map(|file| data.key(file)).iter().filter(|path| path.exists()) {
-        let path = path.display();
-        tracing::warn!(%path, "the key from before the shares is there still: remove it, rotate-kek and rewrap");
-    }
+/// What a `custody init` that was cut off left of the key that the shares took the place of.
+fn left_over(keys: &Path) -> Vec<PathBuf> {
+    ["kek", "kek.salt"].map(|file| keys.join(file)).into_iter().filter(|path| path.exists()).collect()
 }
 
 fn made_otherwise(made: &str) -> Failure {
@@ -147,5 +147,21 @@ pub(super) async fn watch(admin: Arc<Admin>, every: Duration, mut stopped: watch
                 admin.events.raise(SecurityEvent::new(EventKind::CustodyUnsealed));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_shares_took_the_place_of_is_found_where_it_was_left() {
+        let keys = tempfile::tempdir().unwrap();
+        std::fs::write(keys.path().join("root.json"), "{}").unwrap();
+        assert!(left_over(keys.path()).is_empty());
+        for file in ["kek", "kek.salt"] {
+            std::fs::write(keys.path().join(file), "").unwrap();
+        }
+        assert_eq!(left_over(keys.path()), ["kek", "kek.salt"].map(|file| keys.path().join(file)));
     }
 }
