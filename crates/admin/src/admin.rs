@@ -6,7 +6,7 @@ use crate::api::replays::Replays;
 use crate::ballot::Ballots;
 use crate::console::ConsoleState;
 use crate::handover::Handover;
-use crate::identity::Identity;
+use crate::identity::{Identity, SingleSignOn};
 use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
@@ -50,6 +50,8 @@ pub struct Admin {
     pub ballots: Ballots,
     /// Who uses the console, and how long without being asked again.
     pub identity: Identity,
+    /// The provider by which people log in besides, where there is one.
+    pub sign_on: Option<SingleSignOn>,
     /// Logins that wait for a person.
     pub logins: Logins,
     /// How long an approval counts, where it ends before its placeholder.

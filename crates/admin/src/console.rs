@@ -30,6 +30,7 @@ mod placeholders;
 mod policies;
 mod records;
 mod routes;
+mod sign_on;
 mod snippets;
 mod state;
 mod status;
@@ -126,6 +127,8 @@ pub(crate) fn router(admin: Arc<Admin>) -> Router {
         .route("/approve/{approval}/grant", post(approve::grant))
         .route("/approve/{approval}/deny", post(approve::deny))
         .route(logins::CALLBACK, get(callback::show))
+        .route(sign_on::BEGIN, get(sign_on::begin))
+        .route(sign_on::CALLBACK, get(sign_on::answered))
         .merge(strangers)
         .merge(people)
         .layer(DefaultBodyLimit::max(LARGEST_BODY))

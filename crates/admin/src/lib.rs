@@ -48,7 +48,7 @@ pub use ballot::Ballots;
 pub use console::{ConsoleState, Offer, OfferedLogin, OfferedPolicy, Waiting, WaitingKind, serve_console};
 pub use explain::{concerns, records_of};
 pub use find::nearest;
-pub use identity::{Identity, Spans};
+pub use identity::{Identity, SingleSignOn, Spans};
 pub use issuer::serve_issuer;
 pub use link::{Link, serve_link};
 pub use login::Logins;

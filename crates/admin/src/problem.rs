@@ -100,6 +100,15 @@ codes! {
     /// A page of another site had a browser send this.
     CrossSite "cross-site" FORBIDDEN "the request does not come from the console's own pages"
         "use the console's own pages; programs use an API token";
+    /// A single sign-on came to nothing.
+    SignOnFailed "sign-on-failed" FORBIDDEN "the single sign-on came to nothing"
+        "begin again at /login, in one browser; whoever has a passkey logs in with that";
+    /// A provider vouches for somebody whom nobody here knows.
+    SignOnUnknown "sign-on-unknown" FORBIDDEN "nobody here goes by this single sign-on"
+        "an operator lets you in: cloakroom member add NAME --subject SUBJECT --role ROLE";
+    /// The provider of the single sign-on does not answer.
+    SignOnUnavailable "sign-on-unavailable" BAD_GATEWAY "the provider of the single sign-on does not answer"
+        "log in with a passkey, or try again later";
     /// Too many attempts from one address.
     TooManyAttempts "too-many-attempts" TOO_MANY_REQUESTS "too many attempts"
         "wait a minute";

@@ -22,7 +22,8 @@ pub use lesson::{LearnedView, LessonView, NewLesson};
 pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};
 pub use login::{LoginAgain, LoginAnswer, LoginView, NewLogin};
 pub use people::{
-    ApiTokenView, EnrolledView, IssuedApiToken, MemberView, NewApiToken, NewMember, SessionView, WhoView,
+    ApiTokenView, EnrolledView, IssuedApiToken, MemberView, NewApiToken, NewMember, NewSubject, SessionView,
+    WhoView,
 };
 pub use source::{LeaseView, SourceView};
 

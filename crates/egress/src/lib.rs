@@ -18,7 +18,9 @@ pub mod websocket;
 
 /// Logins of people at authorization servers.
 pub mod login {
-    pub use crate::mint::login::{Answer, Invitation, LoggedIn, LoginCode, LoginError, PATIENCE, Waiting};
+    pub use crate::mint::login::{
+        Answer, Invitation, LoggedIn, LoginCode, LoginError, PATIENCE, Provider, SignOn, SignedOn, Waiting,
+    };
 }
 
 pub use mint::{Farewell, Health, Keeper, Kept, Revocation, RoleSession};

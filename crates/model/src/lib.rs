@@ -51,7 +51,7 @@ pub use id_map::{IdHasher, IdMap};
 pub use lease::{LeaseRecord, LeaseState};
 pub use ledger::{Intent, IntentUse, Ledger};
 pub use life::{Change, End, Life, Stage};
-pub use member::{ApiTokenRecord, MemberRecord, SessionRecord};
+pub use member::{ApiTokenRecord, MemberRecord, SessionRecord, SignOnSubject};
 pub use meters::{Meters, Reading};
 pub use name::{Name, NameError};
 pub use path::{Path, Segment};

@@ -107,7 +107,16 @@ pub(crate) async fn redeem(
     let mut newcomer = None;
     let name = invitation.name.to_string();
     if !invitation.roles.is_empty() {
-        enrolled.member = Some(people::keep(admin, &invitation, &key).await?);
+        enrolled.member = Some(
+            people::keep(
+                admin,
+                Peer::Console,
+                invitation.name.clone(),
+                invitation.roles.clone(),
+                key.clone(),
+            )
+            .await?,
+        );
         enrolled.state = "enrolled".into();
         newcomer = Some(Newcomer { name: name.clone(), key: Some(key.clone()), roles: Roles::default() });
     }

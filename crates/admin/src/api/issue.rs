@@ -13,7 +13,7 @@ use axum::{Extension, Json};
 use cloakroom_model::placeholder::Minted;
 use cloakroom_model::{
     ApprovalId, ApprovalRecord, ClaimRecord, CredentialRecord, PlaceholderId, PlaceholderRecord,
-    PlaceholderState, PlaceholderText, Proofs, Rows, Timestamp, WorkloadRecord,
+    PlaceholderState, PlaceholderText, Proofs, Rows, SignOnSubject, Timestamp, WorkloadRecord,
 };
 use cloakroom_policy::{Finding, Grant, Policy};
 use cloakroom_store::NotSpent;
@@ -184,7 +184,7 @@ fn requester(admin: &Admin, caller: &Caller, named: Option<String>) -> Result<St
         return Ok(own.name().to_owned());
     }
     match caller.by() {
-        Peer::Person(person) if caller.key().is_none() && known(person) => return Ok(person.to_string()),
+        Peer::Person(person) if !has_passkey(caller) && known(person) => return Ok(person.to_string()),
         _ => {}
     }
     match named {
@@ -198,6 +198,11 @@ fn requester(admin: &Admin, caller: &Caller, named: Option<String>) -> Result<St
         }
         None => Ok(caller.by().to_string()),
     }
+}
+
+/// Whoever came by single sign-on has shown none.
+fn has_passkey(caller: &Caller) -> bool {
+    caller.key().is_some_and(|key| key.parse::<SignOnSubject>().is_err())
 }
 
 fn parse(file: &str, text: &str) -> Result<Policy, Problem> {

@@ -230,6 +230,12 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/api/v1/whoami", Own, "Who the caller is", people::whoami),
         get("/api/v1/members", Inspect, "The people who can log in", people::list),
         create("/api/v1/members", People, "Makes a link by which somebody can log in", people::invite),
+        create(
+            "/api/v1/members/sign-on",
+            People,
+            "Lets somebody log in whom the provider of the single sign-on knows",
+            people::add,
+        ),
         delete(
             "/api/v1/members/{member}",
             People,

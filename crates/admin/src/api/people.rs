@@ -8,11 +8,11 @@ use crate::admin::Admin;
 use crate::ballot::{Full, Invitation, LINK};
 use crate::identity::Caller;
 use crate::peer::Peer;
-use crate::wire::{MemberView, NewMember, PasskeyLink, WhoView};
+use crate::wire::{MemberView, NewMember, NewSubject, PasskeyLink, WhoView};
 use crate::{Problem, ProblemCode, find, secret_text};
 use axum::extract::{Path, State};
 use axum::{Extension, Json};
-use cloakroom_model::{MemberId, MemberRecord, Role, Roles, Timestamp};
+use cloakroom_model::{MemberId, MemberRecord, Name, Role, Roles, SignOnSubject, Timestamp};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -54,6 +54,29 @@ pub(crate) async fn invite(
     .await
 }
 
+/// Lets somebody log in by single sign-on: whoever the provider knows by this subject, and nobody else.
+pub(crate) async fn add(
+    State(admin): State<Arc<Admin>>,
+    Extension(by): Extension<Peer>,
+    Body(new): Body<NewSubject>,
+) -> Result<Json<MemberView>, Problem> {
+    to_the_end(async move {
+        let malformed = |detail: &str| Problem::new(ProblemCode::MalformedRequest, detail);
+        let sign_on = admin.sign_on.as_ref().ok_or_else(|| {
+            Problem::new(ProblemCode::Conflict, "the console knows no provider of single sign-on")
+                .hinting("see [console.single-sign-on] in docs/settings.md")
+        })?;
+        if new.roles.has(Role::Approver) || new.roles.is_empty() {
+            return Err(malformed("by single sign-on one is operator, auditor or reader")
+                .hinting("to approve takes a passkey: cloakroom approver enrol NAME --passkey"));
+        }
+        let subject = SignOnSubject::new(&sign_on.provider.issuer, &new.subject);
+        let subject = subject.ok_or_else(|| malformed("the subject is empty, too long or not printable"))?;
+        keep(&admin, by, new.name, new.roles, subject.to_string()).await
+    })
+    .await
+}
+
 /// Opens a link that is good once.
 pub(crate) fn open(admin: &Admin, invitation: Invitation, span: Duration) -> Result<PasskeyLink, Problem> {
     let code = secret_text::fresh("")?;
@@ -69,30 +92,42 @@ impl Admin {
     /// When the rows cannot be read.
     pub async fn first_link(&self) -> Result<Option<PasskeyLink>, Problem> {
         let members = self.store.members().await?;
-        if members.iter().any(|row| row.removed.is_none() && row.roles.has(Role::Operator)) {
+        let can = |row: &MemberRecord| row.removed.is_none() && self.vouched_for(&row.key);
+        if members.iter().any(|row| can(row) && row.roles.has(Role::Operator)) {
             return Ok(None);
         }
-        let name = cloakroom_model::Name::parse("operator")
+        let name = Name::parse("operator")
             .map_err(|error| Problem::new(ProblemCode::InternalFault, error.to_string()))?;
         let roles = [Role::Operator].into_iter().collect();
         open(self, Invitation { name, roles, approver: true }, FIRST).map(Some)
     }
 }
 
-/// Keeps the passkey that somebody made by a link.
-pub(crate) async fn keep(admin: &Admin, invitation: &Invitation, key: &str) -> Result<MemberView, Problem> {
-    let act = Act::begin(admin, Peer::Console).await?;
-    require_free(&admin.store.members().await?, invitation.name.as_str())?;
+/// Keeps somebody who is known by this key from now on.
+pub(crate) async fn keep(
+    admin: &Admin,
+    by: Peer,
+    name: Name,
+    roles: Roles,
+    key: String,
+) -> Result<MemberView, Problem> {
+    let act = Act::begin(admin, by).await?;
+    let members = admin.store.members().await?;
+    require_free(&members, name.as_str())?;
+    if let Some(other) = members.iter().find(|row| row.removed.is_none() && row.key == key) {
+        let detail = format!("member {:?} is known by this already", other.name.as_str());
+        return Err(Problem::new(ProblemCode::NameTaken, detail));
+    }
     let row = MemberRecord {
         id: MemberId::fresh()?,
-        name: invitation.name.clone(),
-        roles: invitation.roles.clone(),
-        key: key.to_owned(),
+        name: name.clone(),
+        roles,
+        key,
         created: Timestamp::now(),
         removed: None,
     };
     let (shown, id) = (view(admin, &row), row.id.to_string());
-    act.carry_out("member added", id, Some(&invitation.name), || admin.store.add_member(row)).await?;
+    act.carry_out("member added", id, Some(&name), || admin.store.add_member(row)).await?;
     Ok(shown)
 }
 
@@ -124,5 +159,12 @@ fn require_free(members: &[MemberRecord], name: &str) -> Result<(), Problem> {
 
 fn view(admin: &Admin, row: &MemberRecord) -> MemberView {
     let roles: Roles = admin.with_approving(Some(row), &row.key);
-    MemberView { id: row.id, name: row.name.clone(), roles, created: row.created.to_string() }
+    let subject = row.key.parse::<SignOnSubject>().ok();
+    MemberView {
+        id: row.id,
+        name: row.name.clone(),
+        roles,
+        subject: subject.map(|subject| subject.subject().to_owned()),
+        created: row.created.to_string(),
+    }
 }

@@ -85,6 +85,10 @@ fn require_within(caller: &Caller, new: &NewApiToken) -> Result<(), Problem> {
     if caller.is_api_token() {
         return Err(Problem::new(ProblemCode::RoleMissing, "an API token may not make another one"));
     }
+    if caller.is_by_groups() {
+        let detail = "whoever has roles by a provider's groups makes no API token: it would outlive them";
+        return Err(Problem::new(ProblemCode::RoleMissing, detail).hinting("members make them"));
+    }
     if new.roles.is_empty() || !(1..=LONGEST).contains(&new.expires_in) {
         return Err(Problem::new(
             ProblemCode::MalformedRequest,

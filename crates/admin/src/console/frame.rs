@@ -69,6 +69,8 @@ pub(super) struct Told {
     pub(super) name: Option<String>,
     /// Where a log-in leads.
     pub(super) next: Option<String>,
+    /// The half of a session that has just begun.
+    pub(super) half: Option<String>,
 }
 
 impl Told {
@@ -119,10 +121,10 @@ impl<'a> Sheet<'a> {
 
 /// The content of a page, and the line in which scripts say what came of something.
 pub(super) fn main_of(title: &str, class: Option<&str>, told: Told, body: Markup) -> Markup {
-    let Told { origin, rp_id, passkeys, path, intake, challenge, name, next } = told;
+    let Told { origin, rp_id, passkeys, path, intake, challenge, name, next, half } = told;
     html! {
         main #main class=[class] tabindex="-1" data-origin=[origin] data-rp-id=[rp_id] data-passkeys=[passkeys]
-            data-path=[path] data-intake=[intake] data-challenge=[challenge] data-name=[name] data-next=[next] {
+            data-path=[path] data-intake=[intake] data-challenge=[challenge] data-name=[name] data-next=[next] data-half=[half] {
             h1 { (title) }
             (body)
             p #said role="status" {}

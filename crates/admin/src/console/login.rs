@@ -3,6 +3,7 @@
 use super::approve::Said;
 use super::frame::Told;
 use super::page::{Body, page, refusal};
+use super::sign_on;
 use crate::admin::Admin;
 use crate::api::approvals::require_next_count;
 use crate::api::input;
@@ -23,7 +24,7 @@ use std::time::Instant;
 #[derive(Deserialize)]
 pub(super) struct Wanted {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 /// What a browser has the passkey sign.
@@ -44,15 +45,16 @@ pub(super) struct Answer {
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, Query(wanted): Query<Wanted>) -> Response {
     let party = &admin.ballots.party;
-    let told = Told { next: Some(own_path(&wanted.next).to_owned()), ..Told::of(party) };
+    let next = own_path(&wanted.next);
+    let told = Told { next: Some(next.to_owned()), ..Told::of(party) };
     let body = Body::default()
         .words("Use the passkey that you made by a link. Links are made by operators: cloakroom member invite NAME --role ROLE")
         .button("login", "Log in");
-    page("Log in", told, body)
+    page("Log in", told, sign_on::offer(&admin, next, body))
 }
 
 /// SECURITY: a path of this console and nothing that a browser could read as another site (T82).
-fn own_path(next: &str) -> &str {
+pub(super) fn own_path(next: &str) -> &str {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'-' | b'_' | b'.');
     let own = next.starts_with('/') && !next.starts_with("//") && next.bytes().all(plain);
     if own { next } else { "/" }
@@ -130,7 +132,7 @@ async fn keys(admin: &Admin) -> Result<Vec<(String, String)>, Problem> {
     Ok(members.chain(of_approvers).collect())
 }
 
-fn too_many() -> Problem {
+pub(super) fn too_many() -> Problem {
     Problem::new(ProblemCode::TooManyAttempts, "too many attempts to log in came from this address")
 }
 

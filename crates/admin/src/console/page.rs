@@ -4,6 +4,7 @@ use super::frame::{Told, document, fenced, main_of, with_status};
 use super::look::complaint;
 use crate::Problem;
 use axum::response::Response;
+use cloakroom_policy::RelyingParty;
 use maud::{Markup, html};
 
 /// A page with what its script is told, and what it shows.
@@ -14,6 +15,13 @@ pub(super) fn page(title: &str, told: Told, body: Body) -> Response {
         (main_of(title, Some("card"), told, html! { @for part in body.0 { (part) } }))
     };
     fenced(document(title, scripts, shown))
+}
+
+/// A page that keeps the half of a session that has just begun, and leads on to a path of the console by itself. A redirect would not do:
+/// what another site has begun goes on without the strict cookie of the session.
+pub(super) fn onward(title: &str, party: &RelyingParty, half: String, to: String) -> Response {
+    let body = Body::default().link("onward", &to, "Go on");
+    page(title, Told { half: Some(half), next: Some(to), ..Told::of(party) }, body)
 }
 
 /// A *no*, for eyes.
@@ -59,6 +67,11 @@ impl Body {
         self.and(html! {
             form method="post" action=(to) { button { (words) } }
         })
+    }
+
+    /// A way to another page of the console.
+    pub(super) fn link(self, id: &'static str, to: &str, words: &str) -> Self {
+        self.and(html! { p .links { a id=(id) href=(to) { (words) } } })
     }
 
     /// The one thing to do here.

@@ -123,6 +123,11 @@ async function act(button) {
   }
 }
 
+if (place.half) {
+  half.keep(place.half);
+  location.replace(place.next);
+}
+
 if (place.origin && location.origin !== place.origin) {
   say(`open this page at ${place.origin}${location.pathname}: passkeys are good there only`, "elsewhere");
   buttons().forEach((button) => button.remove());

@@ -42,18 +42,22 @@ pub(crate) struct TooMany;
 impl Attempts {
     /// Begins an attempt with this secret.
     pub(crate) fn begin(&self, code: String, from: IpAddr, now: Instant) -> Result<(), TooMany> {
+        self.knock(from, now)?;
         let mut known = self.lock();
-        let source = known.source(from, now);
-        source.begun += 1;
-        if source.begun > BEGUN || source.failed >= FAILED {
-            return Err(TooMany);
-        }
         known.open.retain(|(_, until)| *until > now);
         if known.open.len() >= MOST {
             known.open.remove(0);
         }
         known.open.push((code, now + PATIENCE));
         Ok(())
+    }
+
+    /// Notes that this source begins something, where it has not begun too much already.
+    pub(crate) fn knock(&self, from: IpAddr, now: Instant) -> Result<(), TooMany> {
+        let mut known = self.lock();
+        let source = known.source(from, now);
+        source.begun += 1;
+        if source.begun > BEGUN || source.failed >= FAILED { Err(TooMany) } else { Ok(()) }
     }
 
     /// Takes the attempt with this secret: it is good once.

@@ -38,7 +38,7 @@ impl Caller {
         &self.by
     }
 
-    /// The passkey of the person behind the request: who has logged in, or who made the API token.
+    /// What the person behind the request is known by: who has logged in, or who made the API token.
     pub(crate) fn key(&self) -> Option<&str> {
         self.key.as_deref()
     }
@@ -71,6 +71,11 @@ impl Caller {
     /// The session, where there is one.
     pub(crate) fn session(&self) -> Option<&SessionRecord> {
         self.session.as_ref()
+    }
+
+    /// Whether a provider's groups gave what the caller may do: for one session, and to nobody whom the table of members knows.
+    pub(crate) fn is_by_groups(&self) -> bool {
+        self.session().is_some_and(|row| row.key.is_some() && !row.roles.is_empty())
     }
 
     /// Whether this is the caller's own: made by the same peer. Operators may touch everybody's.

@@ -16,14 +16,26 @@ pub(crate) struct Jar {
 impl Jar {
     /// Of the session.
     pub(crate) fn of(party: &RelyingParty) -> Self {
+        let attributes = ["Path=/; Secure; HttpOnly; SameSite=Strict", "Path=/; HttpOnly; SameSite=Strict"];
+        Self::named("cloakroom", party, attributes)
+    }
+
+    /// Of a single sign-on that waits for its answer: a provider leads the browser back, so that it has to be lax.
+    pub(crate) fn of_sign_on(party: &RelyingParty) -> Self {
+        let attributes = [
+            "Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600",
+            "Path=/; HttpOnly; SameSite=Lax; Max-Age=600",
+        ];
+        Self::named("cloakroom-sign-on", party, attributes)
+    }
+
+    /// With the attributes for TLS, or those for loopback.
+    fn named(name: &str, party: &RelyingParty, [tls, plain]: [&'static str; 2]) -> Self {
         if party.origin().starts_with("https://") {
-            return Self {
-                name: "__Host-cloakroom".into(),
-                attributes: "Path=/; Secure; HttpOnly; SameSite=Strict",
-            };
+            return Self { name: format!("__Host-{name}"), attributes: tls };
         }
         let port = party.authority().rsplit_once(':').map_or("80", |(_, port)| port);
-        Self { name: format!("cloakroom-{port}"), attributes: "Path=/; HttpOnly; SameSite=Strict" }
+        Self { name: format!("{name}-{port}"), attributes: plain }
     }
 
     /// What the browser holds. SECURITY: two of one name are one too many: somebody else may have planted the other.
@@ -46,6 +58,7 @@ impl Jar {
 
     /// Has the browser forget it.
     pub(crate) fn forget(&self) -> Option<HeaderValue> {
+        // The last of two counts.
         HeaderValue::from_str(&format!("{}=; {}; Max-Age=0", self.name, self.attributes)).ok()
     }
 }
@@ -63,6 +76,11 @@ mod tests {
         let plain = Jar::of(&RelyingParty::new("http://localhost:8481", None).unwrap());
         assert_eq!(plain.keep("x").unwrap(), "cloakroom-8481=x; Path=/; HttpOnly; SameSite=Strict");
         assert!(plain.forget().unwrap().to_str().unwrap().ends_with("Max-Age=0"));
+        let waiting = Jar::of_sign_on(&RelyingParty::new("https://console.example.org", None).unwrap());
+        assert_eq!(
+            waiting.keep("x").unwrap(),
+            "__Host-cloakroom-sign-on=x; Path=/; Secure; HttpOnly; SameSite=Lax; Max-Age=600"
+        );
         for (sent, read) in [
             (vec!["cloakroom-8481=a"], Some("a")),
             (vec!["other=b; cloakroom-8481=a; more=c"], Some("a")),

@@ -15,6 +15,7 @@ mod form;
 mod guard;
 mod origin;
 mod session;
+mod sign_on;
 
 pub(crate) use access::Access;
 pub(crate) use attempts::{Attempts, TooMany};
@@ -22,8 +23,10 @@ pub(crate) use caller::Caller;
 pub(crate) use cookie::Jar;
 pub(crate) use form::Form;
 pub(crate) use guard::{from_here_or_known, from_own_page, known_caller, known_peer, permit, to_page};
-use origin::require_same_origin;
+pub(crate) use origin::require_same_origin;
 pub(crate) use session::{Begun, Newcomer};
+pub use sign_on::SingleSignOn;
+pub(crate) use sign_on::UnderWay;
 
 use std::time::Duration;
 

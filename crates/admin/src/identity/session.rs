@@ -18,9 +18,9 @@ const NOTED: Duration = Duration::from_secs(60);
 pub(crate) struct Newcomer {
     /// As others are told.
     pub(crate) name: String,
-    /// The passkey, where it was one.
+    /// What they are known by: a passkey, or issuer and subject.
     pub(crate) key: Option<String>,
-    /// What a single sign-on gave.
+    /// What a provider's groups gave to somebody who is no member.
     pub(crate) roles: Roles,
 }
 
@@ -57,11 +57,16 @@ impl Admin {
 
     /// Ends the session that a browser has, if it has one.
     pub(crate) async fn end_session_of(&self, headers: &HeaderMap) -> Result<(), Problem> {
-        let Some(secret) = Jar::of(&self.ballots.party).read(headers) else { return Ok(()) };
-        match self.store.session(self.session_hash(secret)).await? {
-            Some(row) => Ok(self.store.end_session(row.id).await?),
+        match self.session_of(headers).await? {
+            Some(id) => Ok(self.store.end_session(id).await?),
             None => Ok(()),
         }
+    }
+
+    /// The session that a browser has, if it has one; whether it counts is not asked.
+    pub(crate) async fn session_of(&self, headers: &HeaderMap) -> Result<Option<SessionId>, Problem> {
+        let Some(secret) = Jar::of(&self.ballots.party).read(headers) else { return Ok(None) };
+        Ok(self.store.session(self.session_hash(secret)).await?.map(|row| row.id))
     }
 
     /// Whoever a request of the console's listener comes from; none where nothing is shown that opens anything.
@@ -121,13 +126,22 @@ impl Admin {
 
     /// What the person of a session may do now: whoever is removed, or is an approver no more, loses it at once.
     async fn roles_of(&self, row: &SessionRecord) -> Result<Roles, Problem> {
-        match &row.key {
-            Some(key) => self.roles_of_key(key).await,
-            None => Ok(row.roles.clone()),
+        let Some(key) = &row.key else { return Ok(row.roles.clone()) };
+        if row.roles.is_empty() {
+            return self.roles_of_key(key).await;
         }
+        // By groups. Whoever is, or was, a member has what the table of members says and nothing else.
+        let members = self.store.members().await?;
+        if members.iter().any(|member| member.key == *key) {
+            return self.roles_of_key(key).await;
+        }
+        Ok(if self.vouched_for(key) { self.still_mapped(&row.roles) } else { Roles::default() })
     }
 
     async fn roles_of_key(&self, key: &str) -> Result<Roles, Problem> {
+        if !self.vouched_for(key) {
+            return Ok(Roles::default());
+        }
         let members = self.store.members().await?;
         let own = members.into_iter().find(|member| member.removed.is_none() && member.key == key);
         Ok(self.with_approving(own.as_ref(), key))

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 mod leavers;
+mod sign_on;
 
 const ORIGIN: &str = "http://localhost:8481";
 

@@ -97,6 +97,7 @@ impl House {
             trusted: approvers,
             ballots: Ballots::new(RelyingParty::new("http://localhost:8481", None).unwrap()),
             identity: Identity::default(),
+            sign_on: None,
             logins: Logins::default(),
             approval_lifetime: None,
             services: |_| None,

@@ -30,6 +30,20 @@ pub struct NewMember {
     pub roles: Roles,
 }
 
+/// `POST /api/v1/members/sign-on`.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewSubject {
+    /// What others call that person.
+    #[schema(value_type = String)]
+    pub name: Name,
+    /// What the person may do. To approve takes a passkey.
+    #[schema(value_type = Vec<String>)]
+    pub roles: Roles,
+    /// What the provider calls that person: the claim `sub`, never an e-mail address.
+    pub subject: String,
+}
+
 /// A person who uses the console.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct MemberView {
@@ -42,6 +56,9 @@ pub struct MemberView {
     /// What the person may do now.
     #[schema(value_type = Vec<String>)]
     pub roles: Roles,
+    /// What the provider of the single sign-on calls that person, where it is by that that the person logs in.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub subject: Option<String>,
     /// Since when.
     pub created: String,
 }

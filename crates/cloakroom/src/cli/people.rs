@@ -20,6 +20,20 @@ pub(crate) enum MemberCommand {
         #[arg(long, value_name = "ROLE", required = true)]
         role: Vec<Role>,
     },
+    /// Let somebody log in by single sign-on: whoever the provider knows by this subject
+    #[command(
+        after_help = "Example:\n  cloakroom member add bob --subject 00u1a2b3c4 --role operator\n\nThe subject is what the provider calls that person (the claim sub), never an e-mail address. Whoever tries to log in\nand is not known is told theirs. To approve takes a passkey: cloakroom approver enrol NAME --passkey."
+    )]
+    Add {
+        /// What others call that person
+        name: Name,
+        /// What the provider calls that person
+        #[arg(long, value_name = "SUBJECT")]
+        subject: String,
+        /// What that person may do: operator, auditor or reader; may be repeated
+        #[arg(long, value_name = "ROLE", required = true)]
+        role: Vec<Role>,
+    },
     /// Remove somebody: sessions and API tokens end at once. Whether the passkey approves is another thing: cloakroom approver remove
     #[command(after_help = "Example:\n  cloakroom member remove ann")]
     Remove {

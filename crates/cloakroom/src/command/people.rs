@@ -6,19 +6,17 @@ use crate::cli::{MemberCommand, TokenCommand};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::output::{Output, table};
-use cloakroom_admin::wire::{ApiTokenView, IssuedApiToken, MemberView, NewApiToken, NewMember, PasskeyLink};
+use cloakroom_admin::wire::{
+    ApiTokenView, IssuedApiToken, MemberView, NewApiToken, NewMember, NewSubject, PasskeyLink,
+};
 
 pub(super) fn members(data: &DataDir, command: MemberCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
     match command {
         MemberCommand::List => {
             let members: Vec<MemberView> = broker.read("members")?;
-            let row = |one: &MemberView| {
-                vec![one.name.to_string(), one.roles.to_string(), one.created.clone(), one.id.to_string()]
-            };
-            output.data(&members, || {
-                table(&["NAME", "ROLES", "SINCE", "ID"], &members.iter().map(row).collect::<Vec<_>>())
-            })?;
+            let rows: Vec<Vec<String>> = members.iter().map(member_row).collect();
+            output.data(&members, || table(&["NAME", "ROLES", "LOGS IN BY", "SINCE", "ID"], &rows))?;
         }
         MemberCommand::Invite { name, role } => {
             let new = NewMember { name, roles: role.into_iter().collect() };
@@ -26,6 +24,11 @@ pub(super) fn members(data: &DataDir, command: MemberCommand, output: &Output) -
             output.data(&link, || link.url.clone())?;
             let minutes = link.seconds / 60;
             output.hint(&format!("good once, for {minutes} minutes; open it in that person's browser"));
+        }
+        MemberCommand::Add { name, subject, role } => {
+            let new = NewSubject { name, roles: role.into_iter().collect(), subject };
+            let added: MemberView = broker.post("members/sign-on", &new)?;
+            output.data(&added, || format!("{} may log in by single sign-on", added.name))?;
         }
         MemberCommand::Remove { member } => {
             let removed: MemberView = broker.remove(&format!("members/{}", segment(&member)?))?;
@@ -56,6 +59,15 @@ pub(super) fn tokens(data: &DataDir, command: TokenCommand, output: &Output) -> 
         }
     }
     Ok(Exit::Done)
+}
+
+fn member_row(one: &MemberView) -> Vec<String> {
+    let MemberView { id, name, roles, subject, created } = one;
+    // A subject is the provider's word, and no name.
+    let by = subject
+        .as_ref()
+        .map_or_else(|| "passkey".to_owned(), |subject| format!("single sign-on {subject:?}"));
+    vec![name.to_string(), roles.to_string(), by, created.clone(), id.to_string()]
 }
 
 fn row(one: &ApiTokenView) -> Vec<String> {

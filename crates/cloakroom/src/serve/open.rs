@@ -179,6 +179,7 @@ pub(super) async fn open(
         pin: trusted.pin,
         ballots: Ballots::new(party),
         identity: Identity::new(settings.sessions),
+        sign_on: settings.sign_on,
         logins: Logins::default(),
         approval_lifetime: settings.approval_lifetime,
         pin_generation: settings.pin_generation,

@@ -5,6 +5,7 @@ use super::custody::Custody;
 use super::issuer::Issuer;
 use super::notify::Notify;
 use super::process::Process;
+use super::sign_on::SignOn;
 use super::traces::Traces;
 use super::unit::{Size, Span};
 use super::webhook::Webhook;
@@ -314,6 +315,7 @@ pub(super) struct Console {
     origin: Option<String>,
     rp_id: Option<String>,
     pub(super) tls: Option<ListenTls>,
+    pub(super) single_sign_on: Option<SignOn>,
     idle: Option<Span>,
     session: Option<Span>,
 }

@@ -5,6 +5,7 @@ mod file;
 mod issuer;
 mod notify;
 mod process;
+mod sign_on;
 mod traces;
 mod unit;
 mod webhook;
@@ -12,7 +13,7 @@ mod witness;
 
 use crate::cli::ServeArguments;
 use crate::failure::Failure;
-use cloakroom_admin::Spans;
+use cloakroom_admin::{SingleSignOn, Spans};
 use cloakroom_egress::UpstreamSettings;
 use cloakroom_egress::custody::{AwsKmsSettings, TransitSettings};
 use cloakroom_model::{Destination, Host, Name, Severity};
@@ -27,6 +28,7 @@ use issuer::Issuer;
 use notify::Notify;
 pub(crate) use notify::{EmailSetting, NotifySetting, url_of_file};
 pub(crate) use process::ProcessSetting;
+use sign_on::SignOn;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -54,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) console_certificate: Option<CertificateSetting>,
     /// How long sessions at the console live.
     pub(crate) sessions: Spans,
+    /// The provider by which people log in at the console besides.
+    pub(crate) sign_on: Option<SingleSignOn>,
     /// Whether the workload listener speaks SOCKS5.
     pub(crate) socks: bool,
     /// Balancers that say in the PROXY protocol whom they speak for.
@@ -298,6 +302,7 @@ impl Settings {
             parking: approval.parking(),
             approval_lifetime: approval.expires.map(|span| span.0),
             sessions: console.sessions(),
+            sign_on: console.single_sign_on.take().map(SignOn::setting).transpose()?,
             party: console.party()?,
             console_certificate: console_tls.map(|tls| tls.certificate("[console.tls]")).transpose()?,
             trust_approvers: options.trust_approvers,

@@ -1,6 +1,6 @@
 //! The console, in real Chromium against the real broker.
 
-mod browser;
+pub(crate) mod browser;
 mod flow;
 mod gallery;
 mod hostile;

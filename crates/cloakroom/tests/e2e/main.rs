@@ -75,6 +75,7 @@ mod scenarios;
 mod sealing;
 mod seaweed;
 mod secrets_manager;
+mod sign_on;
 mod signing;
 mod skill;
 mod softhsm;

@@ -111,12 +111,12 @@ impl Custody {
         self.recipe(held, held.mint.as_ref()?).ok()
     }
 
-    fn way_out(&self) -> Result<&Upstream, LoginError> {
+    pub(super) fn way_out(&self) -> Result<&Upstream, LoginError> {
         let none = || refused("nobody can be asked in this process");
         self.means.get().map(|means| means.upstream.as_ref()).ok_or_else(none)
     }
 }
 
-fn refused(reason: &'static str) -> LoginError {
+pub(super) fn refused(reason: &'static str) -> LoginError {
     LoginError::new(LoginCode::NotComplete, reason)
 }

@@ -33,6 +33,7 @@ mod setup;
 mod shamir;
 mod shape;
 mod share;
+mod sign_on;
 mod signing_key;
 mod sourced;
 mod standing;

@@ -112,7 +112,7 @@ impl Key {
 }
 
 impl Algorithm {
-    const fn name(self) -> &'static str {
+    pub(in crate::mint) const fn name(self) -> &'static str {
         match self {
             Self::Rs256 => "RS256",
             Self::Es256 => "ES256",

@@ -144,8 +144,8 @@ pub(super) struct Signer {
     pub(super) key_id: Option<String>,
 }
 
-/// RFC 7518, section 3.1; RFC 8037.
-#[derive(Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+/// RFC 7518, section 3.1; RFC 8037. What signs assertions of ours, and what may sign those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 pub(super) enum Algorithm {
     #[serde(rename = "RS256")]
     Rs256,
@@ -155,6 +155,11 @@ pub(super) enum Algorithm {
     Es384,
     #[serde(rename = "EdDSA")]
     EdDsa,
+}
+
+impl Algorithm {
+    /// Every one.
+    pub(super) const ALL: [Self; 4] = [Self::Rs256, Self::Es256, Self::Es384, Self::EdDsa];
 }
 
 impl Recipe {

@@ -3,7 +3,7 @@
 
 use super::draft::{Draft, incomplete};
 use super::{LoggedIn, LoginCode, LoginError};
-use crate::mint::ask::{Asker, Form};
+use crate::mint::ask::{Asker, Form, Reply};
 use crate::mint::dpop::Prover;
 use crate::upstream::Upstream;
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -66,19 +66,30 @@ impl Code {
         asker: Asker,
         upstream: &Upstream,
     ) -> Result<LoggedIn, LoginError> {
-        answer.check_issuer(&draft)?;
-        let code = answer.code()?;
+        let code = answer.checked(&draft)?;
+        let reply = self.exchange(&code, &draft, asker, upstream).await?;
+        let granted = draft.understand(&reply)?;
+        draft.finish(granted)
+    }
+
+    /// What the token endpoint says to this code.
+    pub(super) async fn exchange(
+        &self,
+        code: &str,
+        draft: &Draft,
+        asker: Asker,
+        upstream: &Upstream,
+    ) -> Result<Reply, LoginError> {
         let form = || {
             let mut form = Form::default();
             form.add("grant_type", "authorization_code");
-            form.add("code", &code);
+            form.add("code", code);
             form.add("redirect_uri", &self.redirect);
             form.add("code_verifier", &self.verifier);
             draft.course.resource.iter().for_each(|resource| form.add("resource", resource));
             form
         };
-        let granted = draft.exchange(form, asker, upstream).await?;
-        draft.finish(granted)
+        draft.asked(form, asker, upstream).await
     }
 }
 
@@ -98,6 +109,12 @@ impl Answer {
             issuer: one("iss")?,
             error: one("error")?,
         })
+    }
+
+    /// The code, once it is known who answers.
+    pub(super) fn checked(self, draft: &Draft) -> Result<Zeroizing<String>, LoginError> {
+        self.check_issuer(draft)?;
+        self.code()
     }
 
     /// SECURITY: the defence against mix-up (RFC 9207, section 2.4; T102): before anything of the answer is used.
@@ -197,7 +214,7 @@ fn origin(url: &str) -> Option<&str> {
 }
 
 /// 256 bits in base64url: RFC 7636, section 4.1, wants 43 characters at least.
-fn random() -> Result<String, LoginError> {
+pub(super) fn random() -> Result<String, LoginError> {
     let mut bytes = Zeroizing::new([0; 32]);
     getrandom::fill(bytes.as_mut()).map_err(|_| incomplete("the operating system gives no random bytes"))?;
     Ok(URL_SAFE_NO_PAD.encode(bytes.as_ref()))

@@ -20,6 +20,8 @@ pub(super) struct Metadata {
     #[serde(default)]
     pub(super) revocation_endpoint: Option<String>,
     #[serde(default)]
+    pub(super) jwks_uri: Option<String>,
+    #[serde(default)]
     pub(super) authorization_response_iss_parameter_supported: bool,
     #[serde(default)]
     dpop_signing_alg_values_supported: Option<Vec<String>>,

@@ -1,13 +1,14 @@
 //! A grant without its refresh token: what a login was told, and what the server's metadata adds.
 
 use super::discovery::{self, Metadata};
+use super::sign_on::Provider;
 use super::{LoggedIn, LoginCode, LoginError};
 use crate::mint::ask::{Asker, Form, Reply, ask_proving, endpoint, fields, head};
 use crate::mint::dpop::{Prover, fresh_key};
 use crate::mint::exchange::{Failure, Granted, understand};
 use crate::mint::recipe::{Authentication, Course, Grant, OAuthClient, Recipe, Signer};
 use crate::upstream::Upstream;
-use cloakroom_model::Timestamp;
+use cloakroom_model::{Destination, Timestamp};
 use http::{HeaderMap, Method, StatusCode};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -109,7 +110,44 @@ impl Draft {
             .checked()
     }
 
-    fn checked(self) -> Result<Self, LoginError> {
+    /// For a person's single sign-on, at a provider that says this of itself. The client's secret is added by whoever exchanges the code.
+    pub(super) fn of_provider(
+        provider: &Provider,
+        metadata: Metadata,
+        nonce: &str,
+    ) -> Result<Self, LoginError> {
+        let in_body = metadata.wants_secret_in_body();
+        let authentication = if in_body { Authentication::Post } else { Authentication::Basic };
+        let client = Client {
+            id: provider.client_id.clone(),
+            secret: None,
+            authentication: Some(authentication),
+            signer: None,
+        };
+        let document = Document {
+            flow: Flow::Browser,
+            issuer: Some(provider.issuer.clone()),
+            authorization_endpoint: None,
+            token_endpoint: None,
+            device_authorization_endpoint: None,
+            revocation_endpoint: None,
+            prefix: String::new(),
+            client,
+            scope: Some(provider.scope()),
+            resource: Vec::new(),
+            parameters: BTreeMap::from([("nonce".to_owned(), nonce.to_owned())]),
+            bound: false,
+        };
+        document.with(metadata)?.checked()
+    }
+
+    /// Where the code, and the client's secret with it, goes.
+    pub(super) fn token_destination(&self) -> Result<Destination, LoginError> {
+        let unreadable = || incomplete("the token endpoint cannot be read");
+        endpoint(&self.token_endpoint).map(|(to, _)| to).ok_or_else(unreadable)
+    }
+
+    pub(super) fn checked(self) -> Result<Self, LoginError> {
         self.client.check().map_err(incomplete)?;
         let course = &self.course;
         let urls = [
@@ -145,16 +183,6 @@ impl Draft {
             Ok((head(Method::POST, path, fields)?, body))
         };
         Ok(ask_proving(upstream, asker, &self.token_endpoint, self.prover.as_ref(), question).await?)
-    }
-
-    /// Asks the token endpoint, where only what is granted counts.
-    pub(super) async fn exchange(
-        &self,
-        form: impl Fn() -> Form,
-        asker: Asker,
-        upstream: &Upstream,
-    ) -> Result<Granted, LoginError> {
-        self.understand(&self.asked(form, asker, upstream).await?).map_err(LoginError::from)
     }
 
     /// What the token endpoint said.

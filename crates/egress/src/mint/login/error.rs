@@ -31,6 +31,8 @@ pub enum LoginCode {
     Expired,
     /// What the token endpoint gave cannot be kept.
     ReplyNotUsable,
+    /// What should say who somebody is does not verify.
+    IdTokenNotValid,
 }
 
 impl LoginError {
@@ -68,6 +70,9 @@ impl LoginError {
             }
             LoginCode::Expired => "begin again",
             LoginCode::ReplyNotUsable => "ask for a refresh token: often by a scope such as offline_access",
+            LoginCode::IdTokenNotValid => {
+                "nobody was let in; compare issuer, client id and clocks with those of the provider"
+            }
         }
     }
 }
@@ -85,6 +90,7 @@ impl LoginCode {
             Self::Refused => "refused",
             Self::Expired => "expired",
             Self::ReplyNotUsable => "reply-not-usable",
+            Self::IdTokenNotValid => "id-token-not-valid",
         }
     }
 }

@@ -15,9 +15,13 @@ mod device;
 mod discovery;
 mod draft;
 mod error;
+mod id_token;
+mod key_set;
+mod sign_on;
 
 pub use code::Answer;
 pub use error::{LoginCode, LoginError};
+pub use sign_on::{Provider, SignOn, SignedOn};
 
 use super::ask::Asker;
 use super::recipe::Recipe;
