@@ -46,6 +46,7 @@ const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },
     Tool { probe: &["chromium", "--version"], packages: &["chromium"] },
     Tool { probe: &["promtool", "--version"], packages: &["prometheus"] },
+    Tool { probe: &["which", "pebble", "pebble-challtestsrv"], packages: &["pebble"] },
 ];
 
 const FOR_APPLIANCE: &[Tool] = &[

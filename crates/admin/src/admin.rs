@@ -10,9 +10,9 @@ use crate::identity::{Identity, SingleSignOn};
 use crate::login::Logins;
 use crate::pin::Pin;
 use crate::rewrap::Rewrap;
-use crate::wire::{Evidence, IssuedCertificate, LayerView};
+use crate::wire::{CertificateView, Evidence, IssuedCertificate, LayerView};
 use crate::{Draining, Problem, ProblemCode};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cloakroom_egress::custody::{Custody, DropBox, DropKey};
 use cloakroom_egress::issuer::Issuer;
 use cloakroom_model::{
@@ -90,6 +90,8 @@ pub struct Admin {
     pub feeds: Feeds,
     /// The listening sockets, for a broker that takes over.
     pub handover: Handover,
+    /// The console's certificate, where somebody sees to it.
+    pub certificate: ArcSwapOption<CertificateView>,
     /// How the process is closed in, said once it is.
     pub confinement: OnceLock<Vec<LayerView>>,
     /// Whether the broker stops.

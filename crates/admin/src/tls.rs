@@ -14,6 +14,8 @@ use tokio_rustls::server::TlsStream;
 
 /// How long a peer may take to shake hands.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The protocol of a check by tls-alpn-01 (RFC 8737, section 6.2).
+const CHECK_PROTOCOL: &[u8] = b"acme-tls/1";
 /// Handshakes at once. For a further one the one makes room that is least owed its place: a peer that is slow to shake hands delays nobody.
 const HANDSHAKES: usize = 16;
 
@@ -64,6 +66,10 @@ async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) 
         places.take(Some(ends.remote.ip()), Known::default(), async move {
             let (local, peer) = (ends.local, ends.remote);
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
+                // A check is over with the handshake (RFC 8737, section 3): nobody speaks HTTP in its protocol.
+                Ok(Ok(stream)) if is_check(&stream) => {
+                    tracing::info!(%peer, "the console's names were checked")
+                }
                 // The other end goes only when the broker stops.
                 Ok(Ok(stream)) => drop(tell.send((stream, ends)).await),
                 Ok(Err(error)) => tracing::warn!(%error, %local, %peer, "a TLS connection was refused"),
@@ -71,6 +77,10 @@ async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) 
             }
         });
     }
+}
+
+fn is_check(stream: &TlsStream<TcpStream>) -> bool {
+    stream.get_ref().1.alpn_protocol() == Some(CHECK_PROTOCOL)
 }
 
 async fn spoken(

@@ -16,7 +16,7 @@ pub use credential::{CredentialView, IntakeView, NewCredential, RenewalView, Rot
 pub use custody::{CustodyView, RewrapView, RootVersion, Unsealing};
 pub(crate) use drop_off::ParcelDocument;
 pub use drop_off::{DropKeyView, DropOffRotation, DropOffView, Evidence, EvidenceQuestion};
-pub use health::{Health, LayerView};
+pub use health::{CertificateView, Health, LayerView};
 pub use issuer::{IssuerKeyView, IssuerRotation, IssuerView};
 pub use lesson::{LearnedView, LessonView, NewLesson};
 pub use lock::{LockAttempt, LockOutcome, LockReport, LockView, LocksView};

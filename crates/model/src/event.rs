@@ -96,6 +96,8 @@ events! {
     WitnessSilent "witness-silent" Warning;
     /// A source was asked to end a lease, and has not.
     LeaseLingers "lease-lingers" Warning;
+    /// The console's certificate could not be renewed; the former one is shown on.
+    CertificateNotRenewed "certificate-not-renewed" Warning;
     /// Events could not be delivered and were dropped.
     Undelivered "undelivered" Notice;
 }

@@ -53,7 +53,9 @@ mod workers;
 pub mod fuzz;
 
 pub use authority::{Authority, WorkloadCertificate};
-pub use entry::{BesideTls, Certificate, Entrance, GivenCertificate};
+pub use entry::{
+    BesideTls, CHECK_PROTOCOL, Certificate, Checks, Entrance, GivenCertificate, RenewedCertificate, Validity,
+};
 pub use error::ProxyError;
 pub use limits::Limits;
 pub use names::{NameListeners, Pool, PoolError, serve_names};

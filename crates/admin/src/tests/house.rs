@@ -118,6 +118,7 @@ impl House {
             handover: Handover::default(),
             draining: crate::Draining::default(),
             confinement: OnceLock::new(),
+            certificate: arc_swap::ArcSwapOption::empty(),
         };
         Self { admin: Arc::new(admin), approver, data }
     }

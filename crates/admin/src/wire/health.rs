@@ -27,12 +27,31 @@ pub struct Health {
     /// How custody stands.
     #[serde(default)]
     pub custody: Option<CustodyView>,
+    /// The console's certificate, where an ACME server gives it.
+    #[serde(default)]
+    pub certificate: Option<CertificateView>,
     /// How the broker's process is closed in.
     #[serde(default)]
     pub confinement: Vec<LayerView>,
     /// Blocks of memory for secrets that could not be locked, so that they may be swapped out.
     #[serde(default)]
     pub unlocked_blocks: usize,
+}
+
+/// A certificate that is renewed while the broker runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateView {
+    /// The names that it is for.
+    pub names: Vec<String>,
+    /// When it ends; absent where none is there.
+    #[serde(default)]
+    pub ends: Option<String>,
+    /// When it is renewed.
+    #[serde(default)]
+    pub due: Option<String>,
+    /// Why it was not, the last time.
+    #[serde(default)]
+    pub trouble: Option<String>,
 }
 
 /// One layer of the process's confinement.

@@ -63,10 +63,13 @@ impl Files {
         files.read.extend(settings.upstream.anchors.iter().cloned());
         files.read.extend(settings.source_directories.iter().cloned());
         for shown in [&settings.certificate, &settings.console_certificate] {
-            let Some(CertificateSetting::Given { certificate, key }) = shown else { continue };
-            // Both are read again at SIGHUP, and renewed by putting new files in their place.
-            for file in [certificate, key] {
-                files.read.extend(around(file));
+            match shown {
+                // Both are read again at SIGHUP, and renewed by putting new files in their place.
+                Some(CertificateSetting::Given { certificate, key }) => {
+                    files.read.extend([certificate, key].into_iter().flat_map(|file| around(file)));
+                }
+                Some(CertificateSetting::Acme(acme)) => files.read.extend(acme.ca.clone()),
+                Some(CertificateSetting::Own(_)) | None => {}
             }
         }
         match &settings.kek {

@@ -4,7 +4,7 @@ use super::{Finding, Standing};
 use crate::broker::Broker;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
-use cloakroom_admin::wire::{Health, LayerView, LockOutcome, LocksView};
+use cloakroom_admin::wire::{CertificateView, Health, LayerView, LockOutcome, LocksView};
 
 pub(super) fn look(data: &DataDir) -> Vec<Finding> {
     let asked = || -> Result<(Health, LocksView), Failure> {
@@ -18,6 +18,7 @@ pub(super) fn look(data: &DataDir) -> Vec<Finding> {
         }
     };
     let mut findings = vec![rows(&health), key(data, Some(&health)), memory(&health), lock(&locks)];
+    findings.extend(health.certificate.iter().map(certificate));
     findings.extend(health.confinement.iter().map(layer));
     findings
 }
@@ -112,6 +113,22 @@ fn lock(locks: &LocksView) -> Finding {
             format!("the last check did not prove it: {}", bad.join(", ")),
         )
         .remedied_by("as root: cloakroom lock check NAME says what is open"),
+    }
+}
+
+fn certificate(certificate: &CertificateView) -> Finding {
+    const CHECK: &str = "console's certificate";
+    let CertificateView { ends, due, trouble, .. } = certificate;
+    let until =
+        ends.as_ref().map_or_else(|| "none is there yet".to_owned(), |ends| format!("good until {ends}"));
+    match (trouble, due) {
+        (Some(why), _) => {
+            let standing = if ends.is_some() { Standing::Weak } else { Standing::Broken };
+            Finding::new(CHECK, standing, format!("{until}, and not renewed: {why}"))
+                .remedied_by("it is tried again by itself; what the ACME server needs: docs/access.md#tls")
+        }
+        (None, Some(due)) => Finding::good(CHECK, format!("{until}, renewed at {due}")),
+        (None, None) => Finding::new(CHECK, Standing::Note, format!("{until}; it is being asked for")),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The console's listener: TLS but on loopback, and the origin at which passkeys are good.
 
+use super::acme::Acme;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::settings::{CertificateSetting, Settings};
@@ -29,6 +30,20 @@ pub(super) fn tls(data: &DataDir, settings: &Settings) -> Result<Option<Arc<Besi
     Ok(Some(Arc::new(BesideTls::new(certificate, authority).map_err(failed)?)))
 }
 
+/// What sees to the console's certificate, where an ACME server gives it.
+pub(super) fn acme(
+    data: &DataDir,
+    settings: &Settings,
+    tls: Option<&Arc<BesideTls>>,
+) -> Result<Option<Acme>, Failure> {
+    let (Some(CertificateSetting::Acme(setting)), Some(shown)) =
+        (&settings.console_certificate, tls.and_then(|tls| tls.renewed()))
+    else {
+        return Ok(None);
+    };
+    Acme::open(setting, data, Arc::clone(shown), &settings.upstream).map(Some)
+}
+
 /// The settings for each connection, as the listener asks for them.
 pub(super) fn for_connections(tls: &Arc<BesideTls>) -> TlsSettings {
     let tls = Arc::clone(tls);
@@ -44,6 +59,9 @@ pub(super) fn party(settings: &Settings, console: SocketAddr) -> Result<RelyingP
     let (scheme, usual, host) = match &settings.console_certificate {
         None => ("http", 80, "localhost".to_owned()),
         Some(CertificateSetting::Own(names)) => ("https", 443, first_name(names)),
+        Some(CertificateSetting::Acme(acme)) => {
+            ("https", 443, acme.names.first().cloned().unwrap_or_default())
+        }
         Some(CertificateSetting::Given { .. }) => {
             return Err(Failure::bad_input(
                 "[console.tls] has a certificate, and nothing says the console's origin",

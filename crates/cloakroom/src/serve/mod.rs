@@ -1,5 +1,6 @@
 //! `cloakroom serve`: opens what a broker needs, in order, and runs it until told to stop.
 
+mod acme;
 mod bound;
 mod carrier;
 mod certify;

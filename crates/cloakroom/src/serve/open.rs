@@ -1,5 +1,6 @@
 //! Opens store, keys, journal, authority, listeners and the way out. First start makes what is missing.
 
+use super::acme::Acme;
 use super::bound::{Bound, heard};
 use super::certify::WorkloadCertifier;
 use super::console;
@@ -21,7 +22,7 @@ use crate::data_dir::{DataDir, read_if_there, write_private};
 use crate::failure::Failure;
 use crate::image::evidence::TpmAttestor;
 use crate::settings::{CertificateSetting, IssuerSetting, Settings};
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use cloakroom_admin::handover::Handover;
 use cloakroom_admin::{
     Admin, Attestor, Ballots, Changes, ConsoleState, Draining, Feeds, Identity, Link, Locks, Logins, Replays,
@@ -59,6 +60,7 @@ pub(super) struct Opened {
     pub(super) names: Option<NameListeners>,
     pub(super) console: TcpListener,
     pub(super) console_tls: Option<Arc<BesideTls>>,
+    pub(super) acme: Option<Acme>,
     pub(super) socket: UnixListener,
     pub(super) link: Option<(Link, link::Introduction)>,
     pub(super) webhook: Option<(Webhook, Receiver<SecurityEvent>)>,
@@ -94,6 +96,7 @@ pub(super) async fn open(
     console::require_private(console.local_addr()?, settings.console_certificate.is_some())?;
     let party = console::party(&settings, console.local_addr()?)?;
     let console_tls = console::tls(data, &settings)?;
+    let acme = console::acme(data, &settings, console_tls.as_ref())?;
     let unix = unix_listener(bound.unix, settings.unix.as_deref())?;
     let operators = bound.operators;
     let issuer_listener = bound.issuer.map(heard).transpose()?;
@@ -200,6 +203,7 @@ pub(super) async fn open(
         feeds: Feeds::default(),
         handover: Handover::default(),
         confinement: OnceLock::new(),
+        certificate: ArcSwapOption::empty(),
         draining: Draining::default(),
     });
     admin.reload().await.map_err(|error| Failure::failed(error.to_string()))?;
@@ -266,6 +270,7 @@ pub(super) async fn open(
         names,
         console,
         console_tls,
+        acme,
         socket,
         link,
         webhook,
@@ -313,6 +318,7 @@ pub(super) fn certificate(setting: &CertificateSetting, section: &str) -> Result
             })?;
             Ok(Certificate::Given(Arc::new(given)))
         }
+        CertificateSetting::Acme(_) => Ok(Certificate::Renewed(Arc::default())),
     }
 }
 

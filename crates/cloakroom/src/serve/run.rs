@@ -31,6 +31,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         names,
         console,
         console_tls,
+        acme,
         socket,
         link,
         webhook,
@@ -88,6 +89,10 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
     servers.spawn(async move {
         cloakroom_admin::serve_console(of_console, console, tls, shutdown).await.map_err(|e| e.to_string())
     });
+    if let Some(acme) = acme {
+        // Ends with the runtime: what was not finished is asked for anew.
+        drop(tokio::spawn(acme.run(Arc::clone(&admin), until(&stopped))));
+    }
     if let Some((issuer, listener)) = issuer {
         let shutdown = until(&stopped);
         servers.spawn(async move {

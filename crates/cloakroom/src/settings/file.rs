@@ -1,6 +1,7 @@
 //! The settings file as written: TOML, unknown keys refused with the nearest known.
 
 use super::CertificateSetting;
+use super::acme::Acme;
 use super::custody::Custody;
 use super::issuer::Issuer;
 use super::notify::Notify;
@@ -136,6 +137,7 @@ pub(super) struct ListenTls {
     key: Option<PathBuf>,
     #[serde(default)]
     names: Vec<String>,
+    acme: Option<Acme>,
 }
 
 impl ListenTls {
@@ -143,6 +145,24 @@ impl ListenTls {
     pub(super) fn certificate(self, section: &str) -> Result<CertificateSetting, Failure> {
         let wrong =
             |text: &str, hint: &str| Err(Failure::bad_input(format!("{section} {text}")).hinting(hint));
+        match (self.certificate.as_os_str() == "acme", self.acme) {
+            (true, acme) if section == "[console.tls]" && self.key.is_none() => {
+                return Acme::setting(acme, hosts(&self.names, section)?).map(CertificateSetting::Acme);
+            }
+            (true, _) => {
+                return wrong(
+                    "has certificate = \"acme\"",
+                    "that is for [console.tls], without a key of yours",
+                );
+            }
+            (false, Some(_)) => {
+                return wrong(
+                    "has acme beside another certificate",
+                    "write certificate = \"acme\", or leave it out",
+                );
+            }
+            (false, None) => {}
+        }
         match (self.certificate.as_os_str() == "own", self.key) {
             (true, None) => Ok(CertificateSetting::Own(hosts(&self.names, section)?)),
             (true, Some(_)) => wrong(

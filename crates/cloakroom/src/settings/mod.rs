@@ -1,5 +1,6 @@
 //! Settings: what the operator wrote, overlaid by the command line, and what it means.
 
+mod acme;
 mod custody;
 mod file;
 mod issuer;
@@ -191,6 +192,21 @@ pub(crate) enum CertificateSetting {
         /// Its private key (PEM).
         key: PathBuf,
     },
+    /// What an ACME server gives: of the console alone.
+    Acme(AcmeSetting),
+}
+
+/// An ACME server, and what it is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AcmeSetting {
+    /// The URL of its directory.
+    pub(crate) directory: String,
+    /// The names of the certificate.
+    pub(crate) names: Vec<String>,
+    /// The authority of the server's own certificate, where the platform does not know it.
+    pub(crate) ca: Option<PathBuf>,
+    /// Ranges that may be dialled for it although they are not public.
+    pub(crate) allowed: Vec<IpNet>,
 }
 
 /// Where the key-encryption key comes from.

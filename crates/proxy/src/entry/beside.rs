@@ -1,7 +1,8 @@
 //! TLS for another listener of the same broker: the same certificates, and nothing that is only for workloads.
 
-use super::Certificate;
 use super::certificate::EntryTls;
+use super::renewed::CHECK_PROTOCOL;
+use super::{Certificate, RenewedCertificate};
 use crate::leaf::Leaves;
 use crate::{Authority, ProxyError};
 use rustls::ServerConfig;
@@ -35,7 +36,18 @@ impl BesideTls {
         let mut settings =
             ServerConfig::clone(&*self.shown.settings(local, &self.leaves, &self.authority)?);
         settings.alpn_protocols = vec![b"http/1.1".to_vec()];
+        if self.renewed().is_some() {
+            settings.alpn_protocols.push(CHECK_PROTOCOL.to_vec());
+        }
         Ok(Arc::new(settings))
+    }
+
+    /// The certificate that is renewed while the listener runs, where it is one.
+    pub fn renewed(&self) -> Option<&Arc<RenewedCertificate>> {
+        match &self.certificate {
+            Certificate::Renewed(renewed) => Some(renewed),
+            Certificate::Own(_) | Certificate::Given(_) => None,
+        }
     }
 
     /// Reads the files of a given certificate again. Whether there is one.

@@ -42,6 +42,9 @@ impl EntryTls {
             Certificate::Given(given) => {
                 Shown::Given(Arc::new(leaves.settings_showing(given.clone(), workloads.as_ref())?))
             }
+            Certificate::Renewed(renewed) => {
+                Shown::Given(Arc::new(leaves.settings_showing(renewed.clone(), workloads.as_ref())?))
+            }
         };
         Ok(Self { shown, workloads })
     }

@@ -8,6 +8,7 @@ mod balancer;
 mod beside;
 mod certificate;
 mod early;
+mod renewed;
 mod settings;
 mod sniff;
 mod socks;
@@ -17,6 +18,7 @@ pub(crate) use arrival::{Arrival, GRACE, serve, turn_away};
 pub use beside::BesideTls;
 pub(crate) use certificate::EntryTls;
 pub use certificate::GivenCertificate;
+pub use renewed::{CHECK_PROTOCOL, Checks, RenewedCertificate, Validity};
 pub use settings::{Certificate, Entrance};
 pub(crate) use steered::{Steered, destined, serve as serve_steered};
 

@@ -1,6 +1,6 @@
 //! What the operator decided about the workload listener.
 
-use super::GivenCertificate;
+use super::{GivenCertificate, RenewedCertificate};
 use crate::ProxyError;
 use cloakroom_model::{Host, Source};
 use ipnet::IpNet;
@@ -27,6 +27,8 @@ pub enum Certificate {
     Own(Vec<Host>),
     /// A certificate from elsewhere.
     Given(Arc<GivenCertificate>),
+    /// One that comes and is renewed while the listener runs.
+    Renewed(Arc<RenewedCertificate>),
 }
 
 impl Certificate {
@@ -34,7 +36,7 @@ impl Certificate {
     pub(super) fn reload(&self) -> Result<bool, ProxyError> {
         match self {
             Self::Given(given) => given.reload().map(|()| true),
-            Self::Own(_) => Ok(false),
+            Self::Own(_) | Self::Renewed(_) => Ok(false),
         }
     }
 }
