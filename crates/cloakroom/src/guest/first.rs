@@ -14,9 +14,12 @@ const FIRST: &str = "pid:[4026531836]";
 
 /// Whether a machine's kernel started this process, or what became this process, before all others.
 pub(super) fn is_this() -> bool {
-    let namespace = std::fs::read_link("/proc/self/ns/pid");
-    // Whoever makes a container mounts /proc in it.
-    std::process::id() == 1 && namespace.map_or(true, |namespace| namespace == Path::new(FIRST))
+    let is_first = match std::fs::read_link("/proc/self/ns/pid") {
+        Ok(namespace) => namespace == Path::new(FIRST),
+        // Nobody mounted it yet. SECURITY: one of another process namespace, without this process, is not to be mounted over.
+        Err(_) => !Path::new("/proc/version").exists(),
+    };
+    std::process::id() == 1 && is_first
 }
 
 /// Prepares the machine.

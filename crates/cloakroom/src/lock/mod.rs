@@ -91,6 +91,7 @@ fn apply(data: &DataDir, arguments: LockArguments, shelf: &Shelf, output: &Outpu
 
 fn remove(data: &DataDir, name: &Name, shelf: &Shelf, output: &Output) -> Result<(), Failure> {
     let was_there = nft::remove(name)?;
+    witness::forget(name);
     let was_kept = Lock::forget(shelf, name)?;
     if !was_there && !was_kept {
         return Err(Failure::failed(format!("there is no lock {name}")));

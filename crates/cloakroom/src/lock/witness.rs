@@ -6,6 +6,7 @@ use super::model::Lock;
 use super::probe::Attempt;
 use super::{nft, rules};
 use crate::failure::Failure;
+use cloakroom_model::Name;
 use std::fmt::Write;
 
 /// Where packets are counted.
@@ -55,13 +56,23 @@ pub(super) struct Witness {
     over_ipv6: Vec<bool>,
 }
 
+/// Takes away what a check left that was killed.
+pub(super) fn forget(name: &Name) {
+    // Where there is nothing, nothing is to be done.
+    let _ = nft::load(&format!("delete table inet {}\n", table(name)));
+}
+
+fn table(name: &Name) -> String {
+    format!("cloakroomcheck_{name}")
+}
+
 impl Witness {
     /// Looks out for the packets of these attempts, each with its mark.
     ///
     /// # Errors
     /// Where the kernel does not take the rules.
     pub(super) fn look(lock: &Lock, attempts: &[(Attempt, Mark)]) -> Result<Self, Failure> {
-        let table = format!("cloakroomcheck_{}", lock.name);
+        let table = table(&lock.name);
         nft::load(&text(&table, lock, attempts))?;
         Ok(Self { table, over_ipv6: attempts.iter().map(|(attempt, _)| attempt.to.is_ipv6()).collect() })
     }

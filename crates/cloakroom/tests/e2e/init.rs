@@ -206,3 +206,22 @@ fn what_init_is_not_told_or_told_wrongly_stops_it_before_the_command() {
     let keys = [role, ("AWS_CONTAINER_AUTHORIZATION_TOKEN", "ASIA2"), ("AWS_SECRET_ACCESS_KEY", "x")];
     refused(&all, &keys, "AWS_SECRET_ACCESS_KEY is set beside AWS_ROLE_ARN");
 }
+
+#[test]
+fn the_first_process_of_a_namespace_that_sees_anothers_proc_takes_no_machine_for_its_own() {
+    if Container::new().is_none() {
+        return;
+    }
+    let mounted = || {
+        let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+        mounts.lines().filter(|line| line.starts_with("proc /proc ")).count()
+    };
+    let before = mounted();
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "--", BINARY, "init", "--network", "lo,10.9.9.9/32"]);
+    command.args(["--broker", "http://127.0.0.1:1", "--ca", "/dev/null", "--", "echo", "STARTED"]);
+    let output = command.env_remove("CLOAKROOM_DATA").output().unwrap();
+    let said = text(&output.stderr);
+    assert!(output.status.code() == Some(2) && said.contains("first process of a virtual"), "{output:?}");
+    assert!(output.stdout.is_empty() && mounted() == before, "{output:?}");
+}

@@ -336,6 +336,8 @@ fn a_lock_is_put_on_in_one_step_survives_a_reload_and_is_taken_off_without_a_tra
     assert!(stage.rules().contains("table inet cloakroom_robot") && !stage.rules().contains("others"));
     assert!(stage.check().status.success());
 
+    // What a check leaves that is killed counts, and goes with the lock.
+    run(stage.rig.beside_broker("nft").arg("add table inet cloakroomcheck_robot"));
     stage.broker.cli(&["lock", "remove", "robot"]);
     assert_eq!((stage.rules().as_str(), kept.exists()), ("", false));
     let (body, output) = stage.curl(&["http://203.0.113.10:8080/"]);
