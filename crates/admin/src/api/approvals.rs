@@ -47,23 +47,39 @@ pub(crate) async fn show(
     Ok(Json(ApprovalText { page, ..shown }))
 }
 
-/// Of whatever kind.
+/// Of whatever kind, as it is stored now.
 pub(crate) async fn show_one(admin: &Admin, approval: &str) -> Result<ApprovalText, Problem> {
+    match show_in_memory(admin, approval)? {
+        Some(shown) => Ok(shown),
+        None => show_row(admin, &admin.rows().await?, approval),
+    }
+}
+
+/// The same of rows that were read before: what a page shows costs no reading of all rows. Who signs it has it rendered from the store again.
+pub(crate) fn show_one_of(admin: &Admin, rows: &Rows, approval: &str) -> Result<ApprovalText, Problem> {
+    match show_in_memory(admin, approval)? {
+        Some(shown) => Ok(shown),
+        None => show_row(admin, rows, approval),
+    }
+}
+
+/// A call that waits, or a change of the approvers.
+fn show_in_memory(admin: &Admin, approval: &str) -> Result<Option<ApprovalText>, Problem> {
     if let Some(call) = parked::find(admin, approval) {
-        return parked::text(admin, &call);
+        return parked::text(admin, &call).map(Some);
     }
-    if let Some(ballot) = approvers::find(admin, approval) {
-        return Ok(approvers::text(admin, &ballot));
-    }
-    let rows = admin.rows().await?;
-    let row = find::approval(&rows, approval)?;
-    let grant = view::grant_of(row, &rows)?;
-    let credential = view::credential_of(view::placeholder_of(row, &rows)?, &rows)?;
+    Ok(approvers::find(admin, approval).map(|ballot| approvers::text(admin, &ballot)))
+}
+
+fn show_row(admin: &Admin, rows: &Rows, approval: &str) -> Result<ApprovalText, Problem> {
+    let row = find::approval(rows, approval)?;
+    let grant = view::grant_of(row, rows)?;
+    let credential = view::credential_of(view::placeholder_of(row, rows)?, rows)?;
     let mut remarks = grant.policy.remarks(&admin.background(&credential.destinations));
     if let Some((arn, session)) = admin.custody.role_of(credential.id) {
         remarks.extend(of_role(&arn, &session));
     }
-    let shown = text_of(view::approval(row, &rows, &admin.approvers())?, grant.canonical_text());
+    let shown = text_of(view::approval(row, rows, &admin.approvers())?, grant.canonical_text());
     Ok(ApprovalText { remarks, ..shown })
 }
 

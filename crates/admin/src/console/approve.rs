@@ -6,7 +6,7 @@ use super::look::chip;
 use super::page::{Body, page, refusal};
 use crate::act::to_the_end;
 use crate::admin::Admin;
-use crate::api::approvals::{deny_one, grant_one, require_next_count, show_one};
+use crate::api::approvals::{deny_one, grant_one, require_next_count, show_one, show_one_of};
 use crate::api::input;
 use crate::peer::Peer;
 use crate::wire::ApprovalView;
@@ -33,14 +33,14 @@ pub(super) struct Said {
 }
 
 pub(super) async fn show(State(admin): State<Arc<Admin>>, Path(approval): Path<String>) -> Response {
-    match shown(&admin, &approval).await {
+    match shown(&admin, &approval) {
         Ok(answer) => answer,
         Err(problem) => refusal(&problem),
     }
 }
 
-async fn shown(admin: &Admin, approval: &str) -> Result<Response, Problem> {
-    let shown = show_one(admin, id(approval)?).await?;
+fn shown(admin: &Admin, approval: &str) -> Result<Response, Problem> {
+    let shown = show_one_of(admin, &admin.console.board()?.rows, id(approval)?)?;
     let (party, approvers) = (&admin.ballots.party, admin.approvers());
     let passkeys: Vec<String> = approvers.members().iter().filter_map(|one| one.passkey_at(party)).collect();
     let told = Told { passkeys: Some(passkeys.join(" ")), ..Told::of(party) };

@@ -64,7 +64,9 @@ function changed(kind) {
 
 function follow() {
   if (!document.querySelector("[data-live]")) return;
-  const source = new EventSource("/live");
+  const source = new EventSource(`/live?age=${Math.ceil(performance.now())}`);
+  // What changed between the page and this stream, or while there was none, is not told by it.
+  source.addEventListener("hello", () => changed());
   source.addEventListener("journal", () => changed("journal"));
   source.addEventListener("inbox", (event) => {
     changed("inbox");

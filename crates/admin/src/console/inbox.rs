@@ -11,7 +11,7 @@ use super::waiting::{Waiting, WaitingKind, waiting};
 use crate::Problem;
 use crate::act::to_the_end;
 use crate::admin::Admin;
-use crate::api::approvals::show_one;
+use crate::api::approvals::show_one_of;
 use crate::api::proposals;
 use crate::api::view::Relations;
 use crate::wire::{ApprovalText, ProposalView};
@@ -27,7 +27,7 @@ use std::sync::Arc;
 const LISTED: usize = 50;
 
 pub(super) async fn first(State(admin): State<Arc<Admin>>, viewer: Viewer) -> Response {
-    answered(&viewer, Section::Inbox, shown(&admin, &viewer, None).await)
+    answered(&viewer, Section::Inbox, shown(&admin, &viewer, None))
 }
 
 pub(super) async fn item(
@@ -35,7 +35,7 @@ pub(super) async fn item(
     viewer: Viewer,
     Path(item): Path<String>,
 ) -> Response {
-    answered(&viewer, Section::Inbox, shown(&admin, &viewer, Some(&item)).await)
+    answered(&viewer, Section::Inbox, shown(&admin, &viewer, Some(&item)))
 }
 
 /// Takes what a workload asks for off the list.
@@ -52,13 +52,13 @@ pub(super) async fn dismiss(
 }
 
 /// The list, and what is open: what was asked for, or the most urgent.
-async fn shown(admin: &Admin, viewer: &Viewer, item: Option<&str>) -> Result<Response, Problem> {
+fn shown(admin: &Admin, viewer: &Viewer, item: Option<&str>) -> Result<Response, Problem> {
     let board = admin.console.board()?;
     let all = waiting(admin, &board);
     // What was decided meanwhile is shown as it is now, where it is still known.
     let open = item.or(all.first().map(|first| first.id.as_str()));
     let (pane, told) = match open {
-        Some(open) => pane(admin, viewer, &board, open, &all).await?,
+        Some(open) => pane(admin, viewer, &board, open, &all)?,
         None => (html! {}, Told::default()),
     };
     // On a phone one of both is shown: the list of several, or what was chosen.
@@ -127,7 +127,7 @@ fn subject(one: &Waiting) -> Markup {
     }
 }
 
-async fn pane(
+fn pane(
     admin: &Admin,
     viewer: &Viewer,
     board: &Board,
@@ -138,7 +138,7 @@ async fn pane(
         let one = proposals::show_one(admin, open)?;
         return Ok((proposal(&one, viewer), Told::default()));
     }
-    let shown = show_one(admin, super::approve::id(open)?).await?;
+    let shown = show_one_of(admin, &board.rows, super::approve::id(open)?)?;
     let next =
         all.iter().skip_while(|one| one.id != open).nth(1).or(all.first()).filter(|one| one.id != open);
     Ok(decision(admin, viewer, board, &shown, next))

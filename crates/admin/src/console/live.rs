@@ -2,14 +2,18 @@
 //! a page that hears of a change asks for itself again.
 
 use super::viewer::Viewer;
+use super::waiting::Waiting;
 use crate::admin::Admin;
 use crate::listen::Stopped;
 use crate::{Problem, ProblemCode};
 use axum::Extension;
-use axum::extract::State;
+use axum::extract::{Query, State};
 use axum::response::sse::{Event, Sse};
 use axum::response::{IntoResponse, Response};
+use cloakroom_model::Timestamp;
 use futures_util::stream;
+use http::HeaderMap;
+use serde::Deserialize;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -20,6 +24,13 @@ use tokio::sync::OwnedSemaphorePermit;
 const OFTEN: Duration = Duration::from_millis(500);
 /// How long one page is told: then its browser asks again, and whoever was logged out meanwhile is told nothing.
 const LOOKS: u32 = 600;
+
+/// How long ago the page was asked for, in milliseconds: what came since is news to it.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Age {
+    age: u64,
+}
 
 /// What one page was told.
 struct Told {
@@ -35,14 +46,18 @@ struct Told {
 pub(super) async fn stream_of(
     State(admin): State<Arc<Admin>>,
     Extension(stopped): Extension<Stopped>,
+    Query(Age { age }): Query<Age>,
+    headers: HeaderMap,
     _: Viewer,
 ) -> Result<Response, Problem> {
     let place = Arc::clone(&admin.console.listeners).try_acquire_owned().map_err(|_| {
         Problem::new(ProblemCode::Conflict, "too many pages are told of changes already")
             .hinting("load the page again to see what is new")
     })?;
-    let (records, waiting) = (admin.journal.records(), titles(&admin));
-    let due = VecDeque::from([Event::default().event("hello").data("")]);
+    let known = known_until(age, &headers);
+    let records = admin.journal.records();
+    let waiting = titles(admin.waiting().into_iter().filter(|one| one.since < known));
+    let due = VecDeque::from([event("hello").data("")]);
     let told = Told { admin, stopped, _place: place, records, waiting, looks: 0, due };
     let events = stream::unfold(told, |mut told| async move {
         told.next().await.map(|event| (Ok::<_, Infallible>(event), told))
@@ -50,9 +65,20 @@ pub(super) async fn stream_of(
     Ok(Sse::new(events).into_response())
 }
 
+/// What waited before then the page knows: it stands there, or it was told. A browser that comes again names the last event that it got.
+fn known_until(age: u64, headers: &HeaderMap) -> Timestamp {
+    let last = headers.get("last-event-id").and_then(|id| id.to_str().ok()?.parse().ok());
+    last.map_or_else(|| Timestamp::now().minus(Duration::from_millis(age)), Timestamp::from_millis)
+}
+
+/// Its id is its time.
+fn event(name: &str) -> Event {
+    Event::default().event(name).id(Timestamp::now().millis().to_string())
+}
+
 /// Ids and titles of what waits: names that operators chose.
-fn titles(admin: &Admin) -> Vec<(String, String)> {
-    admin.waiting().into_iter().map(|one| (one.id.clone(), one.title())).collect()
+fn titles(waiting: impl IntoIterator<Item = Waiting>) -> Vec<(String, String)> {
+    waiting.into_iter().map(|one| (one.id.clone(), one.title())).collect()
 }
 
 impl Told {
@@ -73,9 +99,9 @@ impl Told {
         let records = self.admin.journal.records();
         if records != self.records {
             self.records = records;
-            self.due.push_back(Event::default().event("journal").data(records.to_string()));
+            self.due.push_back(event("journal").data(records.to_string()));
         }
-        let waiting = titles(&self.admin);
+        let waiting = titles(self.admin.waiting());
         if waiting == self.waiting {
             return;
         }
@@ -83,7 +109,7 @@ impl Told {
         let fresh: Vec<_> =
             fresh.into_iter().map(|(id, title)| serde_json::json!({ "id": id, "title": title })).collect();
         let data = serde_json::json!({ "waiting": waiting.len(), "fresh": fresh }).to_string();
-        self.due.push_back(Event::default().event("inbox").data(data));
+        self.due.push_back(event("inbox").data(data));
         self.waiting = waiting;
     }
 }

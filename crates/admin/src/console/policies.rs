@@ -60,7 +60,7 @@ pub(super) async fn list(
     Sheet::new(&viewer, Section::Policies, "Policies", body).answer()
 }
 
-const HEADS: [&str; 4] = ["Permit", "May call", "With the credential in", "Bounds"];
+const HEADS: [&str; 4] = ["Permit", "May call", "Placed in", "Bounds"];
 
 /// A placeholder heads its permits; on a phone each permit becomes a card.
 fn table(rows: impl Iterator<Item = Markup>) -> Markup {
