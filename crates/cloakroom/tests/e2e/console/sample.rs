@@ -149,7 +149,7 @@ fn call(journal: &Journal, rows: &Rows, placeholder: PlaceholderId, at: Timestam
     let mut random = [0; 10];
     random[..8].copy_from_slice(&number.to_be_bytes());
     let request = RequestId::new(at, random);
-    if number % 13 == 0 {
+    if number.is_multiple_of(13) {
         let (code, way, peer) = (Code::CallNotPermitted, None, Some("10.0.0.7".to_owned()));
         let (workload, destination) = (Some(workload), Some(destination));
         let refusal = Entry::Refusal {
@@ -164,7 +164,7 @@ fn call(journal: &Journal, rows: &Rows, placeholder: PlaceholderId, at: Timestam
             peer,
         };
         journal.append(&refusal).unwrap();
-        if number % 91 == 0 {
+        if number.is_multiple_of(91) {
             let mut event = SecurityEvent::new(EventKind::WrongPlace);
             (event.at, event.request, event.placeholder) = (at, Some(request), Some(placeholder));
             journal.append(&Entry::Event(event)).unwrap();
@@ -182,9 +182,10 @@ fn call(journal: &Journal, rows: &Rows, placeholder: PlaceholderId, at: Timestam
     journal
         .append_intent(&Intent { request, at, workload, peer, way, destination, method, path, uses, repeats })
         .unwrap();
-    let took = Duration::from_millis(18 + (number * 37) % 90 + if number % 41 == 0 { 700 } else { 0 });
+    let took =
+        Duration::from_millis(18 + (number * 37) % 90 + if number.is_multiple_of(41) { 700 } else { 0 });
     let at = at.plus(took);
-    let ended = if number % 97 == 0 {
+    let ended = if number.is_multiple_of(97) {
         Entry::Failure { request, at, code: Code::UpstreamTimeout }
     } else {
         Entry::Outcome { request, at, status: 200, bytes: 1024 + number % 4096, replaced: 0, complete: true }
