@@ -35,7 +35,8 @@ pub(crate) fn for_tests() -> Result<(), Fault> {
     link("dev", "cloakroom", "cloakroom")?;
     link("dev", "cloakroom-testkit", "robot")?;
     OF_APPLIANCE.unpack()?;
-    workload()
+    workload()?;
+    vsock_device()
 }
 
 /// Makes the program for an image, in one of Cargo's profiles, and says how to go on.
@@ -94,6 +95,23 @@ fn workload() -> Result<(), Fault> {
     let (program, place) = (directory().join("cloakroom"), directory().join("workload/cloakroom"));
     let _ = std::fs::remove_file(&place);
     Ok(std::fs::hard_link(program, place)?)
+}
+
+/// The device that joins two guests by vsock where the host's kernel has none: what the tests of machines without a network card take.
+fn vsock_device() -> Result<(), Fault> {
+    const VERSION: &str = "0.3.0";
+    let (directory, program) = (directory(), directory().join("vhost-device-vsock"));
+    let says = || capture(command(&[&program.to_string_lossy(), "--version"])).unwrap_or_default();
+    if says().trim().ends_with(VERSION) {
+        return Ok(());
+    }
+    let root = directory.join("vsock");
+    println!("    building vhost-device-vsock {VERSION}, once");
+    let mut install =
+        command(&["cargo", "install", "--quiet", "--locked", "--debug", "--no-track", "--force"]);
+    install.args(["--version", VERSION, "--root"]).arg(&root).arg("vhost-device-vsock");
+    run(install)?;
+    Ok(std::fs::rename(root.join("bin/vhost-device-vsock"), program)?)
 }
 
 impl Kernel {

@@ -92,6 +92,8 @@ pub struct Admin {
     pub handover: Handover,
     /// The console's certificate, where somebody sees to it.
     pub certificate: ArcSwapOption<CertificateView>,
+    /// Where workloads are heard, in words.
+    pub listeners: Vec<String>,
     /// How the process is closed in, said once it is.
     pub confinement: OnceLock<Vec<LayerView>>,
     /// Whether the broker stops.

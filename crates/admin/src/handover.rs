@@ -21,9 +21,9 @@ use tokio::sync::watch;
 
 /// What the connection speaks after the switch: one byte, and with it the sockets.
 pub const PROTOCOL: &str = "cloakroom-take-over";
-/// How many sockets are passed at most: workloads, console, admin, where there is one the Unix listener of workloads, and where there are any those
-/// of workloads behind a lock.
-pub const MOST_SOCKETS: usize = 7;
+/// How many sockets are passed at most: workloads, console, admin, where there are any the Unix and the vsock listener of workloads, and
+/// those of workloads behind a lock.
+pub const MOST_SOCKETS: usize = 8;
 
 /// The sockets that may be taken over, once.
 pub struct Handover {
@@ -38,7 +38,7 @@ impl Default for Handover {
 }
 
 impl Handover {
-    /// Offers the sockets of workloads, console and admin API, in this order, then the Unix listener if there is one.
+    /// Offers the sockets of workloads, console and admin API, in this order, then whatever else there is.
     pub fn offer(&self, sockets: Vec<OwnedFd>) {
         *self.lock() = Some(sockets);
     }

@@ -29,7 +29,7 @@ pub use source::{LeaseView, SourceView};
 
 use cloakroom_model::ApprovalId;
 use cloakroom_model::{
-    Code, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId, RequestId,
+    Cid, Code, Destination, Fingerprint, Hours, Name, OnMisuse, PlaceholderId, Proofs, ProposalId, RequestId,
     Signature, WorkloadId,
 };
 use cloakroom_policy::Tuple;
@@ -52,6 +52,10 @@ pub struct NewWorkload {
     /// The user that it runs as on the broker's machine.
     #[serde(default)]
     pub uid: Option<u32>,
+    /// The number of the virtual machine that it is in, for the vsock listener.
+    #[serde(default)]
+    #[schema(value_type = Option<u32>)]
+    pub cid: Option<Cid>,
     /// Where it calls from.
     #[serde(default)]
     #[schema(value_type = Vec<String>)]
@@ -72,8 +76,27 @@ pub struct AddedWorkload {
     /// Its certificate, where it gets one.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub certificate: Option<IssuedCertificate>,
+    /// The nonce of the present boot of its virtual machine, where it is in one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub boot: Option<String>,
     /// When it was added.
     pub created: String,
+}
+
+/// Another boot of the virtual machine that a workload is in. The nonce is not kept and never shown again.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub struct BegunBoot {
+    /// The workload's id.
+    #[schema(value_type = String)]
+    pub id: WorkloadId,
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: Name,
+    /// The number of its machine.
+    #[schema(value_type = u32)]
+    pub cid: Cid,
+    /// The nonce of this boot.
+    pub boot: String,
 }
 
 /// A certificate with its private key.
@@ -106,6 +129,10 @@ pub struct WorkloadView {
     /// The user that it runs as, if that is known.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub uid: Option<u32>,
+    /// The number of the virtual machine that it is in, if it is in one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    #[schema(value_type = Option<u32>)]
+    pub cid: Option<Cid>,
     /// Where it calls from, if that is known.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     #[schema(value_type = Vec<String>)]

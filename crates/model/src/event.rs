@@ -88,6 +88,8 @@ events! {
     UnnamedName "unnamed-name" Notice;
     /// The name in a TLS handshake is not the host of its tunnel.
     MisnamedTunnel "misnamed-tunnel" Notice;
+    /// A guest showed the nonce of another boot than that of its number's workload.
+    OtherBoot "other-boot" Warning;
     /// A connection from a balancer does not say whom it speaks for.
     SilentBalancer "silent-balancer" Notice;
     /// What was under way ended because its placeholder or credential ended.

@@ -4,6 +4,7 @@
 //! (decide), `egress` (arm and send), `store` (remember) and `proxy` (listen).
 
 mod call;
+mod cid;
 mod destination;
 mod event;
 mod fields;
@@ -37,6 +38,7 @@ pub mod placeholder;
 pub mod signing;
 
 pub use call::{BodyFault, Call, Payload, Rest, Upgrade, Way};
+pub use cid::{Cid, CidError};
 pub use destination::{Destination, DestinationError, Host, Scheme};
 pub use event::{EventKind, SecurityEvent, Severity};
 pub use fields::{ends_here, overrides_method, same_variable};
@@ -59,7 +61,7 @@ pub use place::{HeaderForm, Place, PlaceError};
 pub use placeholder::unwrap as unwrap_placeholder;
 pub use placeholder::{CoreId, KeyedHash, LookupKey, PlaceholderText, Shape};
 pub use principal::Principal;
-pub use proof::{Fingerprint, Marks, Proof, Proofs, ProofsError, Source};
+pub use proof::{Fingerprint, Guest, Marks, Proof, Proofs, ProofsError, Source};
 pub use query::{Pair, Query, form_pairs};
 pub use question::{CallApproval, Question};
 pub use record::{

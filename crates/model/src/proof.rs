@@ -1,5 +1,6 @@
 //! What a workload can show to prove who it is, and what is known of a workload to check it by.
 
+use crate::{Cid, KeyedHash};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -15,13 +16,15 @@ pub enum Proof {
     Mtls,
     /// The user at the other end of the broker's Unix listener, as the kernel says.
     Uid,
+    /// The guest at the other end of the broker's vsock listener, as the hypervisor says, and which of its boots.
+    Cid,
     /// An address of the workload's networks.
     Network,
 }
 
 impl Proof {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Key, Self::Mtls, Self::Uid, Self::Network];
+    pub const ALL: [Self; 5] = [Self::Key, Self::Mtls, Self::Uid, Self::Cid, Self::Network];
 
     /// The kind's word.
     pub const fn as_str(self) -> &'static str {
@@ -29,6 +32,7 @@ impl Proof {
             Self::Key => "key",
             Self::Mtls => "mtls",
             Self::Uid => "uid",
+            Self::Cid => "cid",
             Self::Network => "network",
         }
     }
@@ -39,6 +43,7 @@ impl Proof {
             Self::Mtls => 2,
             Self::Uid => 4,
             Self::Network => 8,
+            Self::Cid => 16,
         }
     }
 }
@@ -91,7 +96,7 @@ impl fmt::Display for Proofs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProofsError {
     /// A word that is none.
-    #[error("name what the holder must show, each once: key, mtls, uid, network; as in key,mtls")]
+    #[error("name what the holder must show, each once: key, mtls, uid, cid, network; as in key,mtls")]
     Word,
 }
 
@@ -173,6 +178,8 @@ pub struct Marks {
     pub certificate: Option<Fingerprint>,
     /// The user that it runs as on the broker's machine.
     pub uid: Option<u32>,
+    /// The virtual machine that it is in.
+    pub guest: Option<Guest>,
     /// Where it calls from.
     pub networks: Vec<IpNet>,
 }
@@ -184,19 +191,31 @@ impl Marks {
             Some(Proof::Key),
             self.certificate.map(|_| Proof::Mtls),
             self.uid.map(|_| Proof::Uid),
+            self.guest.map(|_| Proof::Cid),
             (!self.networks.is_empty()).then_some(Proof::Network),
         ];
         marks.into_iter().flatten().collect()
     }
 }
 
-/// Where a call came from: an address, or a user of this machine.
+/// A virtual machine, and which of its boots: hypervisors give the number of one that is gone to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Guest {
+    /// Its number.
+    pub cid: Cid,
+    /// Keyed hash of the nonce that it was given at this boot.
+    pub boot: KeyedHash,
+}
+
+/// Where a call came from: an address, a user of this machine, or a virtual machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Source {
     /// Over the network; from a balancer that is believed, the address that it names.
     Address(IpAddr),
     /// Over the Unix listener.
     User(u32),
+    /// Over the vsock listener: a context id, whoever has it.
+    Guest(u32),
 }
 
 impl Source {
@@ -204,7 +223,7 @@ impl Source {
     pub const fn address(self) -> Option<IpAddr> {
         match self {
             Self::Address(address) => Some(address),
-            Self::User(_) => None,
+            Self::User(_) | Self::Guest(_) => None,
         }
     }
 }
@@ -214,6 +233,7 @@ impl fmt::Display for Source {
         match self {
             Self::Address(address) => address.fmt(f),
             Self::User(uid) => write!(f, "uid {uid}"),
+            Self::Guest(cid) => write!(f, "cid {cid}"),
         }
     }
 }
@@ -227,9 +247,11 @@ impl Serialize for Source {
 impl<'de> Deserialize<'de> for Source {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let user = text.strip_prefix("uid ").and_then(|uid| uid.parse().ok()).map(Self::User);
-        user.or_else(|| text.parse().ok().map(Self::Address))
-            .ok_or_else(|| serde::de::Error::custom("a source is an address or a uid"))
+        let number = |word: &str| text.strip_prefix(word).and_then(|number| number.parse().ok());
+        let user = number("uid ").map(Self::User);
+        user.or_else(|| number("cid ").map(Self::Guest))
+            .or_else(|| text.parse().ok().map(Self::Address))
+            .ok_or_else(|| serde::de::Error::custom("a source is an address, a uid or a cid"))
     }
 }
 
@@ -245,6 +267,7 @@ mod tests {
             ("network,uid", "uid,network"),
             ("network", "network"),
             ("uid,key,network,mtls", "key,mtls,uid,network"),
+            ("network,cid,key", "key,cid,network"),
         ] {
             assert_eq!(text.parse::<Proofs>().map(|proofs| proofs.to_string()).as_deref(), Ok(written));
         }
@@ -268,10 +291,12 @@ mod tests {
         for wrong in ["", "00", &"0g".repeat(32), &"00".repeat(33)] {
             assert!(Fingerprint::try_from(wrong.to_owned()).is_err(), "{wrong}");
         }
-        for source in [Source::User(1001), Source::Address([192, 0, 2, 1].into())] {
+        for source in [Source::User(1001), Source::Guest(2), Source::Address([192, 0, 2, 1].into())] {
             let text = serde_json::to_string(&source).unwrap();
             assert_eq!(serde_json::from_str::<Source>(&text).unwrap(), source);
         }
-        assert!(serde_json::from_str::<Source>("\"uid x\"").is_err());
+        for wrong in ["\"uid x\"", "\"cid -1\"", "\"cid 4294967296\""] {
+            assert!(serde_json::from_str::<Source>(wrong).is_err(), "{wrong}");
+        }
     }
 }

@@ -174,7 +174,7 @@ fn holder_lines(holder: Proofs, marks: &Marks) -> Vec<String> {
     if holder == Proofs::KEY {
         return Vec::new();
     }
-    let Marks { certificate, uid, networks } = marks;
+    let Marks { certificate, uid, guest, networks } = marks;
     let mut lines = vec![format!("holder must show: {holder} (all of it)")];
     let mut mark = |proof: Proof, what: &str, known: Option<String>| {
         if holder.has(proof) {
@@ -183,6 +183,8 @@ fn holder_lines(holder: Proofs, marks: &Marks) -> Vec<String> {
     };
     mark(Proof::Mtls, "certificate (SHA-256)", certificate.map(|print| print.to_string()));
     mark(Proof::Uid, "uid", uid.map(|uid| uid.to_string()));
+    // The boot is another each time that the machine starts, and no matter for approvers.
+    mark(Proof::Cid, "cid", guest.map(|guest| guest.cid.to_string()));
     let ranges: Vec<String> = networks.iter().map(ToString::to_string).collect();
     mark(Proof::Network, "networks", (!ranges.is_empty()).then(|| ranges.join(" ")));
     lines

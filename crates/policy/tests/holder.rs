@@ -4,7 +4,9 @@
 
 mod kit;
 
-use cloakroom_model::{EventKind, Fingerprint, Marks, PlaceholderId, Source, Timestamp, WorkloadId};
+use cloakroom_model::{
+    EventKind, Fingerprint, Guest, KeyedHash, Marks, PlaceholderId, Source, Timestamp, WorkloadId,
+};
 use cloakroom_policy::{PolicySet, Showing};
 use kit::{Desk, NOW, bearer, code, decide, policy};
 
@@ -23,12 +25,20 @@ fn print() -> Fingerprint {
     Fingerprint::of(b"robot's certificate")
 }
 
+fn boot(desk: &Desk, nonce: &str) -> KeyedHash {
+    desk.key.boot_hash(nonce)
+}
+
 /// A placeholder whose holder has to show this; its workload has every mark.
 fn case(holder: &str) -> Case {
     let mut desk = Desk::new();
     let robot = desk.workload("robot");
-    desk.rows.workloads[0].marks =
-        Marks { certificate: Some(print()), uid: Some(1001), networks: vec!["10.1.0.0/16".parse().unwrap()] };
+    desk.rows.workloads[0].marks = Marks {
+        certificate: Some(print()),
+        uid: Some(1001),
+        guest: Some(Guest { cid: 3.try_into().unwrap(), boot: boot(&desk, "first") }),
+        networks: vec!["10.1.0.0/16".parse().unwrap()],
+    };
     let allowed = policy("name = \"p\"\nto = \"https://a.example\"\ncall = [\"GET /x\"]");
     let (id, text) = desk.issue(robot, &allowed);
     desk.row(id).holder = holder.parse().unwrap();
@@ -44,7 +54,8 @@ impl Case {
         print: Option<Fingerprint>,
         source: Source,
     ) -> String {
-        let Some(who) = self.desk.showing(set, &Showing { key, certificate: print, source }) else {
+        let Some(who) = self.desk.showing(set, &Showing { key, certificate: print, boot: None, source })
+        else {
             return "unknown".into();
         };
         assert_eq!(who.workload(), self.robot);
@@ -106,11 +117,61 @@ fn nobody_is_recognised_by_a_wrong_key_by_two_identities_or_by_an_address_alone(
 }
 
 #[test]
+fn t93_a_guest_is_its_workload_by_its_number_and_the_nonce_of_its_boot_and_any_other_is_nobody() {
+    let mut case = case("cid");
+    case.desk.workload("other");
+    let second = Guest { cid: 4.try_into().unwrap(), boot: boot(&case.desk, "of four") };
+    case.desk.rows.workloads[1].marks.guest = Some(second);
+    let (set, _) = case.desk.activate(None);
+    let call = |cid: u32, nonce: Option<&str>, key: Option<&str>| {
+        let shown = nonce.map(|nonce| boot(&case.desk, nonce));
+        let showing = Showing { key, certificate: None, boot: shown, source: Source::Guest(cid) };
+        let Some(who) = case.desk.showing(&set, &showing) else { return "unknown".to_owned() };
+        code(decide(bearer("GET", "https://a.example/x", &case.text), who, &set, NOW))
+    };
+    assert_eq!(call(3, Some("first"), None), "allowed");
+    assert_eq!(call(3, Some("first"), Some(KEY)), "allowed");
+    // The number alone; another boot of whoever has the number now; neither is mended by the workload's key.
+    assert_eq!(call(3, None, None), "unknown");
+    assert_eq!(call(3, Some("second"), None), "unknown");
+    assert_eq!(call(3, Some("second"), Some(KEY)), "unknown");
+    assert_eq!(call(3, None, Some(KEY)), "wrong-workload", "the key is shown, and the guest is not proved");
+    // A key that is wrong is not made good by the guest; nor is that of another workload.
+    assert_eq!(call(3, Some("first"), Some("wrong")), "unknown");
+    assert_eq!(call(3, Some("first"), Some("key of other")), "unknown");
+    // Other guests, numbers of nobody, the host, the hypervisor: with whatever they show.
+    assert_eq!(call(4, Some("of four"), None), "wrong-workload");
+    for number in [4, 5, 0, 1, 2, u32::MAX] {
+        for nonce in [None, Some("first")] {
+            for key in [None, Some(KEY)] {
+                assert_eq!(call(number, nonce, key), "unknown", "{number} {nonce:?} {key:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn t93_a_key_that_is_demanded_is_not_outranked_by_the_guest() {
+    let case = case("key");
+    let set = case.desk.set();
+    let shown = Some(boot(&case.desk, "first"));
+    let showing = |key| Showing { key, certificate: None, boot: shown, source: Source::Guest(3) };
+    let call = |key| {
+        let who = case.desk.showing(&set, &showing(key)).unwrap();
+        code(decide(bearer("GET", "https://a.example/x", &case.text), who, &set, NOW))
+    };
+    assert_eq!(call(None), "wrong-workload");
+    assert_eq!(call(Some(KEY)), "allowed");
+}
+
+#[test]
 fn what_is_lacking_is_an_event_and_is_named_to_the_workload() {
     let case = case("key,mtls,network");
     let set = case.desk.set();
-    let who =
-        case.desk.showing(&set, &Showing { key: Some(KEY), certificate: None, source: ABROAD }).unwrap();
+    let who = case
+        .desk
+        .showing(&set, &Showing { key: Some(KEY), certificate: None, boot: None, source: ABROAD })
+        .unwrap();
     let refusal = decide(bearer("GET", "https://a.example/x", &case.text), who, &set, NOW).unwrap_err();
     assert_eq!(refusal.event_kind(), Some(EventKind::HolderUnproven));
     assert_eq!(refusal.facts().placeholder, Some(case.id));
@@ -120,15 +181,16 @@ fn what_is_lacking_is_an_event_and_is_named_to_the_workload() {
 
 #[test]
 fn t71_whoever_edits_what_must_be_shown_or_what_it_is_checked_by_ends_the_approval() {
-    let edits: [fn(&mut Case); 5] = [
+    let edits: [fn(&mut Case); 6] = [
         |case| case.desk.row(case.id).holder = "key".parse().unwrap(),
         |case| case.desk.rows.workloads[0].marks.certificate = Some(Fingerprint::of(b"a thief's")),
         |case| case.desk.rows.workloads[0].marks.uid = Some(0),
+        |case| case.desk.rows.workloads[0].marks.guest.as_mut().unwrap().cid = 4.try_into().unwrap(),
         |case| case.desk.rows.workloads[0].marks.networks = vec!["0.0.0.0/0".parse().unwrap()],
         |case| case.desk.row(case.id).daily = Some("08:00-18:00".parse().unwrap()),
     ];
     for (number, edit) in edits.into_iter().enumerate() {
-        let mut case = case("key,mtls,uid,network");
+        let mut case = case("key,mtls,uid,cid,network");
         let before = case.desk.set();
         edit(&mut case);
         // Also where the snapshot before held it.
@@ -141,19 +203,21 @@ fn t71_whoever_edits_what_must_be_shown_or_what_it_is_checked_by_ends_the_approv
 
 #[test]
 fn the_text_says_what_must_be_shown_and_nothing_where_it_is_the_key_alone() {
-    let text = case("key,mtls,uid,network");
+    let text = case("key,mtls,uid,cid,network");
     let text = text.desk.grant_of(text.id).canonical_text();
     for line in [
-        "holder must show: key,mtls,uid,network (all of it)".to_owned(),
+        "holder must show: key,mtls,uid,cid,network (all of it)".to_owned(),
         format!("workload certificate (SHA-256): {}", print()),
         "workload uid: 1001".to_owned(),
+        "workload cid: 3".to_owned(),
         "workload networks: 10.1.0.0/16".to_owned(),
     ] {
         assert!(text.lines().any(|have| have == line), "{line}\n{text}");
     }
     let plain = case("key");
     let plain = plain.desk.grant_of(plain.id).canonical_text();
-    let extra = ["holder", "workload certificate", "workload uid", "workload networks", "daily"];
+    let extra =
+        ["holder", "workload certificate", "workload uid", "workload cid", "workload networks", "daily"];
     assert!(!plain.lines().any(|line| extra.iter().any(|word| line.starts_with(word))), "{plain}");
 }
 

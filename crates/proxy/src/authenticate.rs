@@ -5,7 +5,7 @@ use crate::wire::{ambiguous, single};
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-use cloakroom_model::{Code, Principal, Refusal, Source};
+use cloakroom_model::{Code, EventKind, Principal, Refusal, Source};
 use cloakroom_policy::{PolicySet, Recognised, Showing};
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -38,7 +38,7 @@ pub(crate) fn authenticate(
     verify(Some((shown.name.as_deref(), &shown.key)), peer, policies)
 }
 
-/// The workload of this name (where one was shown) and key, or without a key the one whose certificate or user is at the
+/// The workload of this name (where one was shown) and key, or without a key the one whose certificate, user or guest is at the
 /// other end of the connection.
 ///
 /// # Errors
@@ -48,9 +48,9 @@ pub(crate) fn verify(
     peer: Peer,
     policies: &PolicySet,
 ) -> Result<Principal, Refusal> {
-    let Peer { source, certificate } = peer;
-    let showing = Showing { key: shown.map(|(_, key)| key), certificate, source };
-    let known = policies.recognise(&showing).ok_or_else(unknown)?;
+    let Peer { source, certificate, boot } = peer;
+    let showing = Showing { key: shown.map(|(_, key)| key), certificate, boot, source };
+    let known = policies.recognise(&showing).ok_or_else(|| nobody(showing, policies))?;
     let name = shown.and_then(|(name, _)| name);
     if name.is_some_and(|name| name != known.name.as_str()) {
         return Err(unknown());
@@ -72,7 +72,17 @@ fn proven(known: Recognised, source: Source) -> Principal {
     Principal::assert_verified(known.workload, known.name, known.proofs, source)
 }
 
-fn unknown() -> Refusal {
+/// Whoever shows a nonce that its number does not have: a machine that the number was lent to later, and the operator should know (T93).
+fn nobody(showing: Showing<'_>, policies: &PolicySet) -> Refusal {
+    let alone = Showing { key: None, ..showing };
+    match showing.boot.is_some() && policies.recognise(&alone).is_none() {
+        true => unknown().as_event(EventKind::OtherBoot),
+        false => unknown(),
+    }
+}
+
+/// The refusal of whoever is nobody.
+pub(crate) fn unknown() -> Refusal {
     Refusal::new(Code::UnknownWorkload, "the call shows no workload key that this broker knows")
 }
 

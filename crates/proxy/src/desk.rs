@@ -1,7 +1,7 @@
 //! Where every request is heard: who asks, what for, and what becomes of it, whatever version of HTTP brought it.
 
 use crate::ask::{Approach, Ask, Petition, inside, not_named};
-use crate::authenticate::authenticate;
+use crate::authenticate::{authenticate, unknown, verify};
 use crate::aws::{self, Ticket};
 use crate::calls::Underway;
 use crate::canonical::{end_to_end, read_bound, read_for_policy, read_until_it_pauses};
@@ -99,6 +99,15 @@ impl Desk {
         trace
     }
 
+    /// SECURITY: a tunnel may outlive the boot by which its guest was known.
+    fn require_boot(&self, principal: &Principal) -> Result<(), Refusal> {
+        if self.peer.boot.is_none() {
+            return Ok(());
+        }
+        let known = verify(None, self.peer, &self.shared.proxy.policies.load())?;
+        if known.workload() == principal.workload() { Ok(()) } else { Err(unknown()) }
+    }
+
     /// Who asks, and what for. Nothing of a body has been looked at.
     ///
     /// # Errors
@@ -108,6 +117,7 @@ impl Desk {
             trace.traced = tracer.begin(head, trace.request);
         }
         if let Door::Tunnel { principal, destination, way } = &self.door {
+            self.require_boot(principal)?;
             let (path, query) = inside(head, destination)?;
             if aws::is_sts(destination) && self.answers_for(destination, principal.workload()) {
                 let asks = head.method == Method::POST && path.encoded() == "/" && query.pairs().is_empty();
@@ -352,7 +362,7 @@ impl Desk {
         let principal = match known {
             Ok(principal) => principal,
             Err(refusal) => {
-                self.slow_down_guesses(shows_key, &refusal).await;
+                self.slow_down_guesses(shows_key || self.peer.boot.is_some(), &refusal).await;
                 return Err(refusal);
             }
         };

@@ -46,6 +46,7 @@ mod switch;
 mod trace;
 mod traced;
 mod tunnel;
+mod vsock;
 mod wire;
 mod workers;
 
@@ -54,7 +55,8 @@ pub mod fuzz;
 
 pub use authority::{Authority, WorkloadCertificate};
 pub use entry::{
-    BesideTls, CHECK_PROTOCOL, Certificate, Checks, Entrance, GivenCertificate, RenewedCertificate, Validity,
+    BesideTls, BootNonce, CHECK_PROTOCOL, Certificate, Checks, Entrance, GivenCertificate,
+    RenewedCertificate, Validity,
 };
 pub use error::ProxyError;
 pub use limits::Limits;
@@ -62,3 +64,4 @@ pub use names::{NameListeners, Pool, PoolError, serve_names};
 pub use proxy::{Durability, Proxy};
 pub use serve::{Listeners, serve};
 pub use traced::{CallTrace, Tracer};
+pub use vsock::VsockListener;

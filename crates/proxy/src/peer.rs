@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection, as far as the connection itself says.
 
-use cloakroom_model::{Fingerprint, Source};
+use cloakroom_model::{Fingerprint, KeyedHash, Source};
 use std::fmt;
 use std::net::IpAddr;
 
@@ -11,17 +11,34 @@ pub(crate) struct Peer {
     pub(crate) source: Source,
     /// The certificate that it showed in the TLS handshake with the listener.
     pub(crate) certificate: Option<Fingerprint>,
+    /// The nonce that it showed on the vsock listener, as its hash.
+    pub(crate) boot: Option<KeyedHash>,
 }
 
 impl Peer {
     /// At this address; a v4 address in its v6 clothes is the v4 address.
     pub(crate) fn at(address: IpAddr) -> Self {
-        Self { source: Source::Address(address.to_canonical()), certificate: None }
+        Self::from(Source::Address(address.to_canonical()))
     }
 
     /// This user of this machine.
     pub(crate) fn user(uid: u32) -> Self {
-        Self { source: Source::User(uid), certificate: None }
+        Self::from(Source::User(uid))
+    }
+
+    /// Whoever has this number on the vsock.
+    pub(crate) fn guest(cid: u32) -> Self {
+        Self::from(Source::Guest(cid))
+    }
+
+    pub(crate) fn is_guest(&self) -> bool {
+        matches!(self.source, Source::Guest(_))
+    }
+}
+
+impl From<Source> for Peer {
+    fn from(source: Source) -> Self {
+        Self { source, certificate: None, boot: None }
     }
 }
 

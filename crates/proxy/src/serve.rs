@@ -3,6 +3,7 @@
 use crate::entry::{self, Arrival, Steered};
 use crate::peer::Peer;
 use crate::proxy::Shared;
+use crate::vsock::VsockListener;
 use crate::workers::Workers;
 use crate::{Proxy, ProxyError};
 use std::io;
@@ -42,13 +43,15 @@ pub struct Listeners {
     pub network: TcpListener,
     /// On this machine, where the kernel says who connects.
     pub unix: Option<UnixListener>,
+    /// For virtual machines, where the hypervisor says which one connects.
+    pub vsock: Option<VsockListener>,
     /// Where connections end that were on their way elsewhere.
     pub transparent: Option<TcpListener>,
 }
 
 impl From<TcpListener> for Listeners {
     fn from(network: TcpListener) -> Self {
-        Self { network, unix: None, transparent: None }
+        Self { network, unix: None, vsock: None, transparent: None }
     }
 }
 
@@ -114,6 +117,8 @@ enum Arrived {
     Network(std::net::TcpStream),
     Steered(std::net::TcpStream),
     Unix(std::os::unix::net::UnixStream),
+    /// With its number.
+    Guest(std::os::unix::net::UnixStream, u32),
 }
 
 impl Listeners {
@@ -131,6 +136,9 @@ impl Listeners {
                 stream.into_std().map(Arrived::Steered)
             }
             accepted = accept_unix(self.unix.as_ref()) => accepted?.into_std().map(Arrived::Unix),
+            accepted = accept_guest(self.vsock.as_ref()) => {
+                accepted.map(|(stream, cid)| Arrived::Guest(stream, cid))
+            }
         }
     }
 }
@@ -145,6 +153,13 @@ async fn accept_steered(listener: Option<&TcpListener>) -> io::Result<TcpStream>
 async fn accept_unix(listener: Option<&UnixListener>) -> io::Result<UnixStream> {
     match listener {
         Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+        None => std::future::pending().await,
+    }
+}
+
+async fn accept_guest(listener: Option<&VsockListener>) -> io::Result<(std::os::unix::net::UnixStream, u32)> {
+    match listener {
+        Some(listener) => listener.accept().await,
         None => std::future::pending().await,
     }
 }
@@ -203,6 +218,11 @@ async fn connection(arrived: Arrived, shared: Arc<Shared>, reception: Reception,
             // SECURITY: the kernel's word for who connected, taken when the connection was made (T93).
             let Ok(credentials) = stream.peer_cred() else { return };
             let arrival = Arrival { shared, peer: Peer::user(credentials.uid()), local: None };
+            receive(arrival, Box::new(stream)).await;
+        }
+        Arrived::Guest(stream, cid) => {
+            let Ok(stream) = UnixStream::from_std(stream) else { return };
+            let arrival = Arrival { shared, peer: Peer::guest(cid), local: None };
             receive(arrival, Box::new(stream)).await;
         }
     }

@@ -96,6 +96,9 @@ pub trait Store: People {
     /// Adds a workload. [`StoreError::Exists`] when the name is taken.
     fn add_workload(&self, row: WorkloadRecord) -> BoxFuture<'_, Result<(), StoreError>>;
 
+    /// The workload's guest has started anew: the former nonce counts no more. Missing where the workload is in no guest.
+    fn begin_boot(&self, id: WorkloadId, boot: KeyedHash) -> BoxFuture<'_, Result<(), StoreError>>;
+
     /// Marks removed.
     fn remove_workload(&self, id: WorkloadId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>>;
 

@@ -14,7 +14,7 @@ pub(super) fn require_provable(holder: Proofs, workload: &WorkloadRecord) -> Res
     }
     let text = format!("workload {:?} cannot show {lacking}", workload.name.as_str());
     Err(Problem::new(ProblemCode::MalformedRequest, text).hinting(
-        "a workload is given a certificate, a uid or networks when it is added: cloakroom workload add NAME --mtls --uid N --from CIDR",
+        "a workload is given a certificate, a uid, a guest or networks when it is added: cloakroom workload add NAME --mtls --uid N --cid N --from CIDR",
     ))
 }
 

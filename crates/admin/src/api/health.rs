@@ -40,6 +40,7 @@ pub(crate) async fn of(admin: &Admin, rows: &Rows, found: &impl Relations) -> He
         locked: admin.locks.is_locked(now),
         custody: Some(super::custody::view(admin)),
         certificate: admin.certificate.load().as_deref().cloned(),
+        listeners: admin.listeners.clone(),
         confinement: admin.confinement.get().cloned().unwrap_or_default(),
         unlocked_blocks: admin.custody.unlocked_blocks(),
     }

@@ -137,6 +137,12 @@ pub(crate) fn routes() -> Vec<Route> {
             "Removes a workload; its key and placeholders stop at once",
             workloads::remove,
         ),
+        create(
+            "/api/v1/workloads/{workload}/boot",
+            Operate,
+            "Begins a boot of a workload's virtual machine: its new nonce is shown once, the former one stops",
+            workloads::boot,
+        ),
         get("/api/v1/placeholders", Read, "Every placeholder, without its text", placeholders::list),
         create(
             "/api/v1/placeholders",

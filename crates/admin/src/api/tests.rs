@@ -39,6 +39,7 @@ async fn an_act_is_in_force_when_it_is_answered() {
     let showing = cloakroom_policy::Showing {
         key: Some(key),
         certificate: None,
+        boot: None,
         source: cloakroom_model::Source::User(0),
     };
     let known = || house.admin.policies.load().recognise(&showing).map(|known| known.workload);

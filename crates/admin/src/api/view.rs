@@ -163,6 +163,7 @@ pub(crate) fn workload(row: &WorkloadRecord, rows: &Rows) -> WorkloadView {
         created: row.created.to_string(),
         certificate: row.marks.certificate,
         uid: row.marks.uid,
+        cid: row.marks.guest.map(|guest| guest.cid),
         networks: row.marks.networks.clone(),
         placeholders: bound.count(),
     }

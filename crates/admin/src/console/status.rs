@@ -38,6 +38,7 @@ async fn shown(admin: &Admin, viewer: &Viewer) -> Result<Response, Problem> {
                 ("Waiting for approval", html! { (number(health.pending as u64)) }),
                 ("Stored and not verified", html! { (number(health.unverified as u64)) @if health.unverified > 0 { " " (chip("critical")) } }),
                 ("Workloads' networks", html! { @if health.locked { (chip("held")) " proved locked lately" } @else { "not proved locked: " code { "cloakroom lock check" } } }),
+                ("Workloads are heard at", html! { (health.listeners.join(", ")) }),
             ]))
             h2 { "What it rests on" }
             (facts(&[

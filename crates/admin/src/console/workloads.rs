@@ -69,6 +69,7 @@ fn shows(row: &WorkloadRecord) -> Markup {
         "key"
         @if row.marks.certificate.is_some() { ", certificate" }
         @if let Some(uid) = row.marks.uid { ", user " (uid) }
+        @if let Some(guest) = row.marks.guest { ", guest " (guest.cid) }
         @for network in &row.marks.networks { ", " (network) }
     }
 }
@@ -85,7 +86,7 @@ fn bound(board: &Board) -> HashMap<WorkloadId, u64> {
 pub(super) async fn add(State(admin): State<Arc<Admin>>, viewer: Viewer, form: Form) -> Response {
     let name = Name::parse(form.field("name").unwrap_or_default().trim())
         .map_err(|error| Problem::new(ProblemCode::MalformedRequest, error.to_string()));
-    let new = name.map(|name| NewWorkload { name, mtls: false, uid: None, networks: Vec::new() });
+    let new = name.map(|name| NewWorkload { name, mtls: false, uid: None, cid: None, networks: Vec::new() });
     let (by, operated) = (viewer.peer(), Arc::clone(&admin));
     let added = match new {
         Ok(new) => to_the_end(async move { add_one(&operated, by, new).await }).await,

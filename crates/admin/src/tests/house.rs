@@ -117,6 +117,7 @@ impl House {
             feeds: crate::Feeds::default(),
             handover: Handover::default(),
             draining: crate::Draining::default(),
+            listeners: vec!["http://127.0.0.1:8480".into()],
             confinement: OnceLock::new(),
             certificate: arc_swap::ArcSwapOption::empty(),
         };

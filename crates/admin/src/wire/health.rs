@@ -30,6 +30,9 @@ pub struct Health {
     /// The console's certificate, where an ACME server gives it.
     #[serde(default)]
     pub certificate: Option<CertificateView>,
+    /// Where workloads are heard: `http://ADDRESS`, `unix:PATH`, `vsock:PORT`, `transparent:ADDRESS`.
+    #[serde(default)]
+    pub listeners: Vec<String>,
     /// How the broker's process is closed in.
     #[serde(default)]
     pub confinement: Vec<LayerView>,

@@ -401,7 +401,7 @@ pub(crate) struct IssuePlaceholder {
     /// The hours of the day in which it counts, in UTC or with an offset: 08:00-18:00, 08:00-18:00+02:00, 22:00-06:00
     #[arg(long, value_name = "HOURS")]
     pub(crate) daily: Option<Hours>,
-    /// What its holder has to show, all of it: key, mtls, uid, network, with commas [default: key]
+    /// What its holder has to show, all of it: key, mtls, uid, cid, network, with commas [default: key]
     #[arg(long, value_name = "PROOFS")]
     pub(crate) holder: Option<Proofs>,
     /// When its approval ends, where that is before the placeholder: a span such as 24h [default: as approval.expires says]

@@ -75,9 +75,12 @@ pub(crate) enum Part {
 /// Options of `init`.
 #[derive(Args)]
 pub(crate) struct InitArguments {
-    /// Where the broker is: http://ADDRESS:PORT or unix:PATH
+    /// Where the broker is: http://ADDRESS:PORT, unix:PATH or vsock:CID:PORT
     #[arg(long, value_name = "URL", env = "CLOAKROOM_BROKER")]
     pub(crate) broker: Option<Broker>,
+    /// A file with the nonce of this boot, for a broker on the vsock; not for the command to read
+    #[arg(long, value_name = "FILE", env = "CLOAKROOM_BOOT_FILE")]
+    pub(crate) boot: Option<PathBuf>,
     /// The broker's certificate authority, for the command to trust: what `cloakroom ca --pem` prints
     #[arg(long, value_name = "FILE", env = "CLOAKROOM_CA")]
     pub(crate) ca: Option<PathBuf>,

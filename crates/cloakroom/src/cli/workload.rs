@@ -1,7 +1,7 @@
 //! `cloakroom workload …`: those who may hold placeholders.
 
 use clap::{Args, Subcommand};
-use cloakroom_model::Name;
+use cloakroom_model::{Cid, Name};
 use ipnet::IpNet;
 use std::path::PathBuf;
 
@@ -9,9 +9,17 @@ use std::path::PathBuf;
 pub(crate) enum WorkloadCommand {
     /// Add a workload; its key is printed once
     #[command(
-        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run\n  cloakroom workload add robot --mtls      writes robot.crt and robot.key\n  cloakroom workload add robot --uid 1001 --from 10.1.0.0/16"
+        after_help = "Examples:\n  cloakroom workload add robot\n  cloakroom workload add robot --keep      for cloakroom run\n  cloakroom workload add robot --mtls      writes robot.crt and robot.key\n  cloakroom workload add robot --uid 1001 --from 10.1.0.0/16\n  cloakroom workload add robot --cid 3     the virtual machine 3 of the host's vsock"
     )]
     Add(AddWorkload),
+    /// Begin a boot of a workload's virtual machine: print its nonce, once; the former one stops
+    #[command(
+        after_help = "Example:\n  cloakroom workload boot robot    before its machine is started again"
+    )]
+    Boot {
+        /// Name or id
+        name: String,
+    },
     /// List the workloads
     #[command(after_help = "Example:\n  cloakroom workload list")]
     List,
@@ -40,6 +48,9 @@ pub(crate) struct AddWorkload {
     /// The user that it runs as on this machine, for the Unix listener
     #[arg(long, value_name = "UID")]
     pub(crate) uid: Option<u32>,
+    /// The virtual machine that it is in, for the vsock listener; the nonce of its boot is printed once
+    #[arg(long, value_name = "CID")]
+    pub(crate) cid: Option<Cid>,
     /// A range of addresses that it calls from; may be repeated
     #[arg(long, value_name = "CIDR", value_parser = super::parse_range)]
     pub(crate) from: Vec<IpNet>,

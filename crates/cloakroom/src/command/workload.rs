@@ -9,7 +9,7 @@ use crate::failure::Failure;
 use crate::output::{Output, fields, table};
 use crate::run::Kit;
 use crate::serve::{BROKER_ADDRESS, Listening};
-use cloakroom_admin::wire::{AddedWorkload, IssuedCertificate, NewWorkload, WorkloadView};
+use cloakroom_admin::wire::{AddedWorkload, BegunBoot, IssuedCertificate, NewWorkload, WorkloadView};
 use cloakroom_model::Name;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,9 @@ use std::path::{Path, PathBuf};
 /// The variables by which common programs are told to trust a certificate authority.
 const TRUST: [&str; 5] =
     ["CURL_CA_BUNDLE", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"];
+
+/// Beside the nonce of a boot.
+const BOOT_HINT: &str = "the boot's nonce goes to cloakroom init in the guest (--boot FILE), counts for this boot only, and is not shown again";
 
 pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> Outcome {
     let broker = Broker::of(data)?;
@@ -37,6 +40,12 @@ pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> 
                 table(&["NAME", "PLACEHOLDERS", "CREATED", "ID"], &rows)
             })?;
         }
+        WorkloadCommand::Boot { name } => {
+            let begun: BegunBoot = broker.tell(&format!("workloads/{}/boot", segment(&name)?))?;
+            output
+                .data(&begun, || fields(&[("cid", begun.cid.to_string()), ("boot", begun.boot.clone())]))?;
+            output.hint(BOOT_HINT);
+        }
         WorkloadCommand::Remove { name } => {
             let removed: WorkloadView = broker.remove(&format!("workloads/{}", segment(&name)?))?;
             Kit::forget(data, &removed.name)?;
@@ -47,10 +56,10 @@ pub(super) fn run(data: &DataDir, command: WorkloadCommand, output: &Output) -> 
 }
 
 fn add(data: &DataDir, broker: &Broker, new: AddWorkload, output: &Output) -> Result<(), Failure> {
-    let AddWorkload { name, keep, mtls, out, uid, from } = new;
+    let AddWorkload { name, keep, mtls, out, uid, cid, from } = new;
     // Before anything is made: a file in the way would cost the key, which is shown once.
     let files = mtls.then(|| CertificateFiles::free(&out.unwrap_or_default(), &name)).transpose()?;
-    let request = NewWorkload { name, mtls, uid, networks: from };
+    let request = NewWorkload { name, mtls, uid, cid, networks: from };
     let added: AddedWorkload = broker.post("workloads", &request)?;
     // Shown first: it is shown only once, and the disk may be full.
     output.data(&document(&added, files.as_ref()), || shown(&added))?;
@@ -67,6 +76,9 @@ fn add(data: &DataDir, broker: &Broker, new: AddWorkload, output: &Output) -> Re
             certificate.display(),
             key.display()
         ));
+    }
+    if added.boot.is_some() {
+        output.hint(BOOT_HINT);
     }
     if keep {
         let kit = Kit { workload: added.name.clone(), key: added.key.clone(), variables: BTreeMap::new() };
@@ -108,18 +120,24 @@ impl CertificateFiles {
 
 /// As it is printed with `--json`: the private key goes to its file alone.
 fn document(added: &AddedWorkload, files: Option<&CertificateFiles>) -> serde_json::Value {
-    let AddedWorkload { id, name, key, certificate, created } = added;
+    let AddedWorkload { id, name, key, certificate, boot, created } = added;
     let mut document = serde_json::json!({ "id": id, "name": name, "key": key, "created": created });
     if let (Some(files), Some(made)) = (files, certificate) {
         document["certificate"] = serde_json::json!(files.certificate);
         document["certificate_key"] = serde_json::json!(files.key);
         document["fingerprint"] = serde_json::json!(made.fingerprint);
     }
+    if let Some(boot) = boot {
+        document["boot"] = serde_json::json!(boot);
+    }
     document
 }
 
 fn shown(added: &AddedWorkload) -> String {
-    fields(&[("id", added.id.to_string()), ("name", added.name.to_string()), ("key", added.key.clone())])
+    let mut shown =
+        vec![("id", added.id.to_string()), ("name", added.name.to_string()), ("key", added.key.clone())];
+    shown.extend(added.boot.iter().map(|boot| ("boot", boot.clone())));
+    fields(&shown)
 }
 
 /// Ready to paste into the workload's environment.

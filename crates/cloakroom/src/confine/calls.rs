@@ -63,6 +63,8 @@ pub(crate) const SOCKETS: &[Group] = &[&[SYS_socket, SYS_socketpair]];
 pub(crate) const LOCAL: u64 = AF_UNIX as u64;
 /// `AF_INET`, `AF_INET6`.
 pub(crate) const NETWORK: [u64; 2] = [AF_INET as u64, AF_INET6 as u64];
+/// `AF_VSOCK`: other machines of the host, and the host.
+pub(crate) const VSOCK: u64 = AF_VSOCK as u64;
 /// `AF_NETLINK`: the routes and addresses of a network namespace.
 pub(crate) const ROUTES: u64 = AF_NETLINK as u64;
 

@@ -17,7 +17,8 @@ pub(super) fn look(data: &DataDir) -> Vec<Finding> {
             return vec![Finding::of_failure("broker", Standing::Broken, &failure), key(data, None)];
         }
     };
-    let mut findings = vec![rows(&health), key(data, Some(&health)), memory(&health), lock(&locks)];
+    let mut findings =
+        vec![rows(&health), listeners(&health), key(data, Some(&health)), memory(&health), lock(&locks)];
     findings.extend(health.certificate.iter().map(certificate));
     findings.extend(health.confinement.iter().map(layer));
     findings
@@ -37,6 +38,10 @@ fn rows(health: &Health) -> Finding {
         )
         .remedied_by("see the log for their ids; issue them anew, and find out who edited the database"),
     }
+}
+
+fn listeners(health: &Health) -> Finding {
+    Finding::good("listeners", format!("workloads are heard at {}", health.listeners.join(", ")))
 }
 
 /// As the running broker tells it; where none answers, by what the data directory keeps.

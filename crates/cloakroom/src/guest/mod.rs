@@ -2,7 +2,7 @@
 //! carried to the broker; it finds the usual variables, and where it assumes an AWS role the file and the variables for that.
 //!
 //! ```text
-//!  COMMAND ── 127.0.0.1:8480 ──► cloakroom init ── TCP or Unix socket ──►─────── broker's workload listener
+//!  COMMAND ── 127.0.0.1:8480 ──► cloakroom init ── TCP, Unix socket or vsock ──► broker's workload listener
 //!     ▲ signals, exit code           │ reaps what is left behind
 //! ```
 //!
@@ -29,6 +29,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::run::close_inherited;
 use crate::run::environment::{self, Leading};
+use cloakroom_proxy::BootNonce;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -68,8 +69,15 @@ impl Wanted {
         let lacking =
             |what: &str, hint: &str| Failure::bad_input(format!("{what} is not said")).hinting(hint);
         let broker = arguments.broker.clone().ok_or_else(|| {
-            lacking("where the broker is", "name it: --broker http://ADDRESS:PORT or unix:PATH")
+            lacking(
+                "where the broker is",
+                "name it: --broker http://ADDRESS:PORT, unix:PATH or vsock:CID:PORT",
+            )
         })?;
+        let broker = match &arguments.boot {
+            Some(file) => at_boot(broker, file)?,
+            None => broker,
+        };
         let ca = arguments.ca.clone().ok_or_else(|| {
             lacking("whom the command shall trust", "name the broker's certificate authority: --ca FILE")
         })?;
@@ -99,6 +107,15 @@ impl Wanted {
         let program = Program { command: self.command, variables: self.variables, user: self.user };
         program.run().await
     }
+}
+
+/// SECURITY: read here, once, and said to the broker alone: the command and other users of this machine are the workload only through this
+/// process.
+fn at_boot(broker: Broker, file: &Path) -> Result<Broker, Failure> {
+    let text = std::fs::read_to_string(file).map_err(|error| Failure::file("read", file, &error))?;
+    let wrong = |why: &str| Failure::bad_input(format!("--boot {}: {why}", file.display()));
+    let nonce = text.trim().parse::<BootNonce>().map_err(wrong)?;
+    broker.at_boot(nonce).map_err(wrong)
 }
 
 /// The file as the command will name it, wherever it runs.

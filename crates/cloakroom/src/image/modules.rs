@@ -4,9 +4,17 @@ use crate::failure::Failure;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The drivers of virtual machines, the data disk's file system and checksum, random numbers. One that is built into the kernel is no file.
-pub(crate) const OF_APPLIANCE: [&str; 7] =
-    ["virtio_mmio", "virtio_pci", "virtio_net", "virtio_blk", "virtio_rng", "crc32c_generic", "ext4"];
+/// The drivers of virtual machines, the data disk's file system and checksum, random numbers, the vsock. One that is built into the kernel is no file.
+pub(crate) const OF_APPLIANCE: [&str; 8] = [
+    "virtio_mmio",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+    "virtio_rng",
+    "crc32c_generic",
+    "ext4",
+    "vmw_vsock_virtio_transport",
+];
 /// What the machine of a workload needs, which has a share of its host's files for a disk.
 pub(crate) const OF_WORKLOAD: [&str; 5] = ["virtio_mmio", "virtio_net", "virtio_rng", "9pnet_virtio", "9p"];
 
@@ -88,12 +96,16 @@ mod tests {
         write("virtio-rng.ko", "virtio");
         write("virtio_net.ko", "virtio,net_failover");
         write("net_failover.ko", "failover");
+        write("vsock.ko", "");
+        write("vmw_vsock_virtio_transport_common.ko", "vsock");
+        write("vmw_vsock_virtio_transport.ko", "vmw_vsock_virtio_transport_common,virtio,vsock");
         let builtin = "kernel/fs/ext4/ext4.ko\nkernel/a/virtio_pci.ko\nkernel/b/virtio_blk.ko\nkernel/c/crc32c_generic.ko\nkernel/d/failover.ko\n";
         std::fs::write(directory.path().join("modules.builtin"), builtin).unwrap();
         let names: Vec<String> =
             collect(directory.path(), &OF_APPLIANCE).unwrap().into_iter().map(|(name, _)| name).collect();
         let order = ["virtio_ring", "virtio", "virtio_mmio", "net_failover", "virtio_net", "virtio_rng"];
-        assert_eq!(names, order);
+        let of_vsock = ["vsock", "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport"];
+        assert_eq!(names, [&order[..], &of_vsock].concat());
         std::fs::remove_file(directory.path().join("net_failover.ko")).unwrap();
         assert!(collect(directory.path(), &OF_APPLIANCE).is_err());
     }

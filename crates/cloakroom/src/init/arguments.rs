@@ -1,6 +1,7 @@
 //! What the kernel's command line says of this appliance: its wires and its disks. A word that is not known stops the start.
 
 use crate::failure::Failure;
+use crate::image::WORKLOAD_PORT;
 use cloakroom_admin::nearest;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -8,8 +9,8 @@ use std::str::FromStr;
 /// Everything that is said there.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Arguments {
-    /// The wire that workloads are on.
-    pub(super) workloads: Address,
+    /// What workloads are on.
+    pub(super) workloads: Workloads,
     /// The wire to the destinations.
     pub(super) outside: Option<Outside>,
     /// The wire that only operators are on.
@@ -20,6 +21,14 @@ pub(crate) struct Arguments {
     pub(super) kek: Option<String>,
     /// The TPM that the machine measures itself into.
     pub(super) tpm: Option<String>,
+}
+
+/// What workloads are on: a wire, or no network at all.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Workloads {
+    Wire(Address),
+    /// A port of the vsock.
+    Vsock(u32),
 }
 
 /// The wire to the destinations: its address said here, or lent by a DHCP server on it.
@@ -55,7 +64,7 @@ pub(super) enum Data {
 
 /// Each word and how it is written.
 const KNOWN: [(&str, &str); 6] = [
-    ("cloakroom.workloads", "CARD,ADDRESS/BITS[,port=PORT]"),
+    ("cloakroom.workloads", "CARD,ADDRESS/BITS[,port=PORT], or vsock[,port=PORT]"),
     ("cloakroom.outside", "CARD,ADDRESS/BITS[,via=GATEWAY], or CARD,dhcp"),
     ("cloakroom.operator", "CARD,ADDRESS/BITS[,port=PORT]"),
     ("cloakroom.data", "DEVICE, or memory"),
@@ -98,7 +107,9 @@ impl Arguments {
             _ => Data::Device(device("cloakroom.data")?.ok_or_else(|| wrong("cloakroom.data"))?),
         };
         Ok(Self {
-            workloads: address("cloakroom.workloads")?.ok_or_else(|| wrong("cloakroom.workloads"))?,
+            workloads: value("cloakroom.workloads")
+                .and_then(Workloads::read)
+                .ok_or_else(|| wrong("cloakroom.workloads"))?,
             outside: value("cloakroom.outside")
                 .map(|text| Outside::read(text).ok_or_else(|| wrong("cloakroom.outside")))
                 .transpose()?,
@@ -119,7 +130,37 @@ impl Arguments {
             Outside::Lent(card) => card,
         });
         let operator = self.operator.as_ref().map(|address| address.card.as_str());
-        [Some(self.workloads.card.as_str()), outside, operator].into_iter().flatten().collect()
+        let workloads = self.workloads.wire().map(|address| address.card.as_str());
+        [workloads, outside, operator].into_iter().flatten().collect()
+    }
+}
+
+impl Workloads {
+    fn read(text: &str) -> Option<Self> {
+        match text.split_once(',').unwrap_or((text, "")) {
+            ("vsock", "") if !text.ends_with(',') => Some(Self::Vsock(WORKLOAD_PORT.into())),
+            ("vsock", port) => {
+                let port = port.strip_prefix("port=")?.parse().ok();
+                port.filter(|port| (1..u32::MAX).contains(port)).map(Self::Vsock)
+            }
+            _ => Address::read(text).map(Self::Wire),
+        }
+    }
+
+    /// The wire, where there is one.
+    pub(super) fn wire(&self) -> Option<&Address> {
+        match self {
+            Self::Wire(address) => Some(address),
+            Self::Vsock(_) => None,
+        }
+    }
+
+    /// The port of the vsock, where there is no wire.
+    pub(super) fn vsock(&self) -> Option<u32> {
+        match self {
+            Self::Wire(_) => None,
+            Self::Vsock(port) => Some(*port),
+        }
     }
 }
 
@@ -198,7 +239,8 @@ mod tests {
              cloakroom.outside=eth1,10.78.0.2/24,via=10.78.0.1 cloakroom.operator=eth2,fd00::1/64 cloakroom.kek=/dev/vdb cloakroom.tpm=/dev/tpm0\n",
         )
         .unwrap();
-        assert_eq!((read.workloads.card.as_str(), read.workloads.port), ("52:54:00:00:77:01", Some(80)));
+        let workloads = read.workloads.wire().unwrap();
+        assert_eq!((workloads.card.as_str(), workloads.port), ("52:54:00:00:77:01", Some(80)));
         let Some(Outside::Said(outside)) = read.outside else { panic!("{:?}", read.outside) };
         assert_eq!(outside.gateway, Some("10.78.0.1".parse().unwrap()));
         assert_eq!(read.operator.unwrap().prefix, 64);
@@ -218,6 +260,22 @@ mod tests {
         assert_eq!("eth0,10.77.0.2/24".parse(), Ok(plain));
         for wrong in ["eth0", "eth0,10.77.0.2/24,port=80", "eth0,dhcp", ""] {
             assert!(wrong.parse::<Address>().is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn workloads_are_on_a_wire_or_on_the_vsock() {
+        let read = |workloads: &str| {
+            Arguments::read(&format!("cloakroom.data=memory cloakroom.workloads={workloads}")).ok()
+        };
+        for (written, port) in [("vsock", 8480), ("vsock,port=1024", 1024)] {
+            assert_eq!(read(written).unwrap().workloads, Workloads::Vsock(port), "{written}");
+            assert!(read(written).unwrap().cards().is_empty());
+        }
+        for wrong in
+            ["vsock,", "vsock,port=0", "vsock,port=4294967295", "vsock,8480", "vsock,port=1,port=2", "Vsock"]
+        {
+            assert_eq!(read(wrong), None, "{wrong}");
         }
     }
 

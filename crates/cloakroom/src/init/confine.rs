@@ -3,7 +3,7 @@
 //! before anything listens. `serve` closes itself further once it is ready.
 
 use crate::confine::calls::{
-    CLONE3, HOUSE, KERNEL, KEYS, LOCAL, NETWORK, OTHERS, PROGRAMS, RINGS, SOCKETS, THREAD,
+    CLONE3, HOUSE, KERNEL, KEYS, LOCAL, NETWORK, OTHERS, PROGRAMS, RINGS, SOCKETS, THREAD, VSOCK,
 };
 use crate::confine::filter::{self, Answer, Argument, Calls, Is};
 use crate::failure::{Failure, plain};
@@ -16,8 +16,8 @@ use std::process::Command;
 /// Connections and files that the broker may hold open: what a process of this machine may have at all (`fs.nr_open`).
 const FILES: u64 = 1 << 20;
 
-/// Closes the process, and tries the door.
-pub(super) fn close() -> Result<(), Failure> {
+/// Closes the process, and tries the door. `with_vsock`: a listener there is still to be opened.
+pub(super) fn close(with_vsock: bool) -> Result<(), Failure> {
     let refused = |error: seccompiler::Error| {
         Failure::failed(format!("the kernel does not take the filter of system calls: {error}"))
     };
@@ -25,7 +25,7 @@ pub(super) fn close() -> Result<(), Failure> {
     // Fewer will do: the broker says what they are enough for.
     let _ = setrlimit(Resource::Nofile, files);
     drop_privileges()?;
-    filter::apply(&programs().map_err(|error| refused(error.into()))?).map_err(refused)?;
+    filter::apply(&programs(with_vsock).map_err(|error| refused(error.into()))?).map_err(refused)?;
     prove()
 }
 
@@ -51,11 +51,12 @@ fn prove() -> Result<(), Failure> {
 }
 
 /// One program for each answer.
-fn programs() -> Result<[BpfProgram; 3], BackendError> {
+fn programs(with_vsock: bool) -> Result<[BpfProgram; 3], BackendError> {
     let denied = [PROGRAMS, OTHERS, HOUSE, KERNEL, KEYS].into_iter().fold(Calls::new(), Calls::all);
     let denied = denied.when(&[&[libc::SYS_clone]], &[Argument(0, Is::Without(THREAD))])?;
     let [four, six] = NETWORK;
-    let foreign = [LOCAL, four, six].map(|family| Argument(0, Is::Not(family)));
+    let families = [LOCAL, four, six].into_iter().chain(with_vsock.then_some(VSOCK));
+    let foreign: Vec<Argument> = families.map(|family| Argument(0, Is::Not(family))).collect();
     Ok([
         denied.are(Answer::Refused)?,
         Calls::new().when(SOCKETS, &foreign)?.are(Answer::NoFamily)?,
@@ -67,6 +68,8 @@ fn programs() -> Result<[BpfProgram; 3], BackendError> {
 mod tests {
     #[test]
     fn the_filters_can_be_made() {
-        assert!(super::programs().unwrap().iter().all(|program| program.len() > 4));
+        for with_vsock in [false, true] {
+            assert!(super::programs(with_vsock).unwrap().iter().all(|program| program.len() > 4));
+        }
     }
 }

@@ -31,6 +31,10 @@ use std::path::Path;
 
 /// Where the console answers: to nobody, there is no second process.
 const CONSOLE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8481);
+/// Where the workload listener is where workloads have no wire: there as well.
+const NOBODY: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), image::WORKLOAD_PORT);
+/// The card of that.
+const LOOPBACK: &str = "lo";
 
 /// Whether the kernel started this very process as the first one: then no command line is read.
 pub(crate) fn is_first_process() -> bool {
@@ -68,7 +72,7 @@ fn appliance(output: &Output, hardening: Hardening) -> Result<(), Failure> {
     arguments.kek.as_deref().map(disk::passphrase).transpose()?;
     enrol(&data)?;
     mounts::close()?;
-    confine::close()?;
+    confine::close(arguments.workloads.vsock().is_some())?;
     console::listen_for_stop();
     if let Some((client, lease)) = network.lent.take() {
         client.keep_beside(lease);
@@ -97,7 +101,10 @@ fn options(arguments: &Arguments, network: network::Names) -> ServeArguments {
     });
     ServeArguments {
         config: there(image::SETTINGS),
-        listen: Some(socket(&arguments.workloads, image::WORKLOAD_PORT)),
+        listen: Some(match arguments.workloads.wire() {
+            Some(address) => socket(address, image::WORKLOAD_PORT),
+            None => NOBODY,
+        }),
         // SECURITY: on no wire, whatever the settings say: it is bound to no card.
         console: Some(CONSOLE),
         upstream_ca: Vec::new(),
@@ -111,7 +118,8 @@ fn options(arguments: &Arguments, network: network::Names) -> ServeArguments {
         trust_approvers: false,
         log_format: LogFormat::Json,
         appliance: Some(Appliance {
-            workloads: network.workloads,
+            workloads: network.workloads.unwrap_or_else(|| LOOPBACK.to_owned()),
+            vsock: arguments.workloads.vsock(),
             operator,
             tpm: arguments.tpm.as_ref().map(|tpm| cloakroom_tpm::Address::Device(tpm.into())),
         }),

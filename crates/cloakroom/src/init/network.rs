@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// What the kernel calls the cards that something listens on.
 pub(super) struct Names {
-    pub(super) workloads: String,
+    pub(super) workloads: Option<String>,
     pub(super) operator: Option<String>,
     /// The address of the outside wire, where it is lent: to be kept.
     pub(super) lent: Option<(Client, Lease)>,
@@ -39,13 +39,13 @@ const RULES_OF_IPV6: [(&str, &str); 4] = [
 
 /// Sets everything up.
 pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
-    let Arguments { workloads, outside, operator, .. } = arguments;
+    let Arguments { outside, operator, .. } = arguments;
+    let workloads = arguments.workloads.wire();
     let said = match outside {
         Some(Outside::Said(address)) => Some(address),
         _ => None,
     };
-    let with_ipv6 =
-        [Some(workloads), said, operator.as_ref()].iter().flatten().any(|address| address.ip.is_ipv6());
+    let with_ipv6 = [workloads, said, operator.as_ref()].iter().flatten().any(|address| address.ip.is_ipv6());
     rules(with_ipv6)?;
     let netlink = Netlink::open()?;
     netlink.ask(&up(Card::named("lo").ok_or_else(|| absent("lo"))?.index))?;
@@ -55,7 +55,7 @@ pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
     };
     let leased = lent.as_ref().map(|(card, _, lease)| lease.on(card.name.clone()));
     let outside = said.or(leased.as_ref());
-    let all: Vec<&Address> = [Some(workloads), outside, operator.as_ref()].into_iter().flatten().collect();
+    let all: Vec<&Address> = [workloads, outside, operator.as_ref()].into_iter().flatten().collect();
     let cards: Vec<Card> = all.iter().map(|address| Card::find(&address.card)).collect::<Result<_, _>>()?;
     // SECURITY: a wire that is two wires is no wire of its own.
     for (at, card) in cards.iter().enumerate() {
@@ -71,7 +71,7 @@ pub(super) fn configure(arguments: &Arguments) -> Result<Names, Failure> {
     }
     let last = operator.as_ref().and_then(|_| cards.last());
     Ok(Names {
-        workloads: cards[0].name.clone(),
+        workloads: workloads.map(|_| cards[0].name.clone()),
         operator: last.map(|card| card.name.clone()),
         lent: lent.map(|(_, client, lease)| (client, lease)),
     })

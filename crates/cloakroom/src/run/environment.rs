@@ -143,7 +143,8 @@ pub(crate) fn container_credentials(
 
 /// Takes away what is for `cloakroom init` alone.
 pub(crate) fn forget_own(variables: &mut BTreeMap<OsString, OsString>) {
-    for name in ["CLOAKROOM_BROKER", "CLOAKROOM_CA", "CLOAKROOM_AWS_PLACEHOLDER_FILE"] {
+    for name in ["CLOAKROOM_BROKER", "CLOAKROOM_CA", "CLOAKROOM_BOOT_FILE", "CLOAKROOM_AWS_PLACEHOLDER_FILE"]
+    {
         variables.remove(OsStr::new(name));
     }
 }

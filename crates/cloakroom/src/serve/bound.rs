@@ -6,8 +6,9 @@ use super::sockets::Sockets;
 use super::steered::SteeredSockets;
 use crate::failure::{Failure, plain};
 use crate::settings::Settings;
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, SockAddr, Socket, Type};
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener;
 
 /// Connections that may wait to be accepted.
@@ -23,6 +24,7 @@ pub(super) struct Bound {
     /// Open already, from a broker that was taken over; their paths are looked at later.
     pub(super) admin: Option<UnixListener>,
     pub(super) unix: Option<UnixListener>,
+    pub(super) vsock: Option<OwnedFd>,
 }
 
 impl Bound {
@@ -44,8 +46,29 @@ impl Bound {
         let operators = settings.appliance.as_ref().and_then(|wires| wires.operator.as_ref());
         let operators = operators.map(link::Bound::open).transpose()?;
         let issuer = settings.issuer.as_ref().and_then(|issuer| issuer.listen).map(shared).transpose()?;
-        Ok(Self { workloads, console, steered, issuer, operators, admin: sockets.admin, unix: sockets.unix })
+        let vsock = settings.vsock.map(|port| vsock(sockets.vsock, port)).transpose()?;
+        let (admin, unix) = (sockets.admin, sockets.unix);
+        Ok(Self { workloads, console, steered, issuer, operators, admin, unix, vsock })
     }
+}
+
+/// The vsock listener: the one that is open already, where it is at this port, or a new one.
+fn vsock(open: Option<Socket>, port: u32) -> Result<OwnedFd, Failure> {
+    let at = |socket: &Socket| socket.local_addr().ok()?.as_vsock_address().map(|(_, port)| port);
+    if let Some(open) = open.filter(|open| at(open) == Some(port)) {
+        return Ok(open.into());
+    }
+    let listening = || -> std::io::Result<Socket> {
+        let socket = Socket::new(Domain::VSOCK, Type::STREAM, None)?;
+        socket.bind(&SockAddr::vsock(libc::VMADDR_CID_ANY, port))?;
+        socket.listen(WAITING)?;
+        Ok(socket)
+    };
+    listening().map(Into::into).map_err(|error| {
+        Failure::failed(format!("cannot listen on the vsock's port {port}: {}", plain(&error))).hinting(
+            "choose a free port; the kernel needs vhost_vsock on the host of virtual machines, a transport such as vmw_vsock_virtio_transport within one",
+        )
+    })
 }
 
 /// One that the runtime hears.

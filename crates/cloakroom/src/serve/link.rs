@@ -19,8 +19,10 @@ use std::sync::Arc;
 /// Which card is whose.
 #[derive(Clone, Debug)]
 pub(crate) struct Appliance {
-    /// The workloads' card.
+    /// The workloads' card; the loopback's where they are on the vsock.
     pub(crate) workloads: String,
+    /// The workloads' port of the vsock, where they have no wire.
+    pub(crate) vsock: Option<u32>,
     /// The operators', where there is one.
     pub(crate) operator: Option<OperatorLink>,
     /// The TPM that the machine measured itself into.

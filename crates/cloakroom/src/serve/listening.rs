@@ -3,6 +3,7 @@
 use crate::data_dir::{DataDir, write_private};
 use crate::failure::Failure;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::Path;
 
 /// What stands for the broker where it listens on every address of its machine: only the workload's side knows which one leads there.
 pub(crate) const BROKER_ADDRESS: &str = "BROKER-ADDRESS";
@@ -72,6 +73,26 @@ impl Listening {
     }
 }
 
+/// Every way in for workloads.
+pub(super) struct WaysIn<'a> {
+    pub(super) network: Listening,
+    pub(super) unix: Option<&'a Path>,
+    pub(super) vsock: Option<u32>,
+    pub(super) transparent: Option<SocketAddr>,
+}
+
+impl WaysIn<'_> {
+    /// As the health document has them.
+    pub(super) fn words(&self) -> Vec<String> {
+        let further = [
+            self.unix.map(|path| format!("unix:{}", path.display())),
+            self.vsock.map(|port| format!("vsock:{port}")),
+            self.transparent.map(|address| format!("transparent:{address}")),
+        ];
+        [self.network.url()].into_iter().chain(further.into_iter().flatten()).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -89,6 +110,17 @@ mod tests {
         for wrong in ["", "ftp://127.0.0.1:1", "https://robot", "127.0.0.1"] {
             assert_eq!(Listening::parse(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn every_way_in_has_a_word() {
+        let network = Listening::default();
+        let none = WaysIn { network, unix: None, vsock: None, transparent: None };
+        assert_eq!(none.words(), ["http://127.0.0.1:8480"]);
+        let transparent = Some(([10, 0, 0, 1], 8443).into());
+        let all = WaysIn { unix: Some(Path::new("/run/w.sock")), vsock: Some(8480), transparent, ..none };
+        let further = ["unix:/run/w.sock", "vsock:8480", "transparent:10.0.0.1:8443"];
+        assert_eq!(all.words()[1..], further);
     }
 
     #[test]

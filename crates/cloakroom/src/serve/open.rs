@@ -9,7 +9,7 @@ use super::doors::Doors;
 use super::grants::GrantKeeper;
 use super::leases::LeaseKeeper;
 use super::link;
-use super::listening::Listening;
+use super::listening::{Listening, WaysIn};
 use super::notify::Notifier;
 use super::sockets::unix_listener;
 use super::steered::{SteeredListeners, SteeredSockets};
@@ -35,7 +35,7 @@ use cloakroom_model::{LookupKey, RequiredLocks, Rows, SecurityEvent, Timestamp};
 use cloakroom_policy::{Lessons, PolicySet};
 use cloakroom_proxy::{
     Authority, BesideTls, CallTrace, Certificate, Entrance, GivenCertificate, Listeners, NameListeners,
-    Proxy, Tracer,
+    Proxy, Tracer, VsockListener,
 };
 use cloakroom_store::journal::{Entry, Journal};
 use cloakroom_store::{Events, Parking, Proposals, SqliteStore, Store};
@@ -98,6 +98,7 @@ pub(super) async fn open(
     let console_tls = console::tls(data, &settings)?;
     let acme = console::acme(data, &settings, console_tls.as_ref())?;
     let unix = unix_listener(bound.unix, settings.unix.as_deref())?;
+    let vsock = bound.vsock.map(VsockListener::heard).transpose()?;
     let operators = bound.operators;
     let issuer_listener = bound.issuer.map(heard).transpose()?;
     let ask_every = settings.ask_every;
@@ -155,7 +156,13 @@ pub(super) async fn open(
         warn_of_first_use(data);
     }
     let events = Events::new(Arc::clone(&journal));
-    let listening = (workloads.local_addr()?, tls.is_some());
+    let listening = Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() };
+    let ways_in = WaysIn {
+        network: listening,
+        unix: settings.unix.as_deref(),
+        vsock: vsock.as_ref().map(VsockListener::port).transpose()?,
+        transparent: of_steered.map(|(transparent, _)| transparent),
+    };
     // Before the rows are read: what is found in them is carried too.
     let webhook = webhook.map(|webhook| (webhook, events.carry(webhook::QUEUE)));
     let share = settings.traces.as_ref().map(|traces| traces.share);
@@ -198,10 +205,11 @@ pub(super) async fn open(
         locks: Locks::requiring(Arc::clone(&required_locks)),
         issuer: issuer.clone(),
         rewrap: Rewrap::default(),
-        console: ConsoleState::new(crate::catalogue::offers, listening),
+        console: ConsoleState::new(crate::catalogue::offers, (listening.address, listening.speaks_tls)),
         replays: Replays::default(),
         feeds: Feeds::default(),
         handover: Handover::default(),
+        listeners: ways_in.words(),
         confinement: OnceLock::new(),
         certificate: ArcSwapOption::empty(),
         draining: Draining::default(),
@@ -211,13 +219,12 @@ pub(super) async fn open(
     custody.capture_into(&policies.load(), captured);
     let socket = admin_socket(bound.admin, &data.socket())?;
     let open = [workloads.as_fd(), console.as_fd(), socket.as_fd()];
-    let open = open.into_iter().chain(unix.as_ref().map(AsFd::as_fd));
+    let open = open.into_iter().chain(unix.as_ref().map(AsFd::as_fd)).chain(vsock.as_ref().map(AsFd::as_fd));
     let mut offered = open.map(|socket| socket.try_clone_to_owned()).collect::<Result<Vec<_>, _>>()?;
     if let Some(steered) = &steered {
         offered.extend(steered.offered()?);
     }
     admin.handover.offer(offered);
-    let listening = Listening { address: workloads.local_addr()?, speaks_tls: tls.is_some() };
     listening.keep(data)?;
     let link = operators.map(|operators| operators.with_identity(data, listening, &authority)).transpose()?;
     let (transparent, dns) = of_steered.unzip();
@@ -260,7 +267,7 @@ pub(super) async fn open(
         console: origin,
     };
     let (transparent, names) = steered.map(|steered| (steered.transparent, steered.names)).unzip();
-    let workloads = Listeners { network: workloads, unix, transparent };
+    let workloads = Listeners { network: workloads, unix, vsock, transparent };
     let (proxy, issuer) = (Arc::new(proxy), issuer.zip(issuer_listener));
     Ok(Opened {
         proxy,

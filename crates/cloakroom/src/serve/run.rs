@@ -8,7 +8,7 @@ use crate::failure::Failure;
 use crate::output::Output;
 use cloakroom_admin::wire::PasskeyLink;
 use cloakroom_model::Timestamp;
-use cloakroom_proxy::ProxyError;
+use cloakroom_proxy::{ProxyError, VsockListener};
 use cloakroom_store::journal::Entry;
 use serde_json::json;
 use std::net::SocketAddr;
@@ -45,6 +45,7 @@ pub(super) async fn until_stopped(data: &DataDir, opened: Opened, output: &Outpu
         listen: workloads.network.local_addr()?,
         console: console.local_addr()?,
         console_scheme: if console_tls.is_some() { "https" } else { "http" },
+        vsock: workloads.vsock.as_ref().map(VsockListener::port).transpose()?,
         transparent: workloads.transparent.as_ref().map(TcpListener::local_addr).transpose()?,
         dns: names.as_ref().map(|names| names.tcp.local_addr()).transpose()?,
         issuer: issuer.as_ref().map(|(_, listener)| listener.local_addr()).transpose()?,
@@ -191,6 +192,7 @@ struct Ready {
     listen: SocketAddr,
     console: SocketAddr,
     console_scheme: &'static str,
+    vsock: Option<u32>,
     transparent: Option<SocketAddr>,
     dns: Option<SocketAddr>,
     issuer: Option<SocketAddr>,
@@ -205,7 +207,7 @@ impl Ready {
         enrol: Option<&PasskeyLink>,
         output: &Output,
     ) -> Result<(), Failure> {
-        let Self { listen, console, console_scheme, transparent, dns, issuer } = self;
+        let Self { listen, console, console_scheme, vsock, transparent, dns, issuer } = self;
         let ca = data.ca();
         let mut document = json!({
             "ready": true,
@@ -216,11 +218,15 @@ impl Ready {
         if let Some(introduction) = introduction {
             document["operator"] = json!(introduction);
         }
-        let mut steered = String::new();
+        let mut further = String::new();
+        if let Some(port) = vsock {
+            document["vsock"] = json!(port);
+            further.push_str(&format!("vsock {port}, "));
+        }
         for (name, address) in [("transparent", transparent), ("dns", dns)] {
             if let Some(address) = address {
                 document[name] = address.to_string().into();
-                steered.push_str(&format!("{name} {address}, "));
+                further.push_str(&format!("{name} {address}, "));
             }
         }
         if let Some(issuer) = issuer {
@@ -235,7 +241,7 @@ impl Ready {
         }
         output.data(&document, || {
             format!(
-                "cloakroom is ready: workloads {scheme}://{listen}, {steered}console {console_scheme}://{console}, ca {}",
+                "cloakroom is ready: workloads {scheme}://{listen}, {further}console {console_scheme}://{console}, ca {}",
                 ca.display()
             )
         })

@@ -8,6 +8,7 @@ use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketType, getsockname, recvmsg,
 };
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+use socket2::Socket;
 use std::fs::Permissions;
 use std::io::{self, IoSliceMut, Write};
 use std::mem::MaybeUninit;
@@ -32,6 +33,7 @@ pub(super) struct Sockets {
     pub(super) console: Option<TcpListener>,
     pub(super) admin: Option<UnixListener>,
     pub(super) unix: Option<UnixListener>,
+    pub(super) vsock: Option<Socket>,
     /// Of workloads behind a lock; which is which, their addresses say.
     pub(super) steered: Vec<OwnedFd>,
 }
@@ -59,12 +61,15 @@ impl Sockets {
         else {
             return Err(broken(io::Error::other("it passed too few sockets")));
         };
-        let (unix, steered): (Vec<_>, Vec<_>) = received.partition(is_unix);
+        let (unix, rest): (Vec<_>, Vec<_>) = received.partition(|socket| is_of(AddressFamily::UNIX, socket));
+        let (vsock, steered): (Vec<_>, Vec<_>) =
+            rest.into_iter().partition(|socket| is_of(AddressFamily::VSOCK, socket));
         Ok(Some(Self {
             workloads: Some(workloads.into()),
             console: Some(console.into()),
             admin: Some(admin.into()),
             unix: unix.into_iter().next().map(Into::into),
+            vsock: vsock.into_iter().next().map(Into::into),
             steered,
         }))
     }
@@ -103,8 +108,8 @@ impl Sockets {
     }
 }
 
-fn is_unix(socket: &OwnedFd) -> bool {
-    socket_domain(socket).is_ok_and(|domain| domain == AddressFamily::UNIX)
+fn is_of(family: AddressFamily, socket: &OwnedFd) -> bool {
+    socket_domain(socket).is_ok_and(|domain| domain == family)
 }
 
 /// The Unix listener of workloads: the one that is open already, or a new one where the settings name one.

@@ -106,6 +106,7 @@ pub(super) struct Listen {
     pub(super) dns: Option<SocketAddr>,
     pub(super) dns_pool: Ipv4Net,
     pub(super) unix: Option<PathBuf>,
+    pub(super) vsock: Option<NonZeroU32>,
     pub(super) require_lock: Vec<Name>,
     pub(super) tls: Option<ListenTls>,
 }
@@ -122,6 +123,7 @@ impl Default for Listen {
             // Set aside for tests of networks (RFC 2544), so nobody answers there.
             dns_pool: Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15),
             unix: None,
+            vsock: None,
             require_lock: Vec::new(),
             tls: None,
         }

@@ -31,6 +31,7 @@ pub(crate) use notify::{EmailSetting, NotifySetting, url_of_file};
 pub(crate) use process::ProcessSetting;
 use sign_on::SignOn;
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use traces::Traces;
@@ -49,6 +50,8 @@ pub(crate) struct Settings {
     pub(crate) steered: Option<Steered>,
     /// Where workloads of this machine connect too.
     pub(crate) unix: Option<PathBuf>,
+    /// The port of the vsock where workloads in virtual machines connect.
+    pub(crate) vsock: Option<u32>,
     /// Where the console answers.
     pub(crate) console: SocketAddr,
     /// What the workload listener shows in TLS, where it speaks TLS.
@@ -299,10 +302,12 @@ impl Settings {
         out.allowed.extend(options.allow_address.iter().copied());
         let ask_every = custody.ask_every.as_ref().map_or(ASK_EVERY, |span| span.0);
         let kek = custody.setting(options.passphrase_file.as_deref())?;
+        let appliance = options.appliance.as_ref();
         Ok(Self {
             listen: options.listen.unwrap_or(listen.workloads),
             steered: steered(&listen, options)?,
             unix: listen.unix,
+            vsock: appliance.and_then(|wires| wires.vsock).or(listen.vsock.map(NonZeroU32::get)),
             console: options.console.unwrap_or(listen.console),
             certificate: listen.tls.map(|tls| tls.certificate("[listen.tls]")).transpose()?,
             socks: listen.socks5,
@@ -327,10 +332,10 @@ impl Settings {
             webhook: events.webhook.map(Webhook::setting).transpose()?,
             traces: traces.map(Traces::setting).transpose()?,
             notify: notify.map(Notify::setting).transpose()?,
-            appliance: options.appliance.clone(),
+            appliance: appliance.cloned(),
             issuer: issuer.map(Issuer::setting).transpose()?,
             epoch: epoch.file,
-            attestation: match options.appliance.as_ref().and_then(|appliance| appliance.tpm.clone()) {
+            attestation: match appliance.and_then(|appliance| appliance.tpm.clone()) {
                 Some(measured) => Some(measured),
                 None => attestation.tpm()?,
             },

@@ -41,9 +41,13 @@ fn what_is_written_is_meant() {
 
 #[test]
 fn the_listener_speaks_what_is_written() {
-    let written = "[listen]\nsocks5 = false\nproxy-protocol = [\"10.0.0.0/8\"]\nunix = \"/run/w.sock\"\n";
+    let written =
+        "[listen]\nsocks5 = false\nproxy-protocol = [\"10.0.0.0/8\"]\nunix = \"/run/w.sock\"\nvsock = 8480\n";
     let settings = parsed(written).unwrap();
-    assert_eq!(settings.unix, Some("/run/w.sock".into()));
+    assert_eq!((settings.unix, settings.vsock), (Some("/run/w.sock".into()), Some(8480)));
+    for wrong in ["0", "-1", "4294967296", "\"8480\""] {
+        assert!(parsed(&format!("[listen]\nvsock = {wrong}\n")).is_err(), "{wrong}");
+    }
     assert!(!settings.socks);
     assert_eq!(settings.balancers[0].to_string(), "10.0.0.0/8");
     let own =
@@ -225,6 +229,7 @@ fn defaults() -> Vec<(&'static str, &'static str, String)> {
         ("listen", "dns", "none".into()),
         ("listen", "dns-pool", "\"198.18.0.0/15\"".into()),
         ("listen", "unix", "none".into()),
+        ("listen", "vsock", "none".into()),
         ("listen", "require-lock", "[]".into()),
         ("listen", "tls.certificate", "none".into()),
         ("listen", "tls.key", "none".into()),

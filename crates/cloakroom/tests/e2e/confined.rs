@@ -1,7 +1,7 @@
 //! A running broker that somebody got code into: what is tried in its place, by a build that tries where the test says, is refused by the kernel or
 //! ends the process. Each attempt stands for itself, and works in a broker whose layer is off.
 
-use crate::support::{BINARY, eventually, item, items, settings_of};
+use crate::support::{BINARY, eventually, item, items, port_of_vsock, settings_of};
 use cloakroom_testkit::{Broker, BrokerBuilder, TestAuthority, TlsUpstream, Way, echo, shaped};
 use std::io::{Read, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -138,6 +138,10 @@ fn t88_the_process_cannot_be_made_dumpable_again() {
 #[test]
 fn sockets_that_no_network_namespace_scopes_cannot_be_made() {
     assert_refused("vsock");
+    // A broker that listens there makes no other: its socket was open before.
+    let Some(port) = port_of_vsock() else { return };
+    let listening = came(&broker(&format!("[listen]\nvsock = {port}\n"), "vsock"));
+    assert!(listening.contains("refused"), "{listening}");
 }
 
 /// The layers by name, state and words, from the health document.

@@ -1,6 +1,6 @@
 //! What the holder of a placeholder has to show besides a key: a certificate, a user, a network; and hours.
 
-use crate::support::{BINARY, item, items};
+use crate::support::{BINARY, item, items, port_of_vsock};
 use cloakroom_testkit::{
     Broker, BrokerBuilder, Issued, Request, Response, TestAuthority, TlsUpstream, Way, Workload, echo, shaped,
 };
@@ -221,6 +221,74 @@ fn t93_over_the_unix_listener_the_kernel_says_who_calls() {
 }
 
 #[test]
+fn the_vsock_listener_is_named_and_outlives_its_broker() {
+    let Some(port) = port_of_vsock() else { return };
+    let mut stage = Stage::with(&format!("[listen]\nvsock = {port}\n"));
+    let named = |stage: &Stage| {
+        assert!(stage.broker.output().contains(&format!("\"vsock\":{port}")), "{}", stage.broker.output());
+        let told = stage.broker.run(&["doctor"]).stdout;
+        assert!(told.contains(&format!("vsock:{port}")), "{told}");
+    };
+    named(&stage);
+    // Nobody else can have the port, also while one broker hands it to the next.
+    let other = Command::new(BINARY)
+        .args(["serve", "--listen", "127.0.0.1:0", "--console", "127.0.0.1:0", "--config"])
+        .arg(stage.authority.directory().join("settings.toml"))
+        .env("CLOAKROOM_DATA", stage.file("other"))
+        .output()
+        .unwrap();
+    let told = String::from_utf8_lossy(&other.stderr);
+    assert!(!other.status.success() && told.contains("cannot listen on the vsock's port"), "{told}");
+    stage.broker.take_over();
+    named(&stage);
+    stage.broker.restart();
+    named(&stage);
+}
+
+#[test]
+fn t93_a_guest_is_one_workloads_alone_and_each_boot_has_a_nonce_of_its_own() {
+    let stage = Stage::with("");
+    let (_, added) = stage.add("robot", &["--cid", "3"]);
+    stage.add("elsewhere", &[]);
+    let refused = |words: &[&str], why: &str| {
+        let answer = stage.broker.run(words);
+        assert!(!answer.status.success() && answer.stderr.contains(why), "{words:?}: {answer:?}");
+    };
+    refused(&["workload", "add", "third", "--cid", "3"], "CID 3 is that of workload");
+    for number in ["0", "1", "2", "4294967295", "x"] {
+        refused(&["workload", "add", "third", "--cid", number], "a guest's CID is a number from 3");
+    }
+    refused(&["workload", "boot", "elsewhere"], "is in no virtual machine");
+    refused(&["workload", "boot", "nobody"], "nobody");
+    let boot = |told: &Value| told["boot"].as_str().unwrap().to_owned();
+    let begun = stage.broker.cli_json(&["workload", "boot", "robot"]);
+    let nonces = [boot(&added), boot(&begun), boot(&stage.broker.cli_json(&["workload", "boot", "robot"]))];
+    assert!(nonces.iter().all(|nonce| nonce.starts_with("cwb_") && nonce.len() == 47), "{nonces:?}");
+    assert!(nonces[0] != nonces[1] && nonces[1] != nonces[2]);
+    // What is kept of them opens nothing; what is signed names the number.
+    for file in ["cloakroom.db", "cloakroom.db-wal"] {
+        let bytes = std::fs::read(stage.broker.data().join(file)).unwrap();
+        assert!(
+            nonces.iter().all(|nonce| memchr::memmem::find(&bytes, nonce.as_bytes()).is_none()),
+            "{file}"
+        );
+    }
+    let issued = stage.permit("robot", "cid");
+    let text = stage.broker.cli(&["approval", "show", &issued.approval]).stdout;
+    assert!(text.contains("\nworkload cid: 3\n") && !text.contains("cwb_"), "{text}");
+    let acts = stage.broker.cli(&["journal", "show"]).stdout;
+    assert_eq!(acts.matches("boot begun").count(), 2, "{acts}");
+    // By network nobody is a guest, whatever it says first.
+    let mut wire = stage.broker.wire();
+    wire.send(format!("CLOAKROOM/1 boot {}\r\n", nonces[2]).as_bytes());
+    wire.send(&item(&stage.upstream, "1", &issued.text).bytes(Way::Absolute, None));
+    assert_eq!(wire.receive("GET").unwrap().status, 400);
+    // The number ends with its workload, and may be another's then.
+    stage.broker.cli(&["workload", "remove", "robot"]);
+    stage.add("heir", &["--cid", "3"]);
+}
+
+#[test]
 fn a_file_in_the_way_of_the_unix_listener_stops_the_start_and_stays() {
     let files = tempfile::tempdir().unwrap();
     let (way, settings) = (files.path().join("workloads.sock"), files.path().join("settings.toml"));
@@ -296,7 +364,8 @@ fn what_a_workload_cannot_show_is_not_demanded_and_a_network_alone_is_nobody() {
         ("mtls", "cannot show mtls"),
         ("key,network", "cannot show network"),
         ("network", "cannot show network"),
-        ("password", "key, mtls, uid, network"),
+        ("cid", "cannot show cid"),
+        ("password", "key, mtls, uid, cid, network"),
     ] {
         let answer = issue(holder);
         assert!(!answer.status.success() && answer.stderr.contains(why), "{holder}: {answer:?}");

@@ -60,6 +60,11 @@ impl LookupKey {
         self.hash("workload key", key.as_bytes())
     }
 
+    /// Keyed hash of the nonce of a guest's boot, as the store keeps it.
+    pub fn boot_hash(&self, nonce: &str) -> KeyedHash {
+        self.hash("boot nonce", nonce.as_bytes())
+    }
+
     /// 64 tag bits of a core.
     pub(super) fn tag(&self, alphabet: Alphabet, core: &[u8]) -> u64 {
         let mut hasher = self.tag;

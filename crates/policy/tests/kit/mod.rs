@@ -244,6 +244,6 @@ pub fn policy(rest: &str) -> Policy {
 
 /// The workload whose key this is.
 pub fn by_key(set: &PolicySet, key: &str) -> Option<WorkloadId> {
-    let showing = Showing { key: Some(key), certificate: None, source: Source::User(0) };
+    let showing = Showing { key: Some(key), certificate: None, boot: None, source: Source::User(0) };
     set.recognise(&showing).map(|known| known.workload)
 }

@@ -1,6 +1,7 @@
 //! From a fresh connection to the conversation on it.
 
 use super::balancer::{self, Source};
+use super::boot::{self, BootNonce};
 use super::early::{Early, Unread};
 use super::sniff::{Speech, preface};
 use super::socks;
@@ -32,7 +33,7 @@ pub(crate) struct Arrival {
     pub(crate) shared: Arc<Shared>,
     /// Who connected.
     pub(crate) peer: Peer,
-    /// The address of ours that was connected to; none over the Unix listener, where nobody is in between.
+    /// The address of ours that was connected to; none over Unix sockets and vsock, where nobody is in between.
     pub(crate) local: Option<IpAddr>,
 }
 
@@ -48,7 +49,18 @@ pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
             Err(Unread::Gone) => return,
         }
     }
-    let Some(speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
+    let Some(mut speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
+    if arrival.peer.is_guest() {
+        match early.message(boot::nonce, deadline).await {
+            Ok(nonce) => arrival.know_boot(nonce),
+            Err(Unread::Malformed) => {
+                return Box::pin(arrival.refuse(early, "the nonce of the boot cannot be read")).await;
+            }
+            Err(Unread::Gone) => return,
+        }
+        let Some(after) = self::speech(&arrival.shared, &mut early, deadline).await else { return };
+        speech = after;
+    }
     match (speech, arrival.shared.tls.is_some() && arrival.local.is_some()) {
         (Speech::Tls, true) => Box::pin(arrival.open_tls(early)).await,
         (Speech::Tls, false) => {
@@ -107,6 +119,12 @@ async fn http(speech: Speech, early: &mut Early, deadline: Instant) -> Option<Pr
 impl Arrival {
     fn deadline(&self) -> Instant {
         Instant::now() + self.shared.proxy.limits.header_time
+    }
+
+    fn know_boot(&mut self, nonce: Option<BootNonce>) {
+        let hash =
+            |nonce: BootNonce| self.shared.proxy.policies.load().lookup_key().boot_hash(nonce.as_str());
+        self.peer.boot = nonce.map(hash);
     }
 
     async fn open_tls(self, early: Early) {

@@ -6,6 +6,7 @@
 mod arrival;
 mod balancer;
 mod beside;
+mod boot;
 mod certificate;
 mod early;
 mod renewed;
@@ -16,6 +17,7 @@ mod steered;
 
 pub(crate) use arrival::{Arrival, GRACE, serve, turn_away};
 pub use beside::BesideTls;
+pub use boot::BootNonce;
 pub(crate) use certificate::EntryTls;
 pub use certificate::GivenCertificate;
 pub use renewed::{CHECK_PROTOCOL, Checks, RenewedCertificate, Validity};

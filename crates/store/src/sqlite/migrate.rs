@@ -31,6 +31,7 @@ const MIGRATIONS: &[Migration] = &[
     Migration { version: 14, name: "members", sql: include_str!("../../migrations/0014_members.sql") },
     Migration { version: 15, name: "owner", sql: include_str!("../../migrations/0015_owner.sql") },
     Migration { version: 16, name: "half", sql: include_str!("../../migrations/0016_half.sql") },
+    Migration { version: 17, name: "guest", sql: include_str!("../../migrations/0017_guest.sql") },
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migration (

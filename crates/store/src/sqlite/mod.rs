@@ -105,6 +105,10 @@ impl Store for SqliteStore {
         self.writer.submit(After::Nothing, move |db| write::add_workload(db, &row))
     }
 
+    fn begin_boot(&self, id: WorkloadId, boot: KeyedHash) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.writer.submit(After::Nothing, move |db| write::begin_boot(db, id, boot))
+    }
+
     fn remove_workload(&self, id: WorkloadId, at: Timestamp) -> BoxFuture<'_, Result<(), StoreError>> {
         self.writer.submit(After::Nothing, move |db| write::remove_workload(db, id, at))
     }

@@ -2,8 +2,8 @@
 
 use crate::{Books, StoreError};
 use cloakroom_model::{
-    ApprovalRecord, ApproverChange, CredentialRecord, Life, Marks, PlaceholderRecord, PlaceholderState, Rows,
-    SealedSecret, Signature, Timestamp, WorkloadRecord,
+    ApprovalRecord, ApproverChange, Cid, CredentialRecord, Guest, Life, Marks, PlaceholderRecord,
+    PlaceholderState, Rows, SealedSecret, Signature, Timestamp, WorkloadRecord,
 };
 use rusqlite::types::FromSql;
 use rusqlite::{Connection, Row};
@@ -80,11 +80,19 @@ fn workload(row: &Fields<'_, '_>) -> Result<WorkloadRecord, StoreError> {
         marks: Marks {
             certificate: row.optional_text("certificate", TryInto::try_into)?,
             uid: row.optional_number("uid")?,
+            guest: guest(row)?,
             networks: row.json("networks")?,
         },
         created: row.time("created")?,
         removed: row.optional_time("removed")?,
     })
+}
+
+/// The number and the boot stand in the row together.
+fn guest(row: &Fields<'_, '_>) -> Result<Option<Guest>, StoreError> {
+    let Some(boot) = row.optional_text("boot", TryInto::try_into)? else { return Ok(None) };
+    let cid = Cid::try_from(row.number("cid")?).map_err(|error| row.unreadable("cid", &error))?;
+    Ok(Some(Guest { cid, boot }))
 }
 
 fn placeholder(row: &Fields<'_, '_>) -> Result<PlaceholderRecord, StoreError> {

@@ -3,8 +3,8 @@
 use super::life;
 use crate::{Decision, SealedRow, StoreError};
 use cloakroom_model::{
-    ApprovalId, ApprovalRecord, ApproverChange, Change, CredentialId, CredentialRecord, PlaceholderId,
-    PlaceholderRecord, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
+    ApprovalId, ApprovalRecord, ApproverChange, Change, CredentialId, CredentialRecord, KeyedHash,
+    PlaceholderId, PlaceholderRecord, SealedSecret, Shape, Signature, Timestamp, WorkloadId, WorkloadRecord,
 };
 use rusqlite::{Connection, OptionalExtension, Params, params};
 use serde::Serialize;
@@ -98,8 +98,8 @@ pub(super) fn remove_credential(db: &Connection, id: CredentialId, at: Timestamp
 
 pub(super) fn add_workload(db: &Connection, row: &WorkloadRecord) -> Done {
     free(db, "workload", row.name.as_str())?;
-    let sql = "INSERT INTO workload (id, name, key, created, removed, certificate, uid, networks)
-               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
+    let sql = "INSERT INTO workload (id, name, key, created, removed, certificate, uid, cid, boot, networks)
+               VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
     insert(
         db,
         sql,
@@ -112,9 +112,19 @@ pub(super) fn add_workload(db: &Connection, row: &WorkloadRecord) -> Done {
             row.removed.map(millis),
             row.marks.certificate.map(|print| print.to_string()),
             row.marks.uid,
+            row.marks.guest.map(|guest| guest.cid.number()),
+            row.marks.guest.map(|guest| guest.boot.to_string()),
             json(&row.marks.networks)?,
         ],
     )
+}
+
+pub(super) fn begin_boot(db: &Connection, id: WorkloadId, boot: KeyedHash) -> Done {
+    let sql = "UPDATE workload SET boot = ?2 WHERE id = ?1 AND removed IS NULL AND cid IS NOT NULL";
+    match changed(db, sql, params![id.to_string(), boot.to_string()])? {
+        1 => Ok(()),
+        _ => Err(StoreError::missing("workload", id)),
+    }
 }
 
 pub(super) fn remove_workload(db: &Connection, id: WorkloadId, at: Timestamp) -> Done {

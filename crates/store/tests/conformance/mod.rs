@@ -1,9 +1,14 @@
 //! What every store must do, checked through `&dyn Store` only. A second implementation runs `CASES` too.
 
+mod holders;
 pub(crate) mod rows;
 
 use cloakroom_model::*;
 use cloakroom_store::{Books, BoxFuture, Decision, Store, StoreError};
+use holders::{
+    a_boot_takes_the_place_of_the_former_one_where_there_is_a_guest,
+    removing_erases_the_ciphertext_and_happens_once,
+};
 use rows::{
     api_token, at, credential, keys, lease, member, placeholder, session, session_of, signature, workload,
 };
@@ -27,6 +32,7 @@ cases! {
     resealing_stays_in_its_generation
     what_is_sealed_is_exchanged_only_where_it_is_what_was_read
     removing_erases_the_ciphertext_and_happens_once
+    a_boot_takes_the_place_of_the_former_one_where_there_is_a_guest
     a_placeholder_needs_its_credential_and_workload
     a_placeholder_that_does_not_fit_leaves_no_trace
     an_approval_is_decided_once
@@ -347,21 +353,6 @@ async fn what_is_sealed_is_exchanged_only_where_it_is_what_was_read(store: Arc<d
     assert_eq!((&stored[0].sealed, stored[0].generation), (&other, row.generation));
     store.remove_credential(row.id, Timestamp::from_millis(9)).await.unwrap();
     assert!(!exchange(&other, &row.sealed).await.unwrap(), "a removed credential stays erased");
-}
-
-async fn removing_erases_the_ciphertext_and_happens_once(store: Arc<dyn Store>) {
-    let (row, worker) = (credential(1, "stripe"), workload(1, "robot"));
-    assert!(matches!(store.remove_credential(row.id, at(1)).await, Err(StoreError::Missing { .. })));
-    assert!(matches!(store.remove_workload(worker.id, at(1)).await, Err(StoreError::Missing { .. })));
-    store.add_credential(row.clone()).await.unwrap();
-    store.add_workload(worker.clone()).await.unwrap();
-    store.remove_credential(row.id, at(7)).await.unwrap();
-    store.remove_workload(worker.id, at(8)).await.unwrap();
-    assert!(matches!(store.remove_credential(row.id, at(9)).await, Err(StoreError::Missing { .. })));
-    assert!(matches!(store.remove_workload(worker.id, at(9)).await, Err(StoreError::Missing { .. })));
-    let rows = store.load().await.unwrap();
-    assert_eq!((rows.credentials[0].removed, rows.credentials[0].sealed.0.len()), (Some(at(7)), 0));
-    assert_eq!(rows.workloads[0].removed, Some(at(8)));
 }
 
 async fn a_placeholder_needs_its_credential_and_workload(store: Arc<dyn Store>) {

@@ -40,6 +40,10 @@ pub(crate) fn workload(number: u64, name: &str) -> WorkloadRecord {
         marks: Marks {
             certificate: Some(Fingerprint::of(name.as_bytes())),
             uid: u32::try_from(number).ok(),
+            guest: Some(Guest {
+                cid: u32::try_from(number % 1000 + 3).unwrap().try_into().unwrap(),
+                boot: keys().boot_hash(name),
+            }),
             networks: vec!["10.1.0.0/16".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
         },
         created: at(number),

@@ -2,7 +2,6 @@
 
 use super::machine::{Machine, free_port, tool};
 use super::parts::{HOST, Image, Parts};
-use crate::support::policy;
 use cloakroom_testkit::{TlsUpstream, echo, hunt, shaped};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -84,12 +83,7 @@ impl Alone {
     }
 
     fn placeholder(&self, to: &str, workload: &str, more: &[&str]) -> String {
-        let (image, file) = (&self.image, self.image.path("policy.toml"));
-        std::fs::write(&file, policy(to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
-        let words = ["placeholder", "issue", "--credential", "c", "--workload", workload, "--policy", &file];
-        let issued = image.operate(&[&words, more].concat(), "");
-        image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
-        issued["placeholder"].as_str().unwrap().to_owned()
+        self.image.permit(to, workload, more)
     }
 
     /// Where workloads reach it.

@@ -30,6 +30,52 @@ pub(crate) fn usual() -> Rung {
     }
 }
 
+/// What a guest is attached to, and nothing else.
+pub(crate) enum Wire<'a> {
+    /// A network card, with QEMU's words for the other end.
+    Card(&'a str),
+    /// The vsock, by this socket of its device; no card.
+    Vsock(&'a Path),
+}
+
+impl Wire<'_> {
+    /// What such a guest has, in MiB: without a card it brings the broker's program along.
+    pub(crate) const fn memory(&self) -> u64 {
+        match self {
+            Self::Card(_) => 128,
+            Self::Vsock(_) => 320,
+        }
+    }
+
+    /// What is said of the machine itself, and of the device.
+    fn words(&self) -> (&'static str, Vec<String>) {
+        match self {
+            Self::Card(end) => (
+                "",
+                [
+                    "-netdev".into(),
+                    format!("{end},id=wire"),
+                    "-device".into(),
+                    "virtio-net-device,netdev=wire".into(),
+                ]
+                .into(),
+            ),
+            Self::Vsock(socket) => (
+                ",memory-backend=shared",
+                [
+                    "-object".into(),
+                    format!("memory-backend-memfd,id=shared,size={}M,share=on", self.memory()),
+                    "-chardev".into(),
+                    format!("socket,id=vsock,path={}", socket.display()),
+                    "-device".into(),
+                    "vhost-user-vsock-device,chardev=vsock".into(),
+                ]
+                .into(),
+            ),
+        }
+    }
+}
+
 impl Machine {
     /// The appliance in `image`, by the script that comes with it.
     pub(crate) fn appliance(image: &str, name: &str, variables: &[(&str, &str)], more: &[&str]) -> Self {
@@ -40,7 +86,7 @@ impl Machine {
     }
 
     /// A guest with this kernel and root, and this wire.
-    pub(crate) fn guest(kernel: &Path, root: &Path, wire: &str, name: &str, more: &[&str]) -> Self {
+    pub(crate) fn guest(kernel: &Path, root: &Path, wire: &Wire<'_>, name: &str, more: &[&str]) -> Self {
         Self::guest_on(usual(), kernel, root, wire, name, more)
     }
 
@@ -49,7 +95,7 @@ impl Machine {
         rung: Rung,
         kernel: &Path,
         root: &Path,
-        wire: &str,
+        wire: &Wire<'_>,
         name: &str,
         more: &[&str],
     ) -> Self {
@@ -57,17 +103,11 @@ impl Machine {
             Rung::KvmGuests => ("host", ""),
             _ => ("max", " tsc_early_khz=2000000 mitigations=off"),
         };
+        let (shared, device) = wire.words();
+        let machine = format!("microvm,rtc=on,pit=off,pic=off{shared}");
         let mut command = Command::new("qemu-system-x86_64");
-        command.args([
-            "-M",
-            "microvm,rtc=on,pit=off,pic=off",
-            "-accel",
-            rung.accelerator(),
-            "-cpu",
-            cpu,
-            "-m",
-            "128",
-        ]);
+        let memory = wire.memory().to_string();
+        command.args(["-M", &machine, "-accel", rung.accelerator(), "-cpu", cpu, "-m", &memory]);
         command.args([
             "-nodefaults",
             "-no-user-config",
@@ -79,7 +119,7 @@ impl Machine {
         ]);
         command.arg("-kernel").arg(kernel).arg("-initrd").arg(root);
         command.args(["-append", &format!("console=ttyS0 quiet loglevel=1 reboot=t panic=-1{clock}")]);
-        command.args(["-netdev", &format!("{wire},id=wire"), "-device", "virtio-net-device,netdev=wire"]);
+        command.args(device);
         Self::start(command, root.parent().unwrap(), name, more)
     }
 
@@ -175,7 +215,7 @@ impl Drop for Machine {
 }
 
 /// Looks now and then until there is something: guests need the processors more than the one who waits for them.
-fn patiently<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+pub(super) fn patiently<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + Duration::from_secs(100);
     loop {
         if let Some(value) = done() {

@@ -11,4 +11,5 @@ mod pair;
 pub(crate) mod parts;
 mod root;
 mod tpm;
+mod vsock;
 mod wire;

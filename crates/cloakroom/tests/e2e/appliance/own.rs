@@ -1,6 +1,6 @@
 //! `cloakroom init -- COMMAND` as the first process of a machine with files of its own, where nobody else mounts anything or sets up a card.
 
-use super::machine::Machine;
+use super::machine::{Machine, Wire};
 use super::parts::{HOST, Image, Parts};
 use super::root::guest_root;
 use crate::support::{items, setup};
@@ -17,7 +17,7 @@ fn guest(image: &Image, words: &str, script: &str, ca: &Path, name: &str) -> Str
         [("init", init.as_bytes()), ("script", script.as_bytes()), ("cloakroom", &program), ("ca.pem", &ca)];
     guest_root(&image.parts, Path::new(&image.path("image")), &files, &root);
     let kernel = PathBuf::from(image.path("image/vmlinux"));
-    let mut machine = Machine::guest(&kernel, &root, "user", name, &["-m", "512"]);
+    let mut machine = Machine::guest(&kernel, &root, &Wire::Card("user"), name, &["-m", "512"]);
     assert!(machine.ended().success());
     let said = machine.said();
     assert!(hunt(said.as_bytes()).is_empty(), "{said}");

@@ -1,13 +1,12 @@
 //! Two guests. The robot is root of one, and its only wire ends in the other, which is the broker. It tries everything; the destinations and
 //! the rest of the internet are this machine, which answers whoever reaches it and records what comes.
 
-use super::machine::{Machine, free_port, usual};
+use super::machine::{Machine, Wire, free_port, usual};
 use super::parts::{HOST, Image, Parts};
 use super::root::guest_root;
 use super::wire::frames;
 use crate::ladder::{Rung, kvm_runs};
-use crate::support::policy;
-use cloakroom_testkit::{CANARY, TestAuthority, TlsUpstream, echo, hunt, shaped};
+use cloakroom_testkit::{CANARY, TestAuthority, TlsUpstream, echo, hunt};
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, UdpSocket};
@@ -18,8 +17,6 @@ const BROKER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 1);
 const OUTSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 2, 15);
 const WORKLOADS_CARD: &str = "52:54:00:c1:00:01";
 const OUTSIDE_CARD: &str = "52:54:00:c1:00:02";
-/// What the robot has, in MiB.
-const MEMORY: u64 = 128;
 
 /// Every try of the robot. All of them have to come to nothing.
 const TRIES: [&str; 16] = [
@@ -102,7 +99,7 @@ fn robot_root(parts: &Parts, image: &Path, plan: &str, out: &Path) {
 }
 
 /// `name: what`, of the lines that begin with this word.
-fn lines(said: &str, word: &str) -> BTreeMap<String, String> {
+pub(super) fn lines(said: &str, word: &str) -> BTreeMap<String, String> {
     let of_word =
         said.lines().filter_map(|line| line.strip_prefix(word)?.strip_prefix(' ')?.split_once(": "));
     of_word.map(|(name, what)| (name.to_owned(), what.to_owned())).collect()
@@ -115,7 +112,7 @@ fn round(line: &str) -> Option<(u32, &str)> {
 }
 
 /// The next rounds that end after now: each has to go like this.
-fn next_rounds(robot: &mut Machine, count: u32, expected: &str) {
+pub(super) fn next_rounds(robot: &mut Machine, count: u32, expected: &str) {
     let last = robot.said().lines().filter_map(round).next_back().map_or(0, |(number, _)| number);
     // The round that runs now began before.
     for number in last + 2..last + 2 + count {
@@ -124,7 +121,7 @@ fn next_rounds(robot: &mut Machine, count: u32, expected: &str) {
     }
 }
 
-fn nothing_of_the_canary(place: &str, bytes: &[u8]) {
+pub(super) fn nothing_of_the_canary(place: &str, bytes: &[u8]) {
     let hits = hunt(bytes);
     assert!(hits.is_empty(), "{place}: {hits:?}");
 }
@@ -185,14 +182,9 @@ fn the_robot_comes_nowhere(rung: Rung, parts: Parts) {
     );
 
     let to = format!("https://{HOST}:{}", internet.destination.port());
-    image.operate(&["credential", "add", "c", "--kind", "bearer", "--to", &to], &shaped("sk_live_"));
+    image.deposit(&to);
     let key = image.operate(&["workload", "add", "robot"], "")["key"].as_str().unwrap().to_owned();
-    let file = image.path("policy.toml");
-    std::fs::write(&file, policy(&to, "GET /v1/items/{id}", "header authorization bearer", "")).unwrap();
-    let words = ["placeholder", "issue", "--credential", "c", "--workload", "robot", "--policy", &file];
-    let issued = image.operate(&words, "");
-    image.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
-    let placeholder = issued["placeholder"].as_str().unwrap().to_owned();
+    let placeholder = image.permit(&to, "robot", &[]);
     an_operator_is_known_by_certificate(&image, link);
 
     let root = PathBuf::from(image.path("robot.cpio"));
@@ -200,6 +192,7 @@ fn the_robot_comes_nowhere(rung: Rung, parts: Parts) {
     robot_root(&image.parts, Path::new(&image.path("image")), &plan, &root);
     let kernel = PathBuf::from(image.path("image/vmlinux"));
     let cable = format!("stream,server=off,addr.type=unix,addr.path={wire}");
+    let cable = Wire::Card(&cable);
     let mut robot = Machine::guest_on(rung, &kernel, &root, &cable, "robot", &[]);
     robot.line("the end of its tries", |line| line == "DONE");
 
@@ -227,7 +220,7 @@ fn the_robot_comes_nowhere(rung: Rung, parts: Parts) {
     assert!(!requests.is_empty() && requests.iter().all(|request| request.target.starts_with("/v1/items/")));
     only_the_broker_spoke(Path::new(&image.path("outside.pcap")), internet.destination.port());
     // The robot's side: all of its memory, everything on its wire, all that it said, and what it was started from.
-    let memory = robot.memory(MEMORY, Path::new(&image.path("robot.memory")));
+    let memory = robot.memory(cable.memory(), Path::new(&image.path("robot.memory")));
     assert!(contains(&memory, placeholder.as_bytes()), "the search of its memory finds nothing at all");
     robot_side_is_clean(&image, &memory, &said);
     rung.record(&json!({
@@ -252,7 +245,7 @@ fn robot_side_is_clean(image: &Image, memory: &[u8], said: &str) {
     nothing_of_the_canary("the broker's console", &std::fs::read(image.path("broker.log")).unwrap());
 }
 
-fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+pub(super) fn contains(bytes: &[u8], needle: &[u8]) -> bool {
     memchr::memmem::find(bytes, needle).is_some()
 }
 
@@ -302,7 +295,7 @@ fn the_robot_gets_out_where_nothing_stops_it() {
     let plan = internet.plan("10.0.2.16/24", HOST.parse().unwrap(), "none", "none");
     robot_root(&image.parts, Path::new(&image.path("image")), &plan, &root);
     let kernel = PathBuf::from(image.path("image/vmlinux"));
-    let mut robot = Machine::guest(&kernel, &root, "user", "robot", &[]);
+    let mut robot = Machine::guest(&kernel, &root, &Wire::Card("user"), "robot", &[]);
     robot.line("the end of its tries", |line| line == "DONE");
     let tries = lines(&robot.said(), "TRY");
     assert!(TRIES.iter().all(|name| tries.contains_key(*name)), "{tries:?}");

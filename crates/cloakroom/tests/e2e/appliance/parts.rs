@@ -1,7 +1,7 @@
 //! What images are made of, and an image with its operator.
 
-use crate::support::BINARY;
-use cloakroom_testkit::TestAuthority;
+use crate::support::{BINARY, policy};
+use cloakroom_testkit::{TestAuthority, shaped};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -18,7 +18,14 @@ impl Parts {
             eprintln!("LEFT OUT: no appliance is built on this kind of machine");
             return None;
         }
-        for file in ["cloakroom", "robot", "kernel/vmlinuz", "kernel/modules", "workload/kernel/modules"] {
+        for file in [
+            "cloakroom",
+            "robot",
+            "kernel/vmlinuz",
+            "kernel/modules",
+            "workload/kernel/modules",
+            "vhost-device-vsock",
+        ] {
             assert!(directory.join(file).exists(), "{file} is missing: run cargo xtask appliance");
         }
         Some(Self(directory.canonicalize().unwrap()))
@@ -32,6 +39,11 @@ impl Parts {
     /// The hostile guest's program.
     pub(crate) fn robot(&self) -> PathBuf {
         self.0.join("robot")
+    }
+
+    /// The device that joins guests by vsock.
+    pub(crate) fn vsock_device(&self) -> PathBuf {
+        self.0.join("vhost-device-vsock")
     }
 
     /// What the machine of a workload is made of.
@@ -119,6 +131,22 @@ impl Image {
         let output = self.try_to_operate("ops", arguments, input);
         assert!(output.status.success(), "{arguments:?}: {output:?}");
         serde_json::from_slice(&output.stdout).unwrap()
+    }
+
+    /// Deposits the canary for this destination, as the credential `c`.
+    pub(crate) fn deposit(&self, to: &str) {
+        self.operate(&["credential", "add", "c", "--kind", "bearer", "--to", to], &shaped("sk_live_"));
+    }
+
+    /// An approved placeholder of this workload for the items of this destination.
+    pub(crate) fn permit(&self, to: &str, workload: &str, more: &[&str]) -> String {
+        let file = self.path("policy.toml");
+        let text = policy(to, "GET /v1/items/{id}", "header authorization bearer", "");
+        std::fs::write(&file, text).unwrap();
+        let words = ["placeholder", "issue", "--credential", "c", "--workload", workload, "--policy", &file];
+        let issued = self.operate(&[&words[..], more].concat(), "");
+        self.operate(&["approval", "grant", issued["approval"].as_str().unwrap(), "--yes"], "");
+        issued["placeholder"].as_str().unwrap().to_owned()
     }
 
     /// A command on this operator's directory.

@@ -2,7 +2,7 @@
 
 use crate::plan::Plan;
 use crate::raw::{listen, ping, ping_all_ipv6, spoof};
-use crate::{busybox, ip, say};
+use crate::{busybox, ip, report, say};
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream, UdpSocket};
 use std::sync::Mutex;
@@ -58,13 +58,6 @@ pub(crate) fn round(plan: &Plan) -> String {
     spoof(Ipv4Addr::new(10, 0, 2, 15), plan.datagrams, b"spoofed");
     let direct = tcp(plan.destination.into()).map_or("closed", |_| "REACHED");
     format!("call={} direct={direct}", permitted_within(plan, Duration::from_secs(3)))
-}
-
-fn report(name: &str, found: Option<String>) {
-    say(&match found {
-        None => format!("TRY {name}: nothing"),
-        Some(what) => format!("TRY {name}: REACHED {what}"),
-    });
 }
 
 fn tcp(to: SocketAddr) -> Option<String> {
