@@ -25,7 +25,7 @@ pub(super) fn require_private(console: SocketAddr, speaks_tls: bool) -> Result<(
 pub(super) fn tls(data: &DataDir, settings: &Settings) -> Result<Option<Arc<BesideTls>>, Failure> {
     let Some(setting) = &settings.console_certificate else { return Ok(None) };
     let failed = |error: cloakroom_proxy::ProxyError| Failure::failed(super::open::chain(&error));
-    let certificate = super::open::certificate(setting, "[console.tls]")?;
+    let certificate = super::heard::certificate(setting, super::heard::CONSOLE)?;
     let authority = Authority::load_or_create(data.path()).map_err(failed)?;
     Ok(Some(Arc::new(BesideTls::new(certificate, authority).map_err(failed)?)))
 }

@@ -40,7 +40,7 @@ pub(crate) struct OperatorLink {
 }
 
 /// What an operator has to know of an appliance, told over its console: the host's own wire into it.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Introduction {
     /// Where workloads find the appliance, on their wire (URL).
     pub(crate) workloads: String,
