@@ -17,7 +17,7 @@ pub(crate) enum Accelerator {
 }
 
 impl Accelerator {
-    /// What this machine's processor and kernel offer. Whether that KVM runs a machine takes a [`trial`] to know.
+    /// What this machine's processor and kernel offer. Whether that KVM runs a machine takes a [`trial()`] to know.
     pub(crate) fn here() -> Self {
         if has_hardware() && may_use_kvm() { Self::Kvm } else { Self::Tcg }
     }

@@ -75,13 +75,18 @@ fn elsewhere(broker: Broker) -> Result<Broker, Failure> {
 
 /// Where the broker of this data directory listens, if it does.
 fn listening(data: &DataDir) -> Result<Broker, Failure> {
+    // SECURITY: an appliance's address is good on the workloads' wire. From anywhere else a router may have a stranger answer there, who would be
+    // shown the workload's key.
+    if data.path().join("appliance.toml").exists() {
+        return Err(Failure::no_broker(format!(
+            "{} is an operator's, of an appliance",
+            data.path().display()
+        ))
+        .hinting("name the way to its workload listener from here: --broker http://ADDRESS:PORT"));
+    }
     let nobody = || {
-        let failure = Failure::no_broker(format!("no broker runs on {}", data.path().display()));
-        match data.path().join("appliance.toml").exists() {
-            true => failure
-                .hinting("it is an appliance's: name the way to its workload listener from here: --broker http://ADDRESS:PORT"),
-            false => failure.hinting("start one: cloakroom serve"),
-        }
+        Failure::no_broker(format!("no broker runs on {}", data.path().display()))
+            .hinting("start one: cloakroom serve")
     };
     let Listening { address, speaks_tls } = Listening::last(data).ok_or_else(nobody)?;
     let broker = Some(Broker::Network(address)).filter(Broker::answers).ok_or_else(nobody)?;
@@ -90,4 +95,28 @@ fn listening(data: &DataDir) -> Result<Broker, Failure> {
             .hinting("run the command on a broker whose listener has no [listen.tls]; or start it yourself with the variables of: cloakroom workload add"));
     }
     Ok(broker)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::TcpListener;
+
+    #[test]
+    fn nobody_is_asked_at_an_appliances_address_which_others_may_have_here() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = DataDir::find(Some(directory.path())).unwrap();
+        let somebody = TcpListener::bind("127.0.0.1:0").unwrap();
+        somebody.set_nonblocking(true).unwrap();
+        let address = somebody.local_addr().unwrap();
+        std::fs::write(directory.path().join("listen"), format!("http://{address}\n")).unwrap();
+        std::fs::write(directory.path().join("appliance.toml"), "").unwrap();
+        let failure = listening(&data).unwrap_err();
+        assert!(failure.to_string().contains("of an appliance"), "{failure}");
+        assert!(somebody.accept().is_err(), "nobody connected");
+        // Without that file it is a broker of this machine's.
+        std::fs::remove_file(directory.path().join("appliance.toml")).unwrap();
+        assert_eq!(listening(&data).unwrap(), Broker::Network(address));
+        assert!(somebody.accept().is_ok());
+    }
 }

@@ -192,11 +192,16 @@ fn t111_workload_and_broker_are_two_guests_and_the_permitted_call_works_between_
     let call = format!(
         "curl -sS -H \"Authorization: Bearer $THE_KEY\" {to}/v1/items/7; curl -sS -H \"Authorization: Bearer $THE_KEY\" {to}/admin"
     );
-    // Its listener is reached another way here than on its own wire.
-    let mut run = Command::new(BINARY);
-    run.args(["--data", &alone.image.path("ops"), "run", "--vm", "--vm-parts", &workload_parts]);
-    run.args(["--workload", "agent", "--broker", &alone.listener(), "--", "sh", "-c", &call]);
-    let output = run.current_dir(project.path()).stdin(Stdio::null()).output().unwrap();
+    let run = |more: &[&str]| {
+        let mut run = Command::new(BINARY);
+        run.args(["--data", &alone.image.path("ops"), "run", "--vm", "--vm-parts", &workload_parts]);
+        run.args(["--workload", "agent"]).args(more).args(["--", "sh", "-c", &call]);
+        run.current_dir(project.path()).stdin(Stdio::null()).output().unwrap()
+    };
+    // Its listener is reached another way here than on its own wire: which, nobody guesses.
+    let unnamed = run(&[]);
+    assert!(text(&unnamed.stderr).contains("--broker http://ADDRESS:PORT"), "{unnamed:?}");
+    let output = run(&["--broker", &alone.listener()]);
     assert!(hunt(&output.stdout).is_empty() && hunt(&output.stderr).is_empty(), "{output:?}");
     let said = text(&output.stdout);
     assert!(said.contains(&placeholder) && said.contains("call-not-permitted"), "{output:?}");
