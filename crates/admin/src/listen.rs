@@ -2,6 +2,9 @@
 
 use crate::patient::Patient;
 use crate::places::{Known, Places};
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
@@ -17,7 +20,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const UNREAD: Duration = Duration::from_secs(20);
 /// How long running requests may go on once the broker stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Connections served at once. For a further one a stranger makes room; where all are known, it waits in the kernel's queue.
+/// Connections served at once. For a further one a stranger makes room, or whoever has more than a share; where all are kept, it waits.
 const CONNECTIONS: usize = 64;
 
 /// The two ends of a connection.
@@ -69,8 +72,13 @@ where
             accepted = accept() => match accepted {
                 Ok(Arrived { stream, router, from }) => {
                     let known = Known::default();
-                    let router = router.layer(Extension(Stopped(stopped.clone()))).layer(Extension(known.clone()));
-                    places.take(from, known, connection(Patient::new(stream, UNREAD), router, stopped.clone()));
+                    let router = router.layer(Extension(Stopped(stopped.clone())));
+                    let router = router.layer(from_fn(settled)).layer(Extension(known.clone()));
+                    let served = connection(Patient::new(stream, UNREAD), router, stopped.clone());
+                    tokio::select! {
+                        () = &mut shutdown => break,
+                        () = places.take(from, known, served) => {}
+                    }
                 }
                 Err(error) => {
                     // Out of file descriptors, mostly: a pause instead of a busy loop.
@@ -84,6 +92,14 @@ where
     if tokio::time::timeout(DRAIN, places.emptied()).await.is_err() {
         tracing::warn!("admin requests were cut off");
     }
+}
+
+/// Whose a connection is follows from each request anew.
+async fn settled(Extension(known): Extension<Known>, request: Request, next: Next) -> Response {
+    known.ask();
+    let answer = next.run(request).await;
+    known.settle();
+    answer
 }
 
 async fn connection<S>(stream: S, router: Router, mut stopped: watch::Receiver<bool>)

@@ -63,7 +63,8 @@ async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) 
             }
         };
         let (acceptor, tell) = (TlsAcceptor::from(settings), tell.clone());
-        places.take(Some(ends.remote.ip()), Known::default(), async move {
+        let from = ends.remote.ip();
+        let shaken = async move {
             let (local, peer) = (ends.local, ends.remote);
             match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
                 // A check is over with the handshake (RFC 8737, section 3): nobody speaks HTTP in its protocol.
@@ -75,7 +76,9 @@ async fn meet(listener: TcpListener, tls: TlsSettings, tell: mpsc::Sender<Met>) 
                 Ok(Err(error)) => tracing::warn!(%error, %local, %peer, "a TLS connection was refused"),
                 Err(_) => tracing::warn!(%local, %peer, "a TLS connection showed nothing in time"),
             }
-        });
+        };
+        // No stranger keeps a place here, so nobody waits for one.
+        places.take(Some(from), Known::default(), shaken).await;
     }
 }
 

@@ -1,6 +1,7 @@
 //! Whoever asks, once that is known.
 
 use crate::peer::Peer;
+use crate::places::Whose;
 use crate::{Problem, ProblemCode};
 use cloakroom_model::{ApiTokenRecord, Role, Roles, SessionRecord};
 
@@ -66,6 +67,14 @@ impl Caller {
     /// Whether it came by the admin socket or the operators' link.
     pub(crate) fn is_local(&self) -> bool {
         matches!(self.by, Peer::User { .. } | Peer::Operator(_))
+    }
+
+    /// Whose the connection is that it came on: all of a person's sessions and API tokens are that person's.
+    pub(crate) fn whose(&self) -> Whose {
+        if self.is_local() {
+            return Whose::Operators;
+        }
+        Whose::Of(self.key.clone().unwrap_or_else(|| self.by.to_string()).into())
     }
 
     /// The session, where there is one.

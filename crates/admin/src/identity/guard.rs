@@ -30,7 +30,7 @@ pub(crate) async fn known_peer(
 ) -> Result<Response, Problem> {
     if peer.may_operate(rustix::process::geteuid().as_raw()) {
         let caller = Caller::operating(peer);
-        keeps_its_place(&request);
+        keeps_its_place(&request, &caller);
         request.extensions_mut().insert(caller);
         return Ok(next.run(request).await);
     }
@@ -130,15 +130,15 @@ async fn recognised(admin: &Admin, ends: Ends, headers: &HeaderMap) -> Result<Ca
     caller.ok_or_else(|| Problem::new(ProblemCode::NotAuthenticated, "nothing in the request says who asks"))
 }
 
-/// No stranger takes the place of this connection from now on.
-fn keeps_its_place(request: &Request) {
+/// No stranger takes the place of this connection until a request on it is nobody's.
+fn keeps_its_place(request: &Request, caller: &Caller) {
     if let Some(known) = request.extensions().get::<Known>() {
-        known.tell();
+        known.tell(caller.whose());
     }
 }
 
 async fn pass(caller: Caller, mut request: Request, next: Next) -> Response {
-    keeps_its_place(&request);
+    keeps_its_place(&request, &caller);
     request.extensions_mut().insert(caller.by().clone());
     request.extensions_mut().insert(caller);
     next.run(request).await

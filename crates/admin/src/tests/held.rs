@@ -89,3 +89,45 @@ async fn connections_that_stall_hold_no_place_from_others_and_take_none_from_who
     let ended = stalled[0].read(&mut [0; 16]).await;
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
 }
+
+#[tokio::test]
+async fn one_known_caller_holds_a_share_of_the_places_and_none_once_nobody_is_known_by_what_it_shows() {
+    let house = House::new();
+    let token = house.token(Role::Reader).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(console::serve_console(Arc::clone(&house.admin), listener, None, pending()));
+    let whoami = format!(
+        "GET /api/v1/whoami HTTP/1.1\r\nhost: localhost:8481\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let mut held = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(whoami.as_bytes()).await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        held.push(stream);
+    }
+    let mut other = TcpStream::connect(address).await.unwrap();
+    other.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost:8481\r\n\r\n").await.unwrap();
+    assert!(answer(&mut other).await.starts_with("HTTP/1.1 200 "));
+    // Beyond its share, what came first made room.
+    let ended = held[16].read(&mut [0; 16]).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+    held.truncate(16);
+    house.ok("DELETE", "/api/v1/tokens/for-reader", None).await;
+    for stream in &mut held {
+        stream.write_all(whoami.as_bytes()).await.unwrap();
+        let said = answer(stream).await;
+        // Too many of these from one address are not even heard.
+        assert!(said.starts_with("HTTP/1.1 401 ") || said.starts_with("HTTP/1.1 429 "), "{said}");
+    }
+    let mut newer = Vec::new();
+    for _ in 0..MANY {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nhost: localhost:8481\r\n\r\n").await.unwrap();
+        assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200 "));
+        newer.push(stream);
+    }
+    let ended = held[0].read(&mut [0; 16]).await;
+    assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
+}
