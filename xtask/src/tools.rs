@@ -41,6 +41,7 @@ const FOR_TESTS: &[Tool] = &[
 const FOR_CLIENTS: &[Tool] = &[
     Tool { probe: &["python3", "-c", "import venv, ensurepip"], packages: &["python3", "python3-venv"] },
     Tool { probe: &["node", "--version"], packages: &["nodejs"] },
+    Tool { probe: &["javac", "--version"], packages: &["openjdk-17-jdk-headless"] },
     Tool { probe: &["npm", "--version"], packages: &["npm"] },
     Tool { probe: &["nghttp", "--version"], packages: &["nghttp2-client"] },
     Tool { probe: &["nginx", "-v"], packages: &["nginx-light"] },

@@ -48,14 +48,14 @@ pub(crate) fn verify(
     peer: Peer,
     policies: &PolicySet,
 ) -> Result<Principal, Refusal> {
-    let Peer { source, certificate, boot } = peer;
-    let showing = Showing { key: shown.map(|(_, key)| key), certificate, boot, source };
+    let (certificate, boot) = (peer.certificate(), peer.boot());
+    let showing = Showing { key: shown.map(|(_, key)| key), certificate, boot, source: peer.source };
     let known = policies.recognise(&showing).ok_or_else(|| nobody(showing, policies))?;
     let name = shown.and_then(|(name, _)| name);
     if name.is_some_and(|name| name != known.name.as_str()) {
         return Err(unknown());
     }
-    Ok(proven(known, source))
+    Ok(proven(known, peer.source))
 }
 
 /// The workload whose networks alone have this address: on the listeners that only a lock leads to, where it sends from is

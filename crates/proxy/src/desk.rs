@@ -101,7 +101,7 @@ impl Desk {
 
     /// SECURITY: a tunnel may outlive the boot by which its guest was known.
     fn require_boot(&self, principal: &Principal) -> Result<(), Refusal> {
-        if self.peer.boot.is_none() {
+        if self.peer.boot().is_none() {
             return Ok(());
         }
         let known = verify(None, self.peer, &self.shared.proxy.policies.load())?;
@@ -362,7 +362,7 @@ impl Desk {
         let principal = match known {
             Ok(principal) => principal,
             Err(refusal) => {
-                self.slow_down_guesses(shows_key || self.peer.boot.is_some(), &refusal).await;
+                self.slow_down_guesses(shows_key || self.peer.boot().is_some(), &refusal).await;
                 return Err(refusal);
             }
         };

@@ -9,10 +9,18 @@ use std::net::IpAddr;
 pub(crate) struct Peer {
     /// Where it is.
     pub(crate) source: Source,
-    /// The certificate that it showed in the TLS handshake with the listener.
-    pub(crate) certificate: Option<Fingerprint>,
-    /// The nonce that it showed on the vsock listener, as its hash.
-    pub(crate) boot: Option<KeyedHash>,
+    /// What it showed before its first request.
+    pub(crate) shown: Shown,
+}
+
+/// What the other end of a connection shows beside where it is: one thing at most, for no TLS is spoken on the vsock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    Nothing,
+    /// A certificate, in the TLS handshake with the listener.
+    Certificate(Fingerprint),
+    /// The nonce of a guest's boot, as its hash.
+    Boot(KeyedHash),
 }
 
 impl Peer {
@@ -31,6 +39,16 @@ impl Peer {
         Self::from(Source::Guest(cid))
     }
 
+    /// The certificate that it showed.
+    pub(crate) fn certificate(&self) -> Option<Fingerprint> {
+        if let Shown::Certificate(print) = self.shown { Some(print) } else { None }
+    }
+
+    /// The nonce that it showed.
+    pub(crate) fn boot(&self) -> Option<KeyedHash> {
+        if let Shown::Boot(boot) = self.shown { Some(boot) } else { None }
+    }
+
     pub(crate) fn is_guest(&self) -> bool {
         matches!(self.source, Source::Guest(_))
     }
@@ -38,7 +56,7 @@ impl Peer {
 
 impl From<Source> for Peer {
     fn from(source: Source) -> Self {
-        Self { source, certificate: None, boot: None }
+        Self { source, shown: Shown::Nothing }
     }
 }
 

@@ -209,6 +209,10 @@ fn judged(came: &Came, seen: Seen) -> (LockOutcome, String) {
         Came::Unjudged(why) => {
             (LockOutcome::NotProved, format!("it could not be made, or not be judged: {why}"))
         }
+        Came::Refused if seen.met == 0 && seen.arrived == 0 => (
+            LockOutcome::NotProved,
+            "an answer in the broker's words came, but the lock saw none of the packets".into(),
+        ),
         Came::Refused => (LockOutcome::Closed, "the broker answered that it may not".into()),
         Came::Answered(how) => (LockOutcome::Open, how.clone()),
         Came::Silence => match seen {
@@ -247,6 +251,9 @@ mod tests {
         assert_eq!(of(2, 0, 0), LockOutcome::Closed);
         assert_eq!(of(2, 1, 0), LockOutcome::Open);
         assert_eq!(of(2, 0, 1), LockOutcome::NotProved);
+        // The broker's words are anybody's.
+        assert_eq!(judged(&Came::Refused, Seen::default()).0, LockOutcome::NotProved);
+        assert_eq!(judged(&Came::Refused, Seen { arrived: 1, ..Seen::default() }).0, LockOutcome::Closed);
         // What was said is not outweighed by what was counted.
         let dropped = Seen { met: 1, ..Seen::default() };
         assert_eq!(judged(&Came::Answered(String::new()), dropped).0, LockOutcome::Open);

@@ -17,6 +17,8 @@ use std::time::Duration;
 
 /// How long an answer is waited for.
 const PATIENCE: Duration = Duration::from_millis(700);
+/// How many addresses are looked at for a way to any.
+const DRAWN: usize = 64;
 /// What a workload could want to reach.
 const OUTSIDE: IpAddr = IpAddr::V4(NOBODY);
 const NOBODY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
@@ -125,7 +127,7 @@ pub(super) fn run(name: &str, at: Option<SocketAddr>, mark: Option<Mark>, output
     let mark = mark.map_or_else(Mark::random, Ok)?;
     let attempt = Attempt::named(name, at).ok_or_else(|| Failure::bad_input("there is no such attempt"))?;
     if let Err(error) = way(attempt.to) {
-        return tell(&of_no_way(&error), output);
+        return tell(&of_no_way(&error, || leads_elsewhere(attempt.to)), output);
     }
     tell(&attempt.make(mark).unwrap_or_else(of_error), output)
 }
@@ -145,8 +147,30 @@ fn unspecified(to: SocketAddr) -> SocketAddr {
     if to.is_ipv4() { (Ipv4Addr::UNSPECIFIED, 0).into() } else { (Ipv6Addr::UNSPECIFIED, 0).into() }
 }
 
-fn of_no_way(error: &io::Error) -> Came {
+/// Whether the kernel knows a way to any of some addresses drawn at random among all that somebody could have.
+fn leads_elsewhere(to: SocketAddr) -> bool {
+    let drawn = |_| {
+        let mut bytes = [0; 16];
+        getrandom::fill(&mut bytes).ok()?;
+        let ip = match to.ip() {
+            IpAddr::V4(_) => IpAddr::from([1 + bytes[0] % 223, bytes[1], bytes[2], bytes[3]]),
+            // 2000::/3, of which all that is handed out is.
+            IpAddr::V6(_) => {
+                bytes[0] = 0x20 | bytes[0] & 0x1f;
+                IpAddr::from(bytes)
+            }
+        };
+        Some(SocketAddr::new(ip, 9)).filter(|at| !at.ip().is_loopback())
+    };
+    (0..DRAWN).filter_map(drawn).any(|at| way(at).is_ok())
+}
+
+/// SECURITY: no way to the address of the attempt alone, where others can be reached, is a route that somebody made for the attempt.
+fn of_no_way(error: &io::Error, leads_elsewhere: impl Fn() -> bool) -> Came {
     match Errno::from_io_error(error) {
+        _ if leads_elsewhere() => {
+            Came::Unjudged(format!("{}, but there is a way to other addresses", plain(error)))
+        }
         Some(Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
             Came::Nowhere(plain(error))
         }
@@ -287,12 +311,13 @@ mod tests {
     #[test]
     fn what_was_not_tried_or_may_have_left_is_not_taken_to_have_gone_nowhere() {
         for errno in [Errno::PERM, Errno::ACCESS, Errno::MFILE, Errno::NOBUFS] {
-            assert!(matches!(of_no_way(&errno.into()), Came::Unjudged(_)), "{errno}");
+            assert!(matches!(of_no_way(&errno.into(), || false), Came::Unjudged(_)), "{errno}");
         }
         for errno in [Errno::PERM, Errno::MFILE, Errno::HOSTUNREACH, Errno::NETUNREACH] {
             assert!(matches!(of_error(errno.into()), Came::Unjudged(_)), "{errno}");
         }
-        assert!(matches!(of_no_way(&Errno::NETUNREACH.into()), Came::Nowhere(_)));
+        assert!(matches!(of_no_way(&Errno::NETUNREACH.into(), || false), Came::Nowhere(_)));
+        assert!(matches!(of_no_way(&Errno::NETUNREACH.into(), || true), Came::Unjudged(_)));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::path::PathBuf;
 
 /// Where the authority's certificate lies in the command's file system.
 pub(crate) const AUTHORITY: &str = "/run/cloakroom/ca.pem";
+/// The same for Java.
+pub(crate) const KEY_STORE: &str = "/run/cloakroom/ca.jks";
 
 /// What the caller's environment may say to any command: who, where, which language and terminal. None holds a credential by its meaning.
 const PASSED: [&str; 17] = [
@@ -70,11 +72,24 @@ pub(super) fn of(kit: &Kit, wanted: &[String]) -> Result<BTreeMap<OsString, OsSt
         authority: AUTHORITY.into(),
     };
     leading.fill(&mut variables)?;
+    variables.insert("JAVA_TOOL_OPTIONS".into(), java().into());
     variables.extend(kit.variables.iter().map(|(name, value)| (name.into(), value.into())));
     if let Some(placeholder) = kit.variables.get(AWS_TICKET) {
         container_credentials(&mut variables, Some(&kit.key), placeholder);
     }
     Ok(variables)
+}
+
+/// Java reads none of the variables above. What is said here every start of it prints, so there is no key among it: a program shows it in
+/// `Proxy-Authorization`, and Java has to be told that it may.
+fn java() -> String {
+    let store = format!("-Djavax.net.ssl.trustStore={KEY_STORE} -Djavax.net.ssl.trustStoreType=JKS");
+    let proxies =
+        ["http", "https"].map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={PORT}"));
+    format!(
+        "{store} {} -Dhttp.nonProxyHosts={DIRECT} -Djdk.http.auth.tunneling.disabledSchemes=",
+        proxies.join(" ")
+    )
 }
 
 /// What leads a program to the broker.
@@ -189,6 +204,8 @@ mod tests {
         assert_eq!((value("CLOAKROOM_WORKLOAD"), value("CLOAKROOM_KEY")), (Some("robot"), Some("the-key")));
         assert_eq!(value("STRIPE_API_KEY"), Some("a placeholder"));
         assert_eq!(value("SSL_CERT_FILE"), Some(AUTHORITY));
+        let java = value("JAVA_TOOL_OPTIONS").unwrap();
+        assert!(java.contains("trustStore=/run/cloakroom/ca.jks ") && !java.contains("the-key"), "{java}");
         assert_eq!(value("PATH"), std::env::var("PATH").ok().as_deref());
         // Cargo sets this one for tests: it stands for whatever else the caller has.
         assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some() && value("CARGO_MANIFEST_DIR").is_none());

@@ -9,6 +9,7 @@
 //!             └───────────────────────────────────────────────────────┘
 //! ```
 
+use super::in_memory;
 use crate::accelerator::Accelerator;
 use crate::cli::RunArguments;
 use crate::failure::Failure;
@@ -17,11 +18,10 @@ use crate::guest::machine::{PLAN, Plan, Share};
 use crate::image::build::{CONSOLE, is_static};
 use crate::image::cpio::{self, Node, Tree};
 use crate::image::{MODULES, kernel, modules, read};
-use rustix::fs::MemfdFlags;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs::File;
-use std::io::{IsTerminal, Seek, Write};
+use std::io::IsTerminal;
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 
@@ -290,15 +290,6 @@ pub(super) fn forget_parts() {
     for part in PARTS {
         let _ = std::fs::remove_file(part);
     }
-}
-
-/// A file of memory, which the programs that are started inherit.
-fn in_memory(bytes: &[u8]) -> Result<File, Failure> {
-    let file = rustix::fs::memfd_create("cloakroom", MemfdFlags::empty()).map_err(std::io::Error::from)?;
-    let mut file = File::from(file);
-    file.write_all(bytes)?;
-    file.rewind()?;
-    Ok(file)
 }
 
 #[cfg(test)]

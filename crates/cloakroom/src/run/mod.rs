@@ -16,6 +16,7 @@ mod filter;
 mod hidden;
 mod inherited;
 mod inside;
+pub(crate) mod key_store;
 mod kit;
 mod listeners;
 mod machine;
@@ -37,6 +38,8 @@ use crate::guest::Broker;
 use crate::output::Output;
 use crate::serve::Listening;
 use sandbox::Sandbox;
+use std::fs::File;
+use std::io::{Seek, Write};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -95,6 +98,16 @@ fn listening(data: &DataDir) -> Result<Broker, Failure> {
             .hinting("run the command on a broker whose listener has no [listen.tls]; or start it yourself with the variables of: cloakroom workload add"));
     }
     Ok(broker)
+}
+
+/// A file of memory, which the programs that are started inherit.
+pub(crate) fn in_memory(bytes: &[u8]) -> Result<File, Failure> {
+    let file = rustix::fs::memfd_create("cloakroom", rustix::fs::MemfdFlags::empty())
+        .map_err(std::io::Error::from)?;
+    let mut file = File::from(file);
+    file.write_all(bytes)?;
+    file.rewind()?;
+    Ok(file)
 }
 
 #[cfg(test)]

@@ -4,13 +4,16 @@ use super::hidden::Hidden;
 use super::kit::Kit;
 use super::machine::{self, Machine, Wanted};
 use super::signals::{Kept, Outside};
-use super::{PAUSE, Places, carry, environment, inside};
+use super::{PAUSE, Places, carry, environment, filter, inside, key_store};
 use crate::cli::RunArguments;
 use crate::data_dir::DataDir;
 use crate::failure::Failure;
 use crate::guest::Broker;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::fs::{File, Permissions};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tokio::net::UnixListener;
 use tokio::process::Command;
@@ -32,7 +35,9 @@ pub(super) struct Sandbox {
     directory: PathBuf,
     /// What runs instead of the command where that has a machine of its own.
     machine: Option<Machine>,
-    /// Where the sockets are made, outside.
+    /// The filters of system calls, until bubblewrap has read them.
+    filters: Vec<File>,
+    /// Where the sockets are made, outside: the caller's alone.
     sockets: tempfile::TempDir,
 }
 
@@ -45,7 +50,10 @@ impl Sandbox {
         let directory = std::env::current_dir()?;
         let hidden = Hidden::of(data);
         let mut view = View::new(&hidden);
-        let sockets = tempfile::Builder::new().prefix("cloakroom-run-").tempdir()?;
+        let sockets = tempfile::Builder::new()
+            .prefix("cloakroom-run-")
+            .permissions(Permissions::from_mode(0o700))
+            .tempdir()?;
         for path in &asked.read {
             view.show(path, Right::Read)?;
         }
@@ -55,6 +63,10 @@ impl Sandbox {
         view.cover_sockets();
         let variables = environment::of(kit, &asked.pass)?;
         let (mut arguments, shown) = (view.arguments, view.shown);
+        let filters = filter::files()?;
+        for filter in &filters {
+            arguments.extend(["--add-seccomp-fd".into(), filter.as_raw_fd().to_string().into()]);
+        }
         arguments.extend(of_broker(data, sockets.path())?);
         let machine = if asked.vm {
             let (hidden, authority) = (&hidden.paths[..], std::fs::read_to_string(data.ca())?);
@@ -78,6 +90,7 @@ impl Sandbox {
             workload,
             directory,
             machine,
+            filters,
             sockets,
         })
     }
@@ -108,12 +121,16 @@ impl Sandbox {
         let mut signals = Outside::watch()?;
         let mut command = self.command_line();
         let mut child = command.spawn().map_err(|error| Failure::file("run", &self.bubblewrap, &error))?;
-        // Its parts are in the hands of those who run it.
+        // Its parts and the filters are in the hands of those who run it.
         self.machine = None;
+        self.filters.clear();
         tokio::spawn(carry_to(relay, broker));
+        let sockets = self.sockets;
         let pass_on = async {
             // Only the first connection is heard: it is made before the command starts.
             if let Ok((mut inside, _)) = control.accept().await {
+                // What is bound inside needs no path outside, and whoever is killed leaves none.
+                let _ = sockets.close();
                 signals.pass_on(&mut inside).await;
             }
             std::future::pending::<()>().await
@@ -198,6 +215,13 @@ impl<'h> View<'h> {
     /// Shows this directory, although what is around it may be hidden.
     fn show(&mut self, path: &Path, right: Right) -> Result<(), Failure> {
         let path = path.canonicalize().map_err(|error| Failure::file("show", path, &error))?;
+        // SECURITY: the host's own, in place of the namespace's.
+        if ["/proc", "/sys", "/dev"].iter().any(|system| path.starts_with(system)) {
+            let text = format!("{} cannot be shown to the command: it is the kernel's", path.display());
+            return Err(
+                Failure::bad_input(text).hinting("run it in a directory of its own, such as a project's")
+            );
+        }
         if let Some(hidden) = self.hidden.is_shown_by(&path) {
             let text =
                 format!("{} cannot be shown to the command: it holds {}", path.display(), hidden.display());
@@ -225,15 +249,18 @@ impl View<'_> {
     }
 }
 
-/// What leads to the broker: two sockets, the authority's certificate, and this program.
+/// What leads to the broker: two sockets, the authority's certificate in two forms, and this program.
 fn of_broker(data: &DataDir, sockets: &Path) -> Result<Vec<OsString>, Failure> {
     let program = std::env::current_exe()?;
-    let ca = data.ca();
+    let (ca, store) = (data.ca(), sockets.join("ca.jks"));
+    let pem = std::fs::read_to_string(&ca).map_err(|error| Failure::file("read", &ca, &error))?;
+    std::fs::write(&store, key_store::of(&pem)?).map_err(|error| Failure::file("write", &store, &error))?;
     let mut arguments = words(&["--dir", "/run/cloakroom"]);
     let binds = [
         ("--bind", sockets.join("relay.sock"), RELAY),
         ("--bind", sockets.join("control.sock"), CONTROL),
         ("--ro-bind", ca, environment::AUTHORITY),
+        ("--ro-bind", store, environment::KEY_STORE),
         ("--ro-bind", program, PROGRAM),
     ];
     for (how, from, to) in binds {

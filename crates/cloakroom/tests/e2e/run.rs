@@ -203,6 +203,17 @@ PYTHON
 }
 
 #[test]
+fn t111_whatever_the_command_may_trace_is_under_the_same_filters() {
+    let stage = Stage::new();
+    // The first process of the namespace has the command's user too.
+    let script = "for one in /proc/[0-9]*; do echo $(basename $one) $(grep Seccomp: $one/status); done";
+    let said = text(&stage.run(script).stdout);
+    let all: Vec<&str> = said.lines().collect();
+    assert!(all.len() >= 3 && all[0].starts_with("1 "), "{said}");
+    assert!(all.iter().all(|one| one.ends_with(" Seccomp: 2")), "{said}");
+}
+
+#[test]
 fn without_the_broker_nothing_gets_through() {
     let mut stage = Stage::new();
     let script = "echo ready; read line; curl -sS -m 5 -H \"Authorization: Bearer $THE_KEY\" https://$TARGET/v1/items/7 || echo refused";
@@ -250,7 +261,9 @@ fn a_signal_to_the_outside_reaches_the_command_which_may_end_in_order() {
 #[test]
 fn when_the_outside_is_killed_the_command_ends_too() {
     let stage = Stage::new();
-    let mut child = stage.command(&[], "echo $$ > started; exec sleep 1000").spawn().unwrap();
+    let temporary = tempfile::tempdir().unwrap();
+    let mut command = stage.command(&[], "echo $$ > started; exec sleep 1000");
+    let mut child = command.env("TMPDIR", temporary.path()).spawn().unwrap();
     let pid_file = stage.project.path().join("started");
     eventually("the command starts", || {
         std::fs::read_to_string(&pid_file).ok().filter(|text| text.ends_with('\n'))
@@ -259,6 +272,7 @@ fn when_the_outside_is_killed_the_command_ends_too() {
     assert_eq!(child.wait().unwrap().signal(), Some(9));
     let project = stage.project.path().canonicalize().unwrap();
     eventually("the command ends", || (!anyone_in(&project)).then_some(()));
+    assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 0, "nothing is left behind");
 }
 
 /// Whether a process has its working directory here.
@@ -297,6 +311,10 @@ fn what_would_show_the_hidden_is_refused_with_a_remedy() {
     refused(&data.join("keys"), &[], "cannot be shown to the command");
     refused("/".as_ref(), &[], "cannot be shown to the command");
     refused("/tmp".as_ref(), &[], "cannot be shown to the command");
+    for system in ["/proc", "/proc/sys/kernel", "/sys", "/dev"] {
+        refused(system.as_ref(), &[], "it is the kernel's");
+        refused(stage.project.path(), &["--write", system], "it is the kernel's");
+    }
     refused(stage.project.path(), &["--read", &data.display().to_string()], "cannot be shown");
     refused(stage.project.path(), &["--pass", "OPENAI_API_KEY"], "usually holds a credential");
     let unkept = stage.setup.broker.run(&["run", "--workload", "robot", "--", "true"]);

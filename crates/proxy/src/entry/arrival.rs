@@ -8,7 +8,7 @@ use super::socks;
 use crate::connection::{self, Protocol};
 use crate::desk::{Desk, Door};
 use crate::io::Io;
-use crate::peer::Peer;
+use crate::peer::{Peer, Shown};
 use crate::proxy::Shared;
 use crate::trace::Trace;
 use crate::wire::malformed;
@@ -51,15 +51,13 @@ pub(crate) async fn serve(mut arrival: Arrival, io: Box<dyn Io>) {
     }
     let Some(mut speech) = speech(&arrival.shared, &mut early, deadline).await else { return };
     if arrival.peer.is_guest() {
-        match early.message(boot::nonce, deadline).await {
-            Ok(nonce) => arrival.know_boot(nonce),
+        match Box::pin(arrival.know_boot(&mut early, deadline)).await {
+            Ok(after) => speech = after,
             Err(Unread::Malformed) => {
                 return Box::pin(arrival.refuse(early, "the nonce of the boot cannot be read")).await;
             }
             Err(Unread::Gone) => return,
         }
-        let Some(after) = self::speech(&arrival.shared, &mut early, deadline).await else { return };
-        speech = after;
     }
     match (speech, arrival.shared.tls.is_some() && arrival.local.is_some()) {
         (Speech::Tls, true) => Box::pin(arrival.open_tls(early)).await,
@@ -121,10 +119,13 @@ impl Arrival {
         Instant::now() + self.shared.proxy.limits.header_time
     }
 
-    fn know_boot(&mut self, nonce: Option<BootNonce>) {
+    /// Reads which boot of its machine connects, and what comes after that.
+    async fn know_boot(&mut self, early: &mut Early, deadline: Instant) -> Result<Speech, Unread> {
+        let nonce = early.message(boot::nonce, deadline).await?;
         let hash =
             |nonce: BootNonce| self.shared.proxy.policies.load().lookup_key().boot_hash(nonce.as_str());
-        self.peer.boot = nonce.map(hash);
+        self.peer.shown = nonce.map_or(Shown::Nothing, |nonce| Shown::Boot(hash(nonce)));
+        speech(&self.shared, early, deadline).await.ok_or(Unread::Gone)
     }
 
     async fn open_tls(self, early: Early) {
@@ -152,7 +153,8 @@ impl Arrival {
         let stream = timeout(patience, handshake).await.ok()??;
         // Checked in the handshake, that of a resumed session in the one before; whose it is, each request asks anew.
         let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-        self.peer.certificate = shown.map(|certificate| Fingerprint::of(certificate));
+        self.peer.shown =
+            shown.map_or(Shown::Nothing, |certificate| Shown::Certificate(Fingerprint::of(certificate)));
         // SECURITY: what was agreed decides, never what the bytes look like (T57).
         let is_http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
         let mut inside = Early::new(Box::new(stream));

@@ -3,7 +3,8 @@
 use super::{Plan, Share};
 use crate::failure::Failure;
 use crate::init::mounts::PLAIN;
-use crate::run::environment::AUTHORITY;
+use crate::run::environment::{AUTHORITY, KEY_STORE};
+use crate::run::key_store;
 use rustix::mount::{MountFlags, mount, mount_move};
 use rustix::process::{Pid, Signal, kill_process};
 use std::ffi::{CStr, CString};
@@ -89,12 +90,16 @@ fn mode_of(room: &Path) -> &'static str {
 }
 
 fn write_authority(pem: &str) -> Result<(), Failure> {
-    let file = inside(Path::new(AUTHORITY));
-    let write = || -> io::Result<()> {
-        std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
-        std::fs::write(&file, pem)
-    };
-    write().map_err(|error| Failure::file("write", &file, &error))
+    let store = key_store::of(pem)?;
+    for (file, bytes) in [(AUTHORITY, pem.as_bytes()), (KEY_STORE, &store)] {
+        let file = inside(Path::new(file));
+        let write = || -> io::Result<()> {
+            std::fs::create_dir_all(file.parent().unwrap_or(&file))?;
+            std::fs::write(&file, bytes)
+        };
+        write().map_err(|error| Failure::file("write", &file, &error))?;
+    }
+    Ok(())
 }
 
 /// Ends every process but this one.

@@ -249,6 +249,23 @@ fn the_sdks_of_python_and_node_work_in_run() {
     assert!(upstream.requests().len() >= 5);
 }
 
+#[test]
+fn java_trusts_the_broker_and_finds_its_proxy_in_run() {
+    // Java takes no proxy to `localhost` and to addresses of the loopback, whatever it is told.
+    const HOST: &str = "api.localhost";
+    let setup = house();
+    let config = setup.authority.server_config(&[HOST], &[b"http/1.1"]);
+    let upstream =
+        TlsUpstream::start_configured(config, |request, out| service(request).write_to(out, false));
+    let to = format!("https://{HOST}:{}", upstream.port());
+    let permits = policy(&to, "GET /v1/whoami", "header authorization bearer", "");
+    let bench = Bench::new(setup, &to, "bearer", &shaped("sk-"), &permits);
+    std::fs::copy(script("UseHttpClient.java"), bench.project.path().join("UseHttpClient.java")).unwrap();
+    let said = bench.run_at(&format!("{HOST}:{}", upstream.port()), "exec java UseHttpClient.java");
+    assert_eq!(said, "200\n403 call-not-permitted\n");
+    assert_eq!(upstream.requests().len(), 1);
+}
+
 /// One more permit of the same policy.
 fn permit(call: &str, upstream: &TlsUpstream) -> String {
     format!(
