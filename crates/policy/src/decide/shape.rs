@@ -39,7 +39,9 @@ pub(crate) fn target(
     }
     let mut of_method = permit.calls.iter().filter(|call| call.method() == method).peekable();
     if of_method.peek().is_none() {
-        let methods: Vec<&str> = permit.calls.iter().map(Template::method).collect();
+        let mut methods: Vec<&str> = permit.calls.iter().map(Template::method).collect();
+        methods.sort_unstable();
+        methods.dedup();
         return Err(Mismatch::new(Stage::Method, "the permit names other methods").rule(methods.join(", ")));
     }
     if !of_method.any(|call| call.matches_path(path)) {
