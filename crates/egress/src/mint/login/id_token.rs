@@ -6,7 +6,8 @@ use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use cloakroom_model::SignOnSubject;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 /// The longest that is read, in bytes.
@@ -37,8 +38,13 @@ struct Header {
     kid: Option<String>,
     #[serde(default)]
     typ: Option<String>,
-    #[serde(default)]
-    crit: Option<Value>,
+    /// Whether there is one: also `null`, which is no list, makes the header invalid (RFC 7515, section 4.1.11).
+    #[serde(default, deserialize_with = "is_there")]
+    crit: bool,
+}
+
+fn is_there<'de, D: Deserializer<'de>>(member: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(member).map(|_| true)
 }
 
 /// The token's claims, where it was signed by a key of the set, by its issuer, for this client and this sign-on, and counts now.
@@ -78,7 +84,7 @@ fn signed(token: &str, keys: &KeySet) -> Result<Map<String, Value>, &'static str
     let decoded = |part: &str| URL_SAFE_NO_PAD.decode(part).map_err(|_| MALFORMED);
     let header: Header = serde_json::from_slice(&decoded(header)?).map_err(|_| MALFORMED)?;
     let is_jwt = header.typ.as_deref().is_none_or(|kind| kind.eq_ignore_ascii_case("JWT"));
-    if header.crit.is_some() || !is_jwt {
+    if header.crit || !is_jwt {
         return Err("the ID token is of a kind that is not known here");
     }
     // SECURITY: a list, on which neither "none" nor a keyed hash stands (RFC 8725, section 3.1 and 3.2).
@@ -226,6 +232,9 @@ mod tests {
             (json!({ "alg": "ES384", "kid": "one" }), "no key"),
             (json!({ "alg": "ES256", "kid": "two" }), "no key"),
             (json!({ "alg": "ES256", "kid": "one", "crit": ["b64"], "b64": false }), "of a kind"),
+            (json!({ "alg": "ES256", "kid": "one", "crit": null }), "of a kind"),
+            (json!({ "alg": "ES256", "kid": "one", "crit": [] }), "of a kind"),
+            (json!({ "alg": "ES256", "kid": "one", "crit": false }), "of a kind"),
             (json!({ "alg": "ES256", "kid": "one", "typ": "logout+jwt" }), "of a kind"),
             (json!({ "kid": "one" }), "is not one"),
         ] {
