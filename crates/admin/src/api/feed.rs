@@ -9,8 +9,10 @@
 
 use super::approvals;
 use crate::admin::Admin;
+use crate::identity::{Access, Caller};
 use crate::wire::ApprovalView;
 use crate::{Problem, ProblemCode};
+use axum::Extension;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::response::Response;
@@ -25,6 +27,8 @@ use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
+/// Who may listen.
+pub(super) const ACCESS: Access = Access::Inspect;
 /// How many may listen at once: each holds a connection.
 const LISTENERS: usize = 16;
 /// How often it is looked whether an approval changed, and something is said so that a dead connection is noticed.
@@ -54,6 +58,7 @@ impl Feeds {
 /// One feed.
 struct Feed {
     admin: Arc<Admin>,
+    caller: Caller,
     events: Receiver<SecurityEvent>,
     ended: watch::Receiver<bool>,
     /// What was said of each approval last.
@@ -66,14 +71,22 @@ struct Feed {
 /// What approvals follow from, cheaply: while it is the same, none has changed.
 type Seen = (usize, Vec<String>);
 
-pub(crate) async fn events(State(admin): State<Arc<Admin>>) -> Result<Response, Problem> {
+pub(crate) async fn events(
+    State(admin): State<Arc<Admin>>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
     let room = Arc::clone(&admin.feeds.room).try_acquire_owned().map_err(|_| {
         Problem::new(ProblemCode::TooManyAttempts, "too many listen already").hinting("end another one first")
     })?;
     let (events, ended) = (admin.events.hear(), admin.feeds.ended.subscribe());
-    let feed = Feed { admin, events, ended, told: BTreeMap::new(), seen: None, quiet: 0, _room: room };
+    let feed =
+        Feed { admin, caller, events, ended, told: BTreeMap::new(), seen: None, quiet: 0, _room: room };
     let stream = futures_util::stream::unfold(feed, |mut feed| async move {
         let said = feed.next().await?;
+        // SECURITY: whoever was removed, logged out, or holds what was revoked hears no more, and makes room.
+        if !feed.admin.still_may(&feed.caller, ACCESS).await {
+            return None;
+        }
         Some((Ok::<Bytes, Infallible>(said.into()), feed))
     });
     let mut answer = Response::new(Body::from_stream(stream));

@@ -53,7 +53,7 @@ pub(crate) fn routes() -> Vec<Route> {
         get("/api/v1/openapi.json", Read, "This document", openapi::show),
         get(
             "/api/v1/events",
-            Inspect,
+            feed::ACCESS,
             "Approvals as they change and security events, as server-sent events",
             feed::events,
         ),

@@ -1,7 +1,8 @@
 //! The whole API in process, on the admin socket.
 
 use super::{Route, routes};
-use crate::house::{CANARY, House, POLICY, golden, issue_body};
+use crate::house::{CANARY, House, POLICY, ends, golden, issue_body};
+use crate::identity::tests::Browser;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -393,6 +394,27 @@ async fn approvals_and_security_events_are_told_as_they_happen() {
     assert!(told.contains("\"denied\"") && !told.contains(first["placeholder"].as_str().unwrap()), "{told}");
     house.admin.feeds.end();
     assert_eq!(next().await, None, "it ends with the broker");
+}
+
+#[tokio::test]
+async fn whoever_listens_and_may_no_more_is_told_nothing_and_makes_room() {
+    let house = House::new();
+    let token = format!("Bearer {}", house.token(Role::Auditor).await);
+    let browser = Browser::with(&house, "ann", [Role::Auditor].into_iter().collect()).await;
+    let cookie = browser.cookie.as_str();
+    let session = house.ok("GET", "/api/v1/sessions", None).await[0]["id"].as_str().unwrap().to_owned();
+    for (field, ended) in [
+        (("authorization", token.as_str()), "/api/v1/tokens/for-auditor".to_owned()),
+        (("cookie", cookie), format!("/api/v1/sessions/{session}")),
+    ] {
+        let mut body = house.answer(ends(), "GET", "/api/v1/events", &[field], "").await.into_body();
+        house.admin.events.raise(SecurityEvent::new(EventKind::SpentUsed));
+        let told = body.frame().await.unwrap().unwrap().into_data().unwrap();
+        assert!(told.starts_with(b"event: security-event"), "{told:?}");
+        house.ok("DELETE", &ended, None).await;
+        house.admin.events.raise(SecurityEvent::new(EventKind::SpentUsed));
+        assert!(body.frame().await.is_none(), "{ended}");
+    }
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 use super::viewer::Viewer;
 use super::waiting::Waiting;
 use crate::admin::Admin;
+use crate::identity::{Access, Caller};
 use crate::listen::Stopped;
 use crate::{Problem, ProblemCode};
 use axum::Extension;
@@ -22,7 +23,9 @@ use tokio::sync::OwnedSemaphorePermit;
 
 /// How often it is looked whether something changed.
 const OFTEN: Duration = Duration::from_millis(500);
-/// How long one page is told: then its browser asks again, and whoever was logged out meanwhile is told nothing.
+/// Who may be told.
+pub(super) const ACCESS: Access = Access::Read;
+/// How long one page is told: then its browser asks again. Whoever was logged out meanwhile is told nothing.
 const LOOKS: u32 = 600;
 
 /// How long ago the page was asked for, in milliseconds: what came since is news to it.
@@ -35,6 +38,7 @@ pub(super) struct Age {
 /// What one page was told.
 struct Told {
     admin: Arc<Admin>,
+    caller: Caller,
     stopped: Stopped,
     _place: OwnedSemaphorePermit,
     records: u64,
@@ -48,7 +52,7 @@ pub(super) async fn stream_of(
     Extension(stopped): Extension<Stopped>,
     Query(Age { age }): Query<Age>,
     headers: HeaderMap,
-    _: Viewer,
+    viewer: Viewer,
 ) -> Result<Response, Problem> {
     let place = Arc::clone(&admin.console.listeners).try_acquire_owned().map_err(|_| {
         Problem::new(ProblemCode::Conflict, "too many pages are told of changes already")
@@ -58,7 +62,16 @@ pub(super) async fn stream_of(
     let records = admin.journal.records();
     let waiting = titles(admin.waiting().into_iter().filter(|one| one.since < known));
     let due = VecDeque::from([event("hello").data("")]);
-    let told = Told { admin, stopped, _place: place, records, waiting, looks: 0, due };
+    let told = Told {
+        admin,
+        caller: viewer.caller().clone(),
+        stopped,
+        _place: place,
+        records,
+        waiting,
+        looks: 0,
+        due,
+    };
     let events = stream::unfold(told, |mut told| async move {
         told.next().await.map(|event| (Ok::<_, Infallible>(event), told))
     });
@@ -85,7 +98,7 @@ impl Told {
     async fn next(&mut self) -> Option<Event> {
         loop {
             if let Some(event) = self.due.pop_front() {
-                return Some(event);
+                return self.admin.still_may(&self.caller, ACCESS).await.then_some(event);
             }
             self.looks += 1;
             if self.looks > LOOKS || self.stopped.within(OFTEN).await {

@@ -48,7 +48,7 @@ fn pages() -> Vec<Page> {
         ("POST", "/workloads", Operate, post(workloads::add)),
         ("GET", "/workloads/{workload}", Read, get(workloads::show)),
         ("GET", "/status", Read, get(status::show)),
-        ("GET", "/live", Read, get(live::stream_of)),
+        ("GET", "/live", live::ACCESS, get(live::stream_of)),
     ]
 }
 

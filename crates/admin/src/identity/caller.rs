@@ -3,7 +3,7 @@
 use crate::peer::Peer;
 use crate::places::Whose;
 use crate::{Problem, ProblemCode};
-use cloakroom_model::{ApiTokenRecord, Role, Roles, SessionRecord};
+use cloakroom_model::{ApiTokenRecord, KeyedHash, Role, Roles, SessionRecord};
 
 /// Who asks, and what they may do. Made by the guards alone.
 #[derive(Clone, Debug)]
@@ -12,26 +12,26 @@ pub(crate) struct Caller {
     roles: Roles,
     key: Option<String>,
     session: Option<SessionRecord>,
-    /// Who made the API token that it came with.
-    maker: Option<String>,
+    /// The API token that it came with: how the store knows it, and who made it.
+    token: Option<(KeyedHash, String)>,
 }
 
 impl Caller {
     /// Whoever may operate the broker from its own machine, or by an operator's certificate.
     pub(super) fn operating(peer: Peer) -> Self {
-        Self { by: peer, roles: Roles::all(), key: None, session: None, maker: None }
+        Self { by: peer, roles: Roles::all(), key: None, session: None, token: None }
     }
 
     /// The holder of an API token that counts.
     pub(super) fn holding(row: ApiTokenRecord) -> Self {
-        let (by, key, maker) = (Peer::ApiToken(row.name), row.owner_key, Some(row.owner));
-        Self { by, roles: row.roles, key, session: None, maker }
+        let (by, key, token) = (Peer::ApiToken(row.name), row.owner_key, Some((row.hash, row.owner)));
+        Self { by, roles: row.roles, key, session: None, token }
     }
 
     /// The person of a session that goes on.
     pub(super) fn seated(row: SessionRecord, roles: Roles) -> Self {
         let (by, key) = (Peer::Person(row.name.as_str().into()), row.key.clone());
-        Self { by, roles, key, session: Some(row), maker: None }
+        Self { by, roles, key, session: Some(row), token: None }
     }
 
     /// As it stands in the record.
@@ -46,7 +46,7 @@ impl Caller {
 
     /// Who answers for it: an API token counts as whoever made it, whatever it is called and however many there are.
     pub(crate) fn answerable(&self) -> String {
-        self.maker.clone().unwrap_or_else(|| self.by.to_string())
+        self.token.as_ref().map_or_else(|| self.by.to_string(), |(_, maker)| maker.clone())
     }
 
     /// What the caller may do.
@@ -75,6 +75,11 @@ impl Caller {
             return Whose::Operators;
         }
         Whose::Of(self.key.clone().unwrap_or_else(|| self.by.to_string()).into())
+    }
+
+    /// How the store knows the API token, where it came with one.
+    pub(super) fn token(&self) -> Option<KeyedHash> {
+        self.token.as_ref().map(|(hash, _)| *hash)
     }
 
     /// The session, where there is one.

@@ -1,6 +1,6 @@
 //! Sessions and API tokens: begun, found by what a request shows, ended.
 
-use super::{Caller, Jar};
+use super::{Access, Caller, Jar};
 use crate::admin::Admin;
 use crate::{Problem, ProblemCode, secret_text};
 use cloakroom_model::{
@@ -80,7 +80,7 @@ impl Admin {
         // SECURITY: whoever shows an API token is that and nobody else; a cookie beside it adds nothing.
         let Some(shown) = shown else { return self.seated(headers).await };
         let caller = match shown.to_str().ok().and_then(|field| field.strip_prefix("Bearer ")) {
-            Some(text) => self.holding(text).await?,
+            Some(text) => self.holding(self.api_token_hash(text)).await?,
             None => None,
         };
         // Only what opens nothing counts and waits: whoever shares an address with a guesser goes on working.
@@ -96,8 +96,20 @@ impl Admin {
         Ok(caller)
     }
 
-    async fn holding(&self, text: &str) -> Result<Option<Caller>, Problem> {
-        let row = self.store.api_token(self.api_token_hash(text)).await?;
+    /// Whether who asked some time ago may still: for answers that go on. To be told something is no use of a session, so that nobody's
+    /// lives on by a page that they left open.
+    pub(crate) async fn still_may(&self, caller: &Caller, access: Access) -> bool {
+        let now = match (caller.token(), caller.session()) {
+            (Some(hash), _) => self.holding(hash).await,
+            (None, Some(session)) => self.in_session(session.hash).await,
+            (None, None) => return access.require(caller).is_ok(),
+        };
+        // SECURITY: where it cannot be found out, nothing more is told.
+        matches!(now, Ok(Some(caller)) if access.require(&caller).is_ok())
+    }
+
+    async fn holding(&self, hash: KeyedHash) -> Result<Option<Caller>, Problem> {
+        let row = self.store.api_token(hash).await?;
         let counts = |row: &ApiTokenRecord| row.revoked.is_none() && row.expires > Timestamp::now();
         let Some(mut row) = row.filter(counts) else { return Ok(None) };
         if let Some(key) = &row.owner_key {
@@ -109,7 +121,19 @@ impl Admin {
 
     async fn seated(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
         let Some(secret) = Jar::of(&self.ballots.party).read(headers) else { return Ok(None) };
-        let Some(row) = self.store.session(self.session_hash(secret)).await? else { return Ok(None) };
+        let caller = self.in_session(self.session_hash(secret)).await?;
+        let now = Timestamp::now();
+        if let Some(row) = caller.as_ref().and_then(Caller::session)
+            && row.used.plus(NOTED) <= now
+        {
+            self.store.use_session(row.id, now).await?;
+        }
+        Ok(caller)
+    }
+
+    /// The person of a session, where it goes on.
+    async fn in_session(&self, hash: KeyedHash) -> Result<Option<Caller>, Problem> {
+        let Some(row) = self.store.session(hash).await? else { return Ok(None) };
         let now = Timestamp::now();
         if row.ends <= now || row.used.plus(self.identity.spans.idle) <= now {
             return Ok(None);
@@ -117,9 +141,6 @@ impl Admin {
         let roles = self.roles_of(&row).await?;
         if roles.is_empty() {
             return Ok(None);
-        }
-        if row.used.plus(NOTED) <= now {
-            self.store.use_session(row.id, now).await?;
         }
         Ok(Some(Caller::seated(row, roles)))
     }

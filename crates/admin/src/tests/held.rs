@@ -131,3 +131,25 @@ async fn one_known_caller_holds_a_share_of_the_places_and_none_once_nobody_is_kn
     let ended = held[0].read(&mut [0; 16]).await;
     assert!(matches!(ended, Ok(0) | Err(_)), "{ended:?}");
 }
+
+#[tokio::test]
+async fn a_page_is_told_of_no_change_once_whoever_reads_it_may_no_more() {
+    let house = House::new();
+    let token = house.token(Role::Reader).await;
+    let mut near = connected(&house);
+    let live = format!(
+        "GET /live HTTP/1.1\r\nhost: localhost:8481\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    near.write_all(live.as_bytes()).await.unwrap();
+    let (mut said, mut buffer) = (String::new(), [0; 4096]);
+    while !said.contains("event: hello") {
+        let read = near.read(&mut buffer).await.unwrap();
+        assert_ne!(read, 0, "{said}");
+        said.push_str(std::str::from_utf8(&buffer[..read]).unwrap());
+    }
+    house.ok("DELETE", "/api/v1/tokens/for-reader", None).await;
+    house.workload("robot").await;
+    let mut rest = String::new();
+    let ended = tokio::time::timeout(Duration::from_secs(10), near.read_to_string(&mut rest)).await;
+    assert!(ended.is_ok(), "it goes on: {rest}");
+}

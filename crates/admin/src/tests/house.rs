@@ -286,16 +286,28 @@ impl House {
         fields: &[(&str, &str)],
         body: &str,
     ) -> Told {
+        let answer = self.answer(ends, method, path, fields, body).await;
+        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+        Told { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+    }
+
+    /// The same, and its body is not read yet.
+    pub(crate) async fn answer(
+        &self,
+        ends: Ends,
+        method: &str,
+        path: &str,
+        fields: &[(&str, &str)],
+        body: &str,
+    ) -> Response<Body> {
         let mut request = Request::builder().method(method).uri(path).header("host", "localhost:8481");
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
         let service =
             TowerToHyperService::new(console::router(Arc::clone(&self.admin)).layer(Extension(ends)));
-        let answer = service.call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let bytes = answer.into_body().collect().await.unwrap().to_bytes();
-        Told { status, headers, text: String::from_utf8(bytes.to_vec()).unwrap() }
+        service.call(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap()
     }
 
     /// The same with an API token.
