@@ -187,6 +187,13 @@ fn requester(admin: &Admin, caller: &Caller, named: Option<String>) -> Result<St
         Peer::Person(person) if !has_passkey(caller) && known(person) => return Ok(person.to_string()),
         _ => {}
     }
+    // SECURITY: whom a group lets in has neither a passkey nor a row that would say which approver it is, so nothing would keep
+    // an approver who comes so from naming another one and signing.
+    if caller.is_by_groups() && (named.is_some() || approvers.rules().not_requester) {
+        let detail = "whom a provider's group lets in names no requester, and where not-requester holds asks for no placeholder";
+        return Err(Problem::new(ProblemCode::RoleMissing, detail)
+            .hinting("somebody who is a member here asks for it: docs/access.md"));
+    }
     match named {
         Some(name) if known(&name) => Ok(name),
         Some(_) => Err(Problem::new(ProblemCode::MalformedRequest, "the requester is not the name of an approver")

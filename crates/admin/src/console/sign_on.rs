@@ -107,7 +107,18 @@ async fn finish(
     if attempts.must_wait(from, Instant::now()) {
         return Err(too_many());
     }
-    let entered = enter(admin, sign_on, headers, query).await;
+    let browser = Jar::of_sign_on(&admin.ballots.party).read(headers);
+    let answered = Answer::read(query);
+    let answered = answered.and_then(|answer| Some((sign_on.take(&answer, Instant::now())?, answer)));
+    let Some((under_way, answer)) = answered else {
+        // SECURITY: any page has a browser on this machine ask for this. Without the secret of one that has begun it is nobody's guess, or
+        // a stranger's page would keep the people of this address from logging in.
+        if browser.is_some() {
+            attempts.failed(from, Instant::now());
+        }
+        return Err(nothing_waits());
+    };
+    let entered = enter(admin, sign_on, headers, under_way, answer).await;
     if let Err(problem) = &entered {
         tracing::warn!(peer = %from, code = %problem.code(), "a single sign-on was refused");
         // That the provider is away is nobody's guess.
@@ -123,15 +134,9 @@ async fn enter(
     admin: &Admin,
     sign_on: &SingleSignOn,
     headers: &HeaderMap,
-    query: &str,
+    under_way: UnderWay,
+    answer: Answer,
 ) -> Result<(String, Begun), Problem> {
-    let nobody = || {
-        Problem::new(ProblemCode::SignOnFailed, "no single sign-on waits for this answer").hinting(
-            "it was answered before, has expired, or the broker was restarted: begin again at /login",
-        )
-    };
-    let answer = Answer::read(query).ok_or_else(nobody)?;
-    let under_way = sign_on.take(&answer, Instant::now()).ok_or_else(nobody)?;
     if !under_way.is_of(Jar::of_sign_on(&admin.ballots.party).read(headers)) {
         return Err(Problem::new(
             ProblemCode::SignOnFailed,
@@ -154,6 +159,11 @@ async fn enter(
         let _ = admin.store.end_session(former).await;
     }
     Ok((under_way.next, begun))
+}
+
+fn nothing_waits() -> Problem {
+    Problem::new(ProblemCode::SignOnFailed, "no single sign-on waits for this answer")
+        .hinting("it was answered before, has expired, or the broker was restarted: begin again at /login")
 }
 
 async fn in_time<T>(asked: impl Future<Output = Result<T, LoginError>>) -> Result<T, Problem> {

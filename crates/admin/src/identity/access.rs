@@ -17,7 +17,7 @@ pub(crate) enum Access {
     Withdraw,
     /// Operators.
     Operate,
-    /// Operators that are people: an API token makes nobody who outlives it.
+    /// Operators that are people and are so here: neither an API token nor a provider's group makes anybody who outlives it.
     People,
     /// Whoever has any role, for what is their own; the handler looks whose it is.
     Own,
@@ -32,6 +32,9 @@ impl Access {
             return Ok(());
         }
         let detail = match self {
+            Self::People if caller.has(Role::Operator) && caller.is_by_groups() => {
+                "whom a provider's group makes an operator may not do this; an operator whom somebody here made may"
+            }
             Self::People if caller.has(Role::Operator) => "an API token may not do this; a person may",
             Self::Local => "this is done at the broker's own machine",
             _ => "the role for this is missing",
@@ -50,7 +53,7 @@ impl Access {
     pub(crate) fn words(self) -> String {
         let roles = self.roles().iter().map(|role| role.as_str()).collect::<Vec<_>>().join(", ");
         match self {
-            Self::People => format!("{roles}, and no API token"),
+            Self::People => format!("{roles}, no API token, and nobody by a provider's group"),
             Self::Own => format!("{roles}; but for operators only what is their own"),
             Self::Local => "whoever is at the admin socket".to_owned(),
             _ => roles,
@@ -61,7 +64,7 @@ impl Access {
         let has_one = self.roles().iter().any(|role| caller.has(*role));
         match self {
             Self::Local => caller.is_local(),
-            Self::People => has_one && !caller.is_api_token(),
+            Self::People => has_one && !caller.is_api_token() && !caller.is_by_groups(),
             _ => has_one,
         }
     }

@@ -1,7 +1,7 @@
 //! Those whom a provider vouches for: who they are here, and what they never are.
 
 use super::{Browser, roles};
-use crate::house::{House, POLICY, issue_body};
+use crate::house::{House, POLICY, ends, issue_body};
 use crate::identity::SingleSignOn;
 use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
@@ -12,6 +12,7 @@ use cloakroom_policy::ApprovalRules;
 use http::HeaderMap;
 use serde_json::json;
 use std::sync::Arc;
+use std::time::Instant;
 
 const ISSUER: &str = "https://id.example.com";
 
@@ -119,6 +120,15 @@ async fn what_groups_give_is_for_one_session_and_ends_with_the_settings_and_with
     let token = json!({ "name": "t", "roles": ["operator"], "expires_in": 60 });
     let told = browser.ask(&house, "POST", "/api/v1/tokens", Some(token.clone())).await;
     assert_eq!(told.code(), "role-missing", "it would outlive the session");
+    let (own, link) = (
+        json!({ "name": "bob", "subject": "b1", "roles": ["operator"] }),
+        json!({ "name": "bob", "roles": ["operator"] }),
+    );
+    for (path, body) in [("/api/v1/members/sign-on", own), ("/api/v1/members", link)] {
+        let told = browser.ask(&house, "POST", path, Some(body)).await;
+        assert_eq!(told.code(), "role-missing", "{path}: so would that");
+        assert!(told.text.contains("a provider's group"), "{}", told.text);
+    }
     asks(&mut house, ISSUER, &[Role::Reader]);
     assert_eq!(status(&house, &browser).await, 401, "no group gives that role any more");
     asks(&mut house, ISSUER, &[Role::Operator]);
@@ -155,4 +165,44 @@ async fn an_operator_by_single_sign_on_who_has_an_approver_s_name_is_the_request
     let path = format!("/api/v1/approvals/{}", issued.json()["approval"].as_str().unwrap());
     let text = house.ok("GET", &path, None).await["text"].as_str().unwrap().to_owned();
     assert!(text.contains("requested by: \"second\""), "{text}");
+}
+
+#[tokio::test]
+async fn whom_a_group_lets_in_is_not_believed_who_asks() {
+    for not_requester in [false, true] {
+        let other = Ed25519KeyPair::generate().unwrap();
+        let other = format!("{} second", STANDARD.encode(other.public_key()));
+        let mut house =
+            House::beside(vec![other], ApprovalRules { not_requester, ..ApprovalRules::default() });
+        asks(&mut house, ISSUER, &[Role::Operator]);
+        house.deposit("c").await;
+        house.workload("robot").await;
+        let bob = logs_in(&house, &subject(ISSUER, "b1"), &["staff"]).await.unwrap();
+        let mut named = issue_body(POLICY);
+        named["requester"] = json!("second");
+        let told = bob.ask(&house, "POST", "/api/v1/placeholders", Some(named)).await;
+        assert_eq!(told.code(), "role-missing", "{told:?}");
+        let told = bob.ask(&house, "POST", "/api/v1/placeholders", Some(issue_body(POLICY))).await;
+        let code = if not_requester { "role-missing" } else { "" };
+        assert_eq!(told.code(), code, "{told:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_answer_to_nothing_from_a_browser_that_began_nothing_keeps_nobody_from_logging_in() {
+    let mut house = House::new();
+    asks(&mut house, ISSUER, &[]);
+    let path = "/sign-on/callback?state=x&code=y";
+    let must_wait =
+        |house: &House| house.admin.identity.attempts.must_wait(ends().remote.ip(), Instant::now());
+    for _ in 0..20 {
+        let told = house.ask("GET", path, &[("sec-fetch-site", "cross-site")], "").await;
+        assert!(told.status >= 400 && told.status != 429, "{told:?}");
+    }
+    assert!(!must_wait(&house));
+    for _ in 0..10 {
+        house.ask("GET", path, &[("cookie", "cloakroom-sign-on-8481=guessed")], "").await;
+    }
+    assert!(must_wait(&house), "a browser that has begun one guesses");
+    assert_eq!(house.ask("GET", path, &[], "").await.status, 429);
 }
