@@ -73,6 +73,9 @@ pub(crate) enum LockCommand {
     },
 }
 
+/// Where locks are kept unless said otherwise.
+pub(crate) const KEPT_IN: &str = "/etc/cloakroom/locks";
+
 /// Where locks are kept.
 #[derive(Args)]
 pub(crate) struct Shelf {
@@ -82,7 +85,7 @@ pub(crate) struct Shelf {
         value_name = "DIR",
         env = "CLOAKROOM_LOCKS",
         hide_env_values = true,
-        default_value = "/etc/cloakroom/locks"
+        default_value = KEPT_IN
     )]
     pub(crate) keep_in: PathBuf,
 }

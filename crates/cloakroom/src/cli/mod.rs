@@ -30,7 +30,7 @@ pub(crate) use grant::{Algorithm, GrantArguments, GrantKind, TokenKind};
 pub(crate) use image::{BuildImage, EnrolImage, ImageCommand};
 pub(crate) use issuer::IssuerCommand;
 pub(crate) use journal::{ExportFormat, JournalCommand};
-pub(crate) use lock::{Form, LockArguments, LockCommand, Shelf};
+pub(crate) use lock::{Form, KEPT_IN, LockArguments, LockCommand, Shelf};
 pub(crate) use login::{LoginAgainArguments, LoginArguments};
 pub(crate) use mcp::McpArguments;
 pub(crate) use people::{MemberCommand, TokenCommand};

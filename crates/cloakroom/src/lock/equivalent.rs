@@ -23,9 +23,13 @@ pub(super) fn kubernetes(lock: &Lock) -> Result<String, Failure> {
         return Err(no_address());
     }
     let name = &lock.name;
+    let names = match lock.doors.dns {
+        Some(_) => ", and dnsPolicy: None with the broker as name server",
+        None => ", and get no names: dnsPolicy: None",
+    };
     let mut text = format!(
         "# Pods with the label cloakroom-lock: {name} reach the broker and nothing else. The cluster's network plugin has to enforce it.\n\
-         # Nothing is steered here: the pods need HTTPS_PROXY, and dnsPolicy: None with the broker as name server.\n\
+         # Nothing is steered here: the pods need HTTPS_PROXY{names}.\n\
          apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata:\n  name: cloakroom-{}\nspec:\n  podSelector:\n    matchLabels:\n      \
          cloakroom-lock: \"{name}\"\n  policyTypes: [Ingress, Egress]\n  egress:\n",
         name.as_str().to_ascii_lowercase().replace('_', "-"),

@@ -23,7 +23,7 @@ pub(crate) use mark::Mark;
 
 use crate::Outcome;
 use crate::broker::Broker;
-use crate::cli::{Form, LockArguments, LockCommand, Shelf};
+use crate::cli::{Form, KEPT_IN, LockArguments, LockCommand, Shelf};
 use crate::data_dir::DataDir;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -85,7 +85,12 @@ fn apply(data: &DataDir, arguments: LockArguments, shelf: &Shelf, output: &Outpu
     let interfaces: Vec<&str> = lock.interfaces.iter().map(|interface| interface.name.as_str()).collect();
     let document = json!({ "name": lock.name, "interfaces": interfaces, "doors": lock.doors });
     output.data(&document, || format!("locked {}: {}", lock.name, interfaces.join(", ")))?;
-    output.hint(&format!("prove it: cloakroom lock check {}", lock.name));
+    let kept = if shelf.keep_in == Path::new(KEPT_IN) {
+        String::new()
+    } else {
+        format!(" --keep-in {}", shelf.keep_in.display())
+    };
+    output.hint(&format!("prove it: cloakroom lock check {}{kept}", lock.name));
     Ok(())
 }
 
