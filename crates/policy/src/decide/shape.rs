@@ -39,9 +39,12 @@ pub(crate) fn target(
     }
     let mut of_method = permit.calls.iter().filter(|call| call.method() == method).peekable();
     if of_method.peek().is_none() {
-        let mut methods: Vec<&str> = permit.calls.iter().map(Template::method).collect();
-        methods.sort_unstable();
-        methods.dedup();
+        let mut methods: Vec<&str> = Vec::new();
+        for method in permit.calls.iter().map(Template::method) {
+            if !methods.contains(&method) {
+                methods.push(method);
+            }
+        }
         return Err(Mismatch::new(Stage::Method, "the permit names other methods").rule(methods.join(", ")));
     }
     if !of_method.any(|call| call.matches_path(path)) {
