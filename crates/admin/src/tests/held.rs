@@ -6,6 +6,7 @@ use crate::listen::{self, Arrived};
 use axum::Extension;
 use cloakroom_model::Role;
 use std::future::pending;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
@@ -61,9 +62,8 @@ async fn a_body_that_stops_half_way_is_refused_once_its_time_is_over_and_the_con
     assert!(said.starts_with("HTTP/1.1 400 ") && said.contains("did not come within the time"), "{said}");
 }
 
-#[tokio::test]
-async fn connections_that_stall_hold_no_place_from_others_and_take_none_from_whoever_is_known() {
-    let house = House::new();
+/// Where the console hears connections, and what a reader asks there who is known.
+async fn heard(house: &House) -> (SocketAddr, String) {
     let token = house.token(Role::Reader).await;
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -71,6 +71,13 @@ async fn connections_that_stall_hold_no_place_from_others_and_take_none_from_who
     let whoami = format!(
         "GET /api/v1/whoami HTTP/1.1\r\nhost: localhost:8481\r\nauthorization: Bearer {token}\r\n\r\n"
     );
+    (address, whoami)
+}
+
+#[tokio::test]
+async fn connections_that_stall_hold_no_place_from_others_and_take_none_from_whoever_is_known() {
+    let house = House::new();
+    let (address, whoami) = heard(&house).await;
     let mut known = TcpStream::connect(address).await.unwrap();
     known.write_all(whoami.as_bytes()).await.unwrap();
     assert!(answer(&mut known).await.starts_with("HTTP/1.1 200 "));
@@ -93,13 +100,7 @@ async fn connections_that_stall_hold_no_place_from_others_and_take_none_from_who
 #[tokio::test]
 async fn one_known_caller_holds_a_share_of_the_places_and_none_once_nobody_is_known_by_what_it_shows() {
     let house = House::new();
-    let token = house.token(Role::Reader).await;
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let address = listener.local_addr().unwrap();
-    tokio::spawn(console::serve_console(Arc::clone(&house.admin), listener, None, pending()));
-    let whoami = format!(
-        "GET /api/v1/whoami HTTP/1.1\r\nhost: localhost:8481\r\nauthorization: Bearer {token}\r\n\r\n"
-    );
+    let (address, whoami) = heard(&house).await;
     let mut held = Vec::new();
     for _ in 0..MANY {
         let mut stream = TcpStream::connect(address).await.unwrap();
